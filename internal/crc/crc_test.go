@@ -1,0 +1,122 @@
+package crc
+
+import (
+	"hash/crc64"
+	"math/rand/v2"
+	"testing"
+)
+
+// sum16Bitwise is CRC-16/XMODEM by its definition.
+func sum16Bitwise(p []byte) uint16 {
+	var c uint16
+	for _, b := range p {
+		c ^= uint16(b) << 8
+		for range 8 {
+			carry := c&0x8000 != 0
+			c <<= 1
+			if carry {
+				c ^= poly16
+			}
+		}
+	}
+	return c
+}
+
+func randomBytes(rnd *rand.Rand, n int) []byte {
+	p := make([]byte, n)
+	for i := range p {
+		p[i] = byte(rnd.Uint32())
+	}
+	return p
+}
+
+func TestCheckValues(t *testing.T) {
+	if got := Sum16([]byte("123456789")); got != 0x31C3 {
+		t.Errorf("Sum16 = %#x", got)
+	}
+	if got := Sum64([]byte("123456789")); got != 0xe9c6d914c4b8d9ca {
+		t.Errorf("Sum64 = %#x", got)
+	}
+	if Sum16(nil) != 0 || Sum64(nil) != 0 {
+		t.Error("the sum of nothing is not 0")
+	}
+}
+
+func TestSum16AgainstDefinition(t *testing.T) {
+	rnd := rand.New(rand.NewPCG(1, 2))
+	for n := range 100 {
+		for range 20 {
+			p := randomBytes(rnd, n)
+			if got, want := Sum16(p), sum16Bitwise(p); got != want {
+				t.Fatalf("Sum16(%x) = %#x, want %#x", p, got, want)
+			}
+		}
+	}
+}
+
+func TestSum64AgainstStandardLibrary(t *testing.T) {
+	rnd := rand.New(rand.NewPCG(3, 4))
+	tab := crc64.MakeTable(poly64)
+	for n := range 200 {
+		p := randomBytes(rnd, n)
+		want := ^crc64.Update(^uint64(0), tab, p)
+		if got := Sum64(p); got != want {
+			t.Fatalf("Sum64(%x) = %#x, want %#x", p, got, want)
+		}
+		cut := rnd.IntN(n + 1)
+		if got := Update64(Update64(0, p[:cut]), p[cut:]); got != want {
+			t.Fatalf("in two pieces %#x, want %#x", got, want)
+		}
+	}
+}
+
+func TestSlot(t *testing.T) {
+	whole := func(s string) uint16 { return sum16Bitwise([]byte(s)) % Slots }
+	for _, c := range []struct {
+		key  string
+		want uint16
+	}{
+		{"", 0},
+		{"foo", 12182}, // CLUSTER KEYSLOT foo
+		{"123456789", 12739},
+		{"{user1000}.following", whole("user1000")},
+		{"{user1000}.followers", whole("user1000")},
+		{"foo{}{bar}", whole("foo{}{bar}")},
+		{"foo{{bar}}zap", whole("{bar")},
+		{"foo{bar}{zap}", whole("bar")},
+		{"{}", whole("{}")},
+		{"{", whole("{")},
+		{"}{", whole("}{")},
+		{"}{a}", whole("a")},
+		{"abc{def", whole("abc{def")},
+		{"{a}", whole("a")},
+	} {
+		if got := Slot([]byte(c.key)); got != c.want {
+			t.Errorf("Slot(%q) = %d, want %d", c.key, got, c.want)
+		}
+	}
+}
+
+func TestNoAllocation(t *testing.T) {
+	key := []byte("user:{1000}:following")
+	if n := testing.AllocsPerRun(100, func() { Slot(key); Sum64(key) }); n != 0 {
+		t.Fatalf("%v allocations", n)
+	}
+}
+
+func BenchmarkSlot16(b *testing.B) {
+	key := []byte("key:000000012345")
+	var sum uint16
+	for b.Loop() {
+		sum += Slot(key)
+	}
+	_ = sum
+}
+
+func BenchmarkUpdate64(b *testing.B) {
+	p := make([]byte, 4096)
+	b.SetBytes(int64(len(p)))
+	for b.Loop() {
+		Update64(0, p)
+	}
+}
