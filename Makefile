@@ -1,0 +1,58 @@
+# Fulmen. `make` prints the targets; `make run` and `make test` are the two to know.
+
+STATICCHECK  := honnef.co/go/tools/cmd/staticcheck@v0.8.2
+FUZZ_SECONDS := 30
+DIFF_COMMANDS := 1000000
+
+.PHONY: help build run lint test race diff fuzz cover bench report clean ci
+
+help: ## print the targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+build: ## build bin/fulmen-server
+	go build -o bin/ ./cmd/...
+
+run: build ## build and run the server on port 6379
+	bin/fulmen-server
+
+lint: ## gofmt, go vet, staticcheck and the limits of internal/lint
+	@unformatted=$$(gofmt -l $$(git ls-files -co --exclude-standard '*.go')); \
+	if [ -n "$$unformatted" ]; then echo "not formatted with gofmt:"; echo "$$unformatted"; exit 1; fi
+	go vet ./...
+	go vet -tags invariants ./...
+	go run $(STATICCHECK) ./...
+	go test -count=1 ./internal/lint
+
+test: ## install the oracle (redis-server) if it is missing, and run all tests
+	@.ci/tools redis-server redis-cli
+	go test -tags invariants ./...
+
+race: ## run all tests under the race detector
+	@.ci/tools gcc redis-server redis-cli
+	CGO_ENABLED=1 go test -race ./...
+
+diff: ## compare a million random commands with redis-server
+	@.ci/tools redis-server redis-cli
+	go test -count=1 -timeout 60m -run '^TestDiff' -v \
+		$$(go list -f '{{.ImportPath}} {{.TestImports}} {{.XTestImports}}' ./... \
+			| awk '/[[ ]fulmen\/internal\/redistest[] ]/ { print $$1 }') \
+		-commands $(DIFF_COMMANDS)
+
+fuzz: ## run every fuzz target for FUZZ_SECONDS
+	@.ci/fuzz $(FUZZ_SECONDS)
+
+cover: ## test coverage, a line a package and the total
+	go test -tags invariants -coverprofile coverage.out -coverpkg ./... ./... > /dev/null
+	@go tool cover -func coverage.out | tail -n 1
+
+bench: ## the packages' own benchmarks
+	go test -run '^$$' -bench . -benchmem ./...
+
+report: build ## measure against the peers on PATH and write BENCHMARKS.md
+	go run ./benchmarks
+
+clean: ## remove what was built
+	rm -rf bin coverage.out
+
+ci: ## all of the above that must hold: what .ci/run runs
+	.ci/run
