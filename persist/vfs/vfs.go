@@ -1,0 +1,94 @@
+// Package vfs is the only way from the server to the file system.
+//
+// It is an interface of the few operations that the server needs, the operating system behind it, and the recipes
+// made of them whose order matters (WriteFileAtomic). It is not a cache, and it knows no format.
+//
+// # Ownership
+//
+// An FS may be used by several goroutines. A File belongs to whoever opened it.
+//
+// # Invariants
+//
+//  1. No other package but the commands under cmd opens, renames or removes a file. internal/lint checks it.
+//  2. An error comes back as the operating system gave it (a *fs.PathError or *os.LinkError), so that errors.Is works
+//     with fs.ErrNotExist, syscall.ENOSPC and the like, and its text names the file.
+package vfs
+
+import (
+	"io"
+	"io/fs"
+	"path/filepath"
+)
+
+// FS is a file system. Names are paths as the operating system takes them, relative ones to the working directory.
+type FS interface {
+	// ReadFile gives the whole of a file; the caller owns the slice. Files under /proc, which say no size, are read too.
+	ReadFile(name string) ([]byte, error)
+	// Create opens a new file for writing, or an old one cut to no bytes. perm is for a new one, less the umask.
+	Create(name string, perm fs.FileMode) (File, error)
+	// OpenAppend opens a file, made if it is missing, so that every write lands at its end, wherever others write.
+	OpenAppend(name string, perm fs.FileMode) (File, error)
+	// Rename puts the file from in place of the file to. It lasts through a power cut only after SyncDir.
+	Rename(from, to string) error
+	// Remove removes a file, a socket or an empty directory.
+	Remove(name string) error
+	// MkdirAll makes a directory and its parents; one that exists is no error.
+	MkdirAll(dir string, perm fs.FileMode) error
+	// Stat says what a name stands for, through symbolic links.
+	Stat(name string) (fs.FileInfo, error)
+	// Chmod sets the permissions of a file or a socket; the umask plays no part.
+	Chmod(name string, perm fs.FileMode) error
+	// Glob gives the names that match a pattern of path/filepath, in order; none is no error.
+	Glob(pattern string) ([]string, error)
+	// SyncDir makes the creations, renames and removals done in a directory last through a power cut.
+	SyncDir(dir string) error
+}
+
+// File is an open file. Its methods are those of an os.File.
+type File interface {
+	io.WriteCloser
+	// Sync makes what was written so far last through a power cut.
+	Sync() error
+}
+
+// WriteFileAtomic puts data in place of the file name: a reader, or the next start after a crash or a power cut, finds
+// the old content whole or the new content whole. It writes and syncs a file beside it (name + ".tmp"), renames that and
+// syncs the directory. An existing file's permissions are kept, a new file gets perm less the umask.
+//
+// After an error the old file still stands, but for an error of the last step, the sync of the directory: then the new
+// content is there and may be lost again by a power cut. The temporary file is removed, or overwritten next time.
+//
+// One caller at a time may write a name.
+func WriteFileAtomic(fsys FS, name string, data []byte, perm fs.FileMode) error {
+	temp := name + ".tmp"
+	if err := writeTemp(fsys, name, temp, data, perm); err != nil {
+		// The first error is the one to report; a temporary file that stays does no harm.
+		_ = fsys.Remove(temp)
+		return err
+	}
+	return fsys.SyncDir(filepath.Dir(name))
+}
+
+// writeTemp is WriteFileAtomic up to the rename, the part after which there may be a temporary file to remove.
+func writeTemp(fsys FS, name, temp string, data []byte, perm fs.FileMode) error {
+	file, err := fsys.Create(temp, perm)
+	if err != nil {
+		return err
+	}
+	_, err = file.Write(data)
+	if err == nil {
+		err = file.Sync()
+	}
+	if closeErr := file.Close(); err == nil {
+		err = closeErr
+	}
+	if err != nil {
+		return err
+	}
+	if info, err := fsys.Stat(name); err == nil {
+		if err := fsys.Chmod(temp, info.Mode().Perm()); err != nil {
+			return err
+		}
+	}
+	return fsys.Rename(temp, name)
+}
