@@ -1,0 +1,134 @@
+package reactor
+
+import (
+	"errors"
+	"net"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// acceptors owns the listening sockets. The reactor accepts by itself and hands sockets to the engine,
+// because gnet's own acceptor stops the whole engine when descriptors run out.
+type acceptors struct {
+	mu        sync.Mutex
+	listeners []net.Listener
+	stopped   bool
+	wg        sync.WaitGroup
+
+	accepted atomic.Int64
+	refused  atomic.Int64
+	failed   atomic.Int64
+}
+
+// acceptPause is how long an acceptor waits after accept(2) failed for want of descriptors or memory.
+const acceptPause = 50 * time.Millisecond
+
+// refuseWait bounds the time for which the acceptor tries to tell a refused peer why.
+const refuseWait = 50 * time.Millisecond
+
+// Listen accepts connections from ln until the reactor stops or the listener is closed.
+func (r *Reactor) Listen(ln net.Listener) {
+	r.accept.mu.Lock()
+	defer r.accept.mu.Unlock()
+	if r.accept.stopped {
+		_ = ln.Close()
+		return
+	}
+	r.accept.listeners = append(r.accept.listeners, ln)
+	r.accept.wg.Add(1)
+	go r.acceptLoop(ln)
+}
+
+// CloseListener stops accepting on ln.
+func (r *Reactor) CloseListener(ln net.Listener) {
+	r.accept.mu.Lock()
+	for i, have := range r.accept.listeners {
+		if have == ln {
+			r.accept.listeners = append(r.accept.listeners[:i], r.accept.listeners[i+1:]...)
+			break
+		}
+	}
+	r.accept.mu.Unlock()
+	_ = ln.Close()
+}
+
+func (a *acceptors) stop() {
+	a.mu.Lock()
+	a.stopped = true
+	for _, ln := range a.listeners {
+		_ = ln.Close()
+	}
+	a.mu.Unlock()
+	a.wg.Wait()
+}
+
+func (r *Reactor) acceptLoop(ln net.Listener) {
+	defer r.accept.wg.Done()
+	for {
+		nc, err := ln.Accept()
+		if err == nil {
+			r.admit(nc)
+			continue
+		}
+		if errors.Is(err, net.ErrClosed) {
+			return
+		}
+		if r.accept.failed.Add(1) == 1 {
+			r.opts.Log("accepting a connection failed: %v (raise the limit of open files or lower maxclients)", err)
+		}
+		select {
+		case <-r.done:
+			return
+		case <-time.After(acceptPause):
+		}
+	}
+}
+
+// admit hands an accepted socket to the loop with the fewest connections.
+func (r *Reactor) admit(nc net.Conn) {
+	r.accept.accepted.Add(1)
+	if r.opts.Admit != nil {
+		if refusal := r.opts.Admit(nc); refusal != nil {
+			r.accept.refused.Add(1)
+			r.refuse(nc, refusal)
+			return
+		}
+	}
+	r.setKeepAlive(nc)
+	l := r.loops[0]
+	for _, other := range r.loops[1:] {
+		if other.connCount.Load() < l.connCount.Load() {
+			l = other
+		}
+	}
+	c := &Conn{ID: r.nextID.Add(1), loop: l, remote: nc.RemoteAddr(), local: nc.LocalAddr()}
+	r.totals.live.Add(1)
+	l.connCount.Add(1)
+	if err := r.engine.adopt(nc, l, c); err != nil {
+		r.totals.live.Add(-1)
+		l.connCount.Add(-1)
+		if r.accept.failed.Add(1) == 1 {
+			r.opts.Log("adopting a connection failed: %v", err)
+		}
+	}
+}
+
+func (r *Reactor) refuse(nc net.Conn, refusal []byte) {
+	// Best effort: the peer may be gone, and a refused peer must not hold up the acceptor.
+	_ = nc.SetWriteDeadline(time.Now().Add(refuseWait))
+	_, _ = nc.Write(refusal)
+	_ = nc.Close()
+}
+
+func (r *Reactor) setKeepAlive(nc net.Conn) {
+	tc, ok := nc.(*net.TCPConn)
+	if !ok {
+		return
+	}
+	period := r.opts.KeepAlive()
+	cfg := net.KeepAliveConfig{Enable: period > 0, Idle: period, Interval: max(period/3, time.Second), Count: 3}
+	if err := tc.SetKeepAliveConfig(cfg); err != nil {
+		r.opts.Log("setting keepalive of %v: %v", nc.RemoteAddr(), err)
+	}
+}

@@ -1,0 +1,130 @@
+package reactor
+
+import (
+	"sync/atomic"
+)
+
+// bell wakes a loop's goroutine and has it call Loop.settle there. Safe from any goroutine.
+type bell interface {
+	ring()
+}
+
+// Loop is one event loop: a goroutine that owns its connections.
+type Loop struct {
+	// Immutable after Start.
+	ID      int
+	handler Handler
+	limits  *atomic.Pointer[Limits]
+	totals  *totals
+	bell    bell
+
+	// State is the handler's own per-loop state; touched on the loop only.
+	State any
+
+	// Owned by the loop.
+	conns   connList
+	stalled int // connections that wait for their output to drain or to close
+
+	// Atomic.
+	mail       mailbox
+	maybeSleep atomic.Bool
+	tickDue    atomic.Bool // wants to be told of the next tick
+	tickNow    atomic.Bool // the tick has come
+	connCount  atomic.Int64
+}
+
+// Post hands a letter to the loop. Safe from any goroutine; a letter may be under way only once.
+func (l *Loop) Post(letter *Letter) {
+	l.mail.push(letter)
+	if l.maybeSleep.Load() && l.maybeSleep.CompareAndSwap(true, false) {
+		l.bell.ring()
+	}
+}
+
+// WantTick asks for Handler.Tick on this loop at the next tick. Safe from any goroutine.
+func (l *Loop) WantTick() { l.tickDue.Store(true) }
+
+// Conns calls fn for each open connection of the loop; on the loop only. fn may close connections.
+func (l *Loop) Conns(fn func(c *Conn)) {
+	for c := l.conns.first; c != nil; {
+		next := c.nextConn
+		fn(c)
+		c = next
+	}
+}
+
+// ConnCount is the number of open connections; safe from any goroutine.
+func (l *Loop) ConnCount() int { return int(l.connCount.Load()) }
+
+// ringTick tells a loop with work due that the tick has come. Called by the ticker goroutine.
+func (l *Loop) ringTick() {
+	if !l.tickDue.Load() {
+		return
+	}
+	l.tickDue.Store(false)
+	l.tickNow.Store(true)
+	if l.maybeSleep.CompareAndSwap(true, false) {
+		l.bell.ring()
+	}
+}
+
+// settle ends a callback: it delivers the mail until none is left and then may be asleep.
+func (l *Loop) settle() {
+	for {
+		if l.tickNow.Load() {
+			l.tickNow.Store(false)
+			l.tick()
+		}
+		for letter := l.mail.takeAll(); letter != nil; {
+			next := letter.next
+			letter.next = nil
+			letter.To.Deliver(l, letter)
+			letter = next
+		}
+		l.maybeSleep.Store(true)
+		if l.mail.empty() && !l.tickNow.Load() {
+			return
+		}
+		l.maybeSleep.Store(false)
+	}
+}
+
+// tick looks after stalled and closing connections, then lets the handler do its periodic work.
+func (l *Loop) tick() {
+	if l.stalled > 0 {
+		l.Conns(func(c *Conn) { c.checkOutput() })
+	}
+	if l.stalled > 0 {
+		l.WantTick()
+	}
+	l.handler.Tick(l)
+}
+
+// connList is the loop's doubly linked list of connections, oldest first.
+type connList struct {
+	first, last *Conn
+}
+
+func (cl *connList) add(c *Conn) {
+	c.prevConn = cl.last
+	if cl.last != nil {
+		cl.last.nextConn = c
+	} else {
+		cl.first = c
+	}
+	cl.last = c
+}
+
+func (cl *connList) remove(c *Conn) {
+	if c.prevConn != nil {
+		c.prevConn.nextConn = c.nextConn
+	} else {
+		cl.first = c.nextConn
+	}
+	if c.nextConn != nil {
+		c.nextConn.prevConn = c.prevConn
+	} else {
+		cl.last = c.prevConn
+	}
+	c.prevConn = nil // nextConn stays: an iteration may stand on c
+}
