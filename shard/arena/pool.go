@@ -60,10 +60,15 @@ type pool struct {
 	limit    uint32         // slabs of the reservation
 	epoch    uint32         // counts calls of Release
 	freed    int64          // slabs in free runs
-	touched  int64          // slabs that may be resident
+	touched  int64          // slabs that are or may be resident
 	bins     [binCount]uint32
-	filled   [(binCount + 63) / 64]uint64
+	filled   [(binCount + 63) / 64]uint64 // set of the bins that are not empty
+
+	noPopulate bool // the kernel doesn't know MADV_POPULATE_WRITE
 }
+
+// residentFree returns how many free slabs are resident.
+func (p *pool) residentFree() int64 { return p.touched - (int64(p.frontier) - 1 - p.freed) }
 
 func (p *pool) at(slab uint32) *slabMeta {
 	return (*slabMeta)(unsafe.Add(p.meta, uintptr(slab)*metaSize))

@@ -1,18 +1,25 @@
 package arena
 
-import "golang.org/x/sys/unix"
+import (
+	"math/bits"
 
-const (
-	idleEpochs     = 2  // calls of Release that a free run must have lain idle
-	releaseRuns    = 64 // free runs looked at in one call and bin
-	collapseRegion = smallSpace / regionSize
+	"golang.org/x/sys/unix"
 )
 
-// Release gives free memory back to the system, about budget bytes of it, and returns how many bytes it gave. Call it
-// regularly from a background goroutine, one at a time: a run is released when it was free through the last two
+// What the background goroutine does for a space: give idle memory back, ask for huge pages, and make memory resident before a
+// shard needs it. All of it works on runs that are taken out of the pool meanwhile, with the mutex free during system calls.
+
+const (
+	idleEpochs      = 2  // calls of Release that a free run of a region or more must have lain idle
+	idleEpochsShort = 10 // the same for a shorter run: releasing it breaks a huge page
+	releaseRuns     = 64 // free runs looked at in one call and bin
+	lowSlabs        = regionSlabs / 2
+)
+
+// Release gives free memory back to the system, about budget bytes of it, and returns how many bytes it gave. Call it regularly
+// (a few times a second) from the space's background goroutine: a run is released when it was free through the last
 // calls, so memory that comes and goes stays. Arenas may allocate meanwhile; what is being released is out of their sight.
-//
-// It also asks once for huge pages where the space began without them, when the space has outgrown that.
+// Each call may also turn one region that was mapped while the space was small into a huge page.
 func (s *Space) Release(budget int) int {
 	p := &s.pool
 	p.mu.Lock()
@@ -21,14 +28,11 @@ func (s *Space) Release(budget int) int {
 	released := 0
 	for bin := binCount - 1; bin >= 0 && released < budget; bin-- {
 		slab := p.bins[bin]
-		for i := 0; i < releaseRuns && slab != 0 && released < budget; i++ {
-			head := p.at(slab)
-			next := head.next
-			if p.epoch-head.freedAt > idleEpochs {
-				n := s.releaseRun(slab, uint32((budget-released+slabSize-1)/slabSize))
-				if released += n; n > 0 {
-					break // the lists have changed while the mutex was free; the rest of the bin is the next call's
-				}
+		for i := 0; i < releaseRuns && slab != 0; i++ {
+			next := p.at(slab).next
+			if n := s.releaseRun(slab, uint32((budget-released+slabSize-1)/slabSize)); n > 0 {
+				released += n
+				break // the lists have changed while the mutex was free; the rest of the bin is the next call's
 			}
 			slab = next
 		}
@@ -37,37 +41,43 @@ func (s *Space) Release(budget int) int {
 	return released
 }
 
-// releaseRun releases the free run at slab, at most limit slabs of it, and returns the bytes that may have been resident.
-// The mutex is held on entry and return, and free during the system call.
+// releaseRun releases at most limit slabs of the free run at slab, if it has been idle for long enough, and returns the bytes
+// that were resident.
 func (s *Space) releaseRun(slab, limit uint32) int {
 	p := &s.pool
 	head := p.at(slab)
-	n, freedAt := head.runSlabs, head.freedAt
-	first := slab
-	for first < slab+n && p.at(first).touched == 0 {
-		first++
+	end, freedAt := slab+head.runSlabs, head.freedAt
+	idle := uint32(idleEpochs)
+	if head.runSlabs < regionSlabs {
+		idle = idleEpochsShort
 	}
-	if first == slab+n {
+	ahead := end == p.frontier && head.runSlabs <= 2*regionSlabs && int64(p.frontier)*slabSize >= s.aheadFrom
+	if p.epoch-freedAt <= idle || ahead {
 		return 0
 	}
-	n = min(slab+n-first, limit)
+	first := slab
+	for first < end && p.at(first).touched == 0 {
+		first++
+	}
+	if first == end {
+		return 0
+	}
+	n := min(end-first, limit)
 	p.cut(slab, first, n)
 	p.mu.Unlock()
 	ok := madvise(s.Pointer(Ref(first)<<refShift), uintptr(n)*slabSize, unix.MADV_DONTNEED)
 	p.mu.Lock()
 	count := 0
 	for i := first; ok && i < first+n; i++ {
-		if m := p.at(i); m.touched != 0 {
-			m.touched = 0
-			count++
-		}
+		count += int(p.at(i).touched)
+		p.at(i).touched = 0
 	}
 	p.touched -= int64(count)
 	p.give(first, n, freedAt)
 	return count * slabSize
 }
 
-// cut takes the n slabs from first on out of the free run that begins at slab, leaving what lies before and behind free.
+// cut takes n slabs from first on out of the free run that begins at slab, leaving what lies before and behind free.
 func (p *pool) cut(slab, first, n uint32) {
 	head := p.at(slab)
 	end, freedAt := slab+head.runSlabs, head.freedAt
@@ -83,21 +93,80 @@ func (p *pool) cut(slab, first, n uint32) {
 	p.mark(first, n)
 }
 
-// collapse asks for huge pages in one of the regions that were mapped while the space was small. Copying a region takes
-// a few hundred microseconds, during which who touches it waits; so it is done once, one region a call, and only when
-// the space has grown to twice that size. The mutex is held on entry and return, and free during the system call.
+// collapse asks for a huge page in one region that was mapped without and is in use as a whole. Copying it takes 0.3 to 3
+// ms, during which who touches it waits: it is done once a region, in the first seconds after a space has outgrown
+// collapseFrom, and never to what is mapped from hugeFrom on.
 func (s *Space) collapse() {
 	p := &s.pool
-	if s.collapsed >= collapseRegion || int64(p.frontier)*slabSize < 2*smallSpace {
+	if s.noCollapse || int64(p.frontier)*slabSize < collapseFrom {
 		return
 	}
-	region := s.collapsed
-	s.collapsed++
-	p.mu.Unlock()
-	at := s.Pointer(Ref(region*regionSlabs) << refShift)
-	madvise(at, regionSize, unix.MADV_HUGEPAGE)
-	if !madvise(at, regionSize, unix.MADV_COLLAPSE) {
-		s.collapsed = collapseRegion // kernel before 6.1, or no huge page to be had: khugepaged may get to it
+	regions := min(p.frontier/regionSlabs, uint32(s.hugeFrom/regionSize), 64)
+	for todo := ^s.collapsed & (1<<regions - 1); todo != 0; todo &= todo - 1 {
+		region := uint32(bits.TrailingZeros64(todo))
+		if !p.inUse(max(region*regionSlabs, 1), (region+1)*regionSlabs) {
+			continue
+		}
+		s.collapsed |= 1 << region
+		p.mu.Unlock()
+		at := s.Pointer(Ref(region*regionSlabs) << refShift)
+		madvise(at, regionSize, unix.MADV_HUGEPAGE)
+		s.noCollapse = !madvise(at, regionSize, unix.MADV_COLLAPSE) // before Linux 6.1, or no huge page to be had
+		p.mu.Lock()
+		return
 	}
+}
+
+func (p *pool) inUse(slab, end uint32) bool {
+	for ; slab < end; slab++ {
+		if p.at(slab).touched == 0 {
+			return false
+		}
+	}
+	return true
+}
+
+// Low is rung when the background goroutine should call Prepare.
+func (s *Space) Low() <-chan struct{} { return s.low }
+
+// Prepare makes up to a region of the slabs that will be handed out next resident, mapping a new region if there is none: the
+// system's clearing of a huge page is not for who holds a baton. Call it from the goroutine that calls Release.
+func (s *Space) Prepare() {
+	p := &s.pool
 	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.residentFree() >= lowSlabs || p.noPopulate {
+		return
+	}
+	slab := p.find(1)
+	if slab == 0 {
+		if s.grow(1) != nil {
+			return // who needs the memory will say so
+		}
+		slab = p.find(1)
+	}
+	end := slab + p.at(slab).runSlabs
+	freedAt := p.epoch
+	first := slab
+	for first < end && p.at(first).touched != 0 {
+		first++
+	}
+	end = min(end, (first+regionSlabs)&^(regionSlabs-1))
+	if first >= end {
+		return
+	}
+	n := end - first
+	p.cut(slab, first, n)
+	p.mu.Unlock()
+	ok := madvise(s.Pointer(Ref(first)<<refShift), uintptr(n)*slabSize, unix.MADV_POPULATE_WRITE)
+	p.mu.Lock()
+	if ok {
+		for i := first; i < end; i++ {
+			p.at(i).touched = 1
+		}
+		p.touched += int64(n)
+	} else {
+		p.noPopulate = true // before Linux 5.14; without memory the next touch will tell
+	}
+	p.give(first, n, freedAt)
 }

@@ -13,9 +13,14 @@ const (
 	DefaultReserve = 4 << 40
 	minReserve     = 1 << 30
 
-	// smallSpace is the size in bytes up to which a space does without huge pages: a server of a thousand keys has
-	// a few partly filled slabs a shard, and must not pay 2 MiB for each touch.
-	smallSpace = 32 << 20
+	// Three ages of a space, in bytes. A small one does without huge pages: a server of a thousand keys has a few partly
+	// filled slabs a shard and must not pay 2 MiB for each touch. Beyond collapseFrom, regions that are in use as a whole
+	// get huge pages afterwards. From hugeFrom on regions are asked for as huge pages at once: half a region of slack
+	// no longer counts. A first touch then costs 0.4 to 2 ms, too long for who holds a baton; so from aheadFrom on the next region is
+	// made resident ahead of its use.
+	collapseFrom = 32 << 20
+	hugeFrom     = 128 << 20
+	aheadFrom    = 256 << 20
 )
 
 // Ref is the address of a block: its distance from the Space's base in units of 8 bytes. 0 means none; it is below 2^40.
@@ -29,7 +34,14 @@ type Space struct {
 	raw      unsafe.Pointer // what mmap returned
 	rawBytes uintptr
 
-	collapsed uint32 // regions tried with MADV_COLLAPSE; Release only, under pool.mu
+	// constants, but smaller in tests; immutable
+	hugeFrom, aheadFrom int64
+
+	low chan struct{} // of length 1: rung when resident free slabs run out
+
+	// the background goroutine's
+	collapsed  uint64 // set of the regions below hugeFrom that were tried with MADV_COLLAPSE
+	noCollapse bool   // the kernel doesn't know it
 
 	pool pool
 }
@@ -75,7 +87,7 @@ func reserve(size uintptr) (*Space, error) {
 	if err != nil {
 		return nil, errors.Join(err, unix.MunmapPtr(raw, rawBytes))
 	}
-	s := &Space{raw: raw, rawBytes: rawBytes}
+	s := &Space{raw: raw, rawBytes: rawBytes, hugeFrom: hugeFrom, aheadFrom: aheadFrom, low: make(chan struct{}, 1)}
 	s.base = unsafe.Add(raw, -uintptr(raw)&(regionSize-1))
 	s.pool.meta = meta
 	s.pool.limit = uint32(slabs)
@@ -133,6 +145,12 @@ func (s *Space) takeRun(n uint32) uint32 {
 		}
 	}
 	p.take(slab, n)
+	if p.residentFree() < lowSlabs && int64(p.frontier)*slabSize >= s.aheadFrom && !p.noPopulate {
+		select {
+		case s.low <- struct{}{}:
+		default:
+		}
+	}
 	return slab
 }
 
@@ -161,7 +179,7 @@ func (s *Space) grow(n uint32) error {
 	if err := mprotect(at, size); err != nil {
 		return fmt.Errorf("arena: mprotect of %d bytes: %w", size, err)
 	}
-	if int64(start)*slabSize >= smallSpace {
+	if int64(start)*slabSize >= s.hugeFrom {
 		madvise(at, size, unix.MADV_HUGEPAGE)
 	}
 	first := p.frontier
