@@ -37,16 +37,16 @@ func (a *Arena) Owner(r Ref) uint8 { return a.space.Owner(r) }
 // UsedBytes returns the bytes of the arena's live blocks, each rounded up to UsableSize.
 func (a *Arena) UsedBytes() int64 { return a.used }
 
-// HeldBytes returns the bytes of the slabs the arena holds. What exceeds UsedBytes is fragmentation and room that was
-// not yet handed out; the latter is not resident.
+// HeldBytes returns the bytes of the slabs the arena holds. What exceeds UsedBytes is fragmentation and room
+// that was not yet handed out; the latter is not resident.
 func (a *Arena) HeldBytes() int64 { return a.slabs * slabSize }
 
 func (a *Arena) at(slab uint32) *slabMeta {
 	return (*slabMeta)(unsafe.Add(a.meta, uintptr(slab)*metaSize))
 }
 
-// Alloc returns a block of at least size bytes, 0 ≤ size ≤ MaxSize, aligned to 8 bytes (a big block to 64 KiB). Its content
-// is undefined. It panics if the system has no more memory.
+// Alloc returns a block of at least size bytes, 0 ≤ size ≤ MaxSize, aligned to 8 bytes (a big block to 64 KiB).
+// Its content is undefined. It panics if the system has no more memory.
 func (a *Arena) Alloc(size int) Ref {
 	if uint(size) > MaxSmall {
 		return a.allocLarge(size)
@@ -104,8 +104,8 @@ func (a *Arena) Free(r Ref, size int) {
 	}
 }
 
-// link puts a slab in front of its class's partial list. A slab that was full until now is the fullest: filling it again
-// first lets the others drain.
+// link puts a slab in front of its class's partial list. A slab that was full until now is the fullest: filling
+// it again first lets the others drain.
 func (a *Arena) link(slab uint32, m *slabMeta) {
 	class := uint8(m.id)
 	m.prev, m.next = 0, a.partial[class]

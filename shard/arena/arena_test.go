@@ -67,7 +67,8 @@ func (m *model) bytes(b block) []byte {
 	return unsafe.Slice((*byte)(m.a.space.Pointer(b.ref)), b.size)
 }
 
-// fill and check use the first and last bytes and a few between: a neighbour that overlaps changes one end at least.
+// fill and check use the first and last bytes and a few between: a neighbour that overlaps changes one end at
+// least.
 func (m *model) fill(b block) {
 	var word [8]byte
 	binary.LittleEndian.PutUint64(word[:], b.seed)

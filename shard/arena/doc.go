@@ -3,11 +3,11 @@
 // A Space is one reservation of address space for the whole process. It is cut into slabs of 64 KiB which a
 // pool hands out as runs: single slabs to the size classes, longer runs to big blocks. An Arena is one shard's
 // allocator over a Space. It serves small blocks from slabs of one size class each and never shares a slab with
-// another Arena; all Arenas carve their slabs from the same regions, so that eight nearly empty shards cost about as
-// much as one.
+// another Arena; all Arenas carve their slabs from the same regions, so that eight nearly empty shards cost
+// about as much as one.
 //
-// The package is not a general allocator: the caller gives the size back to Free, blocks have no headers, nothing is
-// zeroed, and there is no finalisation. It knows nothing of entries, keys or values.
+// The package is not a general allocator: the caller gives the size back to Free, blocks have no headers,
+// nothing is zeroed, and there is no finalisation. It knows nothing of entries, keys or values.
 //
 // # Ownership
 //
@@ -16,13 +16,13 @@
 //
 // # Format
 //
-// A Ref is the block's distance from the Space's base in units of 8 bytes: the low 13 bits are the place in the slab,
-// the others the slab's number. Slab 0 is never handed out, so 0 means "no block".
+// A Ref is the block's distance from the Space's base in units of 8 bytes: the low 13 bits are the place in the
+// slab, the others the slab's number. Slab 0 is never handed out, so 0 means "no block".
 //
-// What is known about a slab stands in a side table (slabMeta), one cache line a slab, off the Go heap and apart from
-// the slab: a slab holds blocks and nothing else, and two shards never write the same line. Free blocks of a slab are
-// chained through their first two bytes; blocks that were never handed out are not touched at all, so that memory
-// becomes resident only as it is used.
+// What is known about a slab stands in a side table (slabMeta), one cache line a slab, off the Go heap and
+// apart from the slab: a slab holds blocks and nothing else, and two shards never write the same line. Free
+// blocks of a slab are chained through their first two bytes; blocks that were never handed out are not touched
+// at all, so that memory becomes resident only as it is used.
 //
 // # Invariants
 //

@@ -7,9 +7,9 @@ import (
 	"fulmen/internal/invariant"
 )
 
-// Under the build tag `invariants` freed blocks are filled with poisonByte, and looked at again when they are handed out: who
-// wrote to a block after freeing it is found out, and who reads one sees nonsense. The first two bytes of a small
-// block are the free list's; of a big block only the ends are filled.
+// Under the build tag `invariants` freed blocks are filled with poisonByte, and looked at again when they are
+// handed out: who wrote to a block after freeing it is found out, and who reads one sees nonsense. The first
+// two bytes of a small block are the free list's; of a big block only the ends are filled.
 const poisonByte = 0xDB
 
 var poisoned = bytes.Repeat([]byte{poisonByte}, MaxSmall)

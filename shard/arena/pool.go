@@ -6,10 +6,10 @@ import (
 	"unsafe"
 )
 
-// The pool keeps the free runs of slabs. It is a two-level segregated fit: runs are binned by length, exactly below 32
-// slabs and with eight bins a doubling above; a bitmap finds the next filled bin, and the tags at both ends of a
-// run let a freed one join its neighbours. Taking and giving a run are O(1) whatever the size of the space, and
-// short holes are used up first, so that long ones stay long.
+// The pool keeps the free runs of slabs. It is a two-level segregated fit: runs are binned by length, exactly
+// below 32 slabs and with eight bins a doubling above; a bitmap finds the next filled bin, and the tags at both
+// ends of a run let a freed one join its neighbours. Taking and giving a run are O(1) whatever the size of the
+// space, and short holes are used up first, so that long ones stay long.
 
 const (
 	exactBins = 31 // bins 0..30 hold runs of 1..31 slabs

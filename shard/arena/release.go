@@ -6,8 +6,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// What the background goroutine does for a space: give idle memory back, ask for huge pages, and make memory resident before a
-// shard needs it. All of it works on runs that are taken out of the pool meanwhile, with the mutex free during system calls.
+// What the background goroutine does for a space: give idle memory back, ask for huge pages, and make memory
+// resident before a shard needs it. All of it works on runs that are taken out of the pool meanwhile, with the
+// mutex free during system calls.
 
 const (
 	idleEpochs      = 2  // calls of Release that a free run of a region or more must have lain idle
@@ -16,10 +17,11 @@ const (
 	lowSlabs        = regionSlabs / 2
 )
 
-// Release gives free memory back to the system, about budget bytes of it, and returns how many bytes it gave. Call it regularly
-// (a few times a second) from the space's background goroutine: a run is released when it was free through the last
-// calls, so memory that comes and goes stays. Arenas may allocate meanwhile; what is being released is out of their sight.
-// Each call may also turn one region that was mapped while the space was small into a huge page.
+// Release gives free memory back to the system, about budget bytes of it, and returns how many bytes it gave.
+// Call it regularly (a few times a second) from the space's background goroutine: a run is released when it was
+// free through the last calls, so memory that comes and goes stays. Arenas may allocate meanwhile; what is
+// being released is out of their sight. Each call may also turn one region that was mapped while the space was
+// small into a huge page.
 func (s *Space) Release(budget int) int {
 	p := &s.pool
 	p.mu.Lock()
@@ -41,8 +43,8 @@ func (s *Space) Release(budget int) int {
 	return released
 }
 
-// releaseRun releases at most limit slabs of the free run at slab, if it has been idle for long enough, and returns the bytes
-// that were resident.
+// releaseRun releases at most limit slabs of the free run at slab, if it has been idle for long enough, and
+// returns the bytes that were resident.
 func (s *Space) releaseRun(slab, limit uint32) int {
 	p := &s.pool
 	head := p.at(slab)
@@ -77,7 +79,8 @@ func (s *Space) releaseRun(slab, limit uint32) int {
 	return count * slabSize
 }
 
-// cut takes n slabs from first on out of the free run that begins at slab, leaving what lies before and behind free.
+// cut takes n slabs from first on out of the free run that begins at slab, leaving what lies before and behind
+// free.
 func (p *pool) cut(slab, first, n uint32) {
 	head := p.at(slab)
 	end, freedAt := slab+head.runSlabs, head.freedAt
@@ -93,9 +96,9 @@ func (p *pool) cut(slab, first, n uint32) {
 	p.mark(first, n)
 }
 
-// collapse asks for a huge page in one region that was mapped without and is in use as a whole. Copying it takes 0.3 to 3
-// ms, during which who touches it waits: it is done once a region, in the first seconds after a space has outgrown
-// collapseFrom, and never to what is mapped from hugeFrom on.
+// collapse asks for a huge page in one region that was mapped without and is in use as a whole. Copying it
+// takes 0.3 to 3 ms, during which who touches it waits: it is done once a region, in the first seconds after a
+// space has outgrown collapseFrom, and never to what is mapped from hugeFrom on.
 func (s *Space) collapse() {
 	p := &s.pool
 	if s.noCollapse || int64(p.frontier)*slabSize < collapseFrom {
@@ -129,8 +132,9 @@ func (p *pool) inUse(slab, end uint32) bool {
 // Low is rung when the background goroutine should call Prepare.
 func (s *Space) Low() <-chan struct{} { return s.low }
 
-// Prepare makes up to a region of the slabs that will be handed out next resident, mapping a new region if there is none: the
-// system's clearing of a huge page is not for who holds a baton. Call it from the goroutine that calls Release.
+// Prepare makes up to a region of the slabs that will be handed out next resident, mapping a new region if
+// there is none: the system's clearing of a huge page is not for who holds a baton. Call it from the goroutine
+// that calls Release.
 func (s *Space) Prepare() {
 	p := &s.pool
 	p.mu.Lock()

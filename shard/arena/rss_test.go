@@ -21,8 +21,8 @@ func residentBytes(t *testing.T) int64 {
 	return (resident - shared) * pageSize
 }
 
-// TestSlack fills eight arenas with small blocks and compares the resident memory with what the blocks need: less than 2 bytes
-// a block at a million, whatever huge pages, half-filled slabs and the side table cost.
+// TestSlack fills eight arenas with small blocks and compares the resident memory with what the blocks need:
+// less than 2 bytes a block at a million, whatever huge pages, half-filled slabs and the side table cost.
 func TestSlack(t *testing.T) {
 	const blocks, size, shards = 1_000_000, 88, 8
 	refs := make([]Ref, blocks)
@@ -66,7 +66,8 @@ func TestSlack(t *testing.T) {
 	}
 }
 
-// TestSmallDataStaysSmall gives eight arenas a few blocks of many classes: no more than the touched pages may be resident.
+// TestSmallDataStaysSmall gives eight arenas a few blocks of many classes: no more than the touched pages may
+// be resident.
 func TestSmallDataStaysSmall(t *testing.T) {
 	s := newSpace(t, 1<<40)
 	before := residentBytes(t)

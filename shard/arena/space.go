@@ -9,21 +9,23 @@ import (
 )
 
 const (
-	// DefaultReserve is the address space in bytes that NewSpace reserves when it is given 0: half of a Ref's reach.
+	// DefaultReserve is the address space in bytes that NewSpace reserves when it is given 0: half of a Ref's
+	// reach.
 	DefaultReserve = 4 << 40
 	minReserve     = 1 << 30
 
-	// Three ages of a space, in bytes. A small one does without huge pages: a server of a thousand keys has a few partly
-	// filled slabs a shard and must not pay 2 MiB for each touch. Beyond collapseFrom, regions that are in use as a whole
-	// get huge pages afterwards. From hugeFrom on regions are asked for as huge pages at once: half a region of slack
-	// no longer counts. A first touch then costs 0.4 to 2 ms, too long for who holds a baton; so from aheadFrom on the next region is
-	// made resident ahead of its use.
+	// Three ages of a space, in bytes. A small one does without huge pages: a server of a thousand keys has a
+	// few partly filled slabs a shard and must not pay 2 MiB for each touch. Beyond collapseFrom, regions that
+	// are in use as a whole get huge pages afterwards. From hugeFrom on regions are asked for as huge pages at
+	// once: half a region of slack no longer counts. A first touch then costs 0.4 to 2 ms, too long for who
+	// holds a baton; so from aheadFrom on the next region is made resident ahead of its use.
 	collapseFrom = 32 << 20
 	hugeFrom     = 128 << 20
 	aheadFrom    = 256 << 20
 )
 
-// Ref is the address of a block: its distance from the Space's base in units of 8 bytes. 0 means none; it is below 2^40.
+// Ref is the address of a block: its distance from the Space's base in units of 8 bytes. 0 means none; it is
+// below 2^40.
 type Ref uint64
 
 // Space is a reservation of address space and the pool of its slabs. It is safe for concurrent use.
@@ -55,8 +57,9 @@ type Stats struct {
 	UsedBytes     int64 // slabs held by arenas
 }
 
-// NewSpace reserves address space; reserveBytes 0 means DefaultReserve. Where the system refuses that much (a limit on
-// address space), it takes the largest half, quarter, … it can get, down to 1 GiB unless less was asked for.
+// NewSpace reserves address space; reserveBytes 0 means DefaultReserve. Where the system refuses that much (a
+// limit on address space), it takes the largest half, quarter, … it can get, down to 1 GiB unless less was
+// asked for.
 func NewSpace(reserveBytes int64) (*Space, error) {
 	if reserveBytes <= 0 {
 		reserveBytes = DefaultReserve
@@ -107,8 +110,8 @@ func (s *Space) Close() error {
 // Base returns the address that Refs count from. It never changes.
 func (s *Space) Base() unsafe.Pointer { return s.base }
 
-// Pointer returns the address of block r. The memory is not Go's: it holds no Go pointers and is not kept alive by the
-// pointer.
+// Pointer returns the address of block r. The memory is not Go's: it holds no Go pointers and is not kept alive
+// by the pointer.
 func (s *Space) Pointer(r Ref) unsafe.Pointer { return unsafe.Add(s.base, uintptr(r)<<3) }
 
 // Owner returns the number given to NewArena for the arena that holds the live block r.
@@ -129,8 +132,8 @@ func (s *Space) Stats() Stats {
 	}
 }
 
-// takeRun hands out n neighbouring slabs. It panics if the system or the reservation has no more memory: there is nothing
-// a server could do about it in the middle of a command, and maxmemory exists to stay away from it.
+// takeRun hands out n neighbouring slabs. It panics if the system or the reservation has no more memory: there
+// is nothing a server could do about it in the middle of a command, and maxmemory exists to stay away from it.
 func (s *Space) takeRun(n uint32) uint32 {
 	p := &s.pool
 	p.mu.Lock()
