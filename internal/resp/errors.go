@@ -1,0 +1,273 @@
+package resp
+
+import (
+	"bytes"
+	"strings"
+)
+
+// The fixed error texts, all of them, worded as Redis 7.0 words them; clients compare them. They are shared and must
+// not be changed.
+
+// Errors of a command's arguments.
+var (
+	ErrSyntax           = err("syntax error")
+	ErrNotInteger       = err("value is not an integer or out of range")
+	ErrNotFloat         = err("value is not a valid float")
+	ErrOutOfRange       = err("value is out of range")
+	ErrNotPositive      = err("value is out of range, must be positive")
+	ErrNaNOrInf         = err("value is NaN or Infinity")
+	ErrIndexOutOfRange  = err("index out of range")
+	ErrOffsetOutOfRange = err("offset is out of range")
+	ErrInvalidCursor    = err("invalid cursor")
+	ErrNumkeys          = err("numkeys should be greater than 0")
+	ErrNegativeKeys     = err("Number of keys can't be negative")
+	ErrTooManyKeys      = err("Number of keys can't be greater than number of args")
+	ErrNegativeCount    = err("COUNT can't be negative")
+	ErrCountZero        = err("count should be greater than 0")
+	ErrNegativeLimit    = err("LIMIT can't be negative")
+	ErrTimeoutNotInt    = err("timeout is not an integer or out of range")
+	ErrTimeoutNotFloat  = err("timeout is not a float or out of range")
+	ErrTimeoutNegative  = err("timeout is negative")
+	ErrDBIndex          = err("DB index is out of range")
+	ErrDBFirst          = err("invalid first DB index")
+	ErrDBSecond         = err("invalid second DB index")
+	ErrWrongArgs        = err("wrong number of arguments")
+)
+
+// Errors of keys and what they hold.
+var (
+	ErrWrongType  = &Error{Code: "WRONGTYPE", Msg: "Operation against a key holding the wrong kind of value"}
+	ErrNoSuchKey  = err("no such key")
+	ErrSameObject = err("source and destination objects are the same")
+	ErrBusyKey    = &Error{Code: "BUSYKEY", Msg: "Target key name already exists."}
+	ErrBadDump    = err("DUMP payload version or checksum are wrong")
+	ErrBadFormat  = err("Bad data format")
+	ErrInvalidTTL = err("Invalid TTL value, must be >= 0")
+	ErrIdleTime   = err("Invalid IDLETIME value, must be >= 0")
+	ErrFreq       = err("Invalid FREQ value, must be >= 0 and <= 255")
+	ErrNoLFU      = err("An LFU maxmemory policy is not selected, access frequency not tracked. " +
+		"Please note that when switching between policies at runtime LRU and LFU data will take some time to adjust.")
+	ErrLFU = err("An LFU maxmemory policy is selected, idle time not tracked. " +
+		"Please note that when switching between policies at runtime LRU and LFU data will take some time to adjust.")
+	ErrExpireNXAndOthers = err("NX and XX, GT or LT options at the same time are not compatible")
+	ErrExpireGTAndLT     = err("GT and LT options at the same time are not compatible")
+)
+
+// Errors of strings, counters and bits.
+var (
+	ErrStringTooLong   = err("string exceeds maximum allowed size (proto-max-bulk-len)")
+	ErrOverflow        = err("increment or decrement would overflow")
+	ErrDecrOverflow    = err("decrement would overflow")
+	ErrIncrNaNOrInf    = err("increment would produce NaN or Infinity")
+	ErrBitOffset       = err("bit offset is not an integer or out of range")
+	ErrBitValue        = err("bit is not an integer or out of range")
+	ErrBitArgument     = err("The bit argument must be 1 or 0.")
+	ErrBitopNot        = err("BITOP NOT must be called with a single source key.")
+	ErrBitfieldType    = err("Invalid bitfield type. Use something like i16 u8. Note that u64 is not supported but i64 is.")
+	ErrBitfieldOver    = err("Invalid OVERFLOW type specified")
+	ErrBitfieldRO      = err("BITFIELD_RO only supports the GET subcommand")
+	ErrLCSLenAndIdx    = err("If you want both the length and indexes, please just use IDX.")
+	ErrLCSNotStrings   = err("The specified keys must contain string values")
+	ErrLCSTooLong      = err("Insufficient memory, transient memory for LCS exceeds proto-max-bulk-len")
+	ErrNotHLL          = &Error{Code: "WRONGTYPE", Msg: "Key is not a valid HyperLogLog string value."}
+	ErrCorruptHLL      = &Error{Code: "INVALIDOBJ", Msg: "Corrupted HLL object detected"}
+	ErrHashNotInteger  = err("hash value is not an integer")
+	ErrHashNotFloat    = err("hash value is not a float")
+	ErrMinMaxNotFloat  = err("min or max is not a float")
+	ErrMinMaxNotString = err("min or max not valid string range item")
+	ErrScoreNaN        = err("resulting score is not a number (NaN)")
+	ErrWeightNotFloat  = err("weight value is not a float")
+	ErrZaddNXAndXX     = err("XX and NX options at the same time are not compatible")
+	ErrZaddGTLTNX      = err("GT, LT, and/or NX options at the same time are not compatible")
+	ErrZaddIncrPairs   = err("INCR option supports a single increment-element pair")
+	ErrLposRank        = err("RANK can't be zero: use 1 to start from the first match, 2 from the second ... " +
+		"or use negative to start from the end of the list")
+	ErrMaxlenNegative = err("MAXLEN can't be negative")
+)
+
+// Refusals of the server's state, in the order in which dispatch looks for them.
+var (
+	ErrNoAuth      = &Error{Code: "NOAUTH", Msg: "Authentication required."}
+	ErrNoAuthHello = &Error{Code: "NOAUTH", Msg: "HELLO must be called with the client already authenticated, " +
+		"otherwise the HELLO AUTH <user> <pass> option can be used to authenticate the client and select the RESP " +
+		"protocol version at the same time"}
+	ErrWrongPass = &Error{Code: "WRONGPASS", Msg: "invalid username-password pair or user is disabled."}
+	ErrNoPermKey = &Error{Code: "NOPERM",
+		Msg: "this user has no permissions to access one of the keys used as arguments"}
+	ErrNoPermChannel = &Error{Code: "NOPERM",
+		Msg: "this user has no permissions to access one of the channels used as arguments"}
+	ErrLoading    = &Error{Code: "LOADING", Msg: "Redis is loading the dataset in memory"}
+	ErrMasterDown = &Error{Code: "MASTERDOWN",
+		Msg: "Link with MASTER is down and replica-serve-stale-data is set to 'no'."}
+	ErrReadOnly   = &Error{Code: "READONLY", Msg: "You can't write against a read only replica."}
+	ErrOOM        = &Error{Code: "OOM", Msg: "command not allowed when used memory > 'maxmemory'."}
+	ErrNoReplicas = &Error{Code: "NOREPLICAS", Msg: "Not enough good replicas to write."}
+	ErrMisconf    = &Error{Code: "MISCONF", Msg: "Redis is configured to save RDB snapshots, but it's currently " +
+		"unable to persist to disk. Commands that may modify the data set are disabled, because this instance is " +
+		"configured to report errors during writes if RDB snapshotting fails (stop-writes-on-bgsave-error option). " +
+		"Please check the Redis logs for details about the RDB error."}
+	ErrBusyScript = &Error{Code: "BUSY",
+		Msg: "Redis is busy running a script. You can only call SCRIPT KILL or SHUTDOWN NOSAVE."}
+	ErrBusyFunction = &Error{Code: "BUSY",
+		Msg: "Redis is busy running a script. You can only call FUNCTION KILL or SHUTDOWN NOSAVE."}
+	ErrMaxClients = err("max number of clients reached")
+	ErrDenied     = &Error{Code: "DENIED", Msg: "Redis is running in protected mode because protected mode is " +
+		"enabled and no password is set for the default user. In this mode connections are only accepted from the " +
+		"loopback interface. If you want to connect from external computers to Redis you may adopt one of the " +
+		"following solutions: 1) Just disable protected mode sending the command 'CONFIG SET protected-mode no' " +
+		"from the loopback interface by connecting to Redis from the same host the server is running, however MAKE " +
+		"SURE Redis is not publicly accessible from internet if you do so. Use CONFIG REWRITE to make this change " +
+		"permanent. 2) Alternatively you can just disable the protected mode by editing the Redis configuration " +
+		"file, and setting the protected mode option to 'no', and then restarting the server. 3) If you started " +
+		"the server manually just for testing, restart it with the '--protected-mode no' option. 4) Setup a an " +
+		"authentication password for the default user. NOTE: You only need to do one of the above things in order " +
+		"for the server to start accepting connections from the outside."}
+)
+
+// Errors of transactions, scripts and blocking.
+var (
+	ErrExecAbort = &Error{Code: "EXECABORT", Msg: "Transaction discarded because of previous errors."}
+	ErrNested    = err("MULTI calls can not be nested")
+	ErrNoMulti   = err("EXEC without MULTI")
+	ErrNoDiscard = err("DISCARD without MULTI")
+	ErrWatch     = err("WATCH inside MULTI is not allowed")
+	ErrInMulti   = err("Command not allowed inside a transaction")
+	ErrNoScript  = &Error{Code: "NOSCRIPT", Msg: "No matching script. Please use EVAL."}
+	ErrNotBusy   = &Error{Code: "NOTBUSY", Msg: "No scripts in execution right now."}
+	ErrUnblocked = &Error{Code: "UNBLOCKED", Msg: "client unblocked via CLIENT UNBLOCK"}
+	ErrDemoted   = &Error{Code: "UNBLOCKED",
+		Msg: "force unblock from blocking operation, instance state changed (master -> replica?)"}
+	ErrUnkillable = &Error{Code: "UNKILLABLE", Msg: "Sorry the script already executed write commands against the " +
+		"dataset. You can either wait the script termination or kill the server in a hard way using the SHUTDOWN " +
+		"NOSAVE command."}
+)
+
+// Errors of connections, configuration and the server itself.
+var (
+	ErrNoProto         = &Error{Code: "NOPROTO", Msg: "unsupported protocol version"}
+	ErrProtoNotInteger = err("Protocol version is not an integer or out of range")
+	ErrAuthNoPassword  = err("AUTH <password> called without any password configured for the default user. " +
+		"Are you sure your configuration is correct?")
+	ErrClientName      = err("Client names cannot contain spaces, newlines or special characters.")
+	ErrNoSuchClient    = err("No such client")
+	ErrInvalidClientID = err("Invalid client ID")
+	ErrClientIDZero    = err("client-id should be greater than 0")
+	ErrUnblockReason   = err("CLIENT UNBLOCK reason should be TIMEOUT or ERROR")
+	ErrPauseMode       = err("CLIENT PAUSE mode must be WRITE or ALL")
+	ErrNoConfigFile    = err("The server is running without a config file")
+	ErrInvalidCommand  = err("Invalid command specified")
+	ErrInvalidArgCount = err("Invalid number of arguments specified for command")
+	ErrNoKeyArguments  = err("The command has no key arguments")
+	ErrDebugRefused    = err("DEBUG command not allowed. If the enable-debug-command option is set to \"local\", " +
+		"you can run it from a local connection, otherwise you need to set this option in the configuration file, " +
+		"and then restart the server.")
+	ErrShutdownFailed = err("Errors trying to SHUTDOWN. Check logs.")
+	ErrSaving         = err("Background save already in progress")
+	ErrRewriting      = err("Background append only file rewriting already in progress")
+	ErrMasterPort     = err("Invalid master port")
+	ErrWaitOnReplica  = err("WAIT cannot be used with replica instances. Please also note that since Redis 4.0 if a " +
+		"replica is configured to be writable (which is not the default) writes to replicas are just local and are " +
+		"not propagated.")
+)
+
+// Protocol errors, after which the connection is closed.
+var (
+	errBigInline   = err("Protocol error: too big inline request")
+	errUnbalanced  = err("Protocol error: unbalanced quotes in request")
+	errBigCount    = err("Protocol error: too big mbulk count string")
+	errBadCount    = err("Protocol error: invalid multibulk length")
+	errUnauthCount = err("Protocol error: unauthenticated multibulk length")
+	errBigBulk     = err("Protocol error: too big bulk count string")
+	errBadBulk     = err("Protocol error: invalid bulk length")
+	errUnauthBulk  = err("Protocol error: unauthenticated bulk length")
+)
+
+// errExpectedBulk is the protocol error of an argument that begins with got.
+func errExpectedBulk(got byte) *Error {
+	return err("Protocol error: expected '$', got '" + string([]byte{got}) + "'")
+}
+
+// ErrWrongArity returns the error for a known command called with a wrong number of arguments; name is its full name as
+// Redis writes it, lower case, with '|' before a subcommand ("client|kill").
+func ErrWrongArity(name string) *Error {
+	return err("wrong number of arguments for '" + name + "' command")
+}
+
+// ErrUnknownCommand returns the error for a command that doesn't exist. args are its arguments without the name; about
+// 128 bytes of them are quoted.
+func ErrUnknownCommand(name []byte, args [][]byte) *Error {
+	const most = 128
+	var quoted strings.Builder
+	for _, a := range args {
+		if quoted.Len() >= most {
+			break
+		}
+		quoted.WriteString("'" + cut(a, most-quoted.Len()) + "' ")
+	}
+	return err("unknown command '" + cut(name, most) + "', with args beginning with: " + quoted.String())
+}
+
+// ErrUnknownSubcommand returns the error for a subcommand that doesn't exist; container is the command's name in any case.
+func ErrUnknownSubcommand(container, sub []byte) *Error {
+	upper := string(bytes.ToUpper(container))
+	return err("unknown subcommand '" + cut(sub, 128) + "'. Try " + upper + " HELP.")
+}
+
+// ErrSubcommandSyntax returns the error for a subcommand whose arguments fit none of its forms.
+func ErrSubcommandSyntax(container, sub []byte) *Error {
+	upper := string(bytes.ToUpper(container))
+	return err("unknown subcommand or wrong number of arguments for '" + cut(sub, 128) + "'. Try " + upper + " HELP.")
+}
+
+// ErrInvalidExpire returns the error for an expiry that is not positive or overflows; cmd is the command's name in lower
+// case.
+func ErrInvalidExpire(cmd string) *Error {
+	return err("invalid expire time in '" + cmd + "' command")
+}
+
+// ErrUnsupportedOption returns the error of EXPIRE and its kin for an option they don't know.
+func ErrUnsupportedOption(option []byte) *Error {
+	return err("Unsupported option " + string(option))
+}
+
+// ErrHelloOption returns the error for an option that HELLO doesn't know or that lacks its arguments.
+func ErrHelloOption(option []byte) *Error {
+	return err("Syntax error in HELLO option '" + string(option) + "'")
+}
+
+// ErrUnknownClientType returns the error of CLIENT LIST and CLIENT KILL for a TYPE that doesn't exist.
+func ErrUnknownClientType(name []byte) *Error {
+	return err("Unknown client type '" + string(name) + "'")
+}
+
+// ErrConfigUnknown returns the error of CONFIG SET for a parameter that doesn't exist.
+func ErrConfigUnknown(name []byte) *Error {
+	return err("Unknown option or number of arguments for CONFIG SET - '" + string(name) + "'")
+}
+
+// ErrConfigSet returns the error of CONFIG SET for a parameter that can't have the value.
+func ErrConfigSet(name, reason string) *Error {
+	return err("CONFIG SET failed (possibly related to argument '" + name + "') - " + reason)
+}
+
+// ErrSubscribeMode returns the error for a command that a RESP2 connection can't run while it is subscribed; name is the
+// command's full name in lower case.
+func ErrSubscribeMode(name string) *Error {
+	return err("Can't execute '" + name + "': only (P|S)SUBSCRIBE / (P|S)UNSUBSCRIBE / PING / QUIT / RESET " +
+		"are allowed in this context")
+}
+
+// ErrNoPermCommand returns the error for a command that the user may not run; name is its full name in lower case.
+func ErrNoPermCommand(name string) *Error {
+	return &Error{Code: "NOPERM", Msg: "this user has no permissions to run the '" + name + "' command"}
+}
+
+// ErrMisconfAOF returns the refusal of writes while the append-only file can't be written; reason is the system's.
+func ErrMisconfAOF(reason string) *Error {
+	return &Error{Code: "MISCONF", Msg: "Errors writing to the AOF file: " + reason}
+}
+
+// ErrExecDiscarded returns the error of EXEC for a transaction refused as a whole, whose reason is because.
+func ErrExecDiscarded(because *Error) *Error {
+	return &Error{Code: "EXECABORT", Msg: "Transaction discarded because of: " + because.Error()}
+}
