@@ -19,12 +19,8 @@ type Arena struct {
 	partial [maxClasses]uint32 // first slab with free blocks, by class
 }
 
-// NewArena returns an empty arena. owner is what Space.Owner reports for its blocks; give each shard its own,
-// below 255.
+// NewArena returns an empty arena. owner is what Space.Owner reports for its blocks; give each shard its own.
 func (s *Space) NewArena(owner uint8) *Arena {
-	if owner == noBlock>>8 {
-		panic("BUG: arena: owner out of range")
-	}
 	return &Arena{space: s, base: s.base, meta: s.pool.meta, owner: owner}
 }
 
@@ -149,10 +145,10 @@ func (a *Arena) emptied(slab uint32, m *slabMeta) {
 	a.unlink(slab, m)
 	if a.spare == 0 {
 		a.spare = slab
-		m.id = noBlock // no block of it may be freed
+		m.id = deadClass // no block of it may be freed
 		return
 	}
-	m.id = noBlock
+	m.id = deadClass
 	a.slabs--
 	a.space.giveRun(slab, 1)
 }
@@ -189,7 +185,7 @@ func (a *Arena) freeLarge(r Ref, size int) {
 		panic("BUG: arena: Free of a big block that is not this arena's, or not of this size")
 	}
 	poisonBig(a.space.Pointer(r), UsableSize(size))
-	m.id = noBlock
+	m.id = deadClass
 	a.slabs -= int64(n)
 	a.used -= int64(UsableSize(size))
 	a.space.giveRun(slab, n)

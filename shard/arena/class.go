@@ -15,7 +15,8 @@ const (
 
 	exactLimit = 256 // up to here every multiple of 8 is a class
 	maxClasses = 128
-	largeClass = 0xFF // slabMeta.class of the first slab of a big block
+	largeClass = 0xFF // in slabMeta.id, the first slab of a big block
+	deadClass  = 0xFE // in slabMeta.id, a slab without blocks
 )
 
 // classTable maps sizes to classes. Up to 256 bytes each multiple of 8 is a class of its own. Above, a class is a
