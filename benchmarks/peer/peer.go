@@ -1,0 +1,289 @@
+// Package peer starts the servers that a benchmark compares, asks them what they know about themselves, and stops them.
+//
+// It does not judge: which servers are compared, and under which load, is the scenarios' business.
+//
+// # Ownership
+//
+// A Server belongs to the goroutine that started it. Its process is this process's child, dies with it (parent-death signal), and is
+// signalled by nothing but its own pid. Its data directory is temporary and removed by Stop.
+//
+// # Invariants
+//
+//  1. A Server returned by Start has answered a PING; a server that does not within its time is an error with its last output.
+//  2. Every question has a deadline.
+//  3. Persistence is off, on every server: by its command line, and asked for again by CONFIG SET.
+package peer
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"os/exec"
+	"slices"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+
+	"fulmen/benchmarks/proc"
+)
+
+const (
+	startTime  = 20 * time.Second // for a server to answer its first PING
+	stopTime   = 20 * time.Second // for a server to exit after SIGTERM, before SIGKILL
+	answerTime = 60 * time.Second // for any single answer (a FLUSHALL of 10 M keys is one)
+)
+
+// Spec says how to start a server.
+type Spec struct {
+	Name string
+	// Args is the command line, program first. {port}, {http} and {dir} become a free port, another one, and a temporary directory.
+	Args []string
+	// Floor marks the server without a keyspace: it answers, but knows nothing of itself, and needs no keys.
+	Floor bool
+}
+
+// With is the same server with more arguments, under another name.
+func (s Spec) With(name string, args ...string) Spec {
+	s.Name = name
+	s.Args = append(slices.Clone(s.Args), args...)
+	return s
+}
+
+// String is the command line as one would type it.
+func (s Spec) String() string {
+	words := slices.Clone(s.Args)
+	for i, word := range words {
+		if word == "" || strings.ContainsAny(word, " \t'\"") {
+			words[i] = "'" + word + "'"
+		}
+	}
+	return strings.Join(words, " ")
+}
+
+// Server is a running server.
+type Server struct {
+	Spec Spec
+	Addr string // host:port of its clients' port
+	HTTP string // host:port of its monitoring port, for those that have one
+	PID  int
+
+	cmd     *exec.Cmd
+	exited  chan struct{} // closed when the process has ended
+	waitErr error         // how it ended; to be read after exited
+	output  *tail
+	dir     string
+	control *Conn
+}
+
+// Start starts a server on the given cores (none: any) and waits until it answers.
+func Start(ctx context.Context, spec Spec, cpus []int) (*Server, error) {
+	var err error
+	// Somebody else may take the port between our looking and the server's binding it: one more try.
+	for range 2 {
+		var s *Server
+		if s, err = start(ctx, spec, cpus); err == nil {
+			return s, nil
+		}
+		if !strings.Contains(err.Error(), "in use") {
+			break
+		}
+	}
+	return nil, err
+}
+
+func start(ctx context.Context, spec Spec, cpus []int) (*Server, error) {
+	ports, err := freePorts(2)
+	if err != nil {
+		return nil, err
+	}
+	dir, err := os.MkdirTemp("", "fulmen-bench-")
+	if err != nil {
+		return nil, fmt.Errorf("peer: %w", err)
+	}
+	s := &Server{
+		Spec: spec, Addr: "127.0.0.1:" + ports[0], HTTP: "127.0.0.1:" + ports[1],
+		exited: make(chan struct{}), output: &tail{}, dir: dir,
+	}
+	fill := strings.NewReplacer("{port}", ports[0], "{http}", ports[1], "{dir}", dir)
+	args := make([]string, len(spec.Args))
+	for i, arg := range spec.Args {
+		args[i] = fill.Replace(arg)
+	}
+	s.cmd = exec.Command(args[0], args[1:]...)
+	s.cmd.Stdout, s.cmd.Stderr = s.output, s.output
+	s.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+	if err := proc.OnCPUs(cpus, s.cmd.Start); err != nil {
+		os.RemoveAll(dir)
+		return nil, fmt.Errorf("peer: start %s (%s): %w", spec.Name, spec, err)
+	}
+	s.PID = s.cmd.Process.Pid
+	go func() {
+		s.waitErr = s.cmd.Wait()
+		close(s.exited)
+	}()
+	if err := s.awaitReady(ctx); err != nil {
+		s.Stop()
+		return nil, fmt.Errorf("peer: %s (%s) does not start: %w\n%s", spec.Name, strings.Join(args, " "), err, s.output)
+	}
+	s.persistenceOff()
+	return s, nil
+}
+
+func (s *Server) awaitReady(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, startTime)
+	defer cancel()
+	for {
+		conn, err := Dial(ctx, s.Addr)
+		if err == nil {
+			// A server that is loading answers with an error: it is not ready.
+			if _, err = conn.Do("PING"); err == nil {
+				s.control = conn
+				return nil
+			}
+			conn.Close()
+		}
+		select {
+		case <-s.exited:
+			return fmt.Errorf("it ended: %v", s.waitErr)
+		case <-ctx.Done():
+			return errors.Join(fmt.Errorf("no answer to PING within %v", startTime), err)
+		case <-time.After(10 * time.Millisecond):
+		}
+	}
+}
+
+// persistenceOff asks for what the command line should have done already. A server that does not know these parameters has no persistence.
+func (s *Server) persistenceOff() {
+	if s.Spec.Floor {
+		return
+	}
+	_, _ = s.Do("CONFIG", "SET", "save", "")
+	_, _ = s.Do("CONFIG", "SET", "appendonly", "no")
+}
+
+// Stop ends the server: SIGTERM, and SIGKILL if it takes too long. It says whether the server ended by itself or had to be killed.
+func (s *Server) Stop() error {
+	if s.control != nil {
+		s.control.Close()
+	}
+	defer os.RemoveAll(s.dir)
+	select {
+	case <-s.exited:
+		return fmt.Errorf("peer: %s ended by itself: %v\n%s", s.Spec.Name, s.waitErr, s.output)
+	default:
+	}
+	_ = s.cmd.Process.Signal(syscall.SIGTERM) // It may have ended this very moment.
+	select {
+	case <-s.exited:
+		return nil
+	case <-time.After(stopTime):
+	}
+	_ = s.cmd.Process.Kill()
+	<-s.exited
+	return fmt.Errorf("peer: %s did not stop within %v and was killed", s.Spec.Name, stopTime)
+}
+
+// Do asks the server over its control connection, which is opened anew after a failure.
+func (s *Server) Do(args ...string) (Reply, error) {
+	if s.control == nil {
+		ctx, cancel := context.WithTimeout(context.Background(), answerTime)
+		defer cancel()
+		conn, err := Dial(ctx, s.Addr)
+		if err != nil {
+			return Reply{}, s.explain(err)
+		}
+		s.control = conn
+	}
+	reply, err := s.control.Do(args...)
+	var refused *ServerError
+	if err != nil && !errors.As(err, &refused) {
+		s.control.Close()
+		s.control = nil
+		return reply, s.explain(err)
+	}
+	return reply, err
+}
+
+// explain adds what is known if the server has died.
+func (s *Server) explain(err error) error {
+	select {
+	case <-s.exited:
+		return fmt.Errorf("peer: %s has ended (%v): %w\n%s", s.Spec.Name, s.waitErr, err, s.output)
+	default:
+		return fmt.Errorf("peer: %s: %w", s.Spec.Name, err)
+	}
+}
+
+// CPU is the processor time that the server has used so far.
+func (s *Server) CPU() (proc.CPU, error) {
+	cpu, err := proc.ReadCPU(s.PID)
+	if err != nil {
+		return cpu, s.explain(err)
+	}
+	return cpu, nil
+}
+
+// RSSBytes is the server's resident memory.
+func (s *Server) RSSBytes() (int64, error) {
+	rss, err := proc.ReadRSSBytes(s.PID)
+	if err != nil {
+		return 0, s.explain(err)
+	}
+	return rss, nil
+}
+
+// Info is the server's INFO as a map; nil from a server that has none.
+func (s *Server) Info(sections ...string) map[string]string {
+	if s.Spec.Floor {
+		return nil
+	}
+	reply, err := s.Do(append([]string{"INFO"}, sections...)...)
+	if err != nil {
+		return nil
+	}
+	return ParseInfo(reply.Text)
+}
+
+// Processed is the number of commands the server says it has executed; false if it does not say.
+func (s *Server) Processed() (uint64, bool) {
+	n, err := strconv.ParseUint(s.Info("stats")["total_commands_processed"], 10, 64)
+	return n, err == nil
+}
+
+// KeyCount is the number of keys in database 0.
+func (s *Server) KeyCount() (int64, error) {
+	reply, err := s.Do("DBSIZE")
+	return reply.Int, err
+}
+
+// ParseInfo splits the text of an INFO reply.
+func ParseInfo(text string) map[string]string {
+	info := map[string]string{}
+	for line := range strings.Lines(text) {
+		if name, value, found := strings.Cut(strings.TrimSpace(line), ":"); found && !strings.HasPrefix(name, "#") {
+			info[name] = value
+		}
+	}
+	return info
+}
+
+// freePorts finds n ports of the loopback interface that nobody listens on.
+func freePorts(n int) ([]string, error) {
+	var ports []string
+	for range n {
+		listener, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			return nil, fmt.Errorf("peer: %w", err)
+		}
+		defer listener.Close() // Held until all are found, so that they differ.
+		_, port, err := net.SplitHostPort(listener.Addr().String())
+		if err != nil {
+			return nil, fmt.Errorf("peer: %w", err)
+		}
+		ports = append(ports, port)
+	}
+	return ports, nil
+}
