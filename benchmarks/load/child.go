@@ -35,8 +35,8 @@ func (s *Stop) Close() {
 	s.reader.Close()
 }
 
-// Child runs Generate in a process of its own on the given cores (none: any): this very program with ChildCommand as its first argument. A
-// stop that is not nil can end it before its time.
+// Child runs Generate in a process of its own on the given cores (none: any): this very program with ChildCommand
+// as its first argument. A stop that is not nil can end it before its time.
 func Child(ctx context.Context, cpus []int, plan Plan, stop *Stop) (Result, error) {
 	program, err := os.Executable()
 	if err != nil {

@@ -20,8 +20,9 @@ type Keys struct {
 // fillChunk is how much Fill collects before it writes: several hundred keys in a write.
 const fillChunk = 64 << 10
 
-// Fill writes keys over one connection, in ascending order, by MSET of 10 keys or (with an expiry) by SET with PXAT, as a pipeline
-// without end: one goroutine writes, this one counts the replies, TCP holds the faster one back.
+// Fill writes keys over one connection, in ascending order, by MSET of 10 keys or (with an expiry) by SET with
+// PXAT, as a pipeline without end: one goroutine writes, this one counts the replies, TCP holds the faster one
+// back.
 func Fill(ctx context.Context, addr string, keys Keys) error {
 	if keys.To <= keys.From {
 		return nil

@@ -15,13 +15,13 @@ import (
 	"fulmen/benchmarks/stat"
 )
 
-// Plan is one run of Generate. It ends after Requests commands (if not 0), after Duration (if not 0), or at the end of the input
-// (UntilEOF), whichever comes first, and fails after Deadline.
+// Plan is one run of Generate. It ends after Requests commands (if not 0), after Duration (if not 0), or at the end
+// of the input (UntilEOF), whichever comes first, and fails after Deadline.
 type Plan struct {
 	Addr       string        `json:"addr"`
 	Work       Work          `json:"work"`
 	Sequential bool          `json:"sequential"` // keys in ascending order instead of random ones
-	PerSecond  float64       `json:"per_second"` // 0: closed loop; else open loop: commands per second, one by one, at random distances
+	PerSecond  float64       `json:"per_second"` // 0: closed loop; else open loop: commands per second, one at a time
 	Spin       bool          `json:"spin"`       // open loop: never sleep; exact where the client has a core of its own
 	Requests   uint64        `json:"requests"`
 	Duration   time.Duration `json:"duration_ns"`
@@ -74,7 +74,8 @@ func Generate(plan Plan, input io.Reader) (Result, error) {
 	if plan.Deadline == 0 {
 		plan.Deadline = plan.Duration + time.Minute
 	}
-	g := &generator{plan: plan, rnd: random{state: plan.Seed}, byFD: map[int32]*link{}, timer: -1, in: make([]byte, 64<<10)}
+	g := &generator{plan: plan, rnd: random{state: plan.Seed}, timer: -1}
+	g.byFD, g.in = map[int32]*link{}, make([]byte, 64<<10)
 	defer g.close()
 	if err := g.open(); err != nil {
 		return Result{}, err
@@ -237,7 +238,8 @@ func (g *generator) loop() error {
 			return nil
 		}
 		if now.After(deadline) {
-			return fmt.Errorf("load: %s: %d of %d commands answered after %v", g.plan.Work, g.done, g.issued, g.plan.Deadline)
+			return fmt.Errorf("load: %s: %d of %d commands answered after %v",
+				g.plan.Work, g.done, g.issued, g.plan.Deadline)
 		}
 		timeoutMs := 100
 		if more && g.plan.PerSecond > 0 {
@@ -264,7 +266,8 @@ func (g *generator) loop() error {
 
 func (g *generator) wantsMore(now time.Time) bool {
 	p := &g.plan
-	return (p.Requests == 0 || g.issued < p.Requests) && (p.Duration == 0 || now.Sub(g.start) < p.Duration) && !g.ended.Load()
+	return (p.Requests == 0 || g.issued < p.Requests) &&
+		(p.Duration == 0 || now.Sub(g.start) < p.Duration) && !g.ended.Load()
 }
 
 func (g *generator) handle(event unix.EpollEvent) error {

@@ -1,18 +1,20 @@
 // Package load puts a server under load and measures it from the client's side: throughput and latency.
 //
-// There are three loads. RedisBenchmark runs redis-benchmark, the reference client that everybody compares with. Generate is an own
-// generator for what redis-benchmark cannot do: latencies of an open loop counted from the intended send time, exact percentiles, a mix of
-// commands, an end that somebody else decides. Fill loads keys as fast as one connection can. What the server paid is not measured here:
-// see package proc.
+// There are three loads. RedisBenchmark runs redis-benchmark, the reference client that everybody compares with.
+// Generate is an own generator for what redis-benchmark cannot do: latencies of an open loop counted from the
+// intended send time, exact percentiles, a mix of commands, an end that somebody else decides. Fill loads keys as
+// fast as one connection can. What the server paid is not measured here: see package proc.
 //
 // # Ownership
 //
-// Generate owns its thread, its sockets and its buffers; it allocates only before the first command. It is meant to be a process of its
-// own (see Child), so that neither the harness nor its garbage collector shares the client's core.
+// Generate owns its thread, its sockets and its buffers; it allocates only before the first command. It is meant to
+// be a process of its own (see Child), so that neither the harness nor its garbage collector shares the client's
+// core.
 //
 // # Invariants
 //
-//  1. All loads use the keys of redis-benchmark, "key:" and 12 digits (16 bytes), so that one may read what another wrote.
+//  1. All loads use the keys of redis-benchmark, "key:" and 12 digits (16 bytes), so that one may read what another
+//     wrote.
 //  2. Every load ends in bounded time: it has a deadline, and running into it is an error, never a figure.
 //  3. An error reply from the server is an error of the load: refused commands are cheap and would look fast.
 package load
@@ -41,8 +43,9 @@ func (w Work) String() string {
 	return fmt.Sprintf("%s, pipeline %d", name, w.Pipeline)
 }
 
-// Result is what a client saw. Latencies of a closed loop are counted from sending the pipeline; a slow server thus slows the client's
-// next question and hides what other clients would have waited. Those of an open loop are counted from the intended send time.
+// Result is what a client saw. Latencies of a closed loop are counted from sending the pipeline; a slow server thus
+// slows the client's next question and hides what other clients would have waited. Those of an open loop are
+// counted from the intended send time.
 type Result struct {
 	Commands uint64        `json:"commands"`
 	Elapsed  time.Duration `json:"elapsed_ns"`

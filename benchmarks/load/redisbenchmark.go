@@ -13,10 +13,11 @@ import (
 	"fulmen/benchmarks/proc"
 )
 
-// RedisBenchmark runs the redis-benchmark found at path with n commands of the given work, on the given cores (none: any), until it ends or
-// ctx does. Its command line is in RedisBenchmarkArgs.
+// RedisBenchmark runs the redis-benchmark found at path with n commands of the given work, on the given cores
+// (none: any), until it ends or ctx does. Its command line is in RedisBenchmarkArgs.
 //
-// Its percentiles: p50 and p99 as it prints them, p99.9 from its distribution, at the first step not below 99.9 % (99.902 %).
+// Its percentiles: p50 and p99 as it prints them, p99.9 from its distribution, at the first step not below 99.9 %
+// (99.902 %).
 func RedisBenchmark(ctx context.Context, path, addr string, cpus []int, work Work, n uint64) (Result, error) {
 	args, err := RedisBenchmarkArgs(addr, work, n)
 	if err != nil {
@@ -87,8 +88,8 @@ func milliseconds(text string) time.Duration {
 	return time.Duration(ms * float64(time.Millisecond))
 }
 
-// run starts a program on the given cores and returns what it prints; the program is killed when ctx ends. stop, if not nil, becomes its
-// standard input.
+// run starts a program on the given cores and returns what it prints; the program is killed when ctx ends. stop, if
+// not nil, becomes its standard input.
 func run(ctx context.Context, cpus []int, stop *Stop, path string, args ...string) (string, error) {
 	cmd := exec.CommandContext(ctx, path, args...)
 	cmd.WaitDelay = 5 * time.Second
@@ -104,7 +105,8 @@ func run(ctx context.Context, cpus []int, stop *Stop, path string, args ...strin
 		if ctx.Err() != nil {
 			err = errors.Join(ctx.Err(), err)
 		}
-		return "", fmt.Errorf("load: %s %s: %w: %s", path, strings.Join(args, " "), err, tailOf(out.String()+errOut.String()))
+		said := tailOf(out.String() + errOut.String())
+		return "", fmt.Errorf("load: %s %s: %w: %s", path, strings.Join(args, " "), err, said)
 	}
 	return out.String(), nil
 }

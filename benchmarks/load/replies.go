@@ -10,8 +10,9 @@ import (
 // maxLine bounds a reply line, so that a server that talks something else is noticed instead of buffered.
 const maxLine = 4096
 
-// replies counts the replies in a stream of bytes that arrives in pieces. It understands what the commands of a load answer: lines and
-// bulk strings, no aggregates. It keeps only an incomplete line and how much of a bulk string is still to come.
+// replies counts the replies in a stream of bytes that arrives in pieces. It understands what the commands of a
+// load answer: lines and bulk strings, no aggregates. It keeps only an incomplete line and how much of a bulk
+// string is still to come.
 type replies struct {
 	skip int    // bytes of a bulk string, its CR LF included, still to come
 	line []byte // an incomplete line

@@ -15,19 +15,20 @@ const (
 	Redis  = "redis"
 )
 
-// Known lists every server worth comparing, Fulmen and its floor first, the reference next, whether it is installed or not. The programs of
-// Fulmen are looked for in binDir, the others on PATH. Persistence is off in each.
+// Known lists every server worth comparing, Fulmen and its floor first, the reference next, whether it is installed
+// or not. The programs of Fulmen are looked for in binDir, the others on PATH. Persistence is off in each.
 func Known(binDir string) []Spec {
 	specs := []Spec{
 		{Name: Fulmen, Args: []string{
-			binDir + "/fulmen-server", "--port", "{port}", "--bind", "127.0.0.1", "--dir", "{dir}", "--http-port", "{http}",
+			binDir + "/fulmen-server", "--port", "{port}", "--bind", "127.0.0.1", "--dir", "{dir}",
+			"--http-port", "{http}",
 		}},
 		{Name: Floor, Args: []string{binDir + "/fulmen-floor", "--port", "{port}"}, Floor: true},
 	}
 	for _, name := range []string{Redis, "valkey", "keydb"} {
 		specs = append(specs, Spec{Name: name, Args: []string{
-			name + "-server", "--port", "{port}", "--bind", "127.0.0.1", "--dir", "{dir}", "--save", "", "--appendonly", "no",
-			"--daemonize", "no",
+			name + "-server", "--port", "{port}", "--bind", "127.0.0.1", "--dir", "{dir}",
+			"--save", "", "--appendonly", "no", "--daemonize", "no",
 		}})
 	}
 	return specs
@@ -47,7 +48,8 @@ func (s Spec) Program() string {
 	return s.Args[0][strings.LastIndexByte(s.Args[0], '/')+1:]
 }
 
-// ParseSpec reads "name=command line" as given by a user: words at spaces, a word in single quotes as it is (” is an empty one).
+// ParseSpec reads "name=command line" as given by a user: words at spaces, a word in single quotes as it is (” is
+// an empty one).
 func ParseSpec(text string) (Spec, error) {
 	name, line, found := strings.Cut(text, "=")
 	if !found || name == "" {
@@ -74,8 +76,8 @@ func ParseSpec(text string) (Spec, error) {
 	return spec, nil
 }
 
-// Version asks a program what it is: the first line of its answer to --version, or its name alone. It is for servers and tools that
-// answer and exit, which Fulmen's servers are not asked to do.
+// Version asks a program what it is: the first line of its answer to --version, or its name alone. It is for
+// servers and tools that answer and exit, which Fulmen's servers are not asked to do.
 func Version(ctx context.Context, program string) string {
 	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
 	defer cancel()

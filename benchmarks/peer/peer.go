@@ -4,12 +4,14 @@
 //
 // # Ownership
 //
-// A Server belongs to the goroutine that started it. Its process is this process's child, dies with it (parent-death signal), and is
-// signalled by nothing but its own pid. Its data directory is temporary and removed by Stop.
+// A Server belongs to the goroutine that started it. Its process is this process's child, dies with it
+// (parent-death signal), and is signalled by nothing but its own pid. Its data directory is temporary and removed
+// by Stop.
 //
 // # Invariants
 //
-//  1. A Server returned by Start has answered a PING; a server that does not within its time is an error with its last output.
+//  1. A Server returned by Start has answered a PING; a server that does not within its time is an error with its
+//     last output.
 //  2. Every question has a deadline.
 //  3. Persistence is off, on every server: by its command line, and asked for again by CONFIG SET.
 package peer
@@ -39,7 +41,8 @@ const (
 // Spec says how to start a server.
 type Spec struct {
 	Name string
-	// Args is the command line, program first. {port}, {http} and {dir} become a free port, another one, and a temporary directory.
+	// Args is the command line, program first. {port}, {http} and {dir} become a free port, another one, and a
+	// temporary directory.
 	Args []string
 	// Floor marks the server without a keyspace: it answers, but knows nothing of itself, and needs no keys.
 	Floor bool
@@ -126,7 +129,8 @@ func start(ctx context.Context, spec Spec, cpus []int) (*Server, error) {
 	}()
 	if err := s.awaitReady(ctx); err != nil {
 		s.Stop()
-		return nil, fmt.Errorf("peer: %s (%s) does not start: %w\n%s", spec.Name, strings.Join(args, " "), err, s.output)
+		line := strings.Join(args, " ")
+		return nil, fmt.Errorf("peer: %s (%s) does not start: %w\n%s", spec.Name, line, err, s.output)
 	}
 	s.persistenceOff()
 	return s, nil
@@ -155,7 +159,8 @@ func (s *Server) awaitReady(ctx context.Context) error {
 	}
 }
 
-// persistenceOff asks for what the command line should have done already. A server that does not know these parameters has no persistence.
+// persistenceOff asks for what the command line should have done already. A server that does not know these
+// parameters has no persistence.
 func (s *Server) persistenceOff() {
 	if s.Spec.Floor {
 		return
@@ -164,7 +169,8 @@ func (s *Server) persistenceOff() {
 	_, _ = s.Do("CONFIG", "SET", "appendonly", "no")
 }
 
-// Stop ends the server: SIGTERM, and SIGKILL if it takes too long. It says whether the server ended by itself or had to be killed.
+// Stop ends the server: SIGTERM, and SIGKILL if it takes too long. It says whether the server ended by itself or
+// had to be killed.
 func (s *Server) Stop() error {
 	if s.control != nil {
 		s.control.Close()

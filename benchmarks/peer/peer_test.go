@@ -128,7 +128,8 @@ func TestParseSpec(t *testing.T) {
 			t.Errorf("%q was accepted", bad)
 		}
 	}
-	if spec := (Spec{Args: []string{filepath.Join(t.TempDir(), "nothing")}}); spec.Installed() || spec.Program() != "nothing" {
+	spec = Spec{Args: []string{filepath.Join(t.TempDir(), "nothing")}}
+	if spec.Installed() || spec.Program() != "nothing" {
 		t.Errorf("%+v is installed", spec)
 	}
 	if _, err := exec.LookPath("sh"); err == nil && !(Spec{Args: []string{"sh"}}).Installed() {
@@ -159,7 +160,8 @@ func TestStatus(t *testing.T) {
 	mux.HandleFunc("/status", func(w http.ResponseWriter, _ *http.Request) {
 		w.Write([]byte(`{"process":{"gc_cpu_seconds":1.5,"cpu":2},"shards":[
 			{"holds":{"max_us":12,"p99999_us":9,"by":{"expire":12,"split":{"max_us":4}}}},
-			{"holds":{"max":2,"cpu":{"max_ns":30000,"p99_999_us":7},"by":[{"name":"expire","max_us":8},{"name":"flush","max_us":30}]}},
+			{"holds":{"max":2,"cpu":{"max_ns":30000,"p99_999_us":7},
+				"by":[{"name":"expire","max_us":8},{"name":"flush","max_us":30}]}},
 			{"other":1}]}`))
 	})
 	mux.HandleFunc("/metrics", func(w http.ResponseWriter, _ *http.Request) {

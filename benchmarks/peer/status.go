@@ -11,8 +11,9 @@ import (
 	"time"
 )
 
-// Status is what a server says about itself on its monitoring port. It is read tolerantly, by the names of the figures wherever they
-// stand: a benchmark must not fail because a field has moved. A figure that isn't there is not known.
+// Status is what a server says about itself on its monitoring port. It is read tolerantly, by the names of the
+// figures wherever they stand: a benchmark must not fail because a field has moved. A figure that isn't there is
+// not known.
 type Status struct {
 	figures map[string]float64 // names as they stand, with every parent's name before, joined by dots
 	root    any
@@ -96,8 +97,8 @@ func (st *Status) addMetrics(text string) {
 	}
 }
 
-// Figure finds a figure by its name: the first of the names that the server has, at any depth, with or without a prefix such as
-// "fulmen_".
+// Figure finds a figure by its name: the first of the names that the server has, at any depth, with or without a
+// prefix such as "fulmen_".
 func (st Status) Figure(names ...string) (float64, bool) {
 	for _, name := range names {
 		if v, ok := st.figures[name]; ok {
@@ -119,8 +120,8 @@ type Hold struct {
 	By       map[string]float64 // the longest hold of each holder, by name
 }
 
-// Holds is the worst of all shards, and false if the server doesn't say. Where it counts both wall and processor time the latter is taken,
-// because on a shared machine wall time is also other people's.
+// Holds is the worst of all shards, and false if the server doesn't say. Where it counts both wall and processor
+// time the latter is taken, because on a shared machine wall time is also other people's.
 func (st Status) Holds() (worst Hold, known bool) {
 	root, _ := st.root.(map[string]any)
 	shards, _ := root["shards"].([]any)

@@ -26,8 +26,9 @@ func AllowedCPUs() ([]int, error) {
 	return cpus, nil
 }
 
-// OnCPUs runs fn on a thread that is tied to the given cores. A process that fn starts is tied to them from its first instruction, with all
-// the threads it will ever have: affinity is inherited. Afterwards the thread gets its old cores back. No cores means: as it is.
+// OnCPUs runs fn on a thread that is tied to the given cores. A process that fn starts is tied to them from its
+// first instruction, with all the threads it will ever have: affinity is inherited. Afterwards the thread gets its
+// old cores back. No cores means: as it is.
 func OnCPUs(cpus []int, fn func() error) error {
 	if len(cpus) == 0 {
 		return fn()
@@ -52,8 +53,9 @@ func OnCPUs(cpus []int, fn func() error) error {
 	return err
 }
 
-// ConfineSelf ties every thread of this process to the given cores. Threads made later inherit them from the thread that makes them.
-// Threads that the runtime starts meanwhile are met by going over the list until it holds nothing new.
+// ConfineSelf ties every thread of this process to the given cores. Threads made later inherit them from the thread
+// that makes them. Threads that the runtime starts meanwhile are met by going over the list until it holds nothing
+// new.
 func ConfineSelf(cpus []int) error {
 	set := setOf(cpus)
 	done := map[int]bool{}

@@ -1,12 +1,14 @@
 // Package proc reads what Linux says about a process and about the machine, and ties processes to cores.
 //
-// It knows nothing of servers or benchmarks. It is Linux only, as the figures are: CPU time and resident memory come from /proc.
+// It knows nothing of servers or benchmarks. It is Linux only, as the figures are: CPU time and resident memory
+// come from /proc.
 //
 // # Format
 //
-// /proc/PID/stat is one line: pid, the command in parentheses (which may itself hold spaces and parentheses, so fields are counted from
-// the last one), then space-separated fields; the 12th and 13th after the command are utime and stime of all threads, dead ones included,
-// in clock ticks of 10 ms. /proc/PID/status has lines "Name:\tvalue", memory in "kB" that mean 1,024 bytes.
+// /proc/PID/stat is one line: pid, the command in parentheses (which may itself hold spaces and parentheses, so
+// fields are counted from the last one), then space-separated fields; the 12th and 13th after the command are utime
+// and stime of all threads, dead ones included, in clock ticks of 10 ms. /proc/PID/status has lines "Name:\tvalue",
+// memory in "kB" that mean 1,024 bytes.
 package proc
 
 import (
@@ -59,7 +61,8 @@ func ParseStat(text string) (CPU, error) {
 	return CPU{User: time.Duration(user) * tick, System: time.Duration(system) * tick}, nil
 }
 
-// ReadRSSBytes gives the resident memory (VmRSS) of process pid. Shared file pages, such as the program's text, are in it.
+// ReadRSSBytes gives the resident memory (VmRSS) of process pid. Shared file pages, such as the program's text, are
+// in it.
 func ReadRSSBytes(pid int) (int64, error) {
 	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
 	if err != nil {

@@ -16,11 +16,14 @@ func TestParseStat(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if cpu.User != 2500*time.Millisecond || cpu.System != 310*time.Millisecond || cpu.Total() != 2810*time.Millisecond {
+		want := CPU{User: 2500 * time.Millisecond, System: 310 * time.Millisecond}
+		if cpu != want || cpu.Total() != 2810*time.Millisecond {
 			t.Errorf("%s: %+v", command, cpu)
 		}
 	}
-	for _, bad := range []string{"", "42 (x", "42 (x) S 1 2", "42 (x) S 1 42 42 0 -1 4194560 1 2 3 4 u 31", "42 (x) S 1 42 42 0 -1 4 1 2 3 4 1 s"} {
+	for _, bad := range []string{
+		"", "42 (x", "42 (x) S 1 2", "42 (x) S 1 42 42 0 -1 4194560 1 2 3 4 u 31", "42 (x) S 1 42 42 0 -1 4 1 2 3 4 1 s",
+	} {
 		if _, err := ParseStat(bad); err == nil {
 			t.Errorf("%q was accepted", bad)
 		}

@@ -1,5 +1,5 @@
-// Package report writes BENCHMARKS.md: a document of sections, one per scenario, each of which can be measured and replaced without the
-// others.
+// Package report writes BENCHMARKS.md: a document of sections, one per scenario, each of which can be measured and
+// replaced without the others.
 //
 // It formats figures and judges them against their targets; it measures nothing.
 //
@@ -10,8 +10,9 @@
 //	<!-- section NAME: begin -->
 //	<!-- section NAME: end -->
 //
-// and its verdicts, if it has any, between <!-- targets: begin --> and <!-- targets: end -->. Whatever stands outside the sections is
-// kept as it is. The section "summary" is made of the verdicts of all others, each time one of them changes.
+// and its verdicts, if it has any, between <!-- targets: begin --> and <!-- targets: end -->. Whatever stands
+// outside the sections is kept as it is. The section "summary" is made of the verdicts of all others, each time one
+// of them changes.
 package report
 
 import (
@@ -40,8 +41,8 @@ func Section(document, name string) (text string, found bool) {
 	return text, found
 }
 
-// Replace puts a section into the document: in the place of its older self, else where order says it belongs among the sections that are
-// there, else at the end.
+// Replace puts a section into the document: in the place of its older self, else where order says it belongs among
+// the sections that are there, else at the end.
 func Replace(document, name, text string, order []string) string {
 	if text != "" && !strings.HasSuffix(text, "\n") {
 		text += "\n"
@@ -95,7 +96,8 @@ func Summarise(document string, order []string) string {
 	return Table([]string{"section", "target", "limit", "measured", "verdict"}, rows)
 }
 
-// Table is a Markdown table whose columns line up in the source too. The first column is left-aligned, the others right-aligned.
+// Table is a Markdown table whose columns line up in the source too. The first column is left-aligned, the others
+// right-aligned.
 func Table(head []string, rows [][]string) string {
 	widths := make([]int, len(head))
 	for _, row := range append([][]string{head}, rows...) {
@@ -150,7 +152,8 @@ func Bars(names []string, values []float64, unit string) string {
 	out.WriteString("```text\n")
 	for i, name := range names {
 		bar := strings.Repeat("█", max(int(values[i]/longest*50+0.5), 0))
-		fmt.Fprintf(&out, "%s%s  %s %s %s\n", name, strings.Repeat(" ", width-len([]rune(name))), bar, Number(values[i]), unit)
+		pad := strings.Repeat(" ", width-len([]rune(name)))
+		fmt.Fprintf(&out, "%s%s  %s %s %s\n", name, pad, bar, Number(values[i]), unit)
 	}
 	out.WriteString("```\n")
 	return out.String()

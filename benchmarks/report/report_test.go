@@ -48,7 +48,9 @@ func TestSummaryFollowsSections(t *testing.T) {
 	}), order)
 	doc = Replace(doc, "empty", Targets([]Target{{What: "RSS", Limit: 32, Unit: "MB"}}), order)
 	got := Summarise(doc, order)
-	for _, want := range []string{"[cpu](#cpu)", "0.42 (0.4–0.45)×", "reached", "[empty](#empty)", "not measured", "≤ 32 MB"} {
+	for _, want := range []string{
+		"[cpu](#cpu)", "0.42 (0.4–0.45)×", "reached", "[empty](#empty)", "not measured", "≤ 32 MB",
+	} {
 		if !strings.Contains(got, want) {
 			t.Errorf("no %q in\n%s", want, got)
 		}
@@ -56,6 +58,9 @@ func TestSummaryFollowsSections(t *testing.T) {
 }
 
 func TestVerdicts(t *testing.T) {
+	atLeast := func(values ...float64) Target {
+		return Target{Limit: 0.85, AtLeast: true, Measured: stat.Of(values)}
+	}
 	cases := []struct {
 		target Target
 		want   string
@@ -65,10 +70,10 @@ func TestVerdicts(t *testing.T) {
 		{Target{Limit: 1, Measured: stat.Of([]float64{0.8, 0.9, 1.1})}, "reached (not in every round)"},
 		{Target{Limit: 1, Measured: stat.Of([]float64{0.8, 1.1, 1.2})}, "**missed** (not in every round)"},
 		{Target{Limit: 1, Measured: stat.Of([]float64{1.1, 1.2})}, "**missed**"},
-		{Target{Limit: 0.85, AtLeast: true, Measured: stat.Of([]float64{0.85, 0.9})}, "reached"},
-		{Target{Limit: 0.85, AtLeast: true, Measured: stat.Of([]float64{0.8, 0.9, 0.9})}, "reached (not in every round)"},
-		{Target{Limit: 0.85, AtLeast: true, Measured: stat.Of([]float64{0.7, 0.8, 0.9})}, "**missed** (not in every round)"},
-		{Target{Limit: 0.85, AtLeast: true, Measured: stat.Of([]float64{0.7})}, "**missed**"},
+		{atLeast(0.85, 0.9), "reached"},
+		{atLeast(0.8, 0.9, 0.9), "reached (not in every round)"},
+		{atLeast(0.7, 0.8, 0.9), "**missed** (not in every round)"},
+		{atLeast(0.7), "**missed**"},
 	}
 	for _, c := range cases {
 		if got := c.target.Verdict(); got != c.want {
@@ -78,7 +83,9 @@ func TestVerdicts(t *testing.T) {
 }
 
 func TestNumber(t *testing.T) {
-	cases := map[float64]string{0: "0", 0.01234: "0.0123", 0.5: "0.5", 1.239: "1.24", 12.34: "12.3", 123.4: "123", 45678: "45678", -2.5: "-2.5"}
+	cases := map[float64]string{
+		0: "0", 0.01234: "0.0123", 0.5: "0.5", 1.239: "1.24", 12.34: "12.3", 123.4: "123", 45678: "45678", -2.5: "-2.5",
+	}
 	for v, want := range cases {
 		if got := Number(v); got != want {
 			t.Errorf("Number(%g) = %q, want %q", v, got, want)
@@ -100,8 +107,11 @@ func TestTableLinesUp(t *testing.T) {
 }
 
 func TestProvenance(t *testing.T) {
-	p := Provenance{When: time.Unix(0, 0), Machine: "m", Commit: "c", Versions: []string{"v"}, Missing: []string{"x", "y"}, Command: "go run", Quick: true}
-	for _, want := range []string{"mean nothing", "1970-01-01 00:00 UTC at commit c on m", "- v\n", "x, y", "`go run`"} {
+	p := Provenance{When: time.Unix(0, 0), Machine: "m", Commit: "c", Command: "go run", Quick: true}
+	p.Versions, p.Missing = []string{"v"}, []string{"x", "y"}
+	for _, want := range []string{
+		"mean nothing", "1970-01-01 00:00 UTC at commit c on m", "- v\n", "x, y", "`go run`",
+	} {
 		if !strings.Contains(p.String(), want) {
 			t.Errorf("no %q in\n%s", want, p)
 		}

@@ -29,8 +29,8 @@ func (t Target) Reached() bool {
 	return t.Measured.Median <= t.Limit
 }
 
-// Verdict is "reached", "**missed**" or "not measured". It is "reached, not in every round" (or the contrary) where the spread straddles
-// the limit, so that nobody takes luck for proof.
+// Verdict is "reached", "**missed**" or "not measured". It is "reached, not in every round" (or the contrary) where
+// the spread straddles the limit, so that nobody takes luck for proof.
 func (t Target) Verdict() string {
 	worst, best := t.Measured.Max, t.Measured.Min
 	if t.AtLeast {
@@ -61,7 +61,8 @@ func Targets(targets []Target) string {
 		if t.AtLeast {
 			sign = "≥ "
 		}
-		rows = append(rows, []string{t.What, sign + Number(t.Limit) + unit(t.Unit), Spread(t.Measured) + unit(t.Unit), t.Verdict()})
+		limit, measured := sign+Number(t.Limit)+unit(t.Unit), Spread(t.Measured)+unit(t.Unit)
+		rows = append(rows, []string{t.What, limit, measured, t.Verdict()})
 	}
 	return targetsBegin + Table([]string{"target", "limit", "measured", "verdict"}, rows) + targetsEnd
 }
@@ -123,7 +124,8 @@ func (p Provenance) String() string {
 	if p.Quick {
 		out.WriteString("> **A quick run, to see that the harness works: these figures mean nothing.**\n\n")
 	}
-	fmt.Fprintf(&out, "Measured %s at commit %s on %s.\n\n", p.When.UTC().Format("2006-01-02 15:04 UTC"), p.Commit, p.Machine)
+	when := p.When.UTC().Format("2006-01-02 15:04 UTC")
+	fmt.Fprintf(&out, "Measured %s at commit %s on %s.\n\n", when, p.Commit, p.Machine)
 	for _, version := range p.Versions {
 		fmt.Fprintf(&out, "- %s\n", version)
 	}

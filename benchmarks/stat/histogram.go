@@ -5,8 +5,8 @@ import (
 	"time"
 )
 
-// A histogram's buckets are linear up to 2^subBits ns; above, every power of two is cut into 2^subBits buckets of equal width, so a value is
-// known to 1/128 of itself. 2^maxBits ns are 18 minutes, longer than any run may last.
+// A histogram's buckets are linear up to 2^subBits ns; above, every power of two is cut into 2^subBits buckets of
+// equal width, so a value is known to 1/128 of itself. 2^maxBits ns are 18 minutes, longer than any run may last.
 const (
 	subBits = 7
 	subs    = 1 << subBits
@@ -21,7 +21,8 @@ type Histogram struct {
 	max    int64
 }
 
-// Record counts one latency n times. Negative latencies count as zero, those above 18 minutes as 18 minutes (Max stays exact).
+// Record counts one latency n times. Negative latencies count as zero, those above 18 minutes as 18 minutes (Max
+// stays exact).
 func (h *Histogram) Record(latency time.Duration, n uint64) {
 	ns := max(int64(latency), 0)
 	h.counts[bucketOf(ns)] += n
@@ -44,8 +45,8 @@ func (h *Histogram) Total() uint64 { return h.total }
 // Max is the largest latency recorded, exactly.
 func (h *Histogram) Max() time.Duration { return time.Duration(h.max) }
 
-// Quantile is the latency that the fraction q (0 to 1) of all recorded ones does not exceed: the upper end of its bucket, but never more
-// than Max. An empty histogram gives 0.
+// Quantile is the latency that the fraction q (0 to 1) of all recorded ones does not exceed: the upper end of its
+// bucket, but never more than Max. An empty histogram gives 0.
 func (h *Histogram) Quantile(q float64) time.Duration {
 	if h.total == 0 {
 		return 0
