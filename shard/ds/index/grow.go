@@ -1,0 +1,128 @@
+package index
+
+import (
+	"math/bits"
+
+	"fulmen/internal/invariant"
+)
+
+// Growing takes all entries out of a segment, computes their hashes again and places them in new segments: one with more
+// buckets, or two of the next depth. The new ones are in the directory before the old one is freed. Merging is the same
+// with two old segments. The choke point has seen every old bucket before (collect); no new one can be stale.
+
+// item is an entry on its way from one segment to another.
+type item struct {
+	position uint64
+	slot     uint64 // ref | fingerprint << 40 | changed << 48 | expires << 49
+}
+
+const (
+	itemPrint   = 40
+	itemChanged = 1 << 48
+	itemExpires = 1 << 49
+)
+
+// items are the entries of one segment, or of two that merge. It lives on the stack.
+type items struct {
+	n       int
+	version uint32 // the highest change version of their buckets
+	all     [maxItems]item
+}
+
+// grow makes room in the full segment el, to which position belongs.
+func (x *Index) grow(el element, position uint64) {
+	var set items
+	x.collect(&set, el)
+	kind := 0
+	for kinds[kind] != el.buckets() {
+		kind++
+	}
+	x.build(set.all[:set.n], set.version, el.start(position), el.depth(), kind+1)
+	x.retire(el)
+	x.tend()
+}
+
+// collect gathers the entries of a segment. It calls the choke point for all of its buckets.
+func (x *Index) collect(set *items, el element) {
+	s := x.segmentOf(el)
+	for i := range s.n {
+		if i+2 < s.n {
+			x.prefetchUsed(s.bucket(i + 2))
+		}
+		b := s.bucket(i)
+		x.preWrite(b, 0)
+		set.version = max(set.version, *b.version())
+		changed, expires := uint32(0), b.expires()
+		if *b.version() == x.version {
+			changed = b.changed()
+		}
+		for m := b.used(); m != 0; m &= m - 1 {
+			slot := uint(bits.TrailingZeros32(m))
+			ref := b.ref(slot)
+			it := &set.all[set.n]
+			it.position = position(x.hash(x.entryAt(ref).Key()))
+			it.slot = ref | uint64(b.print(slot))<<itemPrint |
+				uint64(changed>>slot&1)<<48 | uint64(expires>>slot&1)<<49
+			set.n++
+		}
+	}
+}
+
+// build places items, which belong to prefix, in a segment of the given depth and one of the kinds from kind on, or if
+// they don't fit, in deeper ones.
+func (x *Index) build(all []item, version uint32, prefix uint64, depth uint, kind int) {
+	for ; kind < len(kinds); kind++ {
+		if el, ok := x.pack(all, version, prefix, depth, kinds[kind]); ok {
+			x.publish(el, prefix)
+			return
+		}
+	}
+	invariant.Check(depth < maxDepth, "index: too many keys with the same hash")
+	depth++
+	x.ensureDepth(depth)
+	half := uint64(1) << (positionBits - depth)
+	left := 0
+	for i := range all {
+		if all[i].position&half == 0 {
+			all[i], all[left] = all[left], all[i]
+			left++
+		}
+	}
+	x.build(all[:left], version, prefix, depth, 0)
+	x.build(all[left:], version, prefix|half, depth, 0)
+}
+
+// pack places items in a new segment. It fails if they don't fit.
+func (x *Index) pack(all []item, version uint32, prefix uint64, depth, buckets uint) (element, bool) {
+	if len(all) > int(buckets)*slotCount*9/10 {
+		return 0, false // would be full again at once
+	}
+	el, s := x.newSegment(prefix, depth, buckets, version)
+	for i := range all {
+		it := &all[i]
+		home := el.home(it.position)
+		number, empty := s.room(home)
+		if empty == 0 {
+			x.freeSegment(el)
+			return 0, false
+		}
+		b, slot := s.bucket(number), uint(bits.TrailingZeros32(empty))
+		s.pass(home, number, 1)
+		ref, expires := it.slot&refMask, it.slot&itemExpires != 0
+		b.place(slot, ref, uint8(it.slot>>itemPrint), expires)
+		if expires {
+			s.noteExpire(x.entryAt(ref).ExpireAt())
+		}
+		if it.slot&itemChanged != 0 && version == x.version {
+			*b.marks() |= 1 << slot
+		}
+	}
+	return el, true
+}
+
+// prefetchUsed prefetches the heads of a bucket's entries.
+func (x *Index) prefetchUsed(b bucket) {
+	for m := b.used(); m != 0; m &= m - 1 {
+		prefetch(x.address(b.ref(uint(bits.TrailingZeros32(m)))))
+	}
+}

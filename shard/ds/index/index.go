@@ -1,0 +1,174 @@
+package index
+
+import (
+	"math/bits"
+	"sync/atomic"
+	"unsafe"
+
+	"fulmen/internal/invariant"
+	"fulmen/shard/arena"
+)
+
+// probeLimit is the number of buckets, the home bucket included, that an entry may lie in. The segment is full for a key
+// when all of them are: with 24 buckets at a load of 0.93 to 0.95.
+const probeLimit = 24
+
+// Index is the table. Create it with New.
+type Index struct {
+	// immutable after New
+	base  unsafe.Pointer
+	arena *arena.Arena
+	hash  func(key []byte) uint64
+
+	// atomic; written with the baton held, read by prefetches without it
+	desc     atomic.Uint64 // directory: ref | (48 − depth) << 40; 0 = no segment yet
+	readable atomic.Uint64 // Refs below it are readable memory: the end of the highest segment there ever was
+
+	_ [24]byte // what follows changes often; keep it off the prefetchers' line
+
+	// held with the baton
+	len     int
+	growth         // directory.go
+	walker         // walk.go
+	shrinks uint64 // Shrink's place: a position
+	frees   uint64 // FreeSome's place: a position
+}
+
+// Pos names a slot of an index. See the package comment for how long it is valid.
+type Pos struct {
+	line unsafe.Pointer
+	at   uint32 // slot | bucket<<4 | home<<11 | buckets<<18
+}
+
+func (p Pos) slot() uint     { return uint(p.at & 15) }
+func (p Pos) bucket() bucket { return bucket{p.line} }
+func (p Pos) number() uint   { return uint(p.at >> 4 & 127) }
+func (p Pos) home() uint     { return uint(p.at >> 11 & 127) }
+func (p Pos) buckets() uint  { return uint(p.at >> 18) }
+
+// segment returns the segment that the slot lies in.
+func (p Pos) segment() segment {
+	return segment{p: unsafe.Add(p.line, -int((p.number()+1)*lineSize)), n: p.buckets()}
+}
+
+func newPos(b bucket, slot, number, home, buckets uint) Pos {
+	return Pos{b.p, uint32(slot | number<<4 | home<<11 | buckets<<18)}
+}
+
+// New returns an empty index that takes its memory from a. hash must be the function that gives the hashes for Find and
+// Insert: growing computes them again from the entries' keys.
+func New(space *arena.Space, a *arena.Arena, hash func(key []byte) uint64) *Index {
+	x := &Index{base: space.Base(), arena: a, hash: hash}
+	x.version = 1
+	return x
+}
+
+// Len returns the number of entries.
+func (x *Index) Len() int { return x.len }
+
+// SizeBytes returns the bytes of arena memory of segments and directories, the entries not included.
+func (x *Index) SizeBytes() int64 { return x.bytes }
+
+func (x *Index) entryAt(ref uint64) Entry { return Entry{unsafe.Add(x.base, ref<<3)} }
+
+// Find returns the position of the entry with the given key, and whether there is one.
+func (x *Index) Find(hash uint64, key []byte) (Pos, bool) {
+	desc := x.desc.Load()
+	if desc == 0 {
+		return Pos{}, false
+	}
+	position := position(hash)
+	el := x.element(desc, position)
+	s, home, print := x.segmentOf(el), el.home(position), fingerprint(hash)
+	number := home
+	for range probeLimit {
+		b := s.bucket(number)
+		for m := b.match(print); m != 0; m &= m - 1 {
+			slot := uint(bits.TrailingZeros32(m))
+			if x.entryAt(b.ref(slot)).hasKey(key) {
+				return newPos(b, slot, number, home, s.n), true
+			}
+		}
+		if *b.ovf() == 0 {
+			break
+		}
+		if number++; number == s.n {
+			number = 0
+		}
+	}
+	return Pos{}, false
+}
+
+// Entry returns the entry at p.
+func (x *Index) Entry(p Pos) Entry { return x.entryAt(p.bucket().ref(p.slot())) }
+
+// Ref returns the reference at p.
+func (x *Index) Ref(p Pos) arena.Ref { return arena.Ref(p.bucket().ref(p.slot())) }
+
+// Insert adds the entry in block ref, whose key has the given hash and is known to be absent, and returns its position.
+// The entry must have been written: its expiry is read. Insert makes every other Pos invalid.
+func (x *Index) Insert(hash uint64, ref arena.Ref) Pos {
+	invariant.Check(uint64(ref)-1 < refMask, "index: Insert of a bad ref")
+	if x.desc.Load() == 0 {
+		x.first()
+	}
+	position := position(hash)
+	for {
+		el := x.element(x.desc.Load(), position)
+		if p, ok := x.insertAt(el, position, uint64(ref), fingerprint(hash)); ok {
+			x.len++
+			return p
+		}
+		x.grow(el, position)
+	}
+}
+
+// insertAt places an entry in the segment of el unless that is full.
+func (x *Index) insertAt(el element, position, ref uint64, print uint8) (Pos, bool) {
+	s, home := x.segmentOf(el), el.home(position)
+	number, empty := s.room(home)
+	if empty == 0 {
+		return Pos{}, false
+	}
+	b, slot := s.bucket(number), uint(bits.TrailingZeros32(empty))
+	x.preWrite(b, 1<<slot)
+	s.pass(home, number, 1)
+	at := x.entryAt(ref).ExpireAt()
+	b.place(slot, ref, print, at != 0)
+	if at != 0 {
+		s.noteExpire(at)
+	}
+	return newPos(b, slot, number, home, s.n), true
+}
+
+// Replace puts another block with the same key in the place of the entry at p. The new entry must have been written; the
+// old block is the caller's to free.
+func (x *Index) Replace(p Pos, ref arena.Ref) {
+	invariant.Check(uint64(ref)-1 < refMask, "index: Replace with a bad ref")
+	b, slot := p.bucket(), p.slot()
+	x.preWrite(b, 1<<slot)
+	b.setRef(slot, uint64(ref))
+	x.NoteExpire(p, x.entryAt(uint64(ref)).ExpireAt())
+}
+
+// Remove takes the entry at p out of the index. Its block is the caller's to free.
+func (x *Index) Remove(p Pos) {
+	b, slot := p.bucket(), p.slot()
+	invariant.Check(b.print(slot) != 0, "index: Remove of an empty slot")
+	x.preWrite(b, 1<<slot)
+	b.clear(slot)
+	p.segment().pass(p.home(), p.number(), ^uint8(0))
+	x.len--
+}
+
+// BeforeChange must be called before bytes of the entry at p, or of anything that hangs on it, are changed in place.
+func (x *Index) BeforeChange(p Pos) { x.preWrite(p.bucket(), 1<<p.slot()) }
+
+// NoteExpire tells the index that the entry at p now expires at atMs, 0 meaning never. Insert and Replace note it
+// themselves; it is for an expiry that was changed in place.
+func (x *Index) NoteExpire(p Pos, atMs int64) {
+	p.bucket().setExpires(p.slot(), atMs != 0)
+	if atMs != 0 {
+		p.segment().noteExpire(atMs)
+	}
+}

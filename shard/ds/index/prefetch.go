@@ -1,0 +1,39 @@
+package index
+
+import "math/bits"
+
+// PrefetchBucket brings the home bucket of a hash into the cache. It needs no baton: it reads the directory's descriptor
+// atomically and one element of that directory, which may be out of use by now, but is still mapped, and does
+// nothing but prefetch the address that comes out.
+func (x *Index) PrefetchBucket(hash uint64) {
+	desc := x.desc.Load()
+	if desc == 0 {
+		return
+	}
+	position := position(hash)
+	el := x.element(desc, position)
+	prefetch(x.address(uint64(el.ref())) + uintptr(el.home(position)+1)*lineSize)
+}
+
+// PrefetchEntries brings the entries into the cache that Find would look at in the home bucket of a hash; call it some time
+// after PrefetchBucket. It needs no baton either: the bucket may change, or be freed and hold anything, while it is being
+// read, but it is not read beyond memory that is mapped, and its references only become prefetch addresses.
+func (x *Index) PrefetchEntries(hash uint64) {
+	desc := x.desc.Load()
+	if desc == 0 {
+		return
+	}
+	position := position(hash)
+	el := x.element(desc, position)
+	home := el.home(position)
+	if uint64(el.ref())+uint64(home+2)*lineSize>>3 > x.readable.Load() {
+		return
+	}
+	b := x.segmentOf(el).bucket(home)
+	for m := b.match(fingerprint(hash)); m != 0; m &= m - 1 {
+		prefetchTwo(x.address(b.ref(uint(bits.TrailingZeros32(m)))))
+	}
+}
+
+// address returns the address of a reference that may be nonsense.
+func (x *Index) address(ref uint64) uintptr { return uintptr(x.base) + uintptr(ref)<<3 }

@@ -1,0 +1,99 @@
+package index
+
+import (
+	"math"
+	"unsafe"
+
+	"fulmen/shard/arena"
+)
+
+// A segment is a header line and n buckets. The header:
+//
+//	0  i64  minimum expiry, Unix time in ms: no entry of the segment expires earlier
+//	8  u64  prefix: the position at which the segment begins
+const (
+	offMinExpire = 0
+	offPrefix    = 8
+
+	never = math.MaxInt64 // minimum expiry of a segment without expiries
+)
+
+// The kinds of segments, by the number of their buckets: 4096 and 5952 bytes, a sixteenth and an eleventh of a slab.
+const (
+	smallBuckets = 63
+	bigBuckets   = 92
+	maxItems     = bigBuckets * slotCount
+)
+
+var kinds = [...]uint{smallBuckets, bigBuckets}
+
+// segment is the address of a segment and its number of buckets.
+type segment struct {
+	p unsafe.Pointer
+	n uint
+}
+
+func segmentSize(buckets uint) int { return int(buckets+1) * lineSize }
+
+func (s segment) bucket(i uint) bucket { return bucket{unsafe.Add(s.p, (i+1)*lineSize)} }
+
+func (s segment) minExpire() *int64 { return (*int64)(unsafe.Add(s.p, offMinExpire)) }
+
+func (s segment) prefix() *uint64 { return (*uint64)(unsafe.Add(s.p, offPrefix)) }
+
+func (s segment) noteExpire(atMs int64) {
+	if p := s.minExpire(); atMs < *p {
+		*p = atMs
+	}
+}
+
+// room returns the first bucket with empty slots for an entry of the given home, and those slots; none if the segment is
+// full for it.
+func (s segment) room(home uint) (number uint, empty uint32) {
+	number = home
+	for range probeLimit {
+		if empty = s.bucket(number).match(0); empty != 0 {
+			return number, empty
+		}
+		if number++; number == s.n {
+			number = 0
+		}
+	}
+	return 0, 0
+}
+
+// pass adds delta to the overflow counts of the buckets from home up to, not including, number.
+func (s segment) pass(home, number uint, delta uint8) {
+	for home != number {
+		*s.bucket(home).ovf() += delta
+		if home++; home == s.n {
+			home = 0
+		}
+	}
+}
+
+// newSegment returns an empty segment whose buckets carry the walk's stamp and the given change version.
+func (x *Index) newSegment(prefix uint64, depth, buckets uint, version uint32) (element, segment) {
+	size := segmentSize(buckets)
+	ref := x.arena.Alloc(size)
+	x.bytes += int64(arena.UsableSize(size))
+	if end := uint64(ref) + uint64(size)>>3; end > x.readable.Load() {
+		x.readable.Store(end)
+	}
+	s := segment{unsafe.Add(x.base, uint64(ref)<<3), buckets}
+	clear(unsafe.Slice((*byte)(s.p), size))
+	*s.minExpire() = never
+	*s.prefix() = prefix
+	for i := range buckets {
+		b := s.bucket(i)
+		*b.stamp() = x.walkID
+		*b.version() = version
+	}
+	return newElement(ref, depth, buckets), s
+}
+
+func (x *Index) freeSegment(el element) {
+	size := segmentSize(el.buckets())
+	x.bytes -= int64(arena.UsableSize(size))
+	x.arena.Free(el.ref(), size)
+}
