@@ -15,6 +15,7 @@ package crc
 import (
 	"encoding/binary"
 	"hash/crc64"
+	"math"
 )
 
 // Slots is the number of hash slots of Redis Cluster.
@@ -27,8 +28,7 @@ const (
 )
 
 // table16[k][b] is the CRC-16 of byte b followed by k zero bytes.
-var table16 = func() *[8][256]uint16 {
-	t := new([8][256]uint16)
+var table16 = func() (t [8][256]uint16) {
 	for b := range 256 {
 		c := uint16(b) << 8
 		for range 8 {
@@ -50,8 +50,7 @@ var table16 = func() *[8][256]uint16 {
 }()
 
 // table64[k][b] is the CRC-64 of byte b followed by k zero bytes.
-var table64 = func() *[8][256]uint64 {
-	t := new([8][256]uint64)
+var table64 = func() (t [8][256]uint64) {
 	t[0] = *crc64.MakeTable(poly64)
 	for k := 1; k < 8; k++ {
 		for b := range 256 {
@@ -64,24 +63,7 @@ var table64 = func() *[8][256]uint64 {
 
 // Sum16 returns the CRC-16/XMODEM of p.
 func Sum16(p []byte) uint16 {
-	t := table16
-	var c uint16
-	for len(p) >= 8 {
-		v := binary.LittleEndian.Uint64(p)
-		c = t[7][byte(v)^byte(c>>8)] ^ t[6][byte(v>>8)^byte(c)] ^
-			t[5][byte(v>>16)] ^ t[4][byte(v>>24)] ^
-			t[3][byte(v>>32)] ^ t[2][byte(v>>40)] ^
-			t[1][byte(v>>48)] ^ t[0][v>>56]
-		p = p[8:]
-	}
-	if len(p) >= 4 {
-		v := binary.LittleEndian.Uint32(p)
-		c = t[3][byte(v)^byte(c>>8)] ^ t[2][byte(v>>8)^byte(c)] ^ t[1][byte(v>>16)] ^ t[0][v>>24]
-		p = p[4:]
-	}
-	for _, b := range p {
-		c = c<<8 ^ t[0][byte(c>>8)^b]
-	}
+	c, _ := sum16(p, 0)
 	return c
 }
 
@@ -89,23 +71,66 @@ func Sum16(p []byte) uint16 {
 // the whole key if it has none. The hash tag is what stands between the first '{' and the first '}' after it,
 // if that is not empty.
 func Slot(key []byte) uint16 {
-	// One pass and no call: keys are short, and a call of IndexByte costs more than looking at 16 bytes.
-	for i, b := range key {
-		if b == '{' {
-			return Sum16(hashTag(key, i+1)) & (Slots - 1)
-		}
+	c, brace := sum16(key, highBits)
+	if brace {
+		c = Sum16(hashTag(key))
 	}
-	return Sum16(key) & (Slots - 1)
+	return c & (Slots - 1)
 }
 
-// hashTag returns key's hash tag, given where the byte after its first '{' is; key itself if there is no tag.
-func hashTag(key []byte, from int) []byte {
-	for i := from; i < len(key); i++ {
-		if key[i] == '}' {
-			if i == from {
+// highBits has the highest bit of each byte set.
+const highBits = 0x8080808080808080
+
+// sum16 returns the CRC-16 of p; but if p has a '{' and stop is highBits, it only says so. Looking for the brace on the
+// way costs 1 ns for 16 bytes, where a pass of its own takes 8. With stop 0 it is not looked for.
+//
+// Measured slower: 16 bytes a step for keys of all lengths, and filling up the first step with zero bytes in place of the
+// steps of 4 and 1.
+func sum16(p []byte, stop uint64) (c uint16, brace bool) {
+	const ones = 0x0101010101010101
+	t := &table16
+	for len(p) >= 8 {
+		q := (*[8]byte)(p)
+		x := binary.LittleEndian.Uint64(q[:]) ^ '{'*ones // a byte is 0 where p has a brace
+		if (x-ones)&^x&stop != 0 {
+			return 0, true
+		}
+		// What depends on the former step comes last: that chain is what a step takes.
+		c = t[5][q[2]] ^ t[4][q[3]] ^ t[3][q[4]] ^ t[2][q[5]] ^ t[1][q[6]] ^ t[0][q[7]] ^
+			(t[7][q[0]^byte(c>>8)] ^ t[6][q[1]^byte(c)])
+		p = p[8:]
+	}
+	if len(p) >= 4 {
+		q := (*[4]byte)(p)
+		x := binary.LittleEndian.Uint32(q[:]) ^ '{'*(ones&math.MaxUint32)
+		if (x-ones&math.MaxUint32)&^x&uint32(stop) != 0 {
+			return 0, true
+		}
+		c = t[1][q[2]] ^ t[0][q[3]] ^ (t[3][q[0]^byte(c>>8)] ^ t[2][q[1]^byte(c)])
+		p = p[4:]
+	}
+	for _, b := range p {
+		if b == '{' && stop != 0 {
+			return 0, true
+		}
+		c = c<<8 ^ t[0][byte(c>>8)^b]
+	}
+	return c, false
+}
+
+// hashTag returns the hash tag of a key that has a '{'; key itself if there is no tag.
+func hashTag(key []byte) []byte {
+	from := 0
+	for key[from] != '{' {
+		from++
+	}
+	from++
+	for end := from; end < len(key); end++ {
+		if key[end] == '}' {
+			if end == from {
 				return key
 			}
-			return key[from:i]
+			return key[from:end]
 		}
 	}
 	return key
@@ -119,7 +144,7 @@ func Sum64(p []byte) uint64 { return Update64(0, p) }
 // It is crc64.Update of the standard library with the complements undone (^Update(^crc, …)); that one falls back to
 // a byte a step, or builds its tables anew in every call, for polynomials it doesn't know.
 func Update64(crc uint64, p []byte) uint64 {
-	t := table64
+	t := &table64
 	for len(p) >= 8 {
 		v := crc ^ binary.LittleEndian.Uint64(p)
 		crc = t[7][byte(v)] ^ t[6][byte(v>>8)] ^ t[5][byte(v>>16)] ^ t[4][byte(v>>24)] ^

@@ -3,6 +3,7 @@ package crc
 import (
 	"hash/crc64"
 	"math/rand/v2"
+	"strings"
 	"testing"
 )
 
@@ -93,6 +94,32 @@ func TestSlot(t *testing.T) {
 	} {
 		if got := Slot([]byte(c.key)); got != c.want {
 			t.Errorf("Slot(%q) = %d, want %d", c.key, got, c.want)
+		}
+	}
+}
+
+// slotByDefinition follows the text of the Redis Cluster specification.
+func slotByDefinition(key string) uint16 {
+	if _, tag, ok := strings.Cut(key, "{"); ok {
+		if tag, _, ok := strings.Cut(tag, "}"); ok && tag != "" {
+			key = tag
+		}
+	}
+	return sum16Bitwise([]byte(key)) % Slots
+}
+
+// The brace is found in every step of the sum: those of 8 bytes, of 4 and of 1.
+func TestSlotBraceAnywhere(t *testing.T) {
+	rnd := rand.New(rand.NewPCG(5, 6))
+	for n := 1; n < 40; n++ {
+		for range 200 {
+			key := randomBytes(rnd, n)
+			for i := range key {
+				key[i] = "ab{}|z\x7a\xfb"[int(key[i])%8]
+			}
+			if got, want := Slot(key), slotByDefinition(string(key)); got != want {
+				t.Fatalf("Slot(%q) = %d, want %d", key, got, want)
+			}
 		}
 	}
 }
