@@ -1,0 +1,148 @@
+package log
+
+import (
+	"math"
+	"sync"
+	"sync/atomic"
+)
+
+const (
+	blockBytes = 1 << 20 // size of a block; every block of a shard but the newest is full
+
+	// A mark for each 16 KiB bounds the headers that a search reads in one shard to about a hundred,
+	// so that a search over 256 shards stays under a millisecond, for 0.1 % of memory.
+	markShift  = 14
+	markStride = 1 << markShift
+	marks      = blockBytes / markStride
+)
+
+// mark is the first frame that begins in a stride of a block.
+type mark struct {
+	lsn  uint64 // the frame's own start
+	next uint32 // its offset in the block plus 1; 0: no frame begins in this stride
+}
+
+// block is a piece of one shard's log.
+//
+// mem belongs to the writer behind the published tail, and to the readers, unchanging, before it. What
+// describes a block is written with the baton, before the tail that makes it final is published:
+// firstLSN with the first frame that has bytes in the block, endLSN and endPos with the frame that fills
+// it, a stride's mark with the frame that begins there. A reader looks at no more than its tail allows.
+type block struct {
+	mem  []byte
+	base uint64 // position in the shard's log of mem[0]; immutable while referenced
+
+	firstLSN uint64 // own start of the frame that has the first byte
+	endLSN   uint64 // own end of the frame that has the last byte
+	endPos   uint64 // position behind that frame, mostly in a later block
+	marks    [marks]mark
+
+	refs atomic.Int32
+	next atomic.Pointer[block] // holds a reference to it
+
+	free *block // next in the pool's list; guarded by the pool's mutex
+}
+
+// end returns the position behind the block.
+func (b *block) end() uint64 { return b.base + blockBytes }
+
+// markBefore returns the position of the last marked frame of b that starts below lsn, looking only at
+// strides that are final for a reader that has seen tail.
+func (b *block) markBefore(lsn, tail uint64) (pos uint64, ok bool) {
+	n := marks
+	if tail < b.end() {
+		n = int((tail - b.base) >> markShift)
+	}
+	for i := n - 1; i >= 0; i-- {
+		if m := b.marks[i]; m.next != 0 && m.lsn < lsn {
+			return b.base + uint64(m.next-1), true
+		}
+	}
+	return 0, false
+}
+
+// pool supplies blocks and takes them back. Blocks that come back are kept: giving memory to the
+// system is slow, so it is left to scavenge, in the background.
+type pool struct {
+	live   atomic.Int64 // blocks referenced
+	kept   atomic.Int64 // blocks in the list
+	limit  atomic.Int64 // most live blocks before OverLimit reports
+	below  func()       // immutable; called when live falls back to limit
+	poison bool         // tests: overwrite what comes back, so that late readers are noticed
+
+	mu   sync.Mutex
+	list *block
+}
+
+// get returns a block with one reference.
+func (p *pool) get(base uint64) *block {
+	p.mu.Lock()
+	b := p.list
+	if b != nil {
+		p.list = b.free
+		b.free = nil
+	}
+	p.mu.Unlock()
+	if b == nil {
+		b = &block{mem: newMemory(blockBytes)}
+	} else {
+		p.kept.Add(-1)
+		clear(b.marks[:])
+	}
+	b.base, b.firstLSN, b.endLSN, b.endPos = base, math.MaxUint64, math.MaxUint64, math.MaxUint64
+	b.refs.Store(1)
+	p.live.Add(1)
+	return b
+}
+
+// release gives back one reference, and with the last one the block and its hold on the next.
+func (p *pool) release(b *block) {
+	for b != nil {
+		left := b.refs.Add(-1)
+		if left > 0 {
+			return
+		}
+		if left < 0 {
+			panic("BUG: log: block released too often")
+		}
+		next := b.next.Load()
+		b.next.Store(nil)
+		p.put(b)
+		b = next
+	}
+}
+
+func (p *pool) put(b *block) {
+	if p.poison {
+		for i := range b.mem {
+			b.mem[i] = 0xdd
+		}
+	}
+	p.kept.Add(1)
+	p.mu.Lock()
+	b.free = p.list
+	p.list = b
+	p.mu.Unlock()
+	if p.live.Add(-1) == p.limit.Load() && p.below != nil {
+		p.below()
+	}
+}
+
+// scavenge gives up to n of the kept blocks beyond keep back to the system.
+func (p *pool) scavenge(n int, keep int64) (more bool) {
+	for ; n > 0 && p.kept.Load() > keep; n-- {
+		p.mu.Lock()
+		b := p.list
+		if b != nil {
+			p.list = b.free
+		}
+		p.mu.Unlock()
+		if b == nil {
+			return false
+		}
+		p.kept.Add(-1)
+		freeMemory(b.mem)
+		b.mem = nil
+	}
+	return p.kept.Load() > keep
+}

@@ -1,0 +1,288 @@
+package log
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"hash/crc32"
+	"math/bits"
+)
+
+// MaxShards is the most shards a log has: their bitmap must fit in an annotation line.
+const MaxShards = 256
+
+// MaxLine is the most bytes an annotation line has, its \r\n included.
+const MaxLine = 115
+
+const (
+	plainLine  = 49 // bytes of a plain frame's line
+	pieceFixed = 72 // bytes of a piece's line without its bitmap
+
+	kindPlain = 'F'
+	kindPiece = 'T'
+
+	// Offsets of fields in a line; each follows a space, but for the first.
+	offSum         = 2
+	offSummed      = 10 // the sum covers the line from here to its end
+	offIncarnation = 11
+	offStart       = 20
+	offLen         = 37
+	offBefore      = 48
+	offWhole       = 59
+	offShards      = 70
+
+	maxFrameBytes = 1<<40 - 1 // what ten digits hold
+)
+
+const bitmapDigits = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
+
+var castagnoli = crc32.MakeTable(crc32.Castagnoli)
+
+// bitmapValue holds 1 + the value of each bitmap digit, and 0 for other bytes.
+var bitmapValue = func() (t [256]byte) {
+	for i := range bitmapDigits {
+		t[bitmapDigits[i]] = byte(i) + 1
+	}
+	return t
+}()
+
+// ErrIncomplete says that a frame's bytes end before the frame does.
+var ErrIncomplete = errors.New("log: incomplete frame")
+
+// CorruptError reports bytes that are no frame. Offset counts from the start of the bytes given.
+type CorruptError struct {
+	Offset int64
+	Reason string
+}
+
+func (e *CorruptError) Error() string {
+	return fmt.Sprintf("log: corrupt frame at offset %d: %s", e.Offset, e.Reason)
+}
+
+// ShardSet is a set of shard numbers below MaxShards.
+type ShardSet [MaxShards / 64]uint64
+
+// Add puts shard i into the set.
+func (s *ShardSet) Add(i int) { s[i>>6] |= 1 << (i & 63) }
+
+// Has reports whether shard i is in the set.
+func (s *ShardSet) Has(i int) bool { return s[i>>6]>>(i&63)&1 != 0 }
+
+// Len returns the number of shards in the set.
+func (s *ShardSet) Len() (n int) {
+	for _, w := range s {
+		n += bits.OnesCount64(w)
+	}
+	return n
+}
+
+// Header is what an annotation line says.
+type Header struct {
+	Incarnation uint32
+	Start, End  uint64 // own range: the records are these bytes of the merged stream
+	TxStart     uint64 // range of the whole commit; as Start and End in a plain frame
+	TxEnd       uint64
+	Shards      ShardSet // who holds a piece of the commit; empty in a plain frame
+	Piece       bool     // the commit has pieces in other shards' logs
+	Sum         uint32   // CRC-32C of records and line, as the line says
+}
+
+// Len returns the number of record bytes that follow the line.
+func (h *Header) Len() uint64 { return h.End - h.Start }
+
+// Check reports whether sum, the running AddSum over all of the frame's records, and line, the frame's
+// annotation line, give the sum that the line states. A reader of files uses it for frames that it does
+// not want in memory as a whole.
+func (h *Header) Check(sum uint32, line []byte) bool {
+	return AddSum(sum, line[offSummed:]) == h.Sum
+}
+
+// AddSum adds p to a running CRC-32C; the first call is given 0.
+func AddSum(sum uint32, p []byte) uint32 { return crc32.Update(sum, castagnoli, p) }
+
+// Frame is a decoded frame; its slices alias the bytes it was decoded from.
+type Frame struct {
+	Header
+	Line    []byte
+	Records []byte
+}
+
+// DecodeHeader decodes the annotation line that data begins with. n is its length; n == 0 without an
+// error says that data ends before the line does. Errors are *CorruptError. The sum is not checked.
+func DecodeHeader(data []byte) (h Header, n int, err error) {
+	if len(data) > 0 && data[0] != '#' {
+		return h, 0, &CorruptError{0, "no annotation line"}
+	}
+	if len(data) > 1 && data[1] != kindPlain && data[1] != kindPiece {
+		return h, 0, &CorruptError{1, "unknown kind of annotation"}
+	}
+	if len(data) < plainLine {
+		return h, 0, nil
+	}
+	sum, ok1 := parseHex8(data[offSum:])
+	inc, ok2 := parseHex8(data[offIncarnation:])
+	start, ok3 := parseHex16(data[offStart:])
+	size, ok4 := parseHex10(data[offLen:])
+	if !(ok1 && ok2 && ok3 && ok4 && data[10] == ' ' && data[19] == ' ' && data[36] == ' ') {
+		return h, 0, &CorruptError{offSum, "malformed annotation line"}
+	}
+	h = Header{Incarnation: inc, Start: start, End: start + size, TxStart: start, TxEnd: start + size, Sum: sum}
+	if h.End < h.Start {
+		return Header{}, 0, &CorruptError{offStart, "range beyond the last LSN"}
+	}
+	if data[1] == kindPlain {
+		if data[47] != '\r' || data[48] != '\n' {
+			return Header{}, 0, &CorruptError{47, "malformed annotation line"}
+		}
+		if size == 0 {
+			return Header{}, 0, &CorruptError{offLen, "plain frame without records"}
+		}
+		return h, plainLine, nil
+	}
+	n, err = decodePiece(data, &h)
+	if n == 0 {
+		h = Header{}
+	}
+	return h, n, err
+}
+
+// decodePiece decodes what the line of a piece has more than that of a plain frame.
+func decodePiece(data []byte, h *Header) (n int, err error) {
+	if len(data) < offShards {
+		return 0, nil
+	}
+	before, ok1 := parseHex10(data[offBefore:])
+	whole, ok2 := parseHex10(data[offWhole:])
+	if !(ok1 && ok2 && data[47] == ' ' && data[58] == ' ' && data[69] == ' ') {
+		return 0, &CorruptError{47, "malformed annotation line"}
+	}
+	if before > h.Start || before+h.Len() > whole || h.Start-before+whole < whole {
+		return 0, &CorruptError{offBefore, "own range outside the whole"}
+	}
+	h.Piece, h.TxStart, h.TxEnd = true, h.Start-before, h.Start-before+whole
+	for i := offShards; i < MaxLine && i < len(data); i++ {
+		if data[i] == '\r' {
+			if i+1 == len(data) {
+				return 0, nil
+			}
+			if data[i+1] != '\n' || h.Shards.Len() < 2 || whole == 0 {
+				return 0, &CorruptError{int64(i), "malformed annotation line"}
+			}
+			return i + 2, nil
+		}
+		v := uint64(bitmapValue[data[i]]) - 1
+		bit := (i - offShards) * 6
+		if v > 63 || bit+bits.Len64(v) > MaxShards {
+			return 0, &CorruptError{int64(i), "malformed list of shards"}
+		}
+		h.Shards[bit>>6] |= v << (bit & 63)
+		if bit&63 > 58 && bit>>6+1 < len(h.Shards) {
+			h.Shards[bit>>6+1] |= v >> (64 - bit&63)
+		}
+	}
+	if len(data) < MaxLine {
+		return 0, nil
+	}
+	return 0, &CorruptError{offShards, "annotation line without end"}
+}
+
+// DecodeFrame decodes and checks the frame that data begins with. n is its length in bytes; n == 0
+// without an error says that data ends before the frame does (a torn tail, or more is to come). Errors
+// are *CorruptError. Nothing is allocated, whatever lengths data claims. The records' sum is checked,
+// their syntax is not (see ForEachRecord).
+func DecodeFrame(data []byte) (f Frame, n int, err error) {
+	h, line, err := DecodeHeader(data)
+	if line == 0 {
+		return Frame{}, 0, err
+	}
+	if uint64(len(data)-line) < h.Len() {
+		return Frame{}, 0, nil
+	}
+	n = line + int(h.Len())
+	f = Frame{Header: h, Line: data[:line:line], Records: data[line:n:n]}
+	if !h.Check(AddSum(0, f.Records), f.Line) {
+		return Frame{}, 0, &CorruptError{offSum, "checksum mismatch"}
+	}
+	return f, n, nil
+}
+
+// putLine writes h as an annotation line with an empty sum to line and returns its length. digits is
+// the width of the bitmap of a piece.
+func (h *Header) putLine(line *[MaxLine]byte, digits int) int {
+	line[0], line[1], line[10], line[19], line[36] = '#', kindPlain, ' ', ' ', ' '
+	putHex8(line[offIncarnation:], h.Incarnation)
+	putHex8(line[offStart:], uint32(h.Start>>32))
+	putHex8(line[offStart+8:], uint32(h.Start))
+	putHex10(line[offLen:], h.Len())
+	n := plainLine
+	if h.Piece {
+		line[1], line[47], line[58], line[69] = kindPiece, ' ', ' ', ' '
+		putHex10(line[offBefore:], h.Start-h.TxStart)
+		putHex10(line[offWhole:], h.TxEnd-h.TxStart)
+		for i := range digits {
+			bit := i * 6
+			v := h.Shards[bit>>6] >> (bit & 63)
+			if bit&63 > 58 && bit>>6+1 < len(h.Shards) {
+				v |= h.Shards[bit>>6+1] << (64 - bit&63)
+			}
+			line[offShards+i] = bitmapDigits[v&63]
+		}
+		n = pieceFixed + digits
+	}
+	line[n-2], line[n-1] = '\r', '\n'
+	return n
+}
+
+// seal writes the sum of records (their running sum) and line into line.
+func seal(line []byte, records uint32) {
+	putHex8(line[offSum:], AddSum(records, line[offSummed:]))
+}
+
+// bitmapWidth returns the digits of a bitmap of so many shards.
+func bitmapWidth(shards int) int { return (shards + 5) / 6 }
+
+// putHex8 writes v as 8 hexadecimal digits: the nibbles are spread over the bytes of a word, and those
+// above 9 moved on to the letters, all at once.
+func putHex8(dst []byte, v uint32) { binary.BigEndian.PutUint64(dst, hex8(v)) }
+
+func hex8(v uint32) uint64 {
+	x := uint64(v)
+	x = (x<<16 | x) & 0x0000ffff0000ffff
+	x = (x<<8 | x) & 0x00ff00ff00ff00ff
+	x = (x<<4 | x) & 0x0f0f0f0f0f0f0f0f
+	letters := (x + 0x0606060606060606) >> 4 & 0x0101010101010101
+	return x + 0x3030303030303030 + letters*('a'-'0'-10)
+}
+
+// putHex10 writes the low 40 bits of v as 10 digits.
+func putHex10(dst []byte, v uint64) {
+	binary.BigEndian.PutUint16(dst, uint16(hex8(uint32(v>>32)&0xff)))
+	putHex8(dst[2:], uint32(v))
+}
+
+// unhex8 returns the value of 8 digits that are known to be digits.
+func unhex8(x uint64) uint32 {
+	x = x&0x0f0f0f0f0f0f0f0f + x>>6&0x0101010101010101*9
+	x = (x | x>>4) & 0x00ff00ff00ff00ff
+	x = (x | x>>8) & 0x0000ffff0000ffff
+	return uint32(x | x>>16)
+}
+
+func parseHex8(src []byte) (uint32, bool) {
+	x := binary.BigEndian.Uint64(src)
+	v := unhex8(x)
+	return v, hex8(v) == x
+}
+
+func parseHex10(src []byte) (uint64, bool) {
+	x := uint64(binary.BigEndian.Uint16(src)) | 0x3030303030300000
+	high := unhex8(x)
+	low, ok := parseHex8(src[2:])
+	return uint64(high)<<32 | uint64(low), ok && hex8(high) == x
+}
+
+func parseHex16(src []byte) (uint64, bool) {
+	high, ok1 := parseHex8(src)
+	low, ok2 := parseHex8(src[8:])
+	return uint64(high)<<32 | uint64(low), ok1 && ok2
+}
