@@ -121,8 +121,11 @@ func (x *Index) pack(all []item, version uint32, prefix uint64, depth, buckets u
 }
 
 // prefetchUsed prefetches the heads of a bucket's entries.
-func (x *Index) prefetchUsed(b bucket) {
-	for m := b.used(); m != 0; m &= m - 1 {
+func (x *Index) prefetchUsed(b bucket) { x.prefetchSlots(b, b.used()) }
+
+// prefetchSlots prefetches the heads of the entries in some of a bucket's slots.
+func (x *Index) prefetchSlots(b bucket, slots uint32) {
+	for m := slots; m != 0; m &= m - 1 {
 		prefetch(x.address(b.ref(uint(bits.TrailingZeros32(m)))))
 	}
 }
