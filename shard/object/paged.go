@@ -1,0 +1,257 @@
+package object
+
+import (
+	"encoding/binary"
+	"math"
+	"slices"
+	"unsafe"
+
+	"fulmen/internal/invariant"
+	"fulmen/shard/arena"
+)
+
+// A paged string is a tree of nodes of at most 4 KiB. A node begins with eight bytes:
+//
+//	0  u32  version, 0: reserved for the copy that a snapshot's pin asks for before the first change
+//	4  u16  size of the block in units of 8 bytes (bits 0–11), level (bits 12–15)
+//	6  u16  slots in use; inner nodes only
+//
+// A node of level 0 holds up to pageBytes bytes of the string; one of a higher level the references of nodes
+// one level lower, 0 standing for zero bytes throughout: what SETRANGE jumps over takes no memory. A string's
+// page i is found by the digits of i in base fanout. Nodes are as small as what was written to them allows;
+// what a page lacks is zero. The root's level is the least that reaches the string's length.
+const (
+	// PagedSize is the size in bytes of a paged string's descriptor.
+	PagedSize = 16
+
+	nodeBytes  = 4096
+	nodeHeader = 8
+	pageBytes  = nodeBytes - nodeHeader
+	fanout     = pageBytes / 8
+	levelShift = 12
+)
+
+// Paged is the descriptor of a paged string. The zero value is the empty string.
+type Paged struct {
+	length uint64
+	root   arena.Ref
+}
+
+// LoadPaged reads a descriptor from an entry's payload.
+func LoadPaged(payload []byte) Paged {
+	_ = payload[PagedSize-1]
+	return Paged{binary.LittleEndian.Uint64(payload), arena.Ref(binary.LittleEndian.Uint64(payload[8:]))}
+}
+
+// Store writes the descriptor to an entry's payload.
+func (p Paged) Store(payload []byte) {
+	_ = payload[PagedSize-1]
+	binary.LittleEndian.PutUint64(payload, p.length)
+	binary.LittleEndian.PutUint64(payload[8:], uint64(p.root))
+}
+
+// Len returns the string's length in bytes.
+func (p Paged) Len() int { return int(p.length) }
+
+// node is a node's address.
+type node struct{ p unsafe.Pointer }
+
+func (n node) sizeBytes() int { return int(*(*uint16)(unsafe.Add(n.p, 4))&(1<<levelShift-1)) * 8 }
+func (n node) level() uint    { return uint(*(*uint16)(unsafe.Add(n.p, 4)) >> levelShift) }
+func (n node) slots() *uint16 { return (*uint16)(unsafe.Add(n.p, 6)) }
+
+func (n node) slot(i int) *arena.Ref { return (*arena.Ref)(unsafe.Add(n.p, nodeHeader+i*8)) }
+
+// content returns the node's bytes behind its header.
+func (n node) content() []byte {
+	return unsafe.Slice((*byte)(unsafe.Add(n.p, nodeHeader)), n.sizeBytes()-nodeHeader)
+}
+
+func nodeAt(space *arena.Space, ref arena.Ref) node { return node{space.Pointer(ref)} }
+
+// newNode makes a node with room for at least content bytes behind its header. The content is left undefined.
+func newNode(a *arena.Arena, level uint, content int) (arena.Ref, node) {
+	size := arena.UsableSize(nodeHeader + content)
+	invariant.Check(size <= nodeBytes, "object: node too big")
+	ref := a.Alloc(size)
+	n := nodeAt(a.Space(), ref)
+	*(*uint64)(n.p) = uint64(size>>3|int(level)<<levelShift) << 32
+	return ref, n
+}
+
+// reach returns how many pages a tree reaches whose root has the given level.
+func reach(level uint) int {
+	n := 1
+	for range level {
+		n *= fanout
+	}
+	return n
+}
+
+func pageCount(length int) int { return (length + pageBytes - 1) / pageBytes }
+
+// Write puts b at offset off, growing the string to off + len(b) if it is shorter; bytes between its end and
+// off become zero. It touches the pages that b is written to and the nodes above them, and no other.
+func (p *Paged) Write(a *arena.Arena, off int, b []byte) {
+	if len(b) == 0 {
+		return
+	}
+	end := off + len(b)
+	invariant.Check(off >= 0 && end <= MaxString, "object: string longer than allowed")
+	p.length = max(p.length, uint64(end))
+	level := p.raise(a)
+	for len(b) > 0 {
+		page, at := off/pageBytes, off%pageBytes
+		n := min(len(b), pageBytes-at)
+		slot, pages, i := &p.root, pageCount(p.Len()), page
+		for l := level; l > 0; l-- {
+			per := reach(l - 1)
+			inner := innerNode(a, slot, l, i/per+1, (pages+per-1)/per)
+			slot = inner.slot(i / per)
+			pages -= i / per * per
+			i %= per
+		}
+		writePage(a, slot, at, b[:n])
+		off += n
+		b = b[n:]
+	}
+}
+
+// raise puts new roots above the root until the tree reaches the string's end, and returns the root's level.
+func (p *Paged) raise(a *arena.Arena) (level uint) {
+	pages := pageCount(p.Len())
+	if p.root != 0 {
+		level = nodeAt(a.Space(), p.root).level()
+	}
+	for ; reach(level) < pages; level++ {
+		if p.root != 0 {
+			child := p.root
+			p.root = 0
+			*innerNode(a, &p.root, level+1, 1, 1).slot(0) = child
+		}
+	}
+	return level
+}
+
+// innerNode returns the inner node that *slot refers to, with at least used slots in use: it makes one if there
+// is none, and moves it to a bigger block if that is too small. want is how many slots the string's length asks
+// for.
+func innerNode(a *arena.Arena, slot *arena.Ref, level uint, used, want int) node {
+	var old node
+	oldUsed := 0
+	if *slot != 0 {
+		old = nodeAt(a.Space(), *slot)
+		if oldUsed = int(*old.slots()); oldUsed >= used {
+			return old
+		}
+	}
+	n := old
+	if *slot == 0 || len(old.content()) < used*8 {
+		ref, bigger := newNode(a, level, max(used, min(want, fanout))*8)
+		if *slot != 0 {
+			copy(bigger.content(), old.content()[:oldUsed*8])
+			a.Free(*slot, old.sizeBytes())
+		}
+		*slot, n = ref, bigger
+	}
+	clear(n.content()[oldUsed*8 : used*8])
+	*n.slots() = uint16(used)
+	return n
+}
+
+// writePage writes b at offset at of the page that *slot refers to, making the page or moving it to a bigger block.
+func writePage(a *arena.Arena, slot *arena.Ref, at int, b []byte) {
+	end := at + len(b)
+	var old []byte
+	if *slot != 0 {
+		old = nodeAt(a.Space(), *slot).content()
+	}
+	if end <= len(old) {
+		copy(old[at:], b)
+		return
+	}
+	// A page that grows once is likely to grow again.
+	ref, n := newNode(a, 0, max(end, min(len(old)+len(old)/4, pageBytes)))
+	content := n.content()
+	kept := copy(content, old)
+	if kept < at {
+		clear(content[kept:at])
+	}
+	copy(content[at:], b)
+	clear(content[end:])
+	if *slot != 0 {
+		a.Free(*slot, nodeHeader+len(old))
+	}
+	*slot = ref
+}
+
+// page returns the bytes of page i that were ever written to, or more; what is missing is zero.
+func (p Paged) page(space *arena.Space, i int) []byte {
+	ref := p.root
+	for ref != 0 {
+		n := nodeAt(space, ref)
+		level := n.level()
+		if level == 0 {
+			return n.content()
+		}
+		per := reach(level - 1)
+		if i/per >= int(*n.slots()) {
+			return nil
+		}
+		ref = *n.slot(i / per)
+		i %= per
+	}
+	return nil
+}
+
+// AppendRange appends the bytes from start up to, not including, end to dst. 0 ≤ start ≤ end ≤ Len.
+func (p Paged) AppendRange(dst []byte, space *arena.Space, start, end int) []byte {
+	dst = slices.Grow(dst, end-start)
+	for start < end {
+		i, at := start/pageBytes, start%pageBytes
+		n := min(end-start, pageBytes-at)
+		have := 0
+		if b := p.page(space, i); at < len(b) {
+			b = b[at:min(at+n, len(b))]
+			dst = append(dst, b...)
+			have = len(b)
+		}
+		dst = dst[:len(dst)+n-have]
+		clear(dst[len(dst)-(n-have):])
+		start += n
+	}
+	return dst
+}
+
+// FreeSome frees up to budget nodes of a string that nobody reads any more, from its end, and reports whether
+// it is gone.
+func (p *Paged) FreeSome(a *arena.Arena, budget int) (done bool) {
+	if p.root != 0 && freeNodes(a, p.root, &budget) {
+		p.root, p.length = 0, 0
+	}
+	return p.root == 0
+}
+
+// Free frees the whole string.
+func (p *Paged) Free(a *arena.Arena) { p.FreeSome(a, math.MaxInt) }
+
+// Nodes returns how many nodes freeing the string would visit, at most.
+func (p Paged) Nodes() int { return pageCount(p.Len()) + 1 }
+
+func freeNodes(a *arena.Arena, ref arena.Ref, budget *int) (gone bool) {
+	n := nodeAt(a.Space(), ref)
+	if n.level() > 0 {
+		used := n.slots()
+		for ; *used > 0; *used-- {
+			if child := *n.slot(int(*used) - 1); child != 0 && !freeNodes(a, child, budget) {
+				return false
+			}
+		}
+	}
+	if *budget <= 0 {
+		return false
+	}
+	*budget--
+	a.Free(ref, n.sizeBytes())
+	return true
+}
