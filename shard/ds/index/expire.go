@@ -46,13 +46,14 @@ func (x *Index) ExpireSome(cur *ExpireCursor, nowMs int64, budget int, due func(
 // stopped before the segment's end.
 func (x *Index) expireSegment(el element, cur *ExpireCursor, nowMs int64, budget int, due func(p Pos, e Entry)) int {
 	s := x.segmentOf(el)
+	least := *s.minExpire()
 	if cur.number == 0 {
 		*s.minExpire() = never // found out anew; a look that began in the middle leaves it due
 	}
 	looks := 0
 	for ; cur.number < s.n; cur.number++ {
 		if budget <= 0 {
-			s.noteExpire(nowMs)
+			s.noteExpire(least)
 			return 0
 		}
 		if next := cur.number + 2; next < s.n {

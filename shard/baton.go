@@ -1,0 +1,107 @@
+package shard
+
+// Spinning and draining bounds. A spin is shorter than handing a task over and back (about 2 µs).
+const (
+	batonSpins    = 64
+	drainTasks    = 64
+	drainBudgetNs = 100_000
+)
+
+// Worker is a goroutine that executes: an event loop, or a test. It is used by its goroutine only.
+type Worker struct {
+	// NowNs is the monotonic time of the last reading; whoever executes commands keeps it fresh, so
+	// that measuring holds costs no reading of its own.
+	NowNs int64
+	// Owner is the executing goroutine's own state, for tasks that are served by it.
+	Owner any
+}
+
+func (s *Shard) tryTake() bool {
+	return s.baton.Load() == 0 && s.baton.CompareAndSwap(0, 1)
+}
+
+// Acquire takes the baton for w; what waits in the inbox runs first. false: somebody else has it, or
+// got it from the inbox. Never blocks.
+func (s *Shard) Acquire(w *Worker) bool {
+	if !s.tryTake() && !s.spin() {
+		return false
+	}
+	s.beginHold(w)
+	if s.waiting() {
+		return s.drain(w)
+	}
+	return true
+}
+
+func (s *Shard) spin() bool {
+	for range batonSpins {
+		if s.tryTake() {
+			return true
+		}
+	}
+	return false
+}
+
+// waiting tells whether tasks wait; to be called with the baton held.
+func (s *Shard) waiting() bool { return s.backlog.first != nil || !s.inbox.empty() }
+
+// Release commits what is staged, runs what waits and gives the baton back.
+func (s *Shard) Release(w *Worker) {
+	for {
+		s.Commit()
+		if s.waiting() && !s.drain(w) {
+			return // handed over
+		}
+		leftOver := s.backlog.first != nil
+		s.endHold(w)
+		s.baton.Store(0)
+		if leftOver {
+			s.bell.Ring(s)
+			return
+		}
+		if s.inbox.empty() || !s.tryTake() {
+			return
+		}
+		s.beginHold(w)
+	}
+}
+
+// Enqueue leaves a task for the holder of the baton. When the baton turns out to be free the caller
+// runs the inbox itself, so the task may have been served when Enqueue returns.
+func (s *Shard) Enqueue(n *Node, w *Worker) {
+	s.inbox.push(n)
+	if s.tryTake() {
+		s.beginHold(w)
+		s.Release(w)
+	}
+}
+
+// Serve takes the baton if it is free and runs what waits: the home loop's answer to the bell.
+func (s *Shard) Serve(w *Worker) {
+	if s.tryTake() {
+		s.beginHold(w)
+		s.Release(w)
+	}
+}
+
+// drain runs waiting tasks within its budget. false: the baton was handed over to one of them.
+func (s *Shard) drain(w *Worker) (stillHeld bool) {
+	until := w.NowNs + drainBudgetNs
+	for range drainTasks {
+		n := s.backlog.pop()
+		if n == nil {
+			s.backlog.fill(&s.inbox)
+			if n = s.backlog.pop(); n == nil {
+				return true
+			}
+		}
+		s.Stats.Drained++
+		if n.Task.Serve(s, w) {
+			return false
+		}
+		if w.NowNs > until {
+			return true
+		}
+	}
+	return true
+}

@@ -1,0 +1,185 @@
+package command
+
+// Flags say what a command does; the names are those of COMMAND INFO.
+type Flags uint32
+
+// Flags of commands, with Redis's meanings.
+const (
+	Write Flags = 1 << iota
+	ReadOnly
+	DenyOOM
+	Admin
+	PubSub
+	NoScript
+	Blocking
+	Loading
+	Stale
+	SkipMonitor
+	SkipSlowlog
+	Asking
+	Fast
+	NoAuth
+	MayReplicate
+	NoMulti
+	MovableKeys
+	AllowBusy
+	NoAsyncLoading
+)
+
+var flagNames = [...]struct {
+	flag Flags
+	name string
+}{
+	{Write, "write"}, {ReadOnly, "readonly"}, {DenyOOM, "denyoom"}, {Admin, "admin"}, {PubSub, "pubsub"},
+	{NoScript, "noscript"}, {Blocking, "blocking"}, {Loading, "loading"}, {Stale, "stale"},
+	{SkipMonitor, "skip_monitor"}, {SkipSlowlog, "skip_slowlog"}, {Asking, "asking"}, {Fast, "fast"},
+	{NoAuth, "no_auth"}, {MayReplicate, "may_replicate"}, {NoMulti, "no_multi"},
+	{MovableKeys, "movablekeys"}, {AllowBusy, "allow_busy"}, {NoAsyncLoading, "no_async_loading"},
+}
+
+// Categories are ACL categories.
+type Categories uint32
+
+// ACL categories. Those that follow from flags (see Info.AllCategories) are not written in rows.
+const (
+	CatKeyspace Categories = 1 << iota
+	CatRead
+	CatWrite
+	CatSet
+	CatSortedSet
+	CatList
+	CatHash
+	CatString
+	CatBitmap
+	CatHyperLogLog
+	CatGeo
+	CatStream
+	CatPubSub
+	CatAdmin
+	CatFast
+	CatSlow
+	CatBlocking
+	CatDangerous
+	CatConnection
+	CatTransaction
+	CatScripting
+)
+
+var categoryNames = [...]string{"keyspace", "read", "write", "set", "sortedset", "list", "hash", "string", "bitmap",
+	"hyperloglog", "geo", "stream", "pubsub", "admin", "fast", "slow", "blocking", "dangerous", "connection",
+	"transaction", "scripting"}
+
+// KeyFlags say what a command does to the keys of one key spec.
+type KeyFlags uint16
+
+// Key flags with Redis's meanings.
+const (
+	KeyRO KeyFlags = 1 << iota
+	KeyRW
+	KeyOW
+	KeyRM
+	KeyAccess
+	KeyUpdate
+	KeyInsert
+	KeyDelete
+	KeyNotKey
+	KeyIncomplete
+	KeyVariable
+)
+
+var keyFlagNames = [...]string{"RO", "RW", "OW", "RM", "access", "update", "insert", "delete", "not_key",
+	"incomplete", "variable_flags"}
+
+// KeySpec says where keys stand: from argument First, every Step-th, through Last; a negative Last counts
+// from the end of the arguments (-1 = the last one), a non-negative one from First.
+type KeySpec struct {
+	First, Last, Step int
+	Flags             KeyFlags
+	Notes             string
+}
+
+// OneKey is the key spec of commands whose first argument is their only key.
+func OneKey(flags KeyFlags) []KeySpec { return []KeySpec{{First: 1, Step: 1, Flags: flags}} }
+
+// AllKeys is the key spec of commands whose arguments from the first on are keys, every step-th.
+func AllKeys(step int, flags KeyFlags) []KeySpec {
+	return []KeySpec{{First: 1, Last: -1, Step: step, Flags: flags}}
+}
+
+// Info is what a row says about a command.
+type Info struct {
+	Name       string // lower case; of a subcommand: without its container
+	Arity      int    // exact count of arguments, the name included; negative: at least
+	Flags      Flags
+	Categories Categories // beyond those that follow from flags
+	Keys       []KeySpec
+	Group      string
+	Since      string
+	Summary    string
+	Complexity string
+	Tips       []string
+	// Route says which batons the handler needs; see Route.
+	Route Route
+}
+
+// Route says which shards a command needs.
+type Route uint8
+
+const (
+	// RouteKeys: the shards of its keys; none for a command without keys.
+	RouteKeys Route = iota
+	// RouteAll: all shards.
+	RouteAll
+	// RouteCursor: the shard that the cursor in argument 1 points into (SCAN).
+	RouteCursor
+)
+
+// AllCategories returns the ACL categories including those that follow from flags.
+func (in *Info) AllCategories() Categories {
+	c := in.Categories
+	add := func(f Flags, cat Categories) {
+		if in.Flags&f != 0 {
+			c |= cat
+		}
+	}
+	add(Write, CatWrite)
+	if in.Categories&CatScripting == 0 {
+		add(ReadOnly, CatRead)
+	}
+	add(Admin, CatAdmin|CatDangerous)
+	add(PubSub, CatPubSub)
+	add(Fast, CatFast)
+	add(Blocking, CatBlocking)
+	if in.Flags&Fast == 0 {
+		c |= CatSlow
+	}
+	return c
+}
+
+// KeyIndexes appends the positions of the keys among argc arguments.
+func (in *Info) KeyIndexes(dst []int, argc int) []int {
+	for i := range in.Keys {
+		spec := &in.Keys[i]
+		last := spec.First + spec.Last
+		if spec.Last < 0 {
+			last = argc + spec.Last
+		}
+		for k := spec.First; k <= last && k < argc; k += spec.Step {
+			dst = append(dst, k)
+		}
+	}
+	return dst
+}
+
+// SingleKey tells whether the command has exactly one key, its first argument.
+func (in *Info) SingleKey() bool {
+	return in.Route == RouteKeys && len(in.Keys) == 1 && in.Keys[0].First == 1 && in.Keys[0].Last == 0
+}
+
+// ArityOK tells whether argc arguments, the name included, satisfy the arity.
+func (in *Info) ArityOK(argc int) bool {
+	if in.Arity < 0 {
+		return argc >= -in.Arity
+	}
+	return argc == in.Arity
+}

@@ -1,0 +1,10 @@
+package command
+
+// Rows returns the commands of this package, family by family.
+func Rows() []*Row {
+	var all []*Row
+	for _, family := range [][]*Row{stringRows()} {
+		all = append(all, family...)
+	}
+	return all
+}

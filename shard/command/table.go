@@ -1,0 +1,136 @@
+package command
+
+import "fmt"
+
+// Session is a client connection as the server knows it; handlers in internal/server assert their own type.
+type Session interface {
+	// CommandSession marks the type.
+	CommandSession()
+}
+
+// Row is one command, or one subcommand of a container. A row without Subs has exactly one of Run and
+// RunSession.
+type Row struct {
+	Info
+	// Run executes under the batons that the route names.
+	Run func(*Ctx) error
+	// RunSession executes on the session's loop, under the batons that the route names; s is the
+	// server's session type, and s's context is where it replies.
+	RunSession func(s Session) error
+	// InMulti: runs at once inside MULTI instead of being queued.
+	InMulti bool
+	// RunsQueue: inside MULTI the command executes what was queued (EXEC).
+	RunsQueue bool
+	// Subs are the subcommands of a container; the container's own handler runs when none is named.
+	Subs []*Row
+
+	// Filled in by NewTable.
+	Index     int    // position among all rows, subcommands included: the key of statistics
+	FullName  string // "config|get" for subcommands
+	Container *Row
+	single    bool
+}
+
+// Single tells whether the command has exactly one key, its first argument.
+func (r *Row) Single() bool { return r.single }
+
+// Table finds rows by name. Immutable after NewTable.
+type Table struct {
+	rows  []*Row // top level, in order of definition
+	all   []*Row // with subcommands; Row.Index is the position
+	slots [tableSlots]*Row
+}
+
+// tableSlots is a power of two several times the number of commands: most names hash to their own slot.
+const tableSlots = 2048
+
+// NewTable joins lists of rows. It panics on a row that contradicts itself: that is our own error.
+func NewTable(lists ...[]*Row) *Table {
+	t := &Table{}
+	for _, list := range lists {
+		for _, r := range list {
+			t.rows = append(t.rows, r)
+			t.add(r, nil)
+			h := nameHash([]byte(r.Name))
+			for t.slots[h] != nil {
+				if t.slots[h].Name == r.Name {
+					panic("BUG: two rows named " + r.Name)
+				}
+				h = (h + 1) % tableSlots
+			}
+			t.slots[h] = r
+		}
+	}
+	return t
+}
+
+func (t *Table) add(r *Row, container *Row) {
+	if len(r.Subs) == 0 && (r.Run == nil) == (r.RunSession == nil) {
+		panic(fmt.Sprintf("BUG: command %s must have exactly one handler", r.Name))
+	}
+	r.Index = len(t.all)
+	r.FullName = r.Name
+	r.Container = container
+	if container != nil {
+		r.FullName = container.Name + "|" + r.Name
+	}
+	r.single = r.SingleKey() && r.Run != nil
+	t.all = append(t.all, r)
+	for _, sub := range r.Subs {
+		t.add(sub, r)
+	}
+}
+
+// Rows returns the top-level rows in order of definition.
+func (t *Table) Rows() []*Row { return t.rows }
+
+// All returns all rows, subcommands included, by Index.
+func (t *Table) All() []*Row { return t.all }
+
+// nameHash hashes a name without regard to case.
+func nameHash(name []byte) uint32 {
+	h := uint32(len(name)) * 0x9e3779b1
+	for _, c := range name {
+		h = (h ^ uint32(c|0x20)) * 0x01000193
+	}
+	return (h ^ h>>15) % tableSlots
+}
+
+// Lookup finds a top-level command by name in any case; nil when there is none.
+func (t *Table) Lookup(name []byte) *Row {
+	for h := nameHash(name); ; h = (h + 1) % tableSlots {
+		r := t.slots[h]
+		if r == nil {
+			return nil
+		}
+		if equalFold(name, r.Name) {
+			return r
+		}
+	}
+}
+
+// Sub finds a subcommand by name in any case; nil when there is none.
+func (r *Row) Sub(name []byte) *Row {
+	for _, sub := range r.Subs {
+		if equalFold(name, sub.Name) {
+			return sub
+		}
+	}
+	return nil
+}
+
+// equalFold compares name with lower, which is lower case, without regard to ASCII case.
+func equalFold(name []byte, lower string) bool {
+	if len(name) != len(lower) {
+		return false
+	}
+	for i, c := range name {
+		if c >= 'A' && c <= 'Z' {
+			c |= 0x20
+		}
+		if c != lower[i] {
+			return false
+		}
+	}
+	return true
+}

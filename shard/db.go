@@ -1,0 +1,246 @@
+package shard
+
+import (
+	"sync/atomic"
+
+	"fulmen/shard/arena"
+	"fulmen/shard/ds/index"
+	"fulmen/shard/object"
+)
+
+// Key is a key with its hash, computed once by Set.Key.
+type Key struct {
+	Bytes []byte
+	Hash  uint64
+}
+
+// DB is one database of one shard. Except for the prefetches its methods need the shard's baton. Entries and
+// views that they return are valid until the next change in the shard; arguments must not lie in the shard's
+// own memory.
+//
+// Every change in here takes the same way: the index is told before (BeforeChange, or by Insert, Replace and Remove
+// themselves), then blocks and nodes are written or freed, then watchers are told. What a command means for the
+// log is staged by its caller; only the disappearance of expired keys is staged here, since nobody asked for it.
+type DB struct {
+	// atomic, for the prefetches; changed by Flush with the baton held
+	x atomic.Pointer[index.Index]
+
+	// immutable
+	id    int
+	shard *Shard
+	due   func(p index.Pos, e index.Entry) // expire, as a value
+
+	_ [64]byte // keep what follows off the prefetchers' line
+
+	// held with the baton
+	expires int // entries that have an expiry
+	cursor  index.ExpireCursor
+	swept   uint64 // the expire cycle that was here last
+	skip    int    // a fault that a test plants: changes in place that remain unannounced
+}
+
+// keyspace is a shard's databases and its background work on them; held with the baton.
+type keyspace struct {
+	dbs      []DB
+	hash     func(key []byte) uint64
+	lazy     lazyList
+	cycle    uint64 // number of the running expire cycle, from 1
+	expireDB int    // the database that the cycle looks at next
+	shrinkDB int
+}
+
+// init makes the shard's databases.
+func (s *Shard) init(databases int) {
+	s.hash = func(key []byte) uint64 { return s.set.Key(key).Hash }
+	s.cycle = 1
+	s.lazy.init(s)
+	s.dbs = make([]DB, databases)
+	for i := range s.dbs {
+		db := &s.dbs[i]
+		db.id, db.shard, db.due = i, s, db.expire
+		db.x.Store(db.newIndex())
+	}
+}
+
+// DB returns database number i.
+func (s *Shard) DB(i int) *DB { return &s.dbs[i] }
+
+// UsedBytes returns the bytes of the shard's arena that are in use: entries, indexes, and what waits to be freed.
+func (s *Shard) UsedBytes() int64 { return s.arena.UsedBytes() }
+
+func (db *DB) newIndex() *index.Index {
+	a := db.shard.arena
+	return index.New(a.Space(), a, db.shard.hash)
+}
+
+// ID returns the database's number.
+func (db *DB) ID() int { return db.id }
+
+// Index returns the database's index as it is now; Flush puts another in its place. It is for walks: nothing
+// else but the DB may change it.
+func (db *DB) Index() *index.Index { return db.x.Load() }
+
+// PrefetchBucket fetches the line in which the key with the given hash would be found. Anyone may call it at
+// any time.
+func (db *DB) PrefetchBucket(hash uint64) { db.x.Load().PrefetchBucket(hash) }
+
+// PrefetchEntries fetches the entries that the key with the given hash may be, once its bucket has arrived.
+// Anyone may call it at any time.
+func (db *DB) PrefetchEntries(hash uint64) { db.x.Load().PrefetchEntries(hash) }
+
+// Len returns the number of keys, expired ones that are still there included.
+func (db *DB) Len() int { return db.x.Load().Len() }
+
+// Expires returns the number of keys that have an expiry.
+func (db *DB) Expires() int { return db.expires }
+
+// expired reports whether an entry's time has passed: in the very millisecond it is still there.
+func expired(e index.Entry, nowMs int64) bool {
+	at := e.ExpireAt()
+	return at != 0 && at < nowMs
+}
+
+// Get returns the entry of a key. An expired one is deleted, which is staged as an effect, and reported absent.
+func (db *DB) Get(k Key, nowMs int64) (index.Entry, bool) {
+	x := db.x.Load()
+	p, ok := x.Find(k.Hash, k.Bytes)
+	if !ok {
+		return index.Entry{}, false
+	}
+	e := x.Entry(p)
+	if expired(e, nowMs) {
+		db.shard.Stats.ExpiredLazily++
+		db.expire(p, e)
+		return index.Entry{}, false
+	}
+	return e, true
+}
+
+// peek returns the entry of a key, if it is there and not expired, and changes nothing.
+func (db *DB) peek(k Key, nowMs int64) (index.Entry, bool) {
+	x := db.x.Load()
+	p, ok := x.Find(k.Hash, k.Bytes)
+	if !ok || expired(x.Entry(p), nowMs) {
+		return index.Entry{}, false
+	}
+	return x.Entry(p), true
+}
+
+// Delete removes a key and reports whether it was there, expired or not: who cares calls Get first. The value
+// of a big one is freed later.
+func (db *DB) Delete(k Key) bool {
+	p, ok := db.x.Load().Find(k.Hash, k.Bytes)
+	if !ok {
+		return false
+	}
+	db.remove(p)
+	db.shard.Changed(db.id, k.Bytes)
+	return true
+}
+
+// remove takes an entry out and frees it.
+func (db *DB) remove(p index.Pos) {
+	x := db.x.Load()
+	e, ref := x.Entry(p), x.Ref(p)
+	if e.ExpireAt() != 0 {
+		db.expires--
+	}
+	x.Remove(p)
+	db.shard.freeEntry(ref, e)
+}
+
+// beforeChange announces a change to the bytes of the entry at p or to its nodes.
+func (db *DB) beforeChange(p index.Pos) {
+	if db.skip > 0 {
+		db.skip--
+		return
+	}
+	db.x.Load().BeforeChange(p)
+}
+
+// reshape gives the entry at p a payload of n bytes and another expiry (0 = none), and returns it where it is
+// then: in the same block if it fits that as well as it would fit another. The first keep bytes of the payload,
+// the key, the tag and the access clock stay; the rest of the payload is undefined. The change must have been
+// announced.
+func (db *DB) reshape(p index.Pos, n int, expireAtMs int64, keep int) index.Entry {
+	x, a := db.x.Load(), db.shard.arena
+	e := x.Entry(p)
+	key, had, has := e.Key(), e.ExpireAt() != 0, expireAtMs != 0
+	oldSize, size := e.SizeBytes(), index.EntrySize(len(key), n, has)
+	if had == has && arena.UsableSize(oldSize) == arena.UsableSize(size) {
+		e.SetPayloadLen(n)
+		if has {
+			e.SetExpireAt(expireAtMs)
+			x.NoteExpire(p, expireAtMs)
+		}
+		return e
+	}
+	if had {
+		db.expires--
+	}
+	if has {
+		db.expires++
+	}
+	ref, old := a.Alloc(size), x.Ref(p)
+	moved := index.InitEntry(a.Space().Pointer(ref), e.Tag(), key, n, expireAtMs)
+	moved.SetAccess(e.Access())
+	copy(moved.Payload(), e.Payload()[:keep])
+	x.Replace(p, ref)
+	a.Free(old, oldSize)
+	return moved
+}
+
+// insert makes an entry for a key that isn't there. fill writes its payload of n bytes before the index sees it.
+func (db *DB) insert(k Key, tag byte, n int, expireAtMs int64) (index.Entry, arena.Ref) {
+	a := db.shard.arena
+	ref := a.Alloc(index.EntrySize(len(k.Bytes), n, expireAtMs != 0))
+	if expireAtMs != 0 {
+		db.expires++
+	}
+	return index.InitEntry(a.Space().Pointer(ref), tag, k.Bytes, n, expireAtMs), ref
+}
+
+// Flush removes all keys. The index is detached at once; what it held is freed here, or if async is set in the
+// background. A walk that is running on the detached index goes on there.
+func (db *DB) Flush(async bool) {
+	x := db.x.Load()
+	if x.Len() == 0 {
+		return
+	}
+	s := db.shard
+	s.flushed(db, s.set.Clock.NowMs())
+	db.x.Store(db.newIndex())
+	db.expires, db.cursor = 0, index.ExpireCursor{}
+	s.lazy.addIndex(x)
+	if !async {
+		s.lazy.finish()
+	}
+}
+
+// Scan calls fn for about count keys that are not expired, beginning at cursor, and returns the cursor to go on
+// with; see index.Index.Scan. fn must not change anything.
+func (db *DB) Scan(cursor uint64, count int, nowMs int64, fn func(e index.Entry)) (next uint64) {
+	return db.x.Load().Scan(cursor, count, func(e index.Entry) {
+		if !expired(e, nowMs) {
+			fn(e)
+		}
+	})
+}
+
+const randomTries = 100
+
+// Random returns some key's entry, each with the same probability; false if there is none, or if 100 in a row
+// were expired. rnd is the source of randomness. Expired ones that it meets are deleted as by Get.
+func (db *DB) Random(rnd uint64, nowMs int64) (index.Entry, bool) {
+	for i := range uint64(randomTries) {
+		e, ok := db.x.Load().Random(rnd + i)
+		if !ok || !expired(e, nowMs) {
+			return e, ok
+		}
+		db.Get(Key{e.Key(), db.shard.hash(e.Key())}, nowMs)
+	}
+	return index.Entry{}, false
+}
+
+// Type returns the type of the value in e.
+func (db *DB) Type(e index.Entry) object.Type { return object.TypeOf(e.Tag()) }

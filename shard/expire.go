@@ -1,0 +1,98 @@
+package shard
+
+import (
+	"fulmen/shard/ds/index"
+	"fulmen/shard/object"
+)
+
+// expireShare is the budget that a database gets before the expire cycle turns to the next.
+const expireShare = 32
+
+// SetExpire gives a key an expiry, and reports whether the key is there. atMs is not 0.
+func (db *DB) SetExpire(k Key, atMs int64) bool {
+	x := db.x.Load()
+	p, ok := x.Find(k.Hash, k.Bytes)
+	if ok {
+		db.setExpire(p, atMs)
+		db.shard.Changed(db.id, k.Bytes)
+	}
+	return ok
+}
+
+// Persist takes a key's expiry away, and reports whether it had one.
+func (db *DB) Persist(k Key) bool {
+	x := db.x.Load()
+	p, ok := x.Find(k.Hash, k.Bytes)
+	if !ok || x.Entry(p).ExpireAt() == 0 {
+		return false
+	}
+	db.setExpire(p, 0)
+	db.shard.Changed(db.id, k.Bytes)
+	return true
+}
+
+// setExpire gives the entry at p another expiry. Gaining or losing one moves it: the field is there only if used.
+func (db *DB) setExpire(p index.Pos, atMs int64) {
+	db.beforeChange(p)
+	n := len(db.x.Load().Entry(p).Payload())
+	db.reshape(p, n, atMs, n)
+}
+
+// expire deletes the entry at p because its time has come. Its disappearance is an effect like any other: logs
+// and replicas see a DEL.
+func (db *DB) expire(p index.Pos, e index.Entry) {
+	s, key := db.shard, e.Key()
+	s.StageDel(db.id, key)
+	s.Changed(db.id, key)
+	s.Stats.ExpiredKeys++
+	db.remove(p)
+}
+
+// ExpireSome is one slice of the active expire cycle: it deletes expired keys, and reports whether the cycle is
+// complete: everything that was due when it began, in all databases, is gone. Call it again soon if not. One
+// unit of budget is a deleted key or a segment of an index looked at (some 500 keys), at 100 to 500 ns each; a
+// slice may take 50 units longer.
+//
+// A cycle visits the databases by turns, so that one in which everything expires doesn't keep the others waiting.
+func (s *Shard) ExpireSome(nowMs int64, budget int) (done bool) {
+	for idle := 0; idle < len(s.dbs); {
+		if budget <= 0 {
+			return false
+		}
+		db := &s.dbs[s.expireDB]
+		if s.expireDB++; s.expireDB == len(s.dbs) {
+			s.expireDB = 0
+		}
+		if db.swept == s.cycle || db.expires == 0 {
+			idle++
+			continue
+		}
+		idle = 0
+		before := s.Stats.ExpiredKeys
+		if db.x.Load().ExpireSome(&db.cursor, nowMs-1, min(budget, expireShare), db.due) {
+			db.swept = s.cycle
+			budget -= int(s.Stats.ExpiredKeys-before) + 1
+		} else {
+			budget -= expireShare
+		}
+	}
+	s.cycle++
+	return true
+}
+
+// ShrinkSome is one slice of giving back the memory of indexes that lost most of their keys. budget is in keys
+// moved, at some 50 ns each. It reports whether there is nothing to do for now.
+func (s *Shard) ShrinkSome(budget int) (done bool) {
+	for range s.dbs {
+		if !s.dbs[s.shrinkDB].x.Load().Shrink(budget) {
+			return false
+		}
+		if s.shrinkDB++; s.shrinkDB == len(s.dbs) {
+			s.shrinkDB = 0
+		}
+	}
+	return true
+}
+
+// StringEncoding returns the name that OBJECT ENCODING gives the string in e.
+func (db *DB) StringEncoding(e index.Entry) string { return object.StringEncoding(e) }

@@ -1,0 +1,89 @@
+package shard
+
+import (
+	"math"
+
+	"fulmen/shard/arena"
+	"fulmen/shard/ds/index"
+	"fulmen/shard/object"
+)
+
+// lazyNodes is the number of nodes from which a value is not freed by the command that drops it.
+const lazyNodes = 64
+
+// lazySlice is how much of an item is freed before the budget is looked at again.
+const lazySlice = 32
+
+// lazyList is what a shard has detached and still has to free; held with the baton. The newest goes first: an
+// index that is being freed puts its big values on top, so that the list stays as long as one index has big
+// values on its way.
+type lazyList struct {
+	items []lazyItem
+	shard *Shard
+	free  func(ref arena.Ref, e index.Entry) // Shard.freeEntry, as a value
+}
+
+// lazyItem is one of both.
+type lazyItem struct {
+	index *index.Index
+	pages object.Paged
+}
+
+func (l *lazyList) init(s *Shard) {
+	l.shard, l.free = s, s.freeEntry
+}
+
+func (l *lazyList) addIndex(x *index.Index) { l.items = append(l.items, lazyItem{index: x}) }
+
+// some frees about budget entries and nodes and reports whether nothing is left.
+func (l *lazyList) some(budget int) (done bool) {
+	for ; len(l.items) > 0 && budget > 0; budget -= lazySlice {
+		i := len(l.items) - 1
+		gone := false
+		if x := l.items[i].index; x != nil {
+			gone = x.FreeSome(lazySlice, l.free) // may put items on top
+		} else {
+			gone = l.items[i].pages.FreeSome(l.shard.arena, lazySlice)
+		}
+		if gone {
+			last := len(l.items) - 1
+			l.items[i] = l.items[last]
+			l.items[last] = lazyItem{}
+			l.items = l.items[:last]
+			l.shard.Stats.LazyFreed++
+		}
+	}
+	if len(l.items) == 0 {
+		l.items = nil
+		return true
+	}
+	return false
+}
+
+func (l *lazyList) finish() { l.some(math.MaxInt) }
+
+// FreeSome frees about budget entries and nodes of what was detached, at some 100 ns each, and reports whether
+// nothing is left.
+func (s *Shard) FreeSome(budget int) (done bool) { return s.lazy.some(budget) }
+
+// LazyPending returns the number of detached objects that are still to be freed.
+func (s *Shard) LazyPending() int { return len(s.lazy.items) }
+
+// freeEntry frees the block of an entry that is in no index any more, and its value.
+func (s *Shard) freeEntry(ref arena.Ref, e index.Entry) {
+	s.freeValue(e)
+	s.arena.Free(ref, e.SizeBytes())
+}
+
+// freeValue frees what hangs on an entry, at once or later. The payload is meaningless afterwards.
+func (s *Shard) freeValue(e index.Entry) {
+	if object.KindOf(e.Tag()) != object.StringPaged {
+		return
+	}
+	pages := object.LoadPaged(e.Payload())
+	if pages.Nodes() > lazyNodes {
+		s.lazy.items = append(s.lazy.items, lazyItem{pages: pages})
+		return
+	}
+	pages.Free(s.arena)
+}

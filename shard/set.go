@@ -1,0 +1,85 @@
+package shard
+
+import (
+	"fmt"
+	"hash/maphash"
+
+	"fulmen/internal/clock"
+	"fulmen/internal/crc"
+	"fulmen/persist/log"
+	"fulmen/shard/arena"
+)
+
+// MaxShards is the greatest number of shards: a reference's owner and a scan cursor have 8 bits for it.
+const MaxShards = 256
+
+// Options configure a Set.
+type Options struct {
+	Shards    int
+	Databases int
+	Space     *arena.Space
+	Log       *log.Log // with as many shard logs
+	Clock     clock.Clock
+	Bell      Bell
+}
+
+// Set is all shards of the server. Its fields are immutable after NewSet.
+type Set struct {
+	Shards []*Shard
+	Space  *arena.Space
+	Log    *log.Log
+	Clock  clock.Clock
+	seed   maphash.Seed
+	mask   uint16 // slot & mask is the shard when their number is a power of two; else 0xffff
+	dbs    int
+}
+
+// NewSet makes n empty shards.
+func NewSet(o Options) (*Set, error) {
+	if o.Shards < 1 || o.Shards > MaxShards {
+		return nil, fmt.Errorf("shard: number of shards %d is not between 1 and %d", o.Shards, MaxShards)
+	}
+	set := &Set{Space: o.Space, Log: o.Log, Clock: o.Clock, seed: maphash.MakeSeed(), mask: 0xffff, dbs: o.Databases}
+	if o.Shards&(o.Shards-1) == 0 {
+		set.mask = uint16(o.Shards - 1)
+	}
+	for i := range o.Shards {
+		s := &Shard{ID: i, set: set, arena: o.Space.NewArena(uint8(i)), log: o.Log.Shard(i), bell: o.Bell}
+		s.init(o.Databases)
+		set.Shards = append(set.Shards, s)
+	}
+	return set, nil
+}
+
+// Databases returns the number of databases.
+func (set *Set) Databases() int { return set.dbs }
+
+// ShardOf returns the index of the shard that owns key: its cluster slot modulo the number of shards.
+func (set *Set) ShardOf(key []byte) int {
+	if set.mask == 0 {
+		return 0
+	}
+	slot := crc.Slot(key)
+	if set.mask != 0xffff {
+		return int(slot & set.mask)
+	}
+	return int(slot) % len(set.Shards)
+}
+
+// Key returns key with its hash.
+func (set *Set) Key(key []byte) Key {
+	return Key{Bytes: key, Hash: maphash.Bytes(set.seed, key)}
+}
+
+// StageBarrier stages a record that concerns several shards as a whole (FLUSHALL), all of which are held
+// by one transaction; shards are ascending. args are copied.
+func (set *Set) StageBarrier(shards []int, dbID int, args ...[]byte) {
+	if !set.Log.Active() {
+		return
+	}
+	logs := make([]*log.ShardLog, 0, len(shards))
+	for _, i := range shards {
+		logs = append(logs, set.Shards[i].log)
+	}
+	set.Log.StageBarrier(logs, dbID, args...)
+}

@@ -1,0 +1,79 @@
+package shard
+
+import (
+	"sync/atomic"
+
+	"fulmen/persist/log"
+	"fulmen/shard/arena"
+)
+
+// Bell calls the home loop of a shard: it should call Shard.Serve soon. Safe from any goroutine.
+type Bell interface {
+	Ring(s *Shard)
+}
+
+// Stats count what happened in a shard; held with the baton.
+type Stats struct {
+	ExpiredKeys    int64 // deleted because their time had come
+	ExpiredLazily  int64 // of these, found by an access
+	Hits, Misses   int64 // lookups by commands that read
+	Drained        int64 // tasks served from the inbox
+	LazyFreed      int64 // objects freed in the background
+	ExpireCycleNs  int64
+	ExpireTimeouts int64 // slices of the active cycle that used up their budget
+	Dirty          int64 // changes since the start
+}
+
+// Shard is one partition of the keyspace.
+type Shard struct {
+	// Immutable after New.
+	ID    int
+	set   *Set
+	arena *arena.Arena
+	log   *log.ShardLog
+	bell  Bell
+
+	// Atomic.
+	_     [64]byte
+	baton atomic.Uint32 // 0 free, 1 taken
+	inbox inbox
+	_     [48]byte
+
+	// Held with the baton.
+	backlog nodeList
+	hold    holdStats
+	Stats   Stats
+	watches watchTable
+	keyspace
+}
+
+// Arena returns the shard's allocator; use with the baton held.
+func (s *Shard) Arena() *arena.Arena { return s.arena }
+
+// Set returns the set that the shard belongs to.
+func (s *Shard) Set() *Set { return s.set }
+
+// Logging tells whether effects must be staged: somebody reads the log. With the baton held.
+func (s *Shard) Logging() bool { return s.set.Log.Active() }
+
+// Stage appends one effect to the shard's log, past the published tail; args are copied.
+func (s *Shard) Stage(dbID int, args ...[]byte) {
+	if s.set.Log.Active() {
+		s.log.Stage(dbID, args...)
+	}
+}
+
+// StageDel stages the effect of a key that expired or was evicted.
+func (s *Shard) StageDel(dbID int, key []byte) {
+	if s.set.Log.Active() {
+		s.log.Stage(dbID, delWord, key)
+	}
+}
+
+var delWord = []byte("DEL")
+
+// Commit publishes what was staged in this shard alone, as one frame.
+func (s *Shard) Commit() { s.log.Commit(false) }
+
+// AddDirty counts changes; with the baton held.
+func (s *Shard) AddDirty(n int64) { s.Stats.Dirty += n }
