@@ -1,0 +1,153 @@
+package config
+
+import (
+	"errors"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+// TestRewriteGolden runs testdata/rewrite/*.txt: files of the sections "-- old --" (the file), "-- also NAME --" (files
+// it includes), "-- set --" (a CONFIG SET per line) and "-- new --" (what Rewrite gives; recorded by -rewrite, then
+// read). Loading the result gives the same values.
+func TestRewriteGolden(t *testing.T) {
+	scripts, err := filepath.Glob("testdata/rewrite/*.txt")
+	if err != nil || len(scripts) == 0 {
+		t.Fatal("no scripts", err)
+	}
+	for _, file := range scripts {
+		t.Run(filepath.Base(file), func(t *testing.T) { runGolden(t, file) })
+	}
+}
+
+func runGolden(t *testing.T, file string) {
+	content, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	files, kept := memFiles{}, ""
+	var sets []string
+	want := ""
+	for section := range strings.SplitSeq("\n"+string(content), "\n-- ") {
+		head, body, _ := strings.Cut(section, " --\n")
+		switch {
+		case head == "old":
+			files["/srv/test.conf"] = body + "\n"
+		case strings.HasPrefix(head, "also "):
+			files["/srv/"+head[5:]] = body
+		case head == "set":
+			sets = strings.Split(body, "\n")
+		case head == "new":
+			want = body
+			continue
+		}
+		kept += "\n-- " + section
+	}
+	env := testEnv(t)
+	env.Files = files
+	c, err := Load([]string{"test.conf"}, env)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, line := range sets {
+		args, err := splitArgs(line)
+		if err == nil {
+			err = c.Set(args, true)
+		}
+		if err != nil {
+			t.Fatalf("%s: %v", line, err)
+		}
+	}
+	got := checkRewrite(t, c, files)
+	if *rewriteFlag {
+		kept = strings.TrimPrefix(strings.TrimPrefix(kept, "\n-- "), "\n")
+		if err := os.WriteFile(file, []byte(kept+"\n-- new --\n"+got), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	} else if got != want {
+		t.Errorf("got:\n%s\nwant:\n%s", got, want)
+	}
+}
+
+// checkRewrite rewrites /srv/test.conf and holds the result to invariant 4, and to be left alone by another rewrite.
+func checkRewrite(t *testing.T, c *Config, files memFiles) string {
+	t.Helper()
+	out, err := c.Rewrite([]byte(files["/srv/test.conf"]))
+	if err != nil {
+		t.Fatal(err)
+	}
+	env := testEnv(t)
+	after := memFiles{}
+	for name, content := range files {
+		after[name] = content
+	}
+	after["/srv/test.conf"] = string(out)
+	env.Files = after
+	again, err := Load([]string{"test.conf"}, env)
+	if err != nil {
+		t.Fatalf("the new file does not load: %v\n%s", err, out)
+	}
+	for i, s := range c.Values().settings {
+		if got := again.Values().settings[i].text; got != s.text {
+			t.Errorf("%s was %q and is loaded as %q\n%s", rows[i].name, s.text, got, out)
+		}
+	}
+	twice, err := again.Rewrite(out)
+	if err != nil || string(twice) != string(out) {
+		t.Errorf("a second rewrite is not the same (%v):\n%s\nwas:\n%s", err, twice, out)
+	}
+	return string(out)
+}
+
+func TestRewriteWithoutFile(t *testing.T) {
+	if _, err := New(testEnv(t)).Rewrite(nil); !errors.Is(err, ErrNoFile) {
+		t.Error(err)
+	}
+	c := mustLoad(t, "port 1")
+	out, err := c.Rewrite(nil) // removed meanwhile
+	if err != nil || string(out) != signature+"\nport 1\ndir \"/srv\"\n" {
+		t.Errorf("%q, %v", out, err)
+	}
+}
+
+// FuzzLoad: no file makes loading panic, errors name a line that is there, and what loads survives CONFIG REWRITE.
+func FuzzLoad(f *testing.F) {
+	f.Add("port 1\n# x\nbind a b\nclient-output-buffer-limit replica 1mb 2kb 3\n", "hz", "20")
+	f.Add("requirepass \"a\\x00\\\"b\"\r\n\n\ninclude other.conf\n timeout 3", "requirepass", "\xff\"'\\")
+	f.Add("include *.conf\nsave \"\"\nslave-read-only yes\nbind 'a' \"b c\"", "bind", "a\"b ''")
+	f.Add("maxclients 7\nmaxclients 8\nhz 1000\nlogfile ''\nunixsocketperm 077", "client-output-buffer-limit",
+		"normal 1 2 3")
+	f.Add(debianFile, "dir", "x y/../z")
+	f.Fuzz(func(t *testing.T, content, name, value string) {
+		env := testEnv(t)
+		files := memFiles{"/srv/test.conf": content, "/srv/other.conf": "timeout 5\nhz 7\nrequirepass x\n"}
+		env.Files = files
+		c, err := Load([]string{"test.conf"}, env)
+		if line := new(LineError); errors.As(err, &line) {
+			source := strings.Split(content, "\n")
+			if strings.HasSuffix(line.Source, "test.conf") && (line.Line < 1 || line.Line > len(source) ||
+				strings.Trim(source[line.Line-1], " \t\r\n") != line.Text) {
+				t.Errorf("line %d is not %q", line.Line, line.Text)
+			}
+		}
+		if err != nil {
+			return
+		}
+		_ = c.Set([]string{name, value}, true) // refused or not, the file must fit
+		checkRewrite(t, c, files)
+	})
+}
+
+// FuzzQuote: what quote writes, splitArgs reads.
+func FuzzQuote(f *testing.F) {
+	f.Add("a b", "\x00\xff\"'\\\n\r\t\a\b\v")
+	f.Fuzz(func(t *testing.T, a, b string) {
+		for _, q := range []func(string) string{quote, quoteWord} {
+			words, err := splitArgs(q(a) + " " + q(b))
+			if err != nil || len(words) != 2 || words[0] != a || words[1] != b {
+				t.Errorf("%q %q come back as %q, %v", a, b, words, err)
+			}
+		}
+	})
+}

@@ -1,0 +1,219 @@
+package config
+
+import (
+	"math"
+	"slices"
+	"strconv"
+	"strings"
+)
+
+// laterRows: parameters of Redis whose effect is not built yet. Each stands at a default that is true today (or that
+// describes how a missing part would behave) and accepts nothing else; whoever builds the part moves the row up, takes
+// `later` out and adds a field to Values. A row that needs a value of its own beyond its text needs `store` only then.
+var laterRows = slices.Concat(persistenceRows, replicationRows, evictionRows, encodingRows, observationRows, otherLater)
+
+const (
+	snapshots   = "persistence"
+	appendFile  = "an append-only file"
+	replication = "replication"
+	eviction    = "eviction"
+	lists       = "the type it belongs to"
+)
+
+var persistenceRows = []row{
+	{name: "save", kind: savePoints, standard: `""`, later: snapshots},
+	{name: "stop-writes-on-bgsave-error", kind: boolean, standard: "yes", later: snapshots},
+	{name: "rdbcompression", kind: boolean, standard: "yes", later: snapshots},
+	{name: "rdbchecksum", kind: boolean, standard: "yes", immutable: true, later: snapshots},
+	{name: "dbfilename", kind: text, standard: "dump.rdb", protected: true, later: snapshots},
+	{name: "rdb-del-sync-files", kind: boolean, standard: "no", later: replication},
+	{name: "rdb-save-incremental-fsync", kind: boolean, standard: "yes", later: snapshots},
+	{name: "sanitize-dump-payload", kind: enum, words: []string{"no", "yes", "clients"}, standard: "no",
+		later: "RESTORE"},
+	{name: "appendonly", kind: boolean, standard: "no", later: appendFile},
+	{name: "appendfilename", kind: text, standard: "appendonly.aof", immutable: true, later: appendFile},
+	{name: "appenddirname", kind: text, standard: "appendonlydir", immutable: true, later: appendFile},
+	{name: "appendfsync", kind: enum, words: []string{"everysec", "always", "no"}, standard: "everysec",
+		later: appendFile},
+	{name: "no-appendfsync-on-rewrite", kind: boolean, standard: "no", later: appendFile},
+	{name: "auto-aof-rewrite-percentage", kind: integer, standard: "100", max: math.MaxInt32, later: appendFile},
+	{name: "auto-aof-rewrite-min-size", kind: memory, standard: "64mb", later: appendFile},
+	{name: "aof-load-truncated", kind: boolean, standard: "yes", later: appendFile},
+	{name: "aof-use-rdb-preamble", kind: boolean, standard: "yes", later: appendFile},
+	{name: "aof-timestamp-enabled", kind: boolean, standard: "no", later: appendFile},
+	{name: "aof-rewrite-incremental-fsync", kind: boolean, standard: "yes", later: appendFile},
+}
+
+var replicationRows = []row{
+	{name: "replicaof", aliases: []string{"slaveof"}, kind: list, standard: `""`, immutable: true, dropDefault: true,
+		later: replication},
+	{name: "masterauth", kind: text, standard: `""`, sensitive: true, dropEmpty: true, later: replication},
+	{name: "masteruser", kind: text, standard: `""`, sensitive: true, dropEmpty: true, later: replication},
+	{name: "replica-serve-stale-data", aliases: []string{"slave-serve-stale-data"}, kind: boolean, standard: "yes",
+		later: replication},
+	{name: "replica-read-only", aliases: []string{"slave-read-only"}, kind: boolean, standard: "yes",
+		later: replication},
+	{name: "repl-diskless-sync", kind: boolean, standard: "yes", later: replication},
+	{name: "repl-diskless-sync-delay", kind: integer, standard: "5", max: math.MaxInt32, later: replication},
+	{name: "repl-diskless-sync-max-replicas", kind: integer, standard: "0", max: math.MaxInt32, later: replication},
+	{name: "repl-diskless-load", kind: enum, words: []string{"disabled", "on-empty-db", "swapdb"},
+		standard: "disabled", later: replication},
+	{name: "repl-ping-replica-period", aliases: []string{"repl-ping-slave-period"}, kind: integer, standard: "10",
+		min: 1, max: math.MaxInt32, later: replication},
+	{name: "repl-timeout", kind: integer, standard: "60", min: 1, max: math.MaxInt32, later: replication},
+	{name: "repl-disable-tcp-nodelay", kind: boolean, standard: "no", later: replication},
+	{name: "repl-backlog-size", kind: memory, standard: "1mb", min: 1, max: math.MaxInt64, later: replication},
+	{name: "repl-backlog-ttl", kind: integer, standard: "3600", max: math.MaxInt64, later: replication},
+	{name: "replica-priority", aliases: []string{"slave-priority"}, kind: integer, standard: "100",
+		max: math.MaxInt32, later: replication},
+	{name: "replica-announced", kind: boolean, standard: "yes", later: replication},
+	{name: "replica-announce-ip", aliases: []string{"slave-announce-ip"}, kind: text, standard: `""`,
+		dropEmpty: true, later: replication},
+	{name: "replica-announce-port", aliases: []string{"slave-announce-port"}, kind: integer, standard: "0",
+		max: math.MaxUint16, later: replication},
+	{name: "replica-lazy-flush", aliases: []string{"slave-lazy-flush"}, kind: boolean, standard: "no",
+		later: replication},
+	{name: "replica-ignore-maxmemory", aliases: []string{"slave-ignore-maxmemory"}, kind: boolean, standard: "yes",
+		later: replication},
+	{name: "min-replicas-to-write", aliases: []string{"min-slaves-to-write"}, kind: integer, standard: "0",
+		max: math.MaxInt32, later: replication},
+	{name: "min-replicas-max-lag", aliases: []string{"min-slaves-max-lag"}, kind: integer, standard: "10",
+		max: math.MaxInt32, later: replication},
+	{name: "bind-source-addr", kind: text, standard: `""`, dropEmpty: true, later: replication},
+}
+
+var evictionRows = []row{
+	{name: "maxmemory-samples", kind: integer, standard: "5", min: 1, max: math.MaxInt32, later: eviction},
+	{name: "maxmemory-eviction-tenacity", kind: integer, standard: "10", max: 100, later: eviction},
+	{name: "maxmemory-clients", kind: share, standard: "0", later: "eviction of clients"},
+	{name: "lfu-log-factor", kind: integer, standard: "10", max: math.MaxInt32, later: eviction},
+	{name: "lfu-decay-time", kind: integer, standard: "1", max: math.MaxInt32, later: eviction},
+	{name: "active-expire-effort", kind: integer, standard: "1", min: 1, max: 10, later: "a choice of efforts"},
+	{name: "activedefrag", kind: boolean, standard: "no", later: "active defragmentation"},
+}
+
+var encodingRows = []row{
+	{name: "hash-max-listpack-entries", aliases: []string{"hash-max-ziplist-entries"}, kind: integer, standard: "512",
+		max: math.MaxInt64, later: lists},
+	{name: "hash-max-listpack-value", aliases: []string{"hash-max-ziplist-value"}, kind: memory, standard: "64",
+		later: lists},
+	{name: "list-max-listpack-size", aliases: []string{"list-max-ziplist-size"}, kind: integer, standard: "-2",
+		min: math.MinInt32, max: math.MaxInt32, later: lists},
+	{name: "list-compress-depth", kind: integer, standard: "0", max: math.MaxInt32, later: lists},
+	{name: "set-max-intset-entries", kind: integer, standard: "512", max: math.MaxInt64, later: lists},
+	{name: "zset-max-listpack-entries", aliases: []string{"zset-max-ziplist-entries"}, kind: integer, standard: "128",
+		max: math.MaxInt64, later: lists},
+	{name: "zset-max-listpack-value", aliases: []string{"zset-max-ziplist-value"}, kind: memory, standard: "64",
+		later: lists},
+	{name: "hll-sparse-max-bytes", kind: memory, standard: "3000", later: lists},
+	{name: "stream-node-max-bytes", kind: memory, standard: "4096", later: lists},
+	{name: "stream-node-max-entries", kind: integer, standard: "100", max: math.MaxInt64, later: lists},
+}
+
+var observationRows = []row{
+	{name: "slowlog-log-slower-than", kind: integer, standard: "10000", min: -1, max: math.MaxInt64,
+		later: "a slow log"},
+	{name: "slowlog-max-len", kind: integer, standard: "128", max: math.MaxInt64, later: "a slow log"},
+	{name: "latency-monitor-threshold", kind: integer, standard: "0", max: math.MaxInt64, later: "a latency monitor"},
+	{name: "latency-tracking", kind: boolean, standard: "no", later: "INFO latencystats"},
+	{name: "latency-tracking-info-percentiles", kind: list, standard: "50 99 99.9", check: checkPercentiles,
+		later: "INFO latencystats"},
+	{name: "notify-keyspace-events", kind: text, standard: `""`, check: checkEvents, later: "publish/subscribe"},
+	{name: "tracking-table-max-keys", kind: integer, standard: "1000000", max: math.MaxInt64,
+		later: "client-side caching"},
+	{name: "acllog-max-len", kind: integer, standard: "128", max: math.MaxInt64, later: "access control"},
+	{name: "aclfile", kind: text, standard: `""`, immutable: true, later: "access control"},
+	{name: "acl-pubsub-default", kind: enum, words: []string{"allchannels", "resetchannels"},
+		standard: "resetchannels", later: "access control"},
+	{name: "syslog-enabled", kind: boolean, standard: "no", immutable: true, later: "logging to syslog"},
+}
+
+var otherLater = []row{
+	{name: "busy-reply-threshold", aliases: []string{"lua-time-limit"}, kind: integer, standard: "5000",
+		max: math.MaxInt64, later: "scripting"},
+	{name: "enable-module-command", kind: enum, words: []string{"no", "yes", "local"}, standard: "no",
+		immutable: true, later: "a module interface"},
+	{name: "cluster-enabled", kind: boolean, standard: "no", immutable: true, later: "cluster mode"},
+	{name: "tls-port", kind: integer, standard: "0", max: math.MaxUint16, later: "TLS"},
+	{name: "supervised", kind: enum, words: []string{"upstart", "systemd", "auto", "no"}, standard: "no",
+		immutable: true, later: "service notification"},
+	{name: "shutdown-timeout", kind: integer, standard: "10", max: math.MaxInt32, later: replication},
+	{name: "shutdown-on-sigint", kind: list, standard: "default", check: checkShutdown, later: snapshots},
+	{name: "shutdown-on-sigterm", kind: list, standard: "default", check: checkShutdown, later: snapshots},
+	{name: "oom-score-adj", kind: enum, words: []string{"no", "yes", "relative", "absolute"}, standard: "no",
+		later: "control of the OOM score"},
+	{name: "oom-score-adj-values", kind: list, standard: "0 200 800", min: 3, max: 3, check: checkOOMScores,
+		later: "control of the OOM score"},
+	{name: "proc-title-template", kind: text, standard: `"{title} {listen-addr} {server-mode}"`,
+		later: "a process title"},
+	{name: "server_cpulist", kind: text, standard: `""`, immutable: true, dropEmpty: true, later: "CPU affinity"},
+	{name: "bio_cpulist", kind: text, standard: `""`, immutable: true, dropEmpty: true, later: "CPU affinity"},
+	{name: "bgsave_cpulist", kind: text, standard: `""`, immutable: true, dropEmpty: true, later: "CPU affinity"},
+	{name: "aof_rewrite_cpulist", kind: text, standard: `""`, immutable: true, dropEmpty: true,
+		later: "CPU affinity"},
+}
+
+// inertRows tune what this server does not have; the reason is given in the notice.
+var inertRows = []row{
+	{name: "lazyfree-lazy-eviction", kind: boolean, standard: "yes", inert: freesLazily},
+	{name: "lazyfree-lazy-expire", kind: boolean, standard: "yes", inert: freesLazily},
+	{name: "lazyfree-lazy-server-del", kind: boolean, standard: "yes", inert: freesLazily},
+	{name: "lazyfree-lazy-user-del", kind: boolean, standard: "yes", inert: freesLazily},
+	{name: "dynamic-hz", kind: boolean, standard: "yes", inert: "background work follows what is due, not hz"},
+	{name: "activerehashing", kind: boolean, standard: "no", inert: "the index grows a segment at a time"},
+	{name: "jemalloc-bg-thread", kind: boolean, standard: "no", inert: "memory is not managed by jemalloc"},
+	{name: "disable-thp", kind: boolean, standard: "no", immutable: true,
+		inert: "nothing forks, so huge pages cost no latency"},
+	{name: "io-threads-do-reads", kind: boolean, standard: "yes", immutable: true, inert: "event loops always read"},
+	{name: "always-show-logo", kind: boolean, standard: "no", immutable: true, inert: "there is no logo"},
+	{name: "set-proc-title", kind: boolean, standard: "no", immutable: true, inert: "the process keeps its title"},
+}
+
+const freesLazily = "large values are always freed in slices"
+
+func checkPercentiles(s setting) error {
+	for _, w := range s.words {
+		f, err := strconv.ParseFloat(w, 64)
+		if err != nil {
+			return reason("Invalid latency-tracking-info-percentiles parameters")
+		}
+		if !(f >= 0 && f <= 100) {
+			return reason("latency-tracking-info-percentiles parameters should sit between [0.0,100.0]")
+		}
+	}
+	return nil
+}
+
+func checkEvents(s setting) error {
+	if strings.Trim(s.text, "Ag$lshzxeKEtmdn") != "" {
+		return reason("Invalid event class character. Use 'Ag$lshzxeKEtmdn'.")
+	}
+	return nil
+}
+
+func checkShutdown(s setting) error {
+	known := []string{"default", "save", "nosave", "now", "force"}
+	words := strings.Fields(strings.ToLower(s.text))
+	for _, w := range words {
+		if !slices.Contains(known, w) {
+			words = nil
+			break
+		}
+	}
+	if len(words) == 0 {
+		return reason("argument(s) must be one of the following: " + strings.Join(known, ", "))
+	}
+	if slices.Contains(words, "save") && slices.Contains(words, "nosave") {
+		return reason("shutdown options SAVE and NOSAVE can't be used simultaneously")
+	}
+	return nil
+}
+
+func checkOOMScores(s setting) error {
+	for _, w := range s.words {
+		if n, ok := parseInt(w); !ok || n < -2000 || n > 2000 {
+			return reason("Invalid oom-score-adj-values, elements must be between -2000 and 2000.")
+		}
+	}
+	return nil
+}

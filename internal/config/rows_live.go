@@ -1,0 +1,121 @@
+package config
+
+import (
+	"math"
+	"slices"
+)
+
+// rows is the table of parameters, in the order of CONFIG GET * and fulmen.conf.
+var rows = slices.Concat(networkRows, processRows, dataRows, laterRows, inertRows)
+
+// networkRows: where clients come in and what a connection may use. All live.
+var networkRows = []row{{
+	name: "bind", kind: list, standard: "* -::*", max: 16, tooMany: "Too many bind addresses specified.",
+	dropDefault: true,
+	store:       func(v *Values, s setting) { v.Bind = s.words },
+}, {
+	name: "port", kind: integer, standard: "6379", max: math.MaxUint16,
+	store: func(v *Values, s setting) { v.Port = int(s.n) },
+}, {
+	name: "unixsocket", kind: text, standard: `""`, immutable: true, dropEmpty: true,
+	store: func(v *Values, s setting) { v.UnixSocket = s.text },
+}, {
+	name: "unixsocketperm", kind: octal, standard: "0", max: 0o777, immutable: true,
+	store: func(v *Values, s setting) { v.UnixSocketPerm = uint32(s.n) },
+}, {
+	name: "protected-mode", kind: boolean, standard: "yes",
+	store: func(v *Values, s setting) { v.ProtectedMode = s.n == 1 },
+}, {
+	name: "tcp-backlog", kind: integer, standard: "511", max: math.MaxInt32, immutable: true,
+	store: func(v *Values, s setting) { v.TCPBacklog = int(s.n) },
+}, {
+	name: "timeout", kind: integer, standard: "0", max: math.MaxInt32,
+	store: func(v *Values, s setting) { v.TimeoutSeconds = int(s.n) },
+}, {
+	name: "tcp-keepalive", kind: integer, standard: "300", max: math.MaxInt32,
+	store: func(v *Values, s setting) { v.TCPKeepaliveSeconds = int(s.n) },
+}, {
+	name: "maxclients", kind: integer, standard: "10000", min: 1, max: math.MaxUint32,
+	store: func(v *Values, s setting) { v.MaxClients = int(s.n) },
+}, {
+	name: "proto-max-bulk-len", kind: memory, standard: "512mb", min: 1 << 20, max: math.MaxInt64,
+	store: func(v *Values, s setting) { v.ProtoMaxBulkLenBytes = s.n },
+}, {
+	name: "client-query-buffer-limit", kind: memory, standard: "1gb", min: 1 << 20, max: math.MaxInt64,
+	store: func(v *Values, s setting) { v.QueryBufferLimitBytes = s.n },
+}, {
+	name: "client-output-buffer-limit", kind: outputLimit,
+	standard: "normal 0 0 0 replica 256mb 64mb 60 pubsub 32mb 8mb 60",
+	store:    func(v *Values, s setting) { v.OutputLimits = s.limits },
+}, {
+	name: "requirepass", kind: text, standard: `""`, sensitive: true, dropEmpty: true,
+	store: func(v *Values, s setting) { v.RequirePass = s.text },
+}, {
+	name: "enable-debug-command", kind: enum, words: []string{"no", "yes", "local"}, standard: "no", immutable: true,
+	store: func(v *Values, s setting) { v.EnableDebugCommand = ProtectedUse(s.n) },
+}, {
+	name: "enable-protected-configs", kind: enum, words: []string{"no", "yes", "local"}, standard: "no",
+	immutable: true,
+	store:     func(v *Values, s setting) { v.EnableProtectedConfigs = ProtectedUse(s.n) },
+}, {
+	name: "http-port", kind: integer, standard: "0", max: math.MaxUint16,
+	store: func(v *Values, s setting) { v.HTTPPort = int(s.n) },
+}, {
+	name: "http-bind", kind: list, standard: "127.0.0.1 -::1", max: 16, tooMany: "Too many bind addresses specified.",
+	store: func(v *Values, s setting) { v.HTTPBind = s.words },
+}}
+
+// processRows: the process and its threads. All live.
+var processRows = []row{{
+	name: "daemonize", kind: boolean, standard: "no", immutable: true,
+	store: func(v *Values, s setting) { v.Daemonize = s.n == 1 },
+}, {
+	name: "pidfile", kind: text, standard: `""`, immutable: true, dropEmpty: true,
+	store: func(v *Values, s setting) { v.PidFile = s.text },
+}, {
+	name: "loglevel", kind: enum, words: []string{"debug", "verbose", "notice", "warning"}, standard: "notice",
+	store: func(v *Values, s setting) { v.LogLevel = LogLevel(s.n) },
+}, {
+	name: "logfile", kind: text, standard: `""`, immutable: true,
+	store: func(v *Values, s setting) { v.LogFile = s.text },
+}, {
+	name: "dir", kind: path, standard: "./", protected: true,
+	store: func(v *Values, s setting) { v.Dir = s.text },
+}, {
+	name: "shards", kind: integer, standard: "0", max: 256, immutable: true,
+	store: func(v *Values, s setting) {
+		if v.Shards = int(s.n); s.n == 0 {
+			v.Shards = min(max(8, v.cpus), 256)
+		}
+	},
+}, {
+	name: "event-loops", aliases: []string{"io-threads"}, kind: integer, standard: "0", max: 128, immutable: true,
+	store: func(v *Values, s setting) {
+		if v.EventLoops = int(s.n); s.n == 0 {
+			v.EventLoops = min(max(1, v.cpus-1), 128)
+		}
+	},
+}, {
+	name: "io-engine", kind: enum, words: []string{"epoll", "io_uring"}, standard: "epoll", immutable: true,
+	later: "an io_uring engine",
+}, {
+	name: "hz", kind: integer, standard: "10", max: math.MaxInt32, clamp: [2]int64{1, 500},
+	store: func(v *Values, s setting) { v.Hz = int(s.n) },
+}}
+
+// dataRows: the dataset. All live but for the policy.
+var dataRows = []row{{
+	name: "databases", kind: integer, standard: "16", min: 1, max: math.MaxInt32, immutable: true,
+	store: func(v *Values, s setting) { v.Databases = int(s.n) },
+}, {
+	name: "maxmemory", kind: memory, standard: "0",
+	store: func(v *Values, s setting) { v.MaxMemoryBytes = s.n },
+}, {
+	// noeviction is what the server does: it refuses commands that need memory. The others arrive with eviction.
+	name: "maxmemory-policy", kind: enum, standard: "noeviction", later: "eviction",
+	words: []string{"volatile-lru", "volatile-lfu", "volatile-random", "volatile-ttl",
+		"allkeys-lru", "allkeys-lfu", "allkeys-random", "noeviction"},
+}, {
+	name: "lazyfree-lazy-user-flush", kind: boolean, standard: "no",
+	store: func(v *Values, s setting) { v.LazyFlushByDefault = s.n == 1 },
+}}

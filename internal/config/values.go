@@ -1,0 +1,130 @@
+package config
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+)
+
+// Values is a consistent snapshot of every parameter, typed for those that read them. It never changes after
+// publication: readers must not write to it or to its slices, and may keep it as long as they like.
+type Values struct {
+	// Where clients come in.
+	Port           int      // 0: no TCP
+	Bind           []string // addresses; a leading "-" means that it may be missing; "*" and "::*" mean all of a family
+	UnixSocket     string   // path, "" for none
+	UnixSocketPerm uint32   // file mode of the socket, 0: as umask leaves it
+	ProtectedMode  bool     // without a password only loopback and unix clients are served
+	TCPBacklog     int
+	HTTPPort       int      // port of /metrics, /healthz and /status, 0: off
+	HTTPBind       []string // as Bind
+
+	// What a connection may use.
+	MaxClients             int
+	TimeoutSeconds         int   // idle clients are closed after it, 0: never
+	TCPKeepaliveSeconds    int   // 0: off
+	ProtoMaxBulkLenBytes   int64 // longest argument
+	QueryBufferLimitBytes  int64
+	OutputLimits           OutputLimits
+	RequirePass            string       // "": none
+	EnableDebugCommand     ProtectedUse // who may use DEBUG
+	EnableProtectedConfigs ProtectedUse // who may set protected parameters
+
+	// The process.
+	Dir        string // absolute working directory
+	Daemonize  bool
+	PidFile    string // "": none, but a daemon's default
+	LogLevel   LogLevel
+	LogFile    string // "": standard output
+	Hz         int    // rate of background checks, 1..500 per second
+	Shards     int    // partitions for a new data directory, resolved: at least 1
+	EventLoops int    // resolved: at least 1
+
+	// The data.
+	Databases          int
+	MaxMemoryBytes     int64 // 0: no limit
+	LazyFlushByDefault bool  // FLUSHALL and FLUSHDB without an option are ASYNC
+
+	cpus     int       // immutable, from Env
+	settings []setting // by row
+}
+
+// LogLevel is the least severe message that is logged.
+type LogLevel int
+
+// The log levels of Redis, most talkative first.
+const (
+	LogDebug LogLevel = iota
+	LogVerbose
+	LogNotice
+	LogWarning
+)
+
+// ProtectedUse says which connections may do something dangerous.
+type ProtectedUse int
+
+// Nobody, everybody, or only connections from this machine (loopback and unix sockets).
+const (
+	ProtectedNo ProtectedUse = iota
+	ProtectedYes
+	ProtectedLocal
+)
+
+// Allows tells whether a connection that is local or not may do it.
+func (p ProtectedUse) Allows(local bool) bool {
+	return p == ProtectedYes || (p == ProtectedLocal && local)
+}
+
+// ClientClass is a class of clients with output limits of its own.
+type ClientClass int
+
+// The classes in the order in which CONFIG GET names them.
+const (
+	ClassNormal ClientClass = iota
+	ClassReplica
+	ClassPubSub
+	classes
+)
+
+// String gives Redis's word for the class in CONFIG GET and CLIENT LIST.
+func (c ClientClass) String() string {
+	return [classes]string{"normal", "slave", "pubsub"}[c]
+}
+
+// OutputLimit is when a client that does not read is cut off: at once above HardBytes, or when SoftBytes have been
+// exceeded for SoftSeconds on end. 0 bytes: no limit.
+type OutputLimit struct {
+	HardBytes, SoftBytes, SoftSeconds int64
+}
+
+// OutputLimits has the limit of each ClientClass.
+type OutputLimits [classes]OutputLimit
+
+// String is the form of CONFIG GET client-output-buffer-limit.
+func (l OutputLimits) String() string {
+	parts := make([]string, len(l))
+	for c, limit := range l {
+		parts[c] = fmt.Sprintf("%v %d %d %d", ClientClass(c), limit.HardBytes, limit.SoftBytes, limit.SoftSeconds)
+	}
+	return strings.Join(parts, " ")
+}
+
+// with gives a copy in which some rows have other settings.
+func (v *Values) with(changes []change) *Values {
+	out := new(Values)
+	*out = *v
+	out.settings = slices.Clone(v.settings)
+	for _, c := range changes {
+		out.settings[c.row] = c.setting
+		if store := rows[c.row].store; store != nil {
+			store(out, c.setting)
+		}
+	}
+	return out
+}
+
+// change is a new setting for the row with that index.
+type change struct {
+	row     int
+	setting setting
+}
