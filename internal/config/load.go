@@ -28,7 +28,7 @@ func Load(args []string, env Env) (*Config, error) {
 	l := &loader{env: &c.env, settings: standardSettings(&env)}
 	if line.file != "" {
 		c.file = env.absolute(line.file)
-		if err := l.include(c.file, 0); err != nil {
+		if err := l.read(c.file, 0); err != nil { // its name is no pattern, whatever is in it
 			return nil, err
 		}
 	}
@@ -64,15 +64,19 @@ func (l *loader) include(name string, depth int) error {
 		if l.includes++; l.includes > maxIncludes {
 			return &OpenError{file, reason("too many included files")}
 		}
-		content, err := l.env.readFile(file)
-		if err != nil {
-			return &OpenError{file, err}
-		}
-		if err := l.load(file, string(content), depth); err != nil {
+		if err := l.read(file, depth); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+func (l *loader) read(file string, depth int) error {
+	content, err := l.env.readFile(file)
+	if err != nil {
+		return &OpenError{file, err}
+	}
+	return l.load(file, string(content), depth)
 }
 
 func (l *loader) stdin() error {

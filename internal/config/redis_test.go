@@ -149,6 +149,9 @@ func startRedis(t *testing.T) func(args []string) []string {
 		}
 		t.Skip(err)
 	}
+	if version, _ := exec.Command(program, "--version").Output(); !strings.Contains(string(version), " v=7.0.") {
+		t.Skipf("not redis 7.0, of which the defaults and texts are: %s", version)
+	}
 	socket := t.TempDir() + "/redis.sock"
 	cmd := exec.Command(program, "--port", "0", "--unixsocket", socket, "--save", "", "--dir", t.TempDir())
 	out, err := cmd.StdoutPipe()

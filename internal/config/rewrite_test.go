@@ -2,6 +2,7 @@ package config
 
 import (
 	"errors"
+	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"strings"
@@ -108,6 +109,44 @@ func TestRewriteWithoutFile(t *testing.T) {
 	out, err := c.Rewrite(nil) // removed meanwhile
 	if err != nil || string(out) != signature+"\nport 1\ndir \"/srv\"\n" {
 		t.Errorf("%q, %v", out, err)
+	}
+}
+
+// TestRewriteRandom rewrites random files after random sets.
+func TestRewriteRandom(t *testing.T) {
+	values := []string{"yes", "no", "0", "1", "7", "77", "1mb", "3gb", "1234567", "x", "a b", `q"'\`, "", "debug",
+		"normal 1 2 3", "pubsub 1kb 0 0 replica 5 5 5", "127.0.0.1 -::1", "/tmp", "local"}
+	for seed := range uint64(300) {
+		rnd := rand.New(rand.NewPCG(seed, 0))
+		var file, other strings.Builder
+		c := New(testEnv(t))
+		for range rnd.IntN(30) {
+			r, value := &rows[rnd.IntN(len(rows))], values[rnd.IntN(len(values))]
+			out := &file
+			if rnd.IntN(4) == 0 {
+				out = &other
+			}
+			if text := r.name + " " + quote(value); c.Override(r.name, value) == nil && !r.kind.multi {
+				out.WriteString(text + "\n")
+			} else {
+				file.WriteString([]string{"# a comment", "", "include other.conf"}[rnd.IntN(3)] + "\n")
+			}
+		}
+		files := memFiles{"/srv/test.conf": file.String(), "/srv/other.conf": other.String()}
+		env := testEnv(t)
+		env.Files = files
+		c, err := Load([]string{"test.conf", "--tcp-keepalive", "9"}, env)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for range rnd.IntN(20) { // most are refused
+			c.Set([]string{rows[rnd.IntN(len(rows))].name, values[rnd.IntN(len(values))]}, true)
+			c.Override(rows[rnd.IntN(len(rows))].name, values[rnd.IntN(len(values))])
+		}
+		checkRewrite(t, c, files)
+		if t.Failed() {
+			t.Fatalf("seed %d, file:\n%s\nother:\n%s", seed, file.String(), other.String())
+		}
 	}
 }
 
