@@ -235,6 +235,23 @@ func (p *Paged) FreeSome(a *arena.Arena, budget int) (done bool) {
 // Free frees the whole string.
 func (p *Paged) Free(a *arena.Arena) { p.FreeSome(a, math.MaxInt) }
 
+// UsedBytes returns the arena memory of the string's nodes, by visiting them.
+func (p Paged) UsedBytes(space *arena.Space) int { return nodesBytes(space, p.root) }
+
+func nodesBytes(space *arena.Space, ref arena.Ref) int {
+	if ref == 0 {
+		return 0
+	}
+	n := nodeAt(space, ref)
+	sum := n.sizeBytes()
+	if n.level() > 0 {
+		for i := range int(*n.slots()) {
+			sum += nodesBytes(space, *n.slot(i))
+		}
+	}
+	return sum
+}
+
 // Nodes returns how many nodes freeing the string would visit, at most.
 func (p Paged) Nodes() int { return pageCount(p.Len()) + 1 }
 

@@ -63,6 +63,9 @@ func TestPagedModel(t *testing.T) {
 			!bytes.Equal(buf[4:], model) {
 			t.Fatalf("round %d: content differs", round)
 		}
+		if used := int64(p.UsedBytes(a.Space())); used != a.UsedBytes() {
+			t.Fatalf("round %d: %d bytes used, arena says %d", round, used, a.UsedBytes())
+		}
 		if round%2 == 0 {
 			p.Free(a)
 		} else {
