@@ -329,3 +329,22 @@ func TestChild(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+func TestParseMemtier(t *testing.T) {
+	text := `
+ALL STATS
+Type       Ops/sec   Hits/sec  Misses/sec  Avg. Latency   p50 Latency   p99 Latency  p99.9 Latency    KB/sec
+------------------------------------------------------------------------------------------------------------
+Sets      50000.00        ---         ---       0.50000       0.40000       0.90000        1.50000   5000.00
+Totals   100000.00   50000.00        0.00       0.52000       0.41500       0.95100        1.59900  10000.00
+`
+	got, err := ParseMemtier(text, 200_000)
+	us := time.Microsecond
+	want := Result{Commands: 200_000, Elapsed: 2 * time.Second, P50: 415 * us, P99: 951 * us, P999: 1599 * us}
+	if err != nil || got != want {
+		t.Errorf("%+v, %v", got, err)
+	}
+	if _, err := ParseMemtier("connection refused", 1); err == nil {
+		t.Error("nothing was accepted")
+	}
+}

@@ -22,7 +22,8 @@ func TestParseStat(t *testing.T) {
 		}
 	}
 	for _, bad := range []string{
-		"", "42 (x", "42 (x) S 1 2", "42 (x) S 1 42 42 0 -1 4194560 1 2 3 4 u 31", "42 (x) S 1 42 42 0 -1 4 1 2 3 4 1 s",
+		"", "42 (x", "42 (x) S 1 2",
+		"42 (x) S 1 42 42 0 -1 4194560 1 2 3 4 u 31", "42 (x) S 1 42 42 0 -1 4 1 2 3 4 1 s",
 	} {
 		if _, err := ParseStat(bad); err == nil {
 			t.Errorf("%q was accepted", bad)

@@ -61,7 +61,10 @@ func Targets(targets []Target) string {
 		if t.AtLeast {
 			sign = "≥ "
 		}
-		limit, measured := sign+Number(t.Limit)+unit(t.Unit), Spread(t.Measured)+unit(t.Unit)
+		limit, measured := sign+Number(t.Limit)+unit(t.Unit), Spread(t.Measured)
+		if t.Measured.N > 0 {
+			measured += unit(t.Unit)
+		}
 		rows = append(rows, []string{t.What, limit, measured, t.Verdict()})
 	}
 	return targetsBegin + Table([]string{"target", "limit", "measured", "verdict"}, rows) + targetsEnd
