@@ -57,9 +57,9 @@ func (h *head) txEnd() uint64   { return h.start - h.before + h.whole }
 // its digits are believed.
 func (c *cursor) head() (h head) {
 	c.enter()
-	var text [MaxLine]byte
 	line := c.block.mem[c.pos-c.block.base:]
 	if len(line) < MaxLine {
+		var text [MaxLine]byte
 		n := copy(text[:], line)
 		if end := c.block.end(); c.tail > end {
 			copy(text[n:], c.block.next.Load().mem[:min(c.tail-end, MaxLine)])
@@ -71,11 +71,10 @@ func (c *cursor) head() (h head) {
 	}
 	h.start = uint64(unhex8(binary.BigEndian.Uint64(line[offStart:])))<<32 |
 		uint64(unhex8(binary.BigEndian.Uint64(line[offStart+8:])))
-	h.size, _ = parseHex10(line[offLen:])
+	h.size = unhex10(line[offLen:])
 	h.line, h.whole = plainLine, h.size
 	if line[1] == kindPiece {
-		h.before, _ = parseHex10(line[offBefore:])
-		h.whole, _ = parseHex10(line[offWhole:])
+		h.before, h.whole = unhex10(line[offBefore:]), unhex10(line[offWhole:])
 		h.line = pieceFixed + c.shard.log.digits
 	}
 	return h

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"hash/crc32"
+	"math"
 	"math/bits"
 )
 
@@ -13,6 +14,9 @@ const MaxShards = 256
 
 // MaxLine is the most bytes an annotation line has, its \r\n included.
 const MaxLine = 115
+
+// LineSummed is the offset in an annotation line from where on the frame's sum covers it.
+const LineSummed = 10
 
 const (
 	plainLine  = 49 // bytes of a plain frame's line
@@ -23,7 +27,6 @@ const (
 
 	// Offsets of fields in a line; each follows a space, but for the first.
 	offSum         = 2
-	offSummed      = 10 // the sum covers the line from here to its end
 	offIncarnation = 11
 	offStart       = 20
 	offLen         = 37
@@ -90,14 +93,8 @@ type Header struct {
 // Len returns the number of record bytes that follow the line.
 func (h *Header) Len() uint64 { return h.End - h.Start }
 
-// Check reports whether sum, the running AddSum over all of the frame's records, and line, the frame's
-// annotation line, give the sum that the line states. A reader of files uses it for frames that it does
-// not want in memory as a whole.
-func (h *Header) Check(sum uint32, line []byte) bool {
-	return AddSum(sum, line[offSummed:]) == h.Sum
-}
-
-// AddSum adds p to a running CRC-32C; the first call is given 0.
+// AddSum adds p to a running CRC-32C. A reader that does not want a whole frame in memory begins with 0
+// and line[LineSummed:], goes on with the records, and compares the result with Header.Sum.
 func AddSum(sum uint32, p []byte) uint32 { return crc32.Update(sum, castagnoli, p) }
 
 // Frame is a decoded frame; its slices alias the bytes it was decoded from.
@@ -200,42 +197,35 @@ func DecodeFrame(data []byte) (f Frame, n int, err error) {
 	}
 	n = line + int(h.Len())
 	f = Frame{Header: h, Line: data[:line:line], Records: data[line:n:n]}
-	if !h.Check(AddSum(0, f.Records), f.Line) {
+	if AddSum(AddSum(0, f.Line[LineSummed:]), f.Records) != h.Sum {
 		return Frame{}, 0, &CorruptError{offSum, "checksum mismatch"}
 	}
 	return f, n, nil
 }
 
-// putLine writes h as an annotation line with an empty sum to line and returns its length. digits is
-// the width of the bitmap of a piece.
-func (h *Header) putLine(line *[MaxLine]byte, digits int) int {
-	line[0], line[1], line[10], line[19], line[36] = '#', kindPlain, ' ', ' ', ' '
-	putHex8(line[offIncarnation:], h.Incarnation)
-	putHex8(line[offStart:], uint32(h.Start>>32))
-	putHex8(line[offStart+8:], uint32(h.Start))
-	putHex10(line[offLen:], h.Len())
-	n := plainLine
-	if h.Piece {
-		line[1], line[47], line[58], line[69] = kindPiece, ' ', ' ', ' '
-		putHex10(line[offBefore:], h.Start-h.TxStart)
-		putHex10(line[offWhole:], h.TxEnd-h.TxStart)
-		for i := range digits {
-			bit := i * 6
-			v := h.Shards[bit>>6] >> (bit & 63)
-			if bit&63 > 58 && bit>>6+1 < len(h.Shards) {
-				v |= h.Shards[bit>>6+1] << (64 - bit&63)
-			}
-			line[offShards+i] = bitmapDigits[v&63]
-		}
-		n = pieceFixed + digits
-	}
-	line[n-2], line[n-1] = '\r', '\n'
-	return n
+// putPlain writes what all lines of plain frames of an incarnation have in common.
+func putPlain(line []byte, incarnation uint32) {
+	copy(line, "#F00000000 00000000 0000000000000000 0000000000\r\n")
+	putHex8(line[offIncarnation:], incarnation)
 }
 
-// seal writes the sum of records (their running sum) and line into line.
-func seal(line []byte, records uint32) {
-	putHex8(line[offSum:], AddSum(records, line[offSummed:]))
+// putPiece writes what the lines of all pieces of h's commit have in common, with a bitmap of so many
+// digits, and returns their length.
+func (h *Header) putPiece(line *[MaxLine]byte, digits int) int {
+	putPlain(line[:], h.Incarnation)
+	line[1], line[47], line[58], line[69] = kindPiece, ' ', ' ', ' '
+	putHex10(line[offWhole:], h.TxEnd-h.TxStart)
+	for i := range digits {
+		bit := i * 6
+		v := h.Shards[bit>>6] >> (bit & 63)
+		if bit&63 > 58 && bit>>6+1 < len(h.Shards) {
+			v |= h.Shards[bit>>6+1] << (64 - bit&63)
+		}
+		line[offShards+i] = bitmapDigits[v&63]
+	}
+	n := pieceFixed + digits
+	line[n-2], line[n-1] = '\r', '\n'
+	return n
 }
 
 // bitmapWidth returns the digits of a bitmap of so many shards.
@@ -256,7 +246,11 @@ func hex8(v uint32) uint64 {
 
 // putHex10 writes the low 40 bits of v as 10 digits.
 func putHex10(dst []byte, v uint64) {
-	binary.BigEndian.PutUint16(dst, uint16(hex8(uint32(v>>32)&0xff)))
+	high := uint16('0'<<8 | '0')
+	if v > math.MaxUint32 {
+		high = uint16(hex8(uint32(v>>32) & 0xff))
+	}
+	binary.BigEndian.PutUint16(dst, high)
 	putHex8(dst[2:], uint32(v))
 }
 
@@ -266,6 +260,11 @@ func unhex8(x uint64) uint32 {
 	x = (x | x>>4) & 0x00ff00ff00ff00ff
 	x = (x | x>>8) & 0x0000ffff0000ffff
 	return uint32(x | x>>16)
+}
+
+func unhex10(src []byte) uint64 {
+	high := unhex8(uint64(binary.BigEndian.Uint16(src)) | 0x3030303030300000)
+	return uint64(high)<<32 | uint64(unhex8(binary.BigEndian.Uint64(src[2:])))
 }
 
 func parseHex8(src []byte) (uint32, bool) {

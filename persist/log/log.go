@@ -93,6 +93,7 @@ func New(shards int, limits Limits) *Log {
 		s.waiters.shard = s
 		s.pending.Store(noPending)
 	}
+	l.SetIncarnation(0)
 	return l
 }
 
@@ -197,7 +198,13 @@ func (l *Log) SetLSN(lsn uint64) {
 
 // SetIncarnation sets the number that frames carry from now on. It must be called inside a transaction
 // over all shards.
-func (l *Log) SetIncarnation(n uint32) { l.incarnation = n }
+func (l *Log) SetIncarnation(n uint32) {
+	l.incarnation = n
+	for i := range l.shards {
+		putPlain(l.shards[i].plain[:], n)
+		l.shards[i].high = 0
+	}
+}
 
 // A Hold keeps the log active, and what follows its LSN readable for readers opened through it.
 type Hold struct {

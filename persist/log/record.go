@@ -2,6 +2,7 @@ package log
 
 import (
 	"bytes"
+	"encoding/binary"
 	"strconv"
 )
 
@@ -10,36 +11,67 @@ const (
 	execRecord  = "*1\r\n$4\r\nEXEC\r\n"
 )
 
-// recordBound returns at least the bytes that appendRecord needs for args.
+// recordBound returns at least the bytes that putRecord needs for args.
 func recordBound(args [][]byte) int {
-	n := 16 + 16*len(args) // per argument: '$', a length below 2^31, and twice \r\n
+	n := countBound + (countBound+2)*len(args)
 	for _, a := range args {
 		n += len(a)
 	}
 	return n
 }
 
-// appendRecord appends args as a RESP array of bulk strings.
-func appendRecord(dst []byte, args [][]byte) []byte {
-	dst = appendCount(dst, '*', len(args))
+// putRecord writes args as a RESP array of bulk strings to dst, which has recordBound's bytes, and
+// returns its length.
+func putRecord(dst []byte, args [][]byte) int {
+	rest := dst[putCount(dst, '*', len(args)):]
 	for _, a := range args {
-		dst = appendCount(dst, '$', len(a))
-		dst = append(dst, a...)
-		dst = append(dst, '\r', '\n')
+		if len(a) < len(shortCounts) { // putCount, which is too big to be inlined
+			word := shortCounts[len(a)]
+			binary.LittleEndian.PutUint64(rest, word)
+			rest = rest[word>>56:]
+		} else {
+			rest = rest[putLongCount(rest, '$', len(a)):]
+		}
+		copy(rest, a)
+		rest = rest[len(a):]
+		binary.LittleEndian.PutUint16(rest, '\r'|'\n'<<8)
+		rest = rest[2:]
 	}
-	return dst
+	return len(dst) - len(rest)
 }
 
-// appendCount appends a type byte, n and the end of a line.
+const countBound = 16 // bytes for a type byte, a length that fits in memory, and \r\n
+
+// shortCounts holds, for each small n, `$n\r\n` in its low bytes and their number in its highest.
+var shortCounts = func() (t [256]uint64) {
+	for n := range t {
+		var text [8]byte
+		text[7] = byte(copy(text[:7], "$"+strconv.Itoa(n)+"\r\n"))
+		t[n] = binary.LittleEndian.Uint64(text[:])
+	}
+	return t
+}()
+
+// putCount writes a type byte, n and the end of a line to dst, which has countBound's bytes.
+func putCount(dst []byte, kind byte, n int) int {
+	if n < len(shortCounts) {
+		word := shortCounts[n]
+		binary.LittleEndian.PutUint64(dst, word-'$'+uint64(kind))
+		return int(word >> 56)
+	}
+	return putLongCount(dst, kind, n)
+}
+
+func putLongCount(dst []byte, kind byte, n int) int {
+	dst[0] = kind
+	end := strconv.AppendInt(dst[:1], int64(n), 10)
+	return len(append(end, '\r', '\n'))
+}
+
+// appendCount is putCount that appends.
 func appendCount(dst []byte, kind byte, n int) []byte {
-	if n < 10 {
-		return append(dst, kind, '0'+byte(n), '\r', '\n')
-	}
-	if n < 100 {
-		return append(dst, kind, '0'+byte(n/10), '0'+byte(n%10), '\r', '\n')
-	}
-	dst = strconv.AppendInt(append(dst, kind), int64(n), 10)
-	return append(dst, '\r', '\n')
+	var text [countBound]byte
+	return append(dst, text[:putCount(text[:], kind, n)]...)
 }
 
 // appendSelect appends a SELECT record.

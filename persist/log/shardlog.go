@@ -32,10 +32,10 @@ type ShardLog struct {
 	records int       // its records but SELECT, MULTI and EXEC
 	member  bool      // of a barrier: the commit has a piece here even without records
 	into    *ShardLog // after a barrier: whose piece takes this shard's records; nil: its own
-	line    [MaxLine]byte
-	lineLen int
-	size    uint64 // record bytes of the frame being committed
-	sum     uint32 // … and their running sum
+	size    uint64    // record bytes of the frame being committed
+	sum     uint32    // … and their sum, if they are many
+	high    uint32    // upper half of the last plain frame's start, which plain has in digits
+	plain   [plainLine]byte
 
 	mu       sync.Mutex
 	list     []*block // retained blocks, oldest first; the oldest is referenced
@@ -59,7 +59,7 @@ func (s *ShardLog) Stage(db int, args ...[]byte) {
 		s.selectDB(db)
 	}
 	if bound := recordBound(args); bound <= blockBytes-s.off {
-		s.off = len(appendRecord(s.cur.mem[:s.off], args))
+		s.off += putRecord(s.cur.mem[s.off:], args)
 	} else {
 		s.writeRecord(args)
 	}
@@ -84,7 +84,10 @@ func (s *ShardLog) begin() {
 		s.moveFirst()
 	}
 	s.open, s.db, s.records = true, 0, 0
-	s.skip(plainLine)
+	if s.off += plainLine; s.off > blockBytes {
+		s.off -= plainLine
+		s.skip(plainLine)
+	}
 }
 
 // moveFirst moves the writer's reference to cur.
@@ -106,7 +109,7 @@ func (s *ShardLog) selectDB(db int) {
 	s.db = db
 }
 
-// writeRecord is appendRecord for a record that may cross blocks.
+// writeRecord is putRecord for a record that may cross blocks.
 func (s *ShardLog) writeRecord(args [][]byte) {
 	var text [32]byte
 	s.write(appendCount(text[:0], '*', len(args)))
@@ -143,18 +146,39 @@ func (s *ShardLog) skip(n int) {
 
 // grow moves the writer to the next block.
 func (s *ShardLog) grow() {
-	next := s.cur.next.Load()
-	if next == nil { // else a frame was moved away from there
-		next = s.log.pool.get(s.cur.end())
-		s.cur.next.Store(next) // takes over get's reference
-		s.mu.Lock()
-		if len(s.list) == 0 {
-			next.refs.Add(1)
-		}
-		s.list = append(s.list, next)
-		s.mu.Unlock()
+	next := s.log.pool.get(s.cur.end())
+	s.cur.next.Store(next) // takes over get's reference
+	s.mu.Lock()
+	if len(s.list) == 0 {
+		next.refs.Add(1)
 	}
+	s.list = append(s.list, next)
+	s.mu.Unlock()
 	s.cur, s.off = next, 0
+}
+
+// rewind drops all that is staged.
+func (s *ShardLog) rewind() {
+	s.open = false
+	s.cur, s.off = s.first, int(s.pub-s.first.base)
+	next := s.first.next.Load()
+	if next == nil {
+		return
+	}
+	s.mu.Lock()
+	n := len(s.list)
+	for n > 0 && s.list[n-1].base > s.first.base {
+		n--
+	}
+	listed := n == 0 && len(s.list) > 0 // the log became inactive, and the list has begun again since
+	clear(s.list[n:])
+	s.list = s.list[:n]
+	s.mu.Unlock()
+	s.first.next.Store(nil)
+	if listed {
+		s.log.pool.release(next)
+	}
+	s.log.pool.release(next)
 }
 
 // restart begins the log anew at lsn. All batons are held; nobody reads.

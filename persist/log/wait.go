@@ -78,9 +78,12 @@ func (ws *waiters) disarm(w *waiter) bool {
 
 // wake tells those of the armed who have something to read.
 func (ws *waiters) wake(l *Log) {
-	if ws.armed.Load() == 0 {
-		return
+	if ws.armed.Load() != 0 {
+		ws.wakeArmed(l)
 	}
+}
+
+func (ws *waiters) wakeArmed(l *Log) {
 	list := ws.list.Load()
 	if list == nil {
 		return
