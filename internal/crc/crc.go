@@ -8,8 +8,10 @@
 //
 // # Parameters
 //
-//	CRC-16/XMODEM  poly 0x1021, most significant bit first, initial value 0, no final xor   ("123456789" → 0x31C3)
-//	CRC-64/Redis   poly 0xad93d23594c935a9, reflected, initial value 0, no final xor         ("123456789" → 0xe9c6d914c4b8d9ca)
+//	CRC-16/XMODEM  poly 0x1021, most significant bit first; of "123456789" 0x31C3
+//	CRC-64/Redis   poly 0xad93d23594c935a9, reflected; of "123456789" 0xe9c6d914c4b8d9ca
+//
+// Both begin with 0 and have no final xor.
 package crc
 
 import (
@@ -84,8 +86,8 @@ const highBits = 0x8080808080808080
 // sum16 returns the CRC-16 of p; but if p has a '{' and stop is highBits, it only says so. Looking for the brace on the
 // way costs 1 ns for 16 bytes, where a pass of its own takes 8. With stop 0 it is not looked for.
 //
-// Measured slower: 16 bytes a step for keys of all lengths, and filling up the first step with zero bytes in place of the
-// steps of 4 and 1.
+// Measured slower: 16 bytes a step for keys of all lengths, and filling up the first step with zero bytes in place of
+// the steps of 4 and 1.
 func sum16(p []byte, stop uint64) (c uint16, brace bool) {
 	const ones = 0x0101010101010101
 	t := &table16

@@ -6,18 +6,19 @@
 //
 //	?        any byte
 //	*        any bytes, none too
-//	[abc]    one of these; [a-z] a range, ends in either order; [^abc] none of these; without ] it goes to the pattern's end
+//	[abc]    one of these; [a-z] a range, its ends in either order; [^abc] none of these;
+//	         without ] it goes to the pattern's end
 //	\x       the byte x, also inside brackets
 //	other    itself
 //
-// Where Redis 7.0's stringmatchlen does something odd on purpose or not, so does this: a range takes its end even if that is
-// ']'; bytes in ranges are compared as signed; an escaped byte in brackets never ignores case; and nothing but the empty pattern
-// matches the empty name.
+// Where Redis 7.0's stringmatchlen does something odd on purpose or not, so does this: a range takes its end even if
+// that is ']'; bytes in ranges are compared as signed; an escaped byte in brackets never ignores case; and nothing
+// but the empty pattern matches the empty name.
 //
 // # Invariants
 //
-//  1. The work is at most len(pattern) * len(s) steps, whatever they are: only the last '*' met is ever taken up again, because
-//     a later place for an earlier one could match nothing that the last one doesn't.
+//  1. The work is at most len(pattern) * len(s) steps, whatever they are: only the last '*' met is ever taken up
+//     again, because a later place for an earlier one could match nothing that the last one doesn't.
 package glob
 
 import "bytes"
@@ -71,7 +72,8 @@ func skipStars(pattern []byte, p int) int {
 	return p
 }
 
-// nextPlace returns the first place in s, at or after from, where a pattern that begins with c may match; -1 if there is none.
+// nextPlace returns the first place in s, at or after from, where a pattern that begins with c may match; -1 if there
+// is none.
 func nextPlace(c byte, s []byte, from int, nocase bool) int {
 	if nocase || c == '?' || c == '[' || c == '\\' {
 		return from
@@ -126,8 +128,8 @@ func matchClass(pattern []byte, p int, c byte, nocase bool) (next int, ok bool) 
 	return min(p+1, len(pattern)), ok != not
 }
 
-// inRange reports whether c is between a and b, as C's signed char compares them. The order of a and b is settled before case
-// is ignored.
+// inRange reports whether c is between a and b, as C's signed char compares them. The order of a and b is settled
+// before case is ignored.
 func inRange(a, b, c byte, nocase bool) bool {
 	from, to := min(int8(a), int8(b)), max(int8(a), int8(b))
 	if nocase {

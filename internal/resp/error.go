@@ -27,8 +27,8 @@ func ParseError(text string) *Error {
 	return &Error{Code: code, Msg: msg}
 }
 
-// err is a fixed error of code ERR.
-func err(msg string) *Error { return &Error{Code: "ERR", Msg: msg} }
+// generic makes an error of code ERR.
+func generic(msg string) *Error { return &Error{Code: "ERR", Msg: msg} }
 
 // cut is how printf's %.*s shows b: as a C string, so only to its first NUL byte, and at most n bytes of it.
 func cut(b []byte, n int) string {

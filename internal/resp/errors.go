@@ -10,79 +10,80 @@ import (
 
 // Errors of a command's arguments.
 var (
-	ErrSyntax           = err("syntax error")
-	ErrNotInteger       = err("value is not an integer or out of range")
-	ErrNotFloat         = err("value is not a valid float")
-	ErrOutOfRange       = err("value is out of range")
-	ErrNotPositive      = err("value is out of range, must be positive")
-	ErrNaNOrInf         = err("value is NaN or Infinity")
-	ErrIndexOutOfRange  = err("index out of range")
-	ErrOffsetOutOfRange = err("offset is out of range")
-	ErrInvalidCursor    = err("invalid cursor")
-	ErrNumkeys          = err("numkeys should be greater than 0")
-	ErrNegativeKeys     = err("Number of keys can't be negative")
-	ErrTooManyKeys      = err("Number of keys can't be greater than number of args")
-	ErrNegativeCount    = err("COUNT can't be negative")
-	ErrCountZero        = err("count should be greater than 0")
-	ErrNegativeLimit    = err("LIMIT can't be negative")
-	ErrTimeoutNotInt    = err("timeout is not an integer or out of range")
-	ErrTimeoutNotFloat  = err("timeout is not a float or out of range")
-	ErrTimeoutNegative  = err("timeout is negative")
-	ErrDBIndex          = err("DB index is out of range")
-	ErrDBFirst          = err("invalid first DB index")
-	ErrDBSecond         = err("invalid second DB index")
-	ErrWrongArgs        = err("wrong number of arguments")
+	ErrSyntax           = generic("syntax error")
+	ErrNotInteger       = generic("value is not an integer or out of range")
+	ErrNotFloat         = generic("value is not a valid float")
+	ErrOutOfRange       = generic("value is out of range")
+	ErrNotPositive      = generic("value is out of range, must be positive")
+	ErrNaNOrInf         = generic("value is NaN or Infinity")
+	ErrIndexOutOfRange  = generic("index out of range")
+	ErrOffsetOutOfRange = generic("offset is out of range")
+	ErrInvalidCursor    = generic("invalid cursor")
+	ErrNumkeys          = generic("numkeys should be greater than 0")
+	ErrNegativeKeys     = generic("Number of keys can't be negative")
+	ErrTooManyKeys      = generic("Number of keys can't be greater than number of args")
+	ErrNegativeCount    = generic("COUNT can't be negative")
+	ErrCountZero        = generic("count should be greater than 0")
+	ErrNegativeLimit    = generic("LIMIT can't be negative")
+	ErrTimeoutNotInt    = generic("timeout is not an integer or out of range")
+	ErrTimeoutNotFloat  = generic("timeout is not a float or out of range")
+	ErrTimeoutNegative  = generic("timeout is negative")
+	ErrDBIndex          = generic("DB index is out of range")
+	ErrDBFirst          = generic("invalid first DB index")
+	ErrDBSecond         = generic("invalid second DB index")
+	ErrWrongArgs        = generic("wrong number of arguments")
 )
 
 // Errors of keys and what they hold.
 var (
 	ErrWrongType  = &Error{Code: "WRONGTYPE", Msg: "Operation against a key holding the wrong kind of value"}
-	ErrNoSuchKey  = err("no such key")
-	ErrSameObject = err("source and destination objects are the same")
+	ErrNoSuchKey  = generic("no such key")
+	ErrSameObject = generic("source and destination objects are the same")
 	ErrBusyKey    = &Error{Code: "BUSYKEY", Msg: "Target key name already exists."}
-	ErrBadDump    = err("DUMP payload version or checksum are wrong")
-	ErrBadFormat  = err("Bad data format")
-	ErrInvalidTTL = err("Invalid TTL value, must be >= 0")
-	ErrIdleTime   = err("Invalid IDLETIME value, must be >= 0")
-	ErrFreq       = err("Invalid FREQ value, must be >= 0 and <= 255")
-	ErrNoLFU      = err("An LFU maxmemory policy is not selected, access frequency not tracked. " +
+	ErrBadDump    = generic("DUMP payload version or checksum are wrong")
+	ErrBadFormat  = generic("Bad data format")
+	ErrInvalidTTL = generic("Invalid TTL value, must be >= 0")
+	ErrIdleTime   = generic("Invalid IDLETIME value, must be >= 0")
+	ErrFreq       = generic("Invalid FREQ value, must be >= 0 and <= 255")
+	ErrNoLFU      = generic("An LFU maxmemory policy is not selected, access frequency not tracked. " +
 		"Please note that when switching between policies at runtime LRU and LFU data will take some time to adjust.")
-	ErrLFU = err("An LFU maxmemory policy is selected, idle time not tracked. " +
+	ErrLFU = generic("An LFU maxmemory policy is selected, idle time not tracked. " +
 		"Please note that when switching between policies at runtime LRU and LFU data will take some time to adjust.")
-	ErrExpireNXAndOthers = err("NX and XX, GT or LT options at the same time are not compatible")
-	ErrExpireGTAndLT     = err("GT and LT options at the same time are not compatible")
+	ErrExpireNXAndOthers = generic("NX and XX, GT or LT options at the same time are not compatible")
+	ErrExpireGTAndLT     = generic("GT and LT options at the same time are not compatible")
 )
 
 // Errors of strings, counters and bits.
 var (
-	ErrStringTooLong   = err("string exceeds maximum allowed size (proto-max-bulk-len)")
-	ErrOverflow        = err("increment or decrement would overflow")
-	ErrDecrOverflow    = err("decrement would overflow")
-	ErrIncrNaNOrInf    = err("increment would produce NaN or Infinity")
-	ErrBitOffset       = err("bit offset is not an integer or out of range")
-	ErrBitValue        = err("bit is not an integer or out of range")
-	ErrBitArgument     = err("The bit argument must be 1 or 0.")
-	ErrBitopNot        = err("BITOP NOT must be called with a single source key.")
-	ErrBitfieldType    = err("Invalid bitfield type. Use something like i16 u8. Note that u64 is not supported but i64 is.")
-	ErrBitfieldOver    = err("Invalid OVERFLOW type specified")
-	ErrBitfieldRO      = err("BITFIELD_RO only supports the GET subcommand")
-	ErrLCSLenAndIdx    = err("If you want both the length and indexes, please just use IDX.")
-	ErrLCSNotStrings   = err("The specified keys must contain string values")
-	ErrLCSTooLong      = err("Insufficient memory, transient memory for LCS exceeds proto-max-bulk-len")
+	ErrStringTooLong = generic("string exceeds maximum allowed size (proto-max-bulk-len)")
+	ErrOverflow      = generic("increment or decrement would overflow")
+	ErrDecrOverflow  = generic("decrement would overflow")
+	ErrIncrNaNOrInf  = generic("increment would produce NaN or Infinity")
+	ErrBitOffset     = generic("bit offset is not an integer or out of range")
+	ErrBitValue      = generic("bit is not an integer or out of range")
+	ErrBitArgument   = generic("The bit argument must be 1 or 0.")
+	ErrBitopNot      = generic("BITOP NOT must be called with a single source key.")
+	ErrBitfieldType  = generic("Invalid bitfield type. Use something like i16 u8. " +
+		"Note that u64 is not supported but i64 is.")
+	ErrBitfieldOver    = generic("Invalid OVERFLOW type specified")
+	ErrBitfieldRO      = generic("BITFIELD_RO only supports the GET subcommand")
+	ErrLCSLenAndIdx    = generic("If you want both the length and indexes, please just use IDX.")
+	ErrLCSNotStrings   = generic("The specified keys must contain string values")
+	ErrLCSTooLong      = generic("Insufficient memory, transient memory for LCS exceeds proto-max-bulk-len")
 	ErrNotHLL          = &Error{Code: "WRONGTYPE", Msg: "Key is not a valid HyperLogLog string value."}
 	ErrCorruptHLL      = &Error{Code: "INVALIDOBJ", Msg: "Corrupted HLL object detected"}
-	ErrHashNotInteger  = err("hash value is not an integer")
-	ErrHashNotFloat    = err("hash value is not a float")
-	ErrMinMaxNotFloat  = err("min or max is not a float")
-	ErrMinMaxNotString = err("min or max not valid string range item")
-	ErrScoreNaN        = err("resulting score is not a number (NaN)")
-	ErrWeightNotFloat  = err("weight value is not a float")
-	ErrZaddNXAndXX     = err("XX and NX options at the same time are not compatible")
-	ErrZaddGTLTNX      = err("GT, LT, and/or NX options at the same time are not compatible")
-	ErrZaddIncrPairs   = err("INCR option supports a single increment-element pair")
-	ErrLposRank        = err("RANK can't be zero: use 1 to start from the first match, 2 from the second ... " +
+	ErrHashNotInteger  = generic("hash value is not an integer")
+	ErrHashNotFloat    = generic("hash value is not a float")
+	ErrMinMaxNotFloat  = generic("min or max is not a float")
+	ErrMinMaxNotString = generic("min or max not valid string range item")
+	ErrScoreNaN        = generic("resulting score is not a number (NaN)")
+	ErrWeightNotFloat  = generic("weight value is not a float")
+	ErrZaddNXAndXX     = generic("XX and NX options at the same time are not compatible")
+	ErrZaddGTLTNX      = generic("GT, LT, and/or NX options at the same time are not compatible")
+	ErrZaddIncrPairs   = generic("INCR option supports a single increment-element pair")
+	ErrLposRank        = generic("RANK can't be zero: use 1 to start from the first match, 2 from the second ... " +
 		"or use negative to start from the end of the list")
-	ErrMaxlenNegative = err("MAXLEN can't be negative")
+	ErrMaxlenNegative = generic("MAXLEN can't be negative")
 )
 
 // Refusals of the server's state, in the order in which dispatch looks for them.
@@ -110,7 +111,7 @@ var (
 		Msg: "Redis is busy running a script. You can only call SCRIPT KILL or SHUTDOWN NOSAVE."}
 	ErrBusyFunction = &Error{Code: "BUSY",
 		Msg: "Redis is busy running a script. You can only call FUNCTION KILL or SHUTDOWN NOSAVE."}
-	ErrMaxClients = err("max number of clients reached")
+	ErrMaxClients = generic("max number of clients reached")
 	ErrDenied     = &Error{Code: "DENIED", Msg: "Redis is running in protected mode because protected mode is " +
 		"enabled and no password is set for the default user. In this mode connections are only accepted from the " +
 		"loopback interface. If you want to connect from external computers to Redis you may adopt one of the " +
@@ -127,11 +128,11 @@ var (
 // Errors of transactions, scripts and blocking.
 var (
 	ErrExecAbort = &Error{Code: "EXECABORT", Msg: "Transaction discarded because of previous errors."}
-	ErrNested    = err("MULTI calls can not be nested")
-	ErrNoMulti   = err("EXEC without MULTI")
-	ErrNoDiscard = err("DISCARD without MULTI")
-	ErrWatch     = err("WATCH inside MULTI is not allowed")
-	ErrInMulti   = err("Command not allowed inside a transaction")
+	ErrNested    = generic("MULTI calls can not be nested")
+	ErrNoMulti   = generic("EXEC without MULTI")
+	ErrNoDiscard = generic("DISCARD without MULTI")
+	ErrWatch     = generic("WATCH inside MULTI is not allowed")
+	ErrInMulti   = generic("Command not allowed inside a transaction")
 	ErrNoScript  = &Error{Code: "NOSCRIPT", Msg: "No matching script. Please use EVAL."}
 	ErrNotBusy   = &Error{Code: "NOTBUSY", Msg: "No scripts in execution right now."}
 	ErrUnblocked = &Error{Code: "UNBLOCKED", Msg: "client unblocked via CLIENT UNBLOCK"}
@@ -145,52 +146,53 @@ var (
 // Errors of connections, configuration and the server itself.
 var (
 	ErrNoProto         = &Error{Code: "NOPROTO", Msg: "unsupported protocol version"}
-	ErrProtoNotInteger = err("Protocol version is not an integer or out of range")
-	ErrAuthNoPassword  = err("AUTH <password> called without any password configured for the default user. " +
+	ErrProtoNotInteger = generic("Protocol version is not an integer or out of range")
+	ErrAuthNoPassword  = generic("AUTH <password> called without any password configured for the default user. " +
 		"Are you sure your configuration is correct?")
-	ErrClientName      = err("Client names cannot contain spaces, newlines or special characters.")
-	ErrNoSuchClient    = err("No such client")
-	ErrInvalidClientID = err("Invalid client ID")
-	ErrClientIDZero    = err("client-id should be greater than 0")
-	ErrUnblockReason   = err("CLIENT UNBLOCK reason should be TIMEOUT or ERROR")
-	ErrPauseMode       = err("CLIENT PAUSE mode must be WRITE or ALL")
-	ErrNoConfigFile    = err("The server is running without a config file")
-	ErrInvalidCommand  = err("Invalid command specified")
-	ErrInvalidArgCount = err("Invalid number of arguments specified for command")
-	ErrNoKeyArguments  = err("The command has no key arguments")
-	ErrDebugRefused    = err("DEBUG command not allowed. If the enable-debug-command option is set to \"local\", " +
+	ErrClientName      = generic("Client names cannot contain spaces, newlines or special characters.")
+	ErrNoSuchClient    = generic("No such client")
+	ErrInvalidClientID = generic("Invalid client ID")
+	ErrClientIDZero    = generic("client-id should be greater than 0")
+	ErrUnblockReason   = generic("CLIENT UNBLOCK reason should be TIMEOUT or ERROR")
+	ErrPauseMode       = generic("CLIENT PAUSE mode must be WRITE or ALL")
+	ErrNoConfigFile    = generic("The server is running without a config file")
+	ErrInvalidCommand  = generic("Invalid command specified")
+	ErrInvalidArgCount = generic("Invalid number of arguments specified for command")
+	ErrNoKeyArguments  = generic("The command has no key arguments")
+	ErrDebugRefused    = generic("DEBUG command not allowed. If the enable-debug-command option is set to \"local\", " +
 		"you can run it from a local connection, otherwise you need to set this option in the configuration file, " +
 		"and then restart the server.")
-	ErrShutdownFailed = err("Errors trying to SHUTDOWN. Check logs.")
-	ErrSaving         = err("Background save already in progress")
-	ErrRewriting      = err("Background append only file rewriting already in progress")
-	ErrMasterPort     = err("Invalid master port")
-	ErrWaitOnReplica  = err("WAIT cannot be used with replica instances. Please also note that since Redis 4.0 if a " +
-		"replica is configured to be writable (which is not the default) writes to replicas are just local and are " +
+	ErrShutdownFailed = generic("Errors trying to SHUTDOWN. Check logs.")
+	ErrSaving         = generic("Background save already in progress")
+	ErrRewriting      = generic("Background append only file rewriting already in progress")
+	ErrMasterPort     = generic("Invalid master port")
+	ErrWaitOnReplica  = generic("WAIT cannot be used with replica instances. Please also note that since " +
+		"Redis 4.0 if a replica is configured to be writable (which is not the default) " +
+		"writes to replicas are just local and are " +
 		"not propagated.")
 )
 
 // Protocol errors, after which the connection is closed.
 var (
-	errBigInline   = err("Protocol error: too big inline request")
-	errUnbalanced  = err("Protocol error: unbalanced quotes in request")
-	errBigCount    = err("Protocol error: too big mbulk count string")
-	errBadCount    = err("Protocol error: invalid multibulk length")
-	errUnauthCount = err("Protocol error: unauthenticated multibulk length")
-	errBigBulk     = err("Protocol error: too big bulk count string")
-	errBadBulk     = err("Protocol error: invalid bulk length")
-	errUnauthBulk  = err("Protocol error: unauthenticated bulk length")
+	errBigInline   = generic("Protocol error: too big inline request")
+	errUnbalanced  = generic("Protocol error: unbalanced quotes in request")
+	errBigCount    = generic("Protocol error: too big mbulk count string")
+	errBadCount    = generic("Protocol error: invalid multibulk length")
+	errUnauthCount = generic("Protocol error: unauthenticated multibulk length")
+	errBigBulk     = generic("Protocol error: too big bulk count string")
+	errBadBulk     = generic("Protocol error: invalid bulk length")
+	errUnauthBulk  = generic("Protocol error: unauthenticated bulk length")
 )
 
 // errExpectedBulk is the protocol error of an argument that begins with got.
 func errExpectedBulk(got byte) *Error {
-	return err("Protocol error: expected '$', got '" + string([]byte{got}) + "'")
+	return generic("Protocol error: expected '$', got '" + string([]byte{got}) + "'")
 }
 
 // ErrWrongArity returns the error for a known command called with a wrong number of arguments; name is its full name as
 // Redis writes it, lower case, with '|' before a subcommand ("client|kill").
 func ErrWrongArity(name string) *Error {
-	return err("wrong number of arguments for '" + name + "' command")
+	return generic("wrong number of arguments for '" + name + "' command")
 }
 
 // ErrUnknownCommand returns the error for a command that doesn't exist. args are its arguments without the name; about
@@ -204,56 +206,58 @@ func ErrUnknownCommand(name []byte, args [][]byte) *Error {
 		}
 		quoted.WriteString("'" + cut(a, most-quoted.Len()) + "' ")
 	}
-	return err("unknown command '" + cut(name, most) + "', with args beginning with: " + quoted.String())
+	return generic("unknown command '" + cut(name, most) + "', with args beginning with: " + quoted.String())
 }
 
-// ErrUnknownSubcommand returns the error for a subcommand that doesn't exist; container is the command's name in any case.
+// ErrUnknownSubcommand returns the error for a subcommand that doesn't exist; container is the command's name in any
+// case.
 func ErrUnknownSubcommand(container, sub []byte) *Error {
 	upper := string(bytes.ToUpper(container))
-	return err("unknown subcommand '" + cut(sub, 128) + "'. Try " + upper + " HELP.")
+	return generic("unknown subcommand '" + cut(sub, 128) + "'. Try " + upper + " HELP.")
 }
 
 // ErrSubcommandSyntax returns the error for a subcommand whose arguments fit none of its forms.
 func ErrSubcommandSyntax(container, sub []byte) *Error {
 	upper := string(bytes.ToUpper(container))
-	return err("unknown subcommand or wrong number of arguments for '" + cut(sub, 128) + "'. Try " + upper + " HELP.")
+	return generic("unknown subcommand or wrong number of arguments for '" + cut(sub, 128) + "'. Try " +
+		upper + " HELP.")
 }
 
-// ErrInvalidExpire returns the error for an expiry that is not positive or overflows; cmd is the command's name in lower
-// case.
+// ErrInvalidExpire returns the error for an expiry that is not positive or overflows; cmd is the command's name in
+// lower case.
 func ErrInvalidExpire(cmd string) *Error {
-	return err("invalid expire time in '" + cmd + "' command")
+	return generic("invalid expire time in '" + cmd + "' command")
 }
 
 // ErrUnsupportedOption returns the error of EXPIRE and its kin for an option they don't know.
 func ErrUnsupportedOption(option []byte) *Error {
-	return err("Unsupported option " + string(option))
+	return generic("Unsupported option " + string(option))
 }
 
 // ErrHelloOption returns the error for an option that HELLO doesn't know or that lacks its arguments.
 func ErrHelloOption(option []byte) *Error {
-	return err("Syntax error in HELLO option '" + string(option) + "'")
+	return generic("Syntax error in HELLO option '" + string(option) + "'")
 }
 
 // ErrUnknownClientType returns the error of CLIENT LIST and CLIENT KILL for a TYPE that doesn't exist.
 func ErrUnknownClientType(name []byte) *Error {
-	return err("Unknown client type '" + string(name) + "'")
+	return generic("Unknown client type '" + string(name) + "'")
 }
 
 // ErrConfigUnknown returns the error of CONFIG SET for a parameter that doesn't exist.
 func ErrConfigUnknown(name []byte) *Error {
-	return err("Unknown option or number of arguments for CONFIG SET - '" + string(name) + "'")
+	return generic("Unknown option or number of arguments for CONFIG SET - '" + string(name) + "'")
 }
 
 // ErrConfigSet returns the error of CONFIG SET for a parameter that can't have the value.
 func ErrConfigSet(name, reason string) *Error {
-	return err("CONFIG SET failed (possibly related to argument '" + name + "') - " + reason)
+	return generic("CONFIG SET failed (possibly related to argument '" + name + "') - " + reason)
 }
 
-// ErrSubscribeMode returns the error for a command that a RESP2 connection can't run while it is subscribed; name is the
-// command's full name in lower case.
+// ErrSubscribeMode returns the error for a command that a RESP2 connection can't run while it is subscribed; name is
+// the command's full name in lower case.
 func ErrSubscribeMode(name string) *Error {
-	return err("Can't execute '" + name + "': only (P|S)SUBSCRIBE / (P|S)UNSUBSCRIBE / PING / QUIT / RESET " +
+	return generic("Can't execute '" + name + "': only (P|S)SUBSCRIBE / (P|S)UNSUBSCRIBE / PING / QUIT / RESET " +
 		"are allowed in this context")
 }
 

@@ -32,8 +32,8 @@ func SplitArgs(line []byte, args [][]byte) (out [][]byte, ok bool) {
 	}
 }
 
-// unquote reads the quoted rest of a word, whose opening quote is line[from], and writes its meaning to line[from:end]. next
-// is the index behind the closing quote, -1 if the word is not well formed.
+// unquote reads the quoted rest of a word, whose opening quote is line[from], and writes its meaning to
+// line[from:end]. next is the index behind the closing quote, -1 if the word is not well formed.
 func unquote(line []byte, from int) (end, next int) {
 	quote := line[from]
 	w := from

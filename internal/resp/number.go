@@ -44,10 +44,13 @@ func ParseInt(b []byte) (n int64, ok bool) {
 	return int64(u), u <= math.MaxInt64
 }
 
-// ParseFloat reads a floating-point number as Redis does with strtod: all of b, without leading blanks. Decimal and hexadecimal
-// numbers, "inf" and "infinity" in any case are accepted; NaN is not, nor a number that overflows, nor one that becomes
-// zero though its digits are not.
+// ParseFloat reads a floating-point number as Redis does with strtod: all of b, without leading blanks. Decimal and
+// hexadecimal numbers, "inf" and "infinity" in any case are accepted; NaN is not, nor a number that overflows, nor
+// one that becomes zero though its digits are not.
 func ParseFloat(b []byte) (f float64, ok bool) {
+	if n, ok := ParseInt(b); ok {
+		return float64(n), true // rounds to the nearest even, as strtod does
+	}
 	kind, mantissaZero := floatSyntax(b)
 	switch kind {
 	case floatInvalid:
@@ -77,7 +80,8 @@ const (
 	floatHex
 )
 
-// floatSyntax reports which of strtod's forms, NaN apart, the whole of b has, and whether all digits of its mantissa are 0.
+// floatSyntax reports which of strtod's forms, NaN apart, the whole of b has, and whether all digits of its mantissa
+// are 0.
 func floatSyntax(b []byte) (kind int, mantissaZero bool) {
 	if len(b) > 0 && (b[0] == '+' || b[0] == '-') {
 		b = b[1:]
@@ -86,9 +90,9 @@ func floatSyntax(b []byte) (kind int, mantissaZero bool) {
 		return floatInf, false
 	}
 	kind = floatDecimal
-	exponent, digit := byte('e'), isDigit
+	exponent, hex := byte('e'), false
 	if len(b) > 2 && b[0] == '0' && b[1]|0x20 == 'x' {
-		kind, exponent, digit, b = floatHex, 'p', isHex, b[2:]
+		kind, exponent, hex, b = floatHex, 'p', true, b[2:]
 	}
 	digits, i := 0, 0
 	mantissaZero = true
@@ -97,7 +101,7 @@ func floatSyntax(b []byte) (kind int, mantissaZero bool) {
 			point = true
 			continue
 		}
-		if !digit(b[i]) {
+		if !isDigit(b[i]) && !(hex && isHex(b[i])) {
 			break
 		}
 		digits++
@@ -177,8 +181,8 @@ func FormatHumanDouble(dst []byte, f float64) []byte {
 	return trimDecimals(strconv.AppendFloat(dst, f, 'f', 17, 64), from)
 }
 
-// trimDecimals drops the trailing zeros, and a point left bare, of the number dst[from:], which has decimals. Minus zero
-// becomes 0.
+// trimDecimals drops the trailing zeros, and a point left bare, of the number dst[from:], which has decimals. Minus
+// zero becomes 0.
 func trimDecimals(dst []byte, from int) []byte {
 	for dst[len(dst)-1] == '0' {
 		dst = dst[:len(dst)-1]

@@ -194,8 +194,8 @@ type length struct {
 	valid bool
 }
 
-// lengthLine reads the line at p.pos: a type byte, a number, \r and a byte that Redis doesn't look at. ok is false if it is
-// incomplete, which sets need; tooBig is the error if it has more than MaxInline bytes.
+// lengthLine reads the line at p.pos: a type byte, a number, \r and a byte that Redis doesn't look at. ok is false if
+// it is incomplete, which sets need; tooBig is the error if it has more than MaxInline bytes.
 func (p *Parser) lengthLine(data []byte, tooBig *Error) (v length, ok bool, err *Error) {
 	end, ok, err := p.lineEnd(data, '\r', tooBig)
 	if !ok || err != nil {
@@ -213,8 +213,8 @@ func (p *Parser) lengthLine(data []byte, tooBig *Error) (v length, ok bool, err 
 	return v, true, nil
 }
 
-// lineEnd finds the first sep at or after p.pos. As in Redis, which searches with strchr, a NUL byte hides what comes after
-// it: such a line never ends, and is refused for its length one day.
+// lineEnd finds the first sep at or after p.pos. As in Redis, which searches with strchr, a NUL byte hides what comes
+// after it: such a line never ends, and is refused for its length one day.
 func (p *Parser) lineEnd(data []byte, sep byte, tooBig *Error) (end int, ok bool, err *Error) {
 	from := max(p.scanned, p.pos)
 	window := data[from:min(len(data), p.pos+MaxInline+1)]

@@ -152,7 +152,8 @@ func TestParseMaxBulk(t *testing.T) {
 func TestParseClaimsAllocateNothing(t *testing.T) {
 	p := Parser{Authenticated: true}
 	for _, in := range []string{
-		"*2147483647\r\n$3\r\nSET\r\n", "*2147483647\r\n", "*100000000\r\n", "*2\r\n$536870912\r\nabc", "*3\r\n$3\r\nSET\r\n",
+		"*2147483647\r\n$3\r\nSET\r\n", "*2147483647\r\n", "*100000000\r\n", "*2\r\n$536870912\r\nabc",
+		"*3\r\n$3\r\nSET\r\n",
 	} {
 		data := []byte(in)
 		args := make([][]byte, 0, 4)
@@ -255,7 +256,8 @@ var streams = []string{
 	"*1\r\n$4\r\nPING\r\n*3\r\n$3\r\nSET\r\n$1\r\nk\r\n$12\r\nhello\r\nworld\r\nPING \"a\\x41\" 'b'\r\n",
 	"*0\r\n*-1\r\n\r\nGET k\n*2\r\n$3\r\nGET\r\n$0\r\n\r\n",
 	"*2\r\n$3\r\nGET\r\nx", "*1\r\n$-1\r\n", "*x\r\n", "\"a\"b\r\n", "a'b c'\r\n", "*1\rx$4\rxPINGxxPING\n",
-	"PI\x00NG\r\nPING\r\n", "*1\x00\r\n", "*1\r\n\r\n", "*11\r\n$1\r\na\r\n", "*1\r\n$20000\r\n", "*1\r\n$7\r\nab\x00\r\ncd\r\n",
+	"PI\x00NG\r\nPING\r\n", "*1\x00\r\n", "*1\r\n\r\n", "*11\r\n$1\r\na\r\n", "*1\r\n$20000\r\n",
+	"*1\r\n$7\r\nab\x00\r\ncd\r\n",
 }
 
 func TestParseAtEveryCut(t *testing.T) {

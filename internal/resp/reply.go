@@ -66,7 +66,8 @@ func AppendBulkInt(dst []byte, n int64) []byte {
 	return AppendBulk(dst, strconv.AppendInt(buf[:0], n, 10))
 }
 
-// AppendBulkHead appends the head of a bulk string of size bytes, for a caller that appends the bytes and a \r\n itself.
+// AppendBulkHead appends the head of a bulk string of size bytes, for a caller that appends the bytes and a \r\n
+// itself.
 func AppendBulkHead(dst []byte, size int) []byte { return appendHead(dst, '$', int64(size)) }
 
 // AppendNull appends the reply for something that isn't there: a null bulk string in RESP2.
