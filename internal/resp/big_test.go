@@ -1,6 +1,9 @@
 package resp
 
-import "math/big"
+import (
+	"math"
+	"math/big"
+)
 
 // bigLong reads a decimal number by way of math/big alone, rounded to 64 bits.
 func bigLong(s string) *big.Float {
@@ -9,4 +12,16 @@ func bigLong(s string) *big.Float {
 		panic(s)
 	}
 	return new(big.Float).SetPrec(64).SetRat(r)
+}
+
+// toFloat64 returns the float64 nearest to v.
+func toFloat64(v LongDouble) float64 {
+	f, _ := new(big.Float).SetMantExp(new(big.Float).SetUint64(v.mant), int(v.exp)).Float64()
+	if v.infinite {
+		f = math.Inf(1)
+	}
+	if v.negative {
+		f = -f
+	}
+	return f
 }

@@ -168,8 +168,7 @@ var (
 	ErrMasterPort     = generic("Invalid master port")
 	ErrWaitOnReplica  = generic("WAIT cannot be used with replica instances. Please also note that since " +
 		"Redis 4.0 if a replica is configured to be writable (which is not the default) " +
-		"writes to replicas are just local and are " +
-		"not propagated.")
+		"writes to replicas are just local and are not propagated.")
 )
 
 // Protocol errors, after which the connection is closed.

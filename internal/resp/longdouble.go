@@ -1,7 +1,6 @@
 package resp
 
 import (
-	"math"
 	"math/big"
 	"math/bits"
 	"strconv"
@@ -345,21 +344,4 @@ func pow10(n int) uint64 {
 		p *= 10
 	}
 	return p
-}
-
-// Float64 returns the float64 nearest to v.
-func (v LongDouble) Float64() float64 {
-	switch {
-	case v.nan:
-		return math.NaN()
-	case v.infinite && v.negative:
-		return math.Inf(-1)
-	case v.infinite:
-		return math.Inf(1)
-	}
-	f, _ := new(big.Float).SetMantExp(new(big.Float).SetUint64(v.mant), int(v.exp)).Float64()
-	if v.negative {
-		f = -f
-	}
-	return f
 }

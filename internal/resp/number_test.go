@@ -133,7 +133,7 @@ func FuzzParseFloat(f *testing.F) {
 		}
 		if ok && longOK && math.Abs(v) > 1e-300 && !math.IsInf(v, 0) {
 			// Rounded to 64 bits, then to 53: no more than one unit apart.
-			if w := long.Float64(); w != v && math.Nextafter(v, w) != w {
+			if w := toFloat64(long); w != v && math.Nextafter(v, w) != w {
 				t.Fatalf("%q is %g and, as a long double, %g", b, v, w)
 			}
 		}

@@ -329,6 +329,26 @@ func BenchmarkParseSet(b *testing.B) {
 	}
 }
 
+// BenchmarkParsePipeline is a read of sixteen commands, by the command.
+func BenchmarkParsePipeline(b *testing.B) {
+	var data []byte
+	for range 8 {
+		data = AppendCommandStrings(data, "SET", "key:000000012345", strings.Repeat("x", 64))
+		data = AppendCommandStrings(data, "GET", "key:000000012345")
+	}
+	p := Parser{Authenticated: true}
+	args := make([][]byte, 0, 64)
+	rest, out := data, args
+	for b.Loop() {
+		if len(rest) == 0 {
+			rest, out = data, args
+		}
+		var n int
+		out, n, _ = p.Parse(rest, out)
+		rest = rest[n:]
+	}
+}
+
 func BenchmarkParseGet(b *testing.B) {
 	data := AppendCommandStrings(nil, "GET", "key:000000012345")
 	p := Parser{Authenticated: true}
