@@ -107,3 +107,24 @@ func TestExpiryIsStaged(t *testing.T) {
 		}
 	}
 }
+
+// TestExpiryBroughtForward: the cycle finds a key whose expiry was lowered in place, where nothing else is due.
+func TestExpiryBroughtForward(t *testing.T) {
+	w := newWorld(t, 0, 1)
+	db := w.s.DB(0)
+	for name, change := range map[string]func(k Key){
+		"SetExpire": func(k Key) { db.SetExpire(k, w.nowMs()+1) },
+		"SetString": func(k Key) { db.SetString(k, []byte("x"), w.nowMs()+1) },
+	} {
+		k := w.set0("key", "x", future)
+		for !w.s.ExpireSome(w.nowMs(), 10) {
+		}
+		change(k)
+		w.now.Advance(2 * time.Millisecond)
+		for !w.s.ExpireSome(w.nowMs(), 10) {
+		}
+		if db.Len() != 0 {
+			t.Errorf("%s: still there", name)
+		}
+	}
+}
