@@ -66,7 +66,8 @@ func TestStringKindsChange(t *testing.T) {
 		if !ok {
 			t.Fatal("key is gone")
 		}
-		if _, view := db.StringView(e); view != (object.KindOf(e.Tag()) == object.StringInline) || db.Type(e) != object.String {
+		inline := object.KindOf(e.Tag()) == object.StringInline
+		if _, view := db.StringView(e); view != inline || db.Type(e) != object.String {
 			t.Errorf("tag %x, view %v", e.Tag(), view)
 		}
 		return db.StringEncoding(e)

@@ -146,10 +146,10 @@ var changesInPlace = []struct {
 	{"StringSetRange in an inline string", value{"12345678", 0}, func(db *DB, k Key, _ index.Entry) {
 		db.StringSetRange(k, 3, []byte("x"))
 	}},
-	{"StringAppend to a paged string", value{strings.Repeat("12345678", 1000), 0}, func(db *DB, k Key, e index.Entry) {
+	{"StringAppend to a paged string", value{longString, 0}, func(db *DB, k Key, e index.Entry) {
 		db.StringAppend(k, e, []byte("5"))
 	}},
-	{"StringSetRange in a paged string", value{strings.Repeat("12345678", 1000), 0}, func(db *DB, k Key, _ index.Entry) {
+	{"StringSetRange in a paged string", value{longString, 0}, func(db *DB, k Key, _ index.Entry) {
 		db.StringSetRange(k, 5000, []byte("x"))
 	}},
 	{"SetExpire on a key that has one", value{"12345678", future}, func(db *DB, k Key, _ index.Entry) {
@@ -158,6 +158,8 @@ var changesInPlace = []struct {
 }
 
 const future = int64(1_800_000_000_000)
+
+var longString = strings.Repeat("12345678", 1000)
 
 // TestWalkNoticesUnannouncedChange plants the fault that the choke point is there to prevent: one change that
 // is made without being announced. The comparison must notice each of them, and be silent without the fault.

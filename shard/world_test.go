@@ -26,7 +26,8 @@ func newTestSet(t testing.TB, shards, databases int) (*Set, *clock.Fake) {
 	}
 	now := clock.NewFake(1_700_000_000_000)
 	set, err := NewSet(Options{
-		Shards: shards, Databases: databases, Space: space, Log: log.New(shards, log.Limits{}), Clock: now, Bell: noBell{},
+		Shards: shards, Databases: databases, Space: space, Clock: now,
+		Log: log.New(shards, log.Limits{}), Bell: noBell{},
 	})
 	if err != nil {
 		t.Fatal(err)

@@ -239,7 +239,8 @@ func checkPool(t *testing.T, s *Space) int64 {
 		touched += int64(p.at(slab).touched)
 	}
 	if len(listed) != 0 || free != p.freed || touched != p.touched {
-		t.Fatalf("left in bins %v; free %d, counted %d; touched %d, counted %d", listed, p.freed, free, p.touched, touched)
+		t.Fatalf("left in bins %v; free %d, counted %d; touched %d, counted %d",
+			listed, p.freed, free, p.touched, touched)
 	}
 	return free
 }

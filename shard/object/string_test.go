@@ -26,7 +26,8 @@ func entry(a *arena.Arena, key, val string, flags byte) index.Entry {
 
 func TestStringReading(t *testing.T) {
 	a := newArena(t)
-	for _, val := range []string{"", "a", "12345", strings.Repeat("0123456789", 300), strings.Repeat("abcdefg", 2000)} {
+	long, paged := strings.Repeat("0123456789", 300), strings.Repeat("abcdefg", 2000)
+	for _, val := range []string{"", "a", "12345", long, paged} {
 		e := entry(a, "key", val, 0)
 		if StringLen(e) != len(val) {
 			t.Errorf("length %d, want %d", StringLen(e), len(val))
