@@ -38,7 +38,9 @@ func TestStringReading(t *testing.T) {
 		if got, ok := StringView(e); ok != (len(val) < 4000) || ok && string(got) != val {
 			t.Errorf("view of %d bytes: %v", len(val), ok)
 		}
-		for _, r := range [][2]int{{0, len(val)}, {-5, 3}, {2, 1}, {2, 100000}, {len(val), len(val) + 1}, {3000, 5000}} {
+		for _, r := range [][2]int{
+			{0, len(val)}, {-5, 3}, {2, 1}, {2, 100000}, {len(val), len(val) + 1}, {3000, 5000},
+		} {
 			want := ""
 			if start, end := max(r[0], 0), min(r[1], len(val)); start < end {
 				want = val[start:end]
