@@ -101,8 +101,7 @@ func (a *gnetAnchor) ring() {
 
 // Run implements gnet.Runnable on the loop's goroutine.
 func (a *gnetAnchor) Run(context.Context) error {
-	a.loop.maybeSleep.Store(false)
-	a.loop.settle()
+	a.loop.rung()
 	return nil
 }
 

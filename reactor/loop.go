@@ -23,7 +23,8 @@ type Loop struct {
 
 	// Owned by the loop.
 	conns   connList
-	stalled int // connections that wait for their output to drain or to close
+	stalled int  // connections that wait for their output to drain or to close
+	soon    bool // tick at the next ring of the own bell
 
 	// Atomic.
 	mail       mailbox
@@ -43,6 +44,24 @@ func (l *Loop) Post(letter *Letter) {
 
 // WantTick asks for Handler.Tick on this loop at the next tick. Safe from any goroutine.
 func (l *Loop) WantTick() { l.tickDue.Store(true) }
+
+// TickSoon has Handler.Tick called again once the events that wait now had their turn; on the loop only.
+func (l *Loop) TickSoon() {
+	if !l.soon {
+		l.soon = true
+		l.bell.ring()
+	}
+}
+
+// rung is what the bell makes the loop do.
+func (l *Loop) rung() {
+	l.maybeSleep.Store(false)
+	if l.soon {
+		l.soon = false
+		l.tick()
+	}
+	l.settle()
+}
 
 // Conns calls fn for each open connection of the loop; on the loop only. fn may close connections.
 func (l *Loop) Conns(fn func(c *Conn)) {

@@ -126,6 +126,13 @@ func (db *DB) peek(k Key, nowMs int64) (index.Entry, bool) {
 	return x.Entry(p), true
 }
 
+// HasExpired reports whether a key is there though its time has passed. It changes nothing.
+func (db *DB) HasExpired(k Key, nowMs int64) bool {
+	x := db.x.Load()
+	p, ok := x.Find(k.Hash, k.Bytes)
+	return ok && expired(x.Entry(p), nowMs)
+}
+
 // Delete removes a key and reports whether it was there, expired or not: who cares calls Get first. The value
 // of a big one is freed later.
 func (db *DB) Delete(k Key) bool {

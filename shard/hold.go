@@ -73,7 +73,11 @@ func (s *Shard) Ran(name string, ns int64) {
 	}
 }
 
+// endHold closes the books of a hold; the baton is released next.
 func (s *Shard) endHold(w *Worker) {
+	if used := s.arena.UsedBytes(); used != s.used.Load() {
+		s.used.Store(used)
+	}
 	ns := w.NowNs - s.hold.beganNs
 	h := &s.hold
 	c := &h.count[holdBucket(ns)]

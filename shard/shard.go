@@ -37,7 +37,8 @@ type Shard struct {
 	_     [64]byte
 	baton atomic.Uint32 // 0 free, 1 taken
 	inbox inbox
-	_     [48]byte
+	used  atomic.Int64 // arena bytes in use as of the last release
+	_     [40]byte
 
 	// Held with the baton.
 	backlog nodeList
@@ -77,3 +78,10 @@ func (s *Shard) Commit() { s.log.Commit(false) }
 
 // AddDirty counts changes; with the baton held.
 func (s *Shard) AddDirty(n int64) { s.Stats.Dirty += n }
+
+// PublishedBytes returns the bytes in use by keys, values and indexes as of the last release of the baton. Safe
+// from any goroutine.
+func (s *Shard) PublishedBytes() int64 { return s.used.Load() }
+
+// ResetStats zeroes the counters that CONFIG RESETSTAT zeroes; with the baton held.
+func (s *Shard) ResetStats() { s.Stats = Stats{Dirty: s.Stats.Dirty} }

@@ -32,6 +32,13 @@ func (cs *CallStats) at(row *Row) *CallStat {
 	return st
 }
 
+// Count counts a call that was not made through Call.
+func (cs *CallStats) Count(row *Row, ns int64) {
+	st := cs.at(row)
+	st.Calls++
+	st.Ns += ns
+}
+
 // Flush gives every row's counts to add and zeroes them.
 func (cs *CallStats) Flush(add func(index int, st *CallStat)) {
 	for _, i := range cs.touched {

@@ -3,8 +3,12 @@ package index
 import (
 	"fmt"
 	"math/rand/v2"
+	"runtime"
 	"testing"
 	"time"
+
+	"fulmen/internal/clock"
+	"fulmen/shard/arena"
 )
 
 const benchKeys = 1_000_000
@@ -17,6 +21,9 @@ func benchTable(t testing.TB, n int) *table {
 	for i := range n {
 		key = fmt.Appendf(key[:0], "key:%012d", i)
 		x.Insert(hashOf(key), x.block(key, val, 0))
+	}
+	for range 64 {
+		x.space.Release(0) // huge pages
 	}
 	return x
 }
@@ -43,6 +50,7 @@ func BenchmarkLookup(b *testing.B) {
 		}
 		for _, mode := range []string{"plain", "buckets", "both", "absent"} {
 			b.Run(fmt.Sprintf("%d/%s", n, mode), func(b *testing.B) {
+				defer reportCPU(b)()
 				var hashes [batch]uint64
 				var out [64]byte
 				src := keys
@@ -81,50 +89,110 @@ func BenchmarkLookup(b *testing.B) {
 	}
 }
 
-// BenchmarkInsert measures insertions, growing included and writing the entries not, into a table that grows to b.N or
-// a million entries.
+// BenchmarkInsert measures insertions, growing included and writing the entries not, into a table that grows to a million
+// entries: one by one, and in batches of 16 that are prefetched as the server does it.
 func BenchmarkInsert(b *testing.B) {
-	var x *table
-	var refs []uint64
-	const n = benchKeys
-	for i := range b.N {
-		if i%n == 0 {
-			b.StopTimer()
-			x = newTable(b, hashOf)
-			refs = refs[:0]
-			for j := range n {
-				refs = append(refs, uint64(x.block(keyOf(j), make([]byte, 64), 0)))
+	for _, batch := range []int{1, 16} {
+		b.Run(fmt.Sprintf("batch%d", batch), func(b *testing.B) {
+			x, refs := (*table)(nil), []arena.Ref(nil)
+			var hashes [16]uint64
+			var cpu time.Duration
+			runtime.LockOSThread()
+			defer runtime.UnlockOSThread()
+			for i := 0; i < b.N; i += batch {
+				if i%benchKeys == 0 {
+					b.StopTimer()
+					x, refs = benchBlocks(b)
+					cpu -= cpuNow()
+					b.StartTimer()
+				}
+				part := refs[i%benchKeys:][:batch]
+				for j, ref := range part {
+					hashes[j] = x.hash(x.entryAt(uint64(ref)).Key())
+					if batch > 1 {
+						x.PrefetchBucket(hashes[j])
+					}
+				}
+				for j, ref := range part {
+					x.Insert(hashes[j], ref)
+				}
+				if i%benchKeys == benchKeys-batch || i >= b.N-batch {
+					cpu += cpuNow()
+				}
 			}
-			b.StartTimer()
-		}
-		ref := refs[i%n]
-		x.Insert(hashOf(x.entryAt(ref).Key()), x.refOf(ref))
+			b.ReportMetric(float64(cpu)/float64(b.N), "cpu-ns/op")
+		})
 	}
 }
 
-// TestWorstInsert reports the longest single insertions into a growing table.
+// benchBlocks returns an empty table and the blocks of a million entries for it.
+func benchBlocks(t testing.TB) (*table, []arena.Ref) {
+	x := newTable(t, hashOf)
+	refs := make([]arena.Ref, benchKeys)
+	val := make([]byte, 64)
+	for i := range refs {
+		refs[i] = x.block(keyOf(i), val, 0)
+	}
+	for range 64 {
+		x.space.Release(0)
+	}
+	return x, refs
+}
+
+// TestWorstInsert reports the CPU time of insertions into a growing table, of those that made a segment grow, and of
+// the longest.
 func TestWorstInsert(t *testing.T) {
-	if testing.Short() {
+	if testing.Short() || raceEnabled {
 		t.Skip("takes a while")
 	}
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
 	x := newTable(t, hashOf)
 	val := make([]byte, 64)
 	var worst [8]time.Duration
-	start := time.Now()
-	var total time.Duration
-	for i := range 2_000_000 {
+	var all, growing, grown time.Duration
+	const n = 2_000_000
+	empty := cpuNow()
+	for range 1000 {
+		cpuNow()
+	}
+	empty = (cpuNow() - empty) / 1000
+	for i := range n {
 		key := keyOf(i)
-		h := hashOf(key)
+		h, slots := hashOf(key), x.slots
 		ref := x.block(key, val, 0)
-		begin := time.Now()
+		begin := cpuNow()
 		x.Insert(h, ref)
-		d := time.Since(begin)
-		total += d
+		d := cpuNow() - begin - empty
+		all += d
+		if slots != x.slots {
+			grown++
+			growing += d
+		}
 		for j := range worst {
 			if d > worst[j] {
 				worst[j], d = d, worst[j]
 			}
 		}
+		if i%1000 == 0 {
+			x.space.Prepare()
+		}
 	}
-	t.Logf("2 M insertions in %v of %v, the longest %v", total, time.Since(start), worst)
+	t.Logf("%v an insertion; %d of %d made a segment grow, %v each, %v an insertion; the longest %v",
+		all/n, int(grown), n, growing/grown, growing/n, worst)
+}
+
+// cpuNow returns the CPU time of the calling thread.
+func cpuNow() time.Duration { return time.Duration(clock.ThreadCPU()) }
+
+// reportCPU makes a benchmark report CPU time beside wall time: the other is no use on a busy machine. Call the
+// returned function when it is done.
+func reportCPU(b *testing.B) (done func()) {
+	runtime.LockOSThread()
+	b.ResetTimer()
+	start := cpuNow()
+	return func() {
+		b.ReportMetric(float64(cpuNow()-start)/float64(b.N), "cpu-ns/op")
+		runtime.UnlockOSThread()
+	}
 }

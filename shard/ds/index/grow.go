@@ -46,8 +46,8 @@ func (x *Index) grow(el element, position uint64) {
 func (x *Index) collect(set *items, el element) {
 	s := x.segmentOf(el)
 	for i := range s.n {
-		if i+2 < s.n {
-			x.prefetchUsed(s.bucket(i + 2))
+		if i+ZA < s.n {
+			x.prefetchUsed(s.bucket(i + ZA))
 		}
 		b := s.bucket(i)
 		x.preWrite(b, 0)
@@ -129,3 +129,5 @@ func (x *Index) prefetchSlots(b bucket, slots uint32) {
 		prefetch(x.address(b.ref(uint(bits.TrailingZeros32(m)))))
 	}
 }
+
+var ZA uint=2

@@ -132,5 +132,3 @@ func TestInsertFindRemove(t *testing.T) {
 		t.Fatalf("Len %d", x.Len())
 	}
 }
-
-func (t *table) refOf(n uint64) arena.Ref { return arena.Ref(n) }

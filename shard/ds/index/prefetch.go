@@ -12,7 +12,12 @@ func (x *Index) PrefetchBucket(hash uint64) {
 	}
 	position := position(hash)
 	el := x.element(desc, position)
-	prefetch(x.address(uint64(el.ref())) + uintptr(el.home(position)+1)*lineSize)
+	a := x.address(uint64(el.ref())) + uintptr(el.home(position)+1)*lineSize
+	if ZZ&1 != 0 {
+		prefetchTwo(a)
+	} else {
+		prefetch(a)
+	}
 }
 
 // PrefetchEntries brings the entries into the cache that Find would look at in the home bucket of a hash; call it some time
@@ -30,10 +35,19 @@ func (x *Index) PrefetchEntries(hash uint64) {
 		return
 	}
 	b := x.segmentOf(el).bucket(home)
+	if ZZ&2 != 0 && b.match(fingerprint(hash)) == 0 && *b.ovf() != 0 && home+1 < el.buckets() {
+		b = x.segmentOf(el).bucket(home + 1)
+	}
 	for m := b.match(fingerprint(hash)); m != 0; m &= m - 1 {
-		prefetchTwo(x.address(b.ref(uint(bits.TrailingZeros32(m)))))
+		if a := x.address(b.ref(uint(bits.TrailingZeros32(m)))); ZZ&4 == 0 {
+			prefetchTwo(a)
+		} else {
+			prefetch(a)
+		}
 	}
 }
 
 // address returns the address of a reference that may be nonsense.
 func (x *Index) address(ref uint64) uintptr { return uintptr(x.base) + uintptr(ref)<<3 }
+
+var ZZ int

@@ -1,0 +1,78 @@
+package server
+
+import (
+	"fulmen/reactor"
+	"fulmen/shard"
+)
+
+// sliceNs is the CPU time for which background work holds a baton at a time, and sliceBudget the units of
+// work (some 300 ns each) between two looks at the clock.
+const (
+	sliceNs     = 100_000
+	sliceBudget = 64
+)
+
+// Tick implements reactor.Handler: the loop works for the shards it is home to, every 10 ms. As soon as one
+// of them has used up a slice the sockets get their turn, and the next shard goes on after them.
+func (srv *Server) Tick(rl *reactor.Loop) {
+	l := rl.State.(*loop)
+	l.worker.NowNs = srv.set.Clock.NowNs()
+	for range l.home {
+		h := l.home[l.nextHome]
+		l.nextHome = (l.nextHome + 1) % len(l.home)
+		if l.backgroundSlice(h.s) {
+			rl.TickSoon()
+			break
+		}
+	}
+	l.closeIdle()
+	rl.WantTick()
+}
+
+// backgroundSlice works on one shard for a slice and tells whether work is left.
+func (l *loop) backgroundSlice(s *shard.Shard) (more bool) {
+	if !s.Acquire(&l.worker) {
+		return false // its holder is working: next tick
+	}
+	srv := l.srv
+	now := srv.set.Clock.NowMs()
+	until := l.worker.NowNs + sliceNs
+	for !more {
+		began := l.worker.NowNs
+		expired := srv.activeExpireOff.Load() || s.ExpireSome(now, sliceBudget)
+		freed := s.FreeSome(sliceBudget)
+		shrunk := s.ShrinkSome(sliceBudget)
+		l.worker.NowNs = srv.set.Clock.NowNs()
+		s.Stats.ExpireCycleNs += l.worker.NowNs - began
+		s.Ran("background", l.worker.NowNs-began)
+		if expired && freed && shrunk {
+			break
+		}
+		more = l.worker.NowNs >= until
+	}
+	if more {
+		s.Stats.ExpireTimeouts++
+	}
+	s.Release(&l.worker)
+	return more
+}
+
+// closeIdle closes connections that were silent for longer than `timeout`.
+func (l *loop) closeIdle() {
+	timeout := int64(l.srv.cfg.Values().TimeoutSeconds) * 1000
+	if timeout == 0 {
+		return
+	}
+	now := l.srv.set.Clock.NowMs()
+	if now-l.idleCheckedMs < 1000 {
+		return
+	}
+	l.idleCheckedMs = now
+	l.rl.Conns(func(c *reactor.Conn) {
+		s := c.Context.(*Session)
+		if now-s.lastMs.Load() > timeout && !s.parked() {
+			l.srv.log.Debug("Closing idle client", "addr", s.addr)
+			c.Abort(reactor.ErrClosedByServer)
+		}
+	})
+}

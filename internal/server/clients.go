@@ -1,0 +1,53 @@
+package server
+
+import (
+	"slices"
+	"sync"
+)
+
+// registry knows all sessions, for commands that look at other clients. Its lock is taken when a
+// connection opens or closes and by those commands, never on a data path.
+type registry struct {
+	mu   sync.Mutex
+	byID map[uint64]*Session
+}
+
+func (r *registry) init() { r.byID = map[uint64]*Session{} }
+
+func (r *registry) add(s *Session) {
+	r.mu.Lock()
+	r.byID[s.id] = s
+	r.mu.Unlock()
+}
+
+func (r *registry) remove(s *Session) {
+	r.mu.Lock()
+	delete(r.byID, s.id)
+	r.mu.Unlock()
+}
+
+// all returns the sessions by ascending id.
+func (r *registry) all() []*Session {
+	r.mu.Lock()
+	list := make([]*Session, 0, len(r.byID))
+	for _, s := range r.byID {
+		list = append(list, s)
+	}
+	r.mu.Unlock()
+	slices.SortFunc(list, func(a, b *Session) int {
+		switch {
+		case a.id < b.id:
+			return -1
+		case a.id > b.id:
+			return 1
+		}
+		return 0
+	})
+	return list
+}
+
+func (r *registry) len() int {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return len(r.byID)
+}

@@ -1,0 +1,73 @@
+package server
+
+import (
+	"errors"
+	"log/slog"
+
+	"fulmen/internal/config"
+	"fulmen/shard/command"
+)
+
+// apply hands the parameters that are read on data paths to those who read them.
+func (srv *Server) apply(v *config.Values) {
+	srv.limits.Store(&command.Limits{
+		MaxStringBytes: v.ProtoMaxBulkLenBytes,
+		LazyUserFlush:  v.LazyFlushByDefault,
+	})
+	srv.maxMemory.Store(v.MaxMemoryBytes)
+	if srv.logLevel != nil {
+		srv.logLevel.Set(slogLevel(v.LogLevel))
+	}
+}
+
+// watchConfig has CONFIG SET take effect.
+func (srv *Server) watchConfig() {
+	cfg := srv.cfg
+	cfg.OnApply(func(_, v *config.Values) error {
+		srv.apply(v)
+		return nil
+	}, "proto-max-bulk-len", "lazyfree-lazy-user-flush", "maxmemory", "loglevel")
+	cfg.OnApply(func(_, v *config.Values) error {
+		srv.reactor.SetLimits(connLimits(v))
+		return nil
+	}, "client-query-buffer-limit", "client-output-buffer-limit")
+	cfg.OnApply(func(_, v *config.Values) error { return srv.relisten(v) }, "bind", "port")
+	cfg.OnApply(func(_, v *config.Values) error { return srv.console.apply(srv, v) }, "http-port", "http-bind")
+	cfg.OnApply(func(_, v *config.Values) error { return chdir(v.Dir) }, "dir")
+}
+
+// relisten binds the new addresses before it lets go of the old ones.
+func (srv *Server) relisten(v *config.Values) error {
+	srv.listenMu.Lock()
+	defer srv.listenMu.Unlock()
+	old := srv.listeners
+	// Addresses in both sets can't be bound twice: those that stay are closed first and bound again.
+	for _, ln := range old {
+		srv.reactor.CloseListener(ln)
+	}
+	listeners, err := listenTCP(v)
+	if err != nil {
+		srv.log.Warn("CONFIG SET: " + err.Error())
+		back, backErr := listenTCP(srv.cfg.Values())
+		if backErr != nil {
+			srv.log.Warn("binding the old addresses again: " + backErr.Error())
+		}
+		listeners = back
+		err = errors.New("Unable to listen on this port. Check server logs.")
+	}
+	srv.listeners = listeners
+	for _, ln := range listeners {
+		srv.reactor.Listen(ln)
+	}
+	return err
+}
+
+func slogLevel(l config.LogLevel) slog.Level {
+	switch l {
+	case config.LogDebug, config.LogVerbose:
+		return slog.LevelDebug
+	case config.LogNotice:
+		return slog.LevelInfo
+	}
+	return slog.LevelWarn
+}

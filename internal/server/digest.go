@@ -1,0 +1,67 @@
+package server
+
+import (
+	"crypto/sha1"
+	"encoding/binary"
+	"encoding/hex"
+
+	"fulmen/shard"
+	"fulmen/shard/ds/index"
+	"fulmen/shard/object"
+)
+
+// sha is a running digest of DEBUG DIGEST, made as redis-server makes it so that the two can be compared:
+// "xor" adds what has no order, "mix" what has.
+type sha [sha1.Size]byte
+
+func (d *sha) xor(p []byte) {
+	h := sha1.Sum(p)
+	for i := range d {
+		d[i] ^= h[i]
+	}
+}
+
+func (d *sha) mix(p []byte) {
+	d.xor(p)
+	*d = sha1.Sum(d[:])
+}
+
+// digest computes DEBUG DIGEST; all batons are held.
+func (srv *Server) digest(nowMs int64) string {
+	var final sha
+	var buf []byte
+	for id := range srv.set.Databases() {
+		n := 0
+		for _, s := range srv.set.Shards {
+			n += s.DB(id).Len()
+		}
+		if n == 0 {
+			continue
+		}
+		final.mix(binary.BigEndian.AppendUint32(nil, uint32(id)))
+		for _, s := range srv.set.Shards {
+			db := s.DB(id)
+			eachEntry(db, nowMs, func(e index.Entry) {
+				var d sha
+				d.mix(e.Key())
+				buf = db.AppendString(buf[:0], e)
+				d.mix(binary.BigEndian.AppendUint32(nil, uint32(object.TypeOf(e.Tag()))))
+				d.mix(buf)
+				if e.ExpireAt() != 0 {
+					d.xor([]byte("!!expire!!"))
+				}
+				final.xor(d[:])
+			})
+		}
+	}
+	return hex.EncodeToString(final[:])
+}
+
+// eachEntry calls fn for every live entry of a database.
+func eachEntry(db *shard.DB, nowMs int64, fn func(e index.Entry)) {
+	for cursor := uint64(0); ; {
+		if cursor = db.Scan(cursor, 1000, nowMs, fn); cursor == 0 {
+			return
+		}
+	}
+}

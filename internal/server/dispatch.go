@@ -1,0 +1,118 @@
+package server
+
+import (
+	"fulmen/internal/resp"
+	"fulmen/shard/command"
+)
+
+// dispatch decides about one command that does not take the short way. The refusals come in Redis's order;
+// each is small. Special commands are flags in their rows.
+func (s *Session) dispatch(b *parsed) {
+	c := s.c
+	mark := len(c.Out)
+	if s.reply == replySkipNext {
+		s.reply = replySkip
+	}
+	s.decide(b)
+	if s.reply == replyOn {
+		return
+	}
+	c.Out = c.Out[:mark]
+	if s.parked() {
+		s.park.silent = true
+	}
+	if s.reply == replySkip {
+		s.reply = replyOn
+		s.refresh()
+	}
+}
+
+func (s *Session) decide(b *parsed) {
+	row := b.row
+	if row == nil {
+		s.refuse(nil, resp.ErrUnknownCommand(b.args[0], b.args[1:]))
+		return
+	}
+	if len(row.Subs) > 0 && len(b.args) > 1 {
+		sub := row.Sub(b.args[1])
+		if sub == nil {
+			s.refuse(row, resp.ErrUnknownSubcommand(b.args[0], b.args[1]))
+			return
+		}
+		row = sub
+	}
+	switch {
+	case !row.ArityOK(len(b.args)):
+		s.refuse(row, resp.ErrWrongArity(row.FullName))
+		return
+	case !s.authed && row.Flags&command.NoAuth == 0:
+		s.refuse(row, resp.ErrNoAuth)
+		return
+	case s.multi != nil && row.Flags&command.NoMulti != 0:
+		s.refuse(row, resp.ErrInMulti)
+		return
+	case !s.loop.admits(row):
+		s.refuse(row, resp.ErrOOM)
+		return
+	}
+	s.lastRow.Store(int32(row.Index) + 1)
+	if s.multi != nil && !row.InMulti {
+		s.enqueue(row, b.args)
+		return
+	}
+	l := s.loop
+	keys := l.keys[b.keyLo:b.keyHi]
+	if row != b.row {
+		keys = l.keysOf(row, b.args)
+	}
+	if row.RunsQueue && s.multi != nil {
+		s.exec(row, b.args)
+		return
+	}
+	s.withBatons(l.route(row, b.args, keys), row, b.args, keys)
+}
+
+// runHeld executes a command whose batons are held.
+func (s *Session) runHeld(row *command.Row, args [][]byte, keys []command.Keyed) {
+	if row.RunsQueue && s.multi != nil {
+		s.runQueue(row)
+		return
+	}
+	s.c.Args, s.c.Keys = args, keys
+	command.Call(s.c, row)
+}
+
+// refuse replies an error for a command that is not run; inside MULTI it dooms the transaction.
+func (s *Session) refuse(row *command.Row, e *resp.Error) {
+	if s.multi != nil {
+		s.multi.doomed = true
+	}
+	s.c.Reject(row, e)
+}
+
+// keysOf finds the keys of a subcommand.
+func (l *loop) keysOf(row *command.Row, args [][]byte) []command.Keyed {
+	lo := len(l.keys)
+	l.idx = row.KeyIndexes(l.idx[:0], len(args))
+	for _, i := range l.idx {
+		l.addKey(args, i)
+	}
+	return l.keys[lo:]
+}
+
+// route returns the shards that a command needs, ascending; valid until the next call.
+func (l *loop) route(row *command.Row, args [][]byte, keys []command.Keyed) []int {
+	l.shards = l.shards[:0]
+	switch row.Route {
+	case command.RouteAll:
+		return l.srv.allShards
+	case command.RouteCursor:
+		return append(l.shards, command.CursorShard(args[1], len(l.srv.allShards)))
+	}
+	var set shardSet
+	for i := range keys {
+		set.add(keys[i].Shard.ID)
+	}
+	l.shards = set.appendTo(l.shards)
+	return l.shards
+}

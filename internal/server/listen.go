@@ -1,0 +1,180 @@
+package server
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"net"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"fulmen/internal/config"
+	"fulmen/internal/resp"
+	"fulmen/reactor"
+)
+
+// reservedFiles is how many descriptors beside clients' the server may need.
+const reservedFiles = 128
+
+// stall limits: a connection whose replies are not read is not executed above the first; all such
+// connections together may hold queries up to the second.
+const (
+	stallBytes        = 4 << 20
+	stalledTotalBytes = 256 << 20
+)
+
+func connLimits(v *config.Values) reactor.Limits {
+	return reactor.Limits{
+		QueryBufferBytes:  int(v.QueryBufferLimitBytes),
+		OutputBytes:       int(v.OutputLimits[config.ClassNormal].HardBytes),
+		StallBytes:        stallBytes,
+		StalledTotalBytes: stalledTotalBytes,
+	}
+}
+
+func (srv *Server) keepAlive() time.Duration {
+	return time.Duration(srv.cfg.Values().TCPKeepaliveSeconds) * time.Second
+}
+
+// listenTCP binds all configured addresses. An address with a leading '-' may be missing on this machine.
+func listenTCP(v *config.Values) ([]net.Listener, error) {
+	if v.Port == 0 {
+		return nil, nil
+	}
+	var listeners []net.Listener
+	port := v.Port
+	for _, addr := range v.Bind {
+		optional := strings.HasPrefix(addr, "-")
+		ln, err := listenOn(strings.TrimPrefix(addr, "-"), port, v.TCPBacklog)
+		if err != nil {
+			if optional && (errors.Is(err, unix.EADDRNOTAVAIL) || errors.Is(err, unix.EAFNOSUPPORT) ||
+				errors.Is(err, unix.EPROTONOSUPPORT)) {
+				continue
+			}
+			return nil, errors.Join(fmt.Errorf("could not create server TCP listening socket %s:%d: %w",
+				addr, port, err), closeAll(listeners))
+		}
+		listeners = append(listeners, ln)
+	}
+	if len(listeners) == 0 {
+		return nil, fmt.Errorf("none of the addresses to bind is available: %s", strings.Join(v.Bind, " "))
+	}
+	return listeners, nil
+}
+
+func listenOn(addr string, port, backlog int) (net.Listener, error) {
+	network := "tcp4"
+	switch {
+	case addr == "*":
+		addr = "0.0.0.0"
+	case addr == "::*":
+		addr, network = "::", "tcp6"
+	case strings.Contains(addr, ":"):
+		network = "tcp6"
+	case net.ParseIP(addr) == nil:
+		network = "tcp"
+	}
+	cfg := net.ListenConfig{KeepAlive: -1}
+	ln, err := cfg.Listen(context.Background(), network, net.JoinHostPort(addr, strconv.Itoa(port)))
+	if err != nil {
+		return nil, err
+	}
+	return ln, setBacklog(ln, backlog)
+}
+
+// setBacklog calls listen(2) again with the configured length of the queue.
+func setBacklog(ln net.Listener, backlog int) error {
+	rc, err := ln.(syscall.Conn).SyscallConn()
+	if err != nil {
+		return err
+	}
+	var listenErr error
+	if err := rc.Control(func(fd uintptr) { listenErr = unix.Listen(int(fd), backlog) }); err != nil {
+		return err
+	}
+	return listenErr
+}
+
+func closeAll(listeners []net.Listener) error {
+	var err error
+	for _, ln := range listeners {
+		err = errors.Join(err, ln.Close())
+	}
+	return err
+}
+
+func (srv *Server) listenUnix(v *config.Values) error {
+	if v.UnixSocket == "" {
+		return nil
+	}
+	// A stale socket file of an earlier run is in the way.
+	if info, err := srv.files.Stat(v.UnixSocket); err == nil && info.Mode().Type() == fs.ModeSocket {
+		if err := srv.files.Remove(v.UnixSocket); err != nil {
+			return err
+		}
+	}
+	ln, err := net.ListenUnix("unix", &net.UnixAddr{Name: v.UnixSocket, Net: "unix"})
+	if err != nil {
+		return fmt.Errorf("failed opening Unix socket: %w", err)
+	}
+	ln.SetUnlinkOnClose(false) // Close removes it
+	if v.UnixSocketPerm != 0 {
+		if err := srv.files.Chmod(v.UnixSocket, permOf(v.UnixSocketPerm)); err != nil {
+			return errors.Join(err, ln.Close())
+		}
+	}
+	srv.unix = ln
+	return nil
+}
+
+// admit decides about a new connection on the acceptor's goroutine.
+func (srv *Server) admit(nc net.Conn) (refusal []byte) {
+	v := srv.cfg.Values()
+	if srv.reactor.ConnCount() >= v.MaxClients {
+		return resp.AppendError(nil, resp.ErrMaxClients)
+	}
+	if v.ProtectedMode && v.RequirePass == "" {
+		if t, ok := nc.RemoteAddr().(*net.TCPAddr); ok && !t.IP.IsLoopback() {
+			return resp.AppendError(nil, resp.ErrDenied)
+		}
+	}
+	return nil
+}
+
+// checkFileLimit raises the limit of open files to what maxclients needs, or lowers maxclients.
+func (srv *Server) checkFileLimit(v *config.Values) {
+	want := uint64(v.MaxClients + reservedFiles)
+	var lim unix.Rlimit
+	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &lim); err != nil {
+		srv.log.Warn("Unable to obtain the current NOFILE limit: " + err.Error())
+		return
+	}
+	if lim.Cur >= want {
+		return
+	}
+	raised := lim
+	raised.Cur = want
+	raised.Max = max(lim.Max, want)
+	if unix.Setrlimit(unix.RLIMIT_NOFILE, &raised) == nil {
+		return
+	}
+	raised.Max, raised.Cur = lim.Max, min(want, lim.Max)
+	if err := unix.Setrlimit(unix.RLIMIT_NOFILE, &raised); err != nil {
+		raised.Cur = lim.Cur
+	}
+	if raised.Cur >= want {
+		return
+	}
+	clients := max(int(raised.Cur)-reservedFiles, 1)
+	srv.log.Warn(fmt.Sprintf("You requested maxclients of %d requiring at least %d max file descriptors, but the "+
+		"limit is %d. maxclients has been reduced to %d. If you need higher maxclients increase 'ulimit -n'.",
+		v.MaxClients, want, raised.Cur, clients))
+	if err := srv.cfg.Override("maxclients", strconv.Itoa(clients)); err != nil {
+		srv.log.Warn("lowering maxclients: " + err.Error())
+	}
+}

@@ -1,0 +1,288 @@
+package server
+
+import (
+	"fulmen/internal/resp"
+	"fulmen/reactor"
+	"fulmen/shard"
+	"fulmen/shard/command"
+)
+
+const (
+	// maxBatch is how many commands are parsed and prefetched at a time: two lines each must stay in the
+	// first-level cache.
+	maxBatch = 32
+	// flushBytes is how much reply is collected before it is written even in the middle of a batch.
+	flushBytes = 1 << 20
+)
+
+// loop is the server's state of one event loop; it implements nothing itself: Server is the Handler.
+type loop struct {
+	srv    *Server
+	rl     *reactor.Loop
+	worker shard.Worker
+	ctx    command.Ctx
+	args   [][]byte
+	keys   []command.Keyed
+	batch  [maxBatch]parsed
+	held   *shard.Shard // by the running batch
+	shards []int        // scratch of routing
+	idx    []int        // scratch of routing
+	calls  *command.CallStats
+	shared *sharedStats
+	home   []*homeShard // shards that this loop is home to
+	// nextHome is whose turn it is for background work.
+	nextHome      int
+	idleCheckedMs int64
+	oom           bool // used memory was above maxmemory when the batch began
+}
+
+// parsed is one command of a batch.
+type parsed struct {
+	row          *command.Row
+	args         [][]byte
+	end          int // bytes of the batch up to its end
+	keyLo, keyHi int // its keys in loop.keys
+}
+
+// homeShard is a shard that a loop is home to.
+type homeShard struct {
+	s *shard.Shard
+	l *loop
+	reactor.Letter
+	rung ringFlag
+}
+
+// Open implements reactor.Handler.
+func (srv *Server) Open(c *reactor.Conn) {
+	l := c.Loop().State.(*loop)
+	s := newSession(srv, l, c)
+	c.Context = s
+	srv.clients.add(s)
+}
+
+// Close implements reactor.Handler.
+func (srv *Server) Close(c *reactor.Conn, err error) {
+	s := c.Context.(*Session)
+	s.closed = true
+	srv.clients.remove(s)
+	srv.clientMemory.Add(-s.counted)
+	srv.log.Debug("client closed connection", "addr", s.addr, "why", err)
+	if !s.parked() {
+		s.forgetWatches()
+	}
+}
+
+// Stalled implements reactor.Handler.
+func (srv *Server) Stalled(c *reactor.Conn, on bool) {
+	srv.log.Debug("client does not read its replies", "addr", c.RemoteAddr(), "stalled", on)
+}
+
+// Data implements reactor.Handler: it executes what is complete in p.
+func (srv *Server) Data(c *reactor.Conn, p []byte) (consumed int) {
+	s := c.Context.(*Session)
+	l := s.loop
+	l.begin(s)
+	for c.Ready() && consumed < len(p) && !s.killed {
+		n, whole := l.parse(s, p[consumed:])
+		done := l.run(s, n)
+		if done > 0 {
+			consumed += l.batch[done-1].end
+		}
+		if done < n {
+			break
+		}
+		if whole != nil {
+			l.protocolError(s, whole)
+			consumed = len(p)
+			break
+		}
+		if n == 0 {
+			if need := s.parser.Need(); need > 0 {
+				c.SetNeed(need)
+			}
+			break
+		}
+	}
+	l.finish(s)
+	return consumed
+}
+
+// begin prepares the loop's context for a session.
+func (l *loop) begin(s *Session) {
+	clock := l.srv.set.Clock
+	l.worker.NowNs = clock.NowNs()
+	l.ctx.NowMs = clock.NowMs()
+	l.ctx.Session = s
+	l.ctx.DBID, l.ctx.Proto = s.db, s.proto
+	l.ctx.Limits = l.srv.limits.Load()
+	l.ctx.Out = l.ctx.Out[:0]
+	limit := l.srv.maxMemory.Load()
+	l.oom = limit > 0 && l.srv.usedMemory() > limit
+	s.c = &l.ctx
+}
+
+// finish sends what the batch replied and gives back what it held.
+func (l *loop) finish(s *Session) {
+	l.drop()
+	l.flush(s)
+	if s.killed && !s.closed {
+		s.conn.CloseAfterFlush()
+	}
+	s.publish(l.ctx.NowMs)
+	l.calls.Flush(l.shared.add)
+	if len(l.calls.Errors) > 0 {
+		l.shared.addErrors(l.calls.Errors)
+	}
+	l.ctx.Session = nil
+}
+
+// flush writes the replies so far.
+func (l *loop) flush(s *Session) {
+	if len(l.ctx.Out) > 0 {
+		s.conn.Write(l.ctx.Out)
+		if cap(l.ctx.Out) > 4*flushBytes {
+			l.ctx.Out = make([]byte, 0, flushBytes)
+		}
+		l.ctx.Out = l.ctx.Out[:0]
+	}
+}
+
+// drop releases the baton that the batch holds, if any.
+func (l *loop) drop() {
+	if l.held != nil {
+		l.held.Release(&l.worker)
+		l.held = nil
+	}
+}
+
+// parse fills l.batch with commands at the head of p and prefetches their keys. A protocol error is
+// returned along with the commands before it. Without authentication commands come one at a time, since
+// AUTH changes what the parser may accept.
+func (l *loop) parse(s *Session, p []byte) (n int, protocol error) {
+	l.args = l.args[:0]
+	l.keys = l.keys[:0]
+	limit := maxBatch
+	if !s.authed {
+		limit = 1
+	}
+	at := 0
+	for n < limit && at < len(p) {
+		lo := len(l.args)
+		args, used, err := s.parser.Parse(p[at:], l.args)
+		if err != nil {
+			return n, err
+		}
+		if used == 0 {
+			break
+		}
+		l.args = args
+		at += used
+		b := &l.batch[n]
+		n++
+		b.end = at
+		b.args = args[lo:len(args):len(args)]
+		b.keyLo, b.keyHi, b.row = len(l.keys), len(l.keys), nil
+		if len(b.args) > 0 {
+			l.classify(b)
+		}
+	}
+	if n > 0 {
+		l.prefetch(s.db, n)
+	}
+	return n, nil
+}
+
+// classify finds the command's row and its keys.
+func (l *loop) classify(b *parsed) {
+	row := l.srv.table.Lookup(b.args[0])
+	if row == nil {
+		return
+	}
+	b.row = row
+	if !row.ArityOK(len(b.args)) || len(row.Keys) == 0 {
+		return
+	}
+	if row.Single() {
+		l.addKey(b.args, 1)
+	} else {
+		l.idx = row.KeyIndexes(l.idx[:0], len(b.args))
+		for _, i := range l.idx {
+			l.addKey(b.args, i)
+		}
+	}
+	b.keyHi = len(l.keys)
+}
+
+func (l *loop) addKey(args [][]byte, i int) {
+	set := l.srv.set
+	l.keys = append(l.keys, command.Keyed{
+		Key:   set.Key(args[i]),
+		Shard: set.Shards[set.ShardOf(args[i])],
+		Arg:   i,
+	})
+}
+
+// prefetch asks for the cache lines of the batch's keys: first all buckets, then all entries, so that the
+// misses overlap. Hints only: no baton is held.
+func (l *loop) prefetch(db, n int) {
+	if len(l.keys) < 2 {
+		return
+	}
+	for i := range l.keys {
+		l.keys[i].Shard.DB(db).PrefetchBucket(l.keys[i].Key.Hash)
+	}
+	for i := range l.keys {
+		l.keys[i].Shard.DB(db).PrefetchEntries(l.keys[i].Key.Hash)
+	}
+}
+
+// run executes the first n commands of the batch in order and returns how many are done or parked.
+func (l *loop) run(s *Session, n int) (done int) {
+	for i := range n {
+		if !s.conn.Ready() || s.killed {
+			return i
+		}
+		b := &l.batch[i]
+		if s.plain && b.row != nil && b.row.Single() && b.keyHi > b.keyLo && l.admits(b.row) {
+			if !l.runSingle(s, b) {
+				return i + 1
+			}
+		} else if len(b.args) > 0 {
+			l.drop()
+			s.dispatch(b)
+		}
+		if len(l.ctx.Out) > flushBytes {
+			l.flush(s)
+		}
+	}
+	return n
+}
+
+// admits tells whether the server's state lets an ordinary command of this row run.
+func (l *loop) admits(row *command.Row) bool { return !l.oom || row.Flags&command.DenyOOM == 0 }
+
+// runSingle executes a one-key command under its shard's baton; false: the session is parked.
+func (l *loop) runSingle(s *Session, b *parsed) bool {
+	k := l.keys[b.keyLo:b.keyHi]
+	sh := k[0].Shard
+	if sh != l.held {
+		l.drop()
+		if !sh.Acquire(&l.worker) {
+			l.parkTask(s, b.row, b.args, k)
+			return false
+		}
+		l.held = sh
+	}
+	s.lastRow.Store(int32(b.row.Index) + 1)
+	l.ctx.Args, l.ctx.Keys = b.args, k
+	command.Call(&l.ctx, b.row)
+	return true
+}
+
+func (l *loop) protocolError(s *Session, err error) {
+	l.srv.log.Info("protocol error from client", "addr", s.addr, "error", err)
+	if e, ok := err.(*resp.Error); ok {
+		l.ctx.Out = resp.AppendError(l.ctx.Out, e)
+	}
+	s.killed = true
+}

@@ -1,0 +1,213 @@
+package server
+
+import (
+	"fulmen/internal/resp"
+	"fulmen/shard"
+	"fulmen/shard/command"
+)
+
+// multi is what MULTI queued.
+type multi struct {
+	queue  []queuedCommand
+	doomed bool // a command was refused: EXEC will be too
+	bytes  int64
+	shards shardSet
+	all    bool // a queued command needs all shards
+}
+
+type queuedCommand struct {
+	row  *command.Row
+	args [][]byte
+	keys []command.Keyed
+}
+
+func multiRows() []*command.Row {
+	flags := command.NoScript | command.Loading | command.Stale | command.Fast | command.AllowBusy
+	return []*command.Row{
+		{Info: command.Info{
+			Name: "multi", Arity: 1, Flags: flags, Categories: command.CatTransaction, Group: "transactions",
+			Since: "1.2.0", Summary: "Mark the start of a transaction block", Complexity: "O(1)",
+		}, InMulti: true, RunSession: onSession(cmdMulti)},
+		{Info: command.Info{
+			Name: "exec", Arity: 1, Flags: command.NoScript | command.Loading | command.Stale | command.SkipSlowlog,
+			Categories: command.CatTransaction, Group: "transactions", Since: "1.2.0",
+			Summary:    "Execute all commands issued after MULTI",
+			Complexity: "Depends on commands in the transaction",
+		}, InMulti: true, RunsQueue: true, RunSession: onSession(cmdExecOutside)},
+		{Info: command.Info{
+			Name: "discard", Arity: 1, Flags: flags, Categories: command.CatTransaction, Group: "transactions",
+			Since: "2.0.0", Summary: "Discard all commands issued after MULTI",
+			Complexity: "O(N), when N is the number of queued commands",
+		}, InMulti: true, RunSession: onSession(cmdDiscard)},
+		{Info: command.Info{
+			Name: "watch", Arity: -2, Flags: flags, Categories: command.CatTransaction,
+			Keys: command.AllKeys(1, command.KeyRO), Group: "transactions", Since: "2.2.0",
+			Summary:    "Watch the given keys to determine execution of the MULTI/EXEC block",
+			Complexity: "O(1) for every key.",
+		}, InMulti: true, RunSession: onSession(cmdWatch)},
+		{Info: command.Info{
+			Name: "unwatch", Arity: 1, Flags: flags, Categories: command.CatTransaction, Group: "transactions",
+			Since: "2.2.0", Summary: "Forget about all watched keys", Complexity: "O(1)",
+		}, RunSession: onSession(cmdUnwatch)},
+	}
+}
+
+// MULTI
+func cmdMulti(s *Session) error {
+	if s.multi != nil {
+		return resp.ErrNested
+	}
+	s.multi = &multi{}
+	s.queued.Store(0)
+	s.refresh()
+	s.c.OK()
+	return nil
+}
+
+// EXEC, outside MULTI
+func cmdExecOutside(*Session) error { return resp.ErrNoMulti }
+
+// DISCARD
+func cmdDiscard(s *Session) error {
+	if s.multi == nil {
+		return resp.ErrNoDiscard
+	}
+	s.endMulti()
+	s.c.OK()
+	return nil
+}
+
+// WATCH key [key ...]
+func cmdWatch(s *Session) error {
+	if s.multi != nil {
+		return resp.ErrWatch
+	}
+	if s.watch.watcher == nil {
+		s.watch.watcher = &shard.Watcher{}
+	}
+	for _, k := range s.c.Keys {
+		s.watchKey(k)
+	}
+	s.watched.Store(int32(len(s.watch.keys)))
+	s.c.OK()
+	return nil
+}
+
+// watchKey registers one key; the baton of its shard is held.
+func (s *Session) watchKey(k command.Keyed) {
+	for i := range s.watch.keys {
+		if w := &s.watch.keys[i]; w.db == s.db && string(w.key.Bytes) == string(k.Key.Bytes) {
+			return
+		}
+	}
+	key := shard.Key{Bytes: append([]byte(nil), k.Key.Bytes...), Hash: k.Key.Hash}
+	k.Shard.Watch(s.db, key.Bytes, s.watch.watcher)
+	s.watch.keys = append(s.watch.keys, watchedKey{
+		db: s.db, shard: k.Shard, key: key, expired: k.Shard.DB(s.db).HasExpired(key, s.c.NowMs),
+	})
+}
+
+// UNWATCH
+func cmdUnwatch(s *Session) error {
+	s.forgetWatches()
+	s.c.OK()
+	return nil
+}
+
+// forgetWatches ends all watches.
+func (s *Session) forgetWatches() {
+	if s.watch.watcher == nil {
+		return
+	}
+	s.watch.watcher.Drop()
+	s.watch.watcher = nil
+	s.watch.keys = s.watch.keys[:0]
+	s.watched.Store(0)
+}
+
+func (s *Session) endMulti() {
+	s.multi = nil
+	s.queued.Store(-1)
+	s.multiBytes.Store(0)
+	s.forgetWatches()
+	s.refresh()
+}
+
+// enqueue keeps a command for EXEC, independent of the read buffer.
+func (s *Session) enqueue(row *command.Row, args [][]byte) {
+	m := s.multi
+	size := 0
+	for _, a := range args {
+		size += len(a)
+	}
+	q := queuedCommand{row: row, args: make([][]byte, 0, len(args))}
+	buf := make([]byte, 0, size)
+	for _, a := range args {
+		at := len(buf)
+		buf = append(buf, a...)
+		q.args = append(q.args, buf[at:len(buf):len(buf)])
+	}
+	m.bytes += int64(size) + int64(len(args))*24
+	keys := s.loop.keysOf(row, q.args)
+	q.keys = append(q.keys, keys...)
+	for _, i := range s.loop.route(row, q.args, keys) {
+		m.shards.add(i)
+	}
+	m.queue = append(m.queue, q)
+	s.queued.Store(int32(len(m.queue)))
+	s.multiBytes.Store(m.bytes)
+	s.c.Out = resp.AppendQueued(s.c.Out)
+}
+
+// exec runs EXEC: under the batons of all queued commands and watched keys.
+func (s *Session) exec(row *command.Row, args [][]byte) {
+	m := s.multi
+	if m.doomed {
+		s.endMulti()
+		s.c.Reject(row, resp.ErrExecAbort)
+		return
+	}
+	for i := range s.watch.keys {
+		m.shards.add(s.watch.keys[i].shard.ID)
+	}
+	s.loop.shards = m.shards.appendTo(s.loop.shards[:0])
+	s.withBatons(s.loop.shards, row, args, nil)
+}
+
+// runQueue executes the queue; all its batons are held.
+func (s *Session) runQueue(row *command.Row) {
+	m := s.multi
+	dirty := s.watchesDirty()
+	// The queue is unwatched before it runs: its own changes are nobody's conflict.
+	s.endMulti()
+	began := s.loop.worker.NowNs
+	if dirty {
+		s.c.NullArray()
+	} else {
+		s.c.Array(len(m.queue))
+		for i := range m.queue {
+			q := &m.queue[i]
+			s.c.Args, s.c.Keys = q.args, q.keys
+			command.Call(s.c, q.row)
+		}
+	}
+	s.loop.worker.NowNs = s.srv.set.Clock.NowNs()
+	s.loop.calls.Count(row, s.loop.worker.NowNs-began)
+}
+
+// watchesDirty tells whether a watched key changed or expired since WATCH.
+func (s *Session) watchesDirty() bool {
+	if s.watch.watcher == nil {
+		return false
+	}
+	if s.watch.watcher.Dirty() {
+		return true
+	}
+	for i := range s.watch.keys {
+		w := &s.watch.keys[i]
+		if !w.expired && w.shard.DB(w.db).HasExpired(w.key, s.c.NowMs) {
+			return true
+		}
+	}
+	return false
+}

@@ -1,0 +1,155 @@
+package server
+
+import (
+	"sync/atomic"
+
+	"fulmen/reactor"
+	"fulmen/shard"
+	"fulmen/shard/command"
+)
+
+// ringFlag says that a letter is under way.
+type ringFlag = atomic.Bool
+
+// parking is what a session needs while a command of it waits for batons. Made at the first wait and
+// reused; a session waits for one command at a time.
+type parking struct {
+	shard.Node // in a shard's inbox
+	reactor.Letter
+	s    *Session
+	tx   shard.Tx
+	busy bool // a command waits
+
+	// The waiting command: own copies, since the read buffer is the loop's.
+	row    *command.Row
+	args   [][]byte
+	keys   []command.Keyed
+	buf    []byte
+	shards []int
+	silent bool // CLIENT REPLY has its reply dropped
+
+	// Owned by the holder of the shard's baton from parkTask until the letter is posted.
+	task bool
+	ctx  command.Ctx
+}
+
+func (s *Session) parked() bool { return s.park != nil && s.park.busy }
+
+func (s *Session) parkingLot() *parking {
+	if s.park == nil {
+		p := &parking{s: s}
+		p.Node.Task = p
+		p.Letter.To = p
+		p.tx.Init(s.srv.set, p)
+		s.park = p
+	}
+	return s.park
+}
+
+// copyCommand makes the command independent of the read buffer.
+func (p *parking) copyCommand(row *command.Row, args [][]byte, keys []command.Keyed) {
+	size := 0
+	for _, a := range args {
+		size += len(a)
+	}
+	if cap(p.buf) < size || cap(p.buf) > 4*size+4096 {
+		p.buf = make([]byte, 0, size)
+	}
+	p.buf, p.args = p.buf[:0], p.args[:0]
+	for _, a := range args {
+		at := len(p.buf)
+		p.buf = append(p.buf, a...)
+		p.args = append(p.args, p.buf[at:len(p.buf):len(p.buf)])
+	}
+	p.keys = append(p.keys[:0], keys...)
+	for i := range p.keys {
+		p.keys[i].Key.Bytes = p.args[p.keys[i].Arg]
+	}
+	p.row = row
+	p.busy, p.silent = true, false
+}
+
+// parkTask leaves a one-key command in its shard's inbox and parks the session.
+func (l *loop) parkTask(s *Session, row *command.Row, args [][]byte, keys []command.Keyed) {
+	p := s.parkingLot()
+	p.copyCommand(row, args, keys)
+	p.task = true
+	p.ctx = command.Ctx{
+		Set: l.ctx.Set, Table: l.ctx.Table, Limits: l.ctx.Limits, Session: s,
+		DBID: s.db, Proto: s.proto, NowMs: l.ctx.NowMs, Out: p.ctx.Out[:0], Args: p.args, Keys: p.keys,
+	}
+	s.lastRow.Store(int32(row.Index) + 1)
+	s.conn.Pause()
+	sh := keys[0].Shard
+	sh.Enqueue(&p.Node, &l.worker)
+}
+
+// Serve implements shard.Task: somebody who holds the baton executes the parked command.
+func (p *parking) Serve(sh *shard.Shard, w *shard.Worker) (keep bool) {
+	l := w.Owner.(*loop)
+	p.ctx.Worker, p.ctx.Calls = w, l.calls
+	command.Call(&p.ctx, p.row)
+	sh.Commit()
+	p.s.conn.Loop().Post(&p.Letter)
+	return false
+}
+
+// Resume implements shard.Waiter: the session's own loop goes on with the transaction.
+func (p *parking) Resume(*shard.Tx) { p.s.conn.Loop().Post(&p.Letter) }
+
+// Deliver implements reactor.Recipient on the session's loop.
+func (p *parking) Deliver(*reactor.Loop, *reactor.Letter) {
+	s := p.s
+	if p.task {
+		p.task, p.busy = false, false
+		if s.closed {
+			s.forgetWatches()
+			return
+		}
+		s.conn.Write(p.ctx.Out)
+		if cap(p.ctx.Out) > flushBytes {
+			p.ctx.Out = nil
+		}
+		s.conn.Resume()
+		return
+	}
+	l := s.loop
+	if !p.tx.Acquire(&l.worker) {
+		return // still waiting
+	}
+	p.busy = false
+	if s.closed {
+		p.tx.Release(&l.worker)
+		s.forgetWatches()
+		return
+	}
+	l.begin(s)
+	s.runHeld(p.row, p.args, p.keys)
+	if p.silent {
+		l.ctx.Out = l.ctx.Out[:0]
+	}
+	p.tx.Release(&l.worker)
+	l.finish(s)
+	s.conn.Resume()
+}
+
+// withBatons executes the command with the batons of the given shards, ascending, at once or later.
+func (s *Session) withBatons(shards []int, row *command.Row, args [][]byte, keys []command.Keyed) {
+	l := s.loop
+	if len(shards) == 0 {
+		s.runHeld(row, args, keys)
+		return
+	}
+	p := s.parkingLot()
+	p.shards = append(p.shards[:0], shards...)
+	p.tx.Begin(p.shards)
+	// The command is copied first: once Acquire has put the transaction into an inbox it may be resumed
+	// at any moment, though only by a letter that this loop reads after this callback.
+	if p.tx.Acquire(&l.worker) {
+		s.runHeld(row, args, keys)
+		p.tx.Release(&l.worker)
+		return
+	}
+	p.copyCommand(row, args, keys)
+	s.conn.Pause()
+}

@@ -1,0 +1,249 @@
+package server
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"os"
+	"sync"
+	"sync/atomic"
+
+	"fulmen/internal/clock"
+	"fulmen/internal/config"
+	"fulmen/persist/log"
+	"fulmen/persist/vfs"
+	"fulmen/reactor"
+	"fulmen/shard"
+	"fulmen/shard/arena"
+	"fulmen/shard/command"
+)
+
+// Version is Fulmen's own version; RedisVersion is what client libraries are told.
+const (
+	Version      = "0.1.0"
+	RedisVersion = "7.2.4"
+)
+
+// Server is one running Fulmen.
+type Server struct {
+	// Immutable after New.
+	cfg       *config.Config
+	files     vfs.FS
+	log       *slog.Logger
+	logLevel  *slog.LevelVar
+	set       *shard.Set
+	space     *arena.Space
+	table     *command.Table
+	reactor   *reactor.Reactor
+	loops     []*loop
+	allShards []int
+	homes     []*homeShard // by shard
+	runID     string
+	startMs   int64
+	shared    []*sharedStats // by loop
+	clients   registry
+
+	limits          atomic.Pointer[command.Limits]
+	maxMemory       atomic.Int64
+	clientMemory    atomic.Int64 // sum of the sessions' memoryBytes
+	activeExpireOff atomic.Bool  // DEBUG SET-ACTIVE-EXPIRE 0
+	stopping        atomic.Bool
+	stop            chan stopRequest
+	listenMu        sync.Mutex
+	listeners       []net.Listener // TCP ones, replaced by CONFIG SET bind/port
+	unix            net.Listener
+	sampler         sampler
+	peakMemory      atomic.Int64
+	console         consoleServer
+}
+
+type stopRequest struct{ reason string }
+
+// Options are what New needs beside the configuration.
+type Options struct {
+	Config *config.Config
+	Files  vfs.FS
+	Log    *slog.Logger
+	Level  *slog.LevelVar // the logger's level, changed by CONFIG SET loglevel
+	Clock  clock.Clock    // nil: the real one
+}
+
+// New makes a server that does not listen yet.
+func New(o Options) (*Server, error) {
+	if o.Clock == nil {
+		o.Clock = clock.New()
+	}
+	v := o.Config.Values()
+	space, err := arena.NewSpace(0)
+	if err != nil {
+		return nil, fmt.Errorf("reserving address space: %w", err)
+	}
+	srv := &Server{
+		cfg: o.Config, files: o.Files, log: o.Log, logLevel: o.Level, space: space,
+		runID: newRunID(), startMs: o.Clock.NowMs(), stop: make(chan stopRequest, 1),
+	}
+	srv.set, err = shard.NewSet(shard.Options{
+		Shards: v.Shards, Databases: v.Databases, Space: space, Log: log.New(v.Shards, log.Limits{}),
+		Clock: o.Clock, Bell: srv,
+	})
+	if err != nil {
+		return nil, errors.Join(err, space.Close())
+	}
+	srv.table = command.NewTable(command.Rows(), sessionRows())
+	srv.clients.init()
+	srv.apply(v)
+	srv.makeLoops(v)
+	srv.watchConfig()
+	return srv, nil
+}
+
+func (srv *Server) makeLoops(v *config.Values) {
+	srv.reactor = reactor.New(reactor.Options{
+		Loops:     v.EventLoops,
+		Limits:    connLimits(v),
+		KeepAlive: srv.keepAlive,
+		Admit:     srv.admit,
+		Log:       func(format string, args ...any) { srv.log.Warn(fmt.Sprintf(format, args...)) },
+	}, srv)
+	for i := range srv.set.Shards {
+		srv.allShards = append(srv.allShards, i)
+	}
+	for _, rl := range srv.reactor.Loops() {
+		l := &loop{srv: srv, rl: rl, calls: command.NewCallStats(srv.table), shared: newSharedStats(srv.table)}
+		l.worker.Owner = l
+		l.ctx = command.Ctx{Set: srv.set, Worker: &l.worker, Calls: l.calls, Table: srv.table}
+		rl.State = l
+		srv.loops = append(srv.loops, l)
+		srv.shared = append(srv.shared, l.shared)
+	}
+	for i, s := range srv.set.Shards {
+		h := &homeShard{s: s, l: srv.loops[i%len(srv.loops)]}
+		h.Letter.To = h
+		h.l.home = append(h.l.home, h)
+		srv.homes = append(srv.homes, h)
+	}
+}
+
+// Run serves until ctx ends or SHUTDOWN is called.
+func (srv *Server) Run(ctx context.Context) error {
+	if err := srv.Start(); err != nil {
+		return err
+	}
+	var reason string
+	select {
+	case <-ctx.Done():
+		reason = "Received a termination signal, scheduling shutdown..."
+	case req := <-srv.stop:
+		reason = req.reason
+	}
+	srv.log.Warn(reason)
+	return srv.Shutdown()
+}
+
+// Start opens the listeners and starts the loops.
+func (srv *Server) Start() error {
+	v := srv.cfg.Values()
+	srv.log.Info(fmt.Sprintf("Fulmen version=%s, pid=%d, %d shards, %d event loops, just started",
+		Version, os.Getpid(), v.Shards, v.EventLoops))
+	srv.log.Info(fmt.Sprintf("Port: %d", v.Port))
+	srv.log.Info(fmt.Sprintf(" PID: %d", os.Getpid()))
+	srv.checkFileLimit(v)
+	listeners, err := listenTCP(v)
+	if err != nil {
+		return err
+	}
+	srv.listeners = listeners
+	if err := srv.listenUnix(v); err != nil {
+		return errors.Join(err, closeAll(listeners))
+	}
+	if err := srv.reactor.Start(); err != nil {
+		return errors.Join(err, closeAll(listeners))
+	}
+	srv.log.Info("Server initialized")
+	for _, l := range srv.loops {
+		l.rl.WantTick()
+	}
+	for _, ln := range srv.listeners {
+		srv.reactor.Listen(ln)
+	}
+	if srv.unix != nil {
+		srv.reactor.Listen(srv.unix)
+		srv.log.Info("The server is now ready to accept connections at " + v.UnixSocket)
+	}
+	srv.sampler.start(srv)
+	if err := srv.console.apply(srv, v); err != nil {
+		return errors.Join(err, srv.Shutdown())
+	}
+	srv.log.Info("Ready to accept connections tcp")
+	return srv.writePidFile(v)
+}
+
+// Addr returns the address of the first TCP listener; for tests that listen on port 0.
+func (srv *Server) Addr() string {
+	srv.listenMu.Lock()
+	defer srv.listenMu.Unlock()
+	if len(srv.listeners) == 0 {
+		return ""
+	}
+	return srv.listeners[0].Addr().String()
+}
+
+// Set returns the server's shards.
+func (srv *Server) Set() *shard.Set { return srv.set }
+
+// Shutdown stops serving: listeners first, then connections, then loops.
+func (srv *Server) Shutdown() error {
+	if srv.stopping.Swap(true) {
+		return nil
+	}
+	srv.console.close()
+	srv.sampler.close()
+	err := srv.reactor.Stop()
+	v := srv.cfg.Values()
+	if srv.unix != nil {
+		if e := srv.files.Remove(v.UnixSocket); e != nil && !errors.Is(e, os.ErrNotExist) {
+			err = errors.Join(err, e)
+		}
+	}
+	if v.PidFile != "" {
+		srv.log.Info("Removing the pid file.")
+		if e := srv.files.Remove(v.PidFile); e != nil && !errors.Is(e, os.ErrNotExist) {
+			srv.log.Warn("removing the pid file: " + e.Error())
+		}
+	}
+	srv.log.Warn("Fulmen is now ready to exit, bye bye...")
+	return errors.Join(err, srv.space.Close())
+}
+
+func (srv *Server) writePidFile(v *config.Values) error {
+	if v.PidFile == "" {
+		return nil
+	}
+	f, err := srv.files.Create(v.PidFile, 0o644)
+	if err != nil {
+		srv.log.Warn("Failed to write PID file: " + err.Error())
+		return nil // as Redis: a server without a pid file is better than none
+	}
+	_, err = fmt.Fprintf(f, "%d\n", os.Getpid())
+	if err = errors.Join(err, f.Close()); err != nil {
+		srv.log.Warn("Failed to write PID file: " + err.Error())
+	}
+	return nil
+}
+
+// Ring implements shard.Bell: the home loop of s is asked to serve its inbox.
+func (srv *Server) Ring(s *shard.Shard) {
+	h := srv.homes[s.ID]
+	if h.rung.CompareAndSwap(false, true) {
+		h.l.rl.Post(&h.Letter)
+	}
+}
+
+// Deliver implements reactor.Recipient on the home loop.
+func (h *homeShard) Deliver(*reactor.Loop, *reactor.Letter) {
+	h.rung.Store(false)
+	h.l.worker.NowNs = h.l.srv.set.Clock.NowNs()
+	h.s.Serve(&h.l.worker)
+}

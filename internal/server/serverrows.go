@@ -1,0 +1,247 @@
+package server
+
+import (
+	"errors"
+	"strings"
+	"time"
+
+	"fulmen/internal/config"
+	"fulmen/internal/resp"
+	"fulmen/shard/command"
+)
+
+func serverRows() []*command.Row {
+	return []*command.Row{
+		{Info: command.Info{
+			Name: "info", Arity: -1, Flags: command.Loading | command.Stale, Categories: command.CatDangerous,
+			Group: "server", Since: "1.0.0", Summary: "Get information and statistics about the server",
+			Complexity: "O(1)", Route: command.RouteAll,
+			Tips: []string{"nondeterministic_output", "request_policy:all_shards", "response_policy:special"},
+		}, RunSession: onSession(cmdInfo)},
+		configRow(),
+		debugRow(),
+		{Info: command.Info{
+			Name: "shutdown", Arity: -1,
+			Flags: command.Admin | command.NoScript | command.Loading | command.Stale | command.NoMulti | command.AllowBusy,
+			Group: "server", Since: "1.0.0",
+			Summary:    "Synchronously save the dataset to disk and then shut down the server",
+			Complexity: "O(N) when saving, where N is the total number of keys in all databases when saving data, otherwise O(1)",
+		}, RunSession: onSession(cmdShutdown)},
+		{Info: command.Info{
+			Name: "time", Arity: 1, Flags: command.Loading | command.Stale | command.Fast, Group: "server",
+			Since: "2.6.0", Summary: "Return the current server time", Complexity: "O(1)",
+			Tips: []string{"nondeterministic_output"},
+		}, RunSession: onSession(cmdTime)},
+	}
+}
+
+func configRow() *command.Row {
+	sub := func(name string, arity int, since, summary, complexity string, run func(*Session) error) *command.Row {
+		return &command.Row{Info: command.Info{
+			Name: name, Arity: arity, Flags: command.Admin | command.NoScript | command.Loading | command.Stale,
+			Group: "server", Since: since, Summary: summary, Complexity: complexity,
+		}, RunSession: onSession(run)}
+	}
+	set := sub("set", -4, "2.0.0", "Set configuration parameters to the given values",
+		"O(N) when N is the number of configuration parameters provided", cmdConfigSet)
+	set.Tips = []string{"request_policy:all_nodes", "response_policy:all_succeeded"}
+	rewrite := sub("rewrite", 2, "2.8.0", "Rewrite the configuration file with the in memory configuration", "O(1)",
+		cmdConfigRewrite)
+	rewrite.Tips = set.Tips
+	reset := sub("resetstat", 2, "2.0.0", "Reset the stats returned by INFO", "O(1)", cmdConfigResetStat)
+	reset.Tips = set.Tips
+	reset.Route = command.RouteAll
+	help := sub("help", 2, "5.0.0", "Show helpful text about the different subcommands", "O(1)", cmdConfigHelp)
+	help.Flags = command.Loading | command.Stale
+	return &command.Row{
+		Info: command.Info{
+			Name: "config", Arity: -2, Group: "server", Since: "2.0.0",
+			Summary: "A container for server configuration commands", Complexity: "Depends on subcommand.",
+		},
+		Subs: []*command.Row{
+			sub("get", -3, "2.0.0", "Get the values of configuration parameters",
+				"O(N) when N is the number of configuration parameters provided", cmdConfigGet),
+			help, reset, rewrite, set,
+		},
+	}
+}
+
+func stringsOf(args [][]byte) []string {
+	out := make([]string, len(args))
+	for i, a := range args {
+		out[i] = string(a)
+	}
+	return out
+}
+
+// CONFIG GET parameter [parameter ...]
+func cmdConfigGet(s *Session) error {
+	pairs := s.srv.cfg.Get(stringsOf(s.c.Args[2:]))
+	s.c.Map(len(pairs))
+	for _, p := range pairs {
+		s.c.BulkString(p.Name)
+		s.c.BulkString(p.Value)
+	}
+	return nil
+}
+
+// CONFIG SET parameter value [parameter value ...]
+func cmdConfigSet(s *Session) error {
+	if err := s.srv.cfg.Set(stringsOf(s.c.Args[2:]), s.local); err != nil {
+		return replyError(err)
+	}
+	s.c.OK()
+	return nil
+}
+
+// replyError turns an error of another package into a reply of code ERR.
+func replyError(err error) *resp.Error {
+	var e *resp.Error
+	if errors.As(err, &e) {
+		return e
+	}
+	return resp.Errorf("ERR", "%s", err.Error())
+}
+
+// CONFIG REWRITE
+func cmdConfigRewrite(s *Session) error {
+	if err := s.srv.rewriteConfig(); err != nil {
+		s.srv.log.Warn("CONFIG REWRITE failed: " + err.Error())
+		if errors.Is(err, config.ErrNoFile) {
+			return resp.ErrNoConfigFile
+		}
+		return resp.Errorf("ERR", "Rewriting config file: %s", err.Error())
+	}
+	s.srv.log.Info("CONFIG REWRITE executed with success.")
+	s.c.OK()
+	return nil
+}
+
+// CONFIG RESETSTAT
+func cmdConfigResetStat(s *Session) error {
+	for _, sh := range s.srv.set.Shards {
+		sh.ResetStats()
+		sh.ResetHolds()
+	}
+	for _, shared := range s.srv.shared {
+		shared.reset()
+	}
+	s.srv.reactor.ResetTotals()
+	s.srv.peakMemory.Store(s.srv.usedMemory())
+	s.c.OK()
+	return nil
+}
+
+// CONFIG HELP
+func cmdConfigHelp(s *Session) error {
+	s.help("CONFIG", []string{
+		"GET <pattern>", "    Return parameters matching the glob-like <pattern> and their values.",
+		"SET <directive> <value>", "    Set the configuration <directive> to <value>.",
+		"RESETSTAT", "    Reset statistics reported by the INFO command.",
+		"REWRITE", "    Rewrite the configuration file.",
+	})
+	return nil
+}
+
+// TIME
+func cmdTime(s *Session) error {
+	us := s.srv.set.Clock.NowUs()
+	s.c.Array(2)
+	s.c.Out = resp.AppendBulkInt(s.c.Out, us/1e6)
+	s.c.Out = resp.AppendBulkInt(s.c.Out, us%1e6)
+	return nil
+}
+
+// SHUTDOWN [NOSAVE|SAVE] [NOW] [FORCE] [ABORT]
+func cmdShutdown(s *Session) error {
+	a := s.c.ArgsFrom(1)
+	var save, noSave, abort, other bool
+	for a.More() {
+		switch {
+		case !noSave && a.Option("save"):
+			save = true
+		case !save && a.Option("nosave"):
+			noSave = true
+		case a.Option("now"), a.Option("force"):
+			other = true
+		case a.Option("abort"):
+			abort = true
+		default:
+			return resp.ErrSyntax
+		}
+	}
+	switch {
+	case abort && (save || noSave || other):
+		return resp.ErrSyntax
+	case abort:
+		return resp.Errorf("ERR", "No shutdown in progress.")
+	case save:
+		return resp.Errorf("ERR", "SHUTDOWN SAVE is not supported yet: there are no snapshots; use NOSAVE")
+	}
+	select {
+	case s.srv.stop <- stopRequest{"User requested shutdown..."}:
+	default: // one is on its way
+	}
+	s.killed = true
+	return nil
+}
+
+func debugRow() *command.Row {
+	return &command.Row{Info: command.Info{
+		Name: "debug", Arity: -2, Flags: command.Admin | command.NoScript | command.Loading | command.Stale,
+		Group: "server", Since: "1.0.0", Summary: "A container for debugging commands",
+		Complexity: "Depends on subcommand.", Route: command.RouteAll,
+	}, RunSession: onSession(cmdDebug)}
+}
+
+// DEBUG SLEEP seconds | DIGEST | SET-ACTIVE-EXPIRE 0|1
+func cmdDebug(s *Session) error {
+	if !s.srv.cfg.Values().EnableDebugCommand.Allows(s.local) {
+		return resp.ErrDebugRefused
+	}
+	a := s.c.ArgsFrom(1)
+	switch {
+	case a.Left() == 2 && a.Option("sleep"):
+		seconds := a.Float()
+		if err := a.Err(); err != nil {
+			return err
+		}
+		time.Sleep(time.Duration(seconds * float64(time.Second))) // with all batons: the whole server stands still
+		s.c.OK()
+	case a.Left() == 1 && a.Option("digest"):
+		s.c.Simple(s.srv.digest(s.c.NowMs))
+	case a.Left() == 2 && a.Option("set-active-expire"):
+		on := a.Int()
+		if err := a.Err(); err != nil {
+			return err
+		}
+		s.srv.activeExpireOff.Store(on == 0)
+		s.c.OK()
+	case a.Left() == 1 && a.Option("help"):
+		s.help("DEBUG", []string{
+			"DIGEST", "    Output a hex signature representing the current DB content.",
+			"SET-ACTIVE-EXPIRE <0|1>", "    Setting it to 0 disables expiring keys (and hash-fields) in background.",
+			"SLEEP <seconds>", "    Stop the server for <seconds>. Decimals allowed.",
+		})
+	default:
+		return resp.ErrUnknownSubcommand([]byte("DEBUG"), s.c.Args[1])
+	}
+	return nil
+}
+
+// rewriteConfig puts the running configuration into the file it came from.
+func (srv *Server) rewriteConfig() error {
+	name := srv.cfg.File()
+	if name == "" {
+		return config.ErrNoFile
+	}
+	old, err := srv.files.ReadFile(name)
+	if err != nil && !strings.Contains(err.Error(), "no such file") {
+		return err
+	}
+	text, err := srv.cfg.Rewrite(old)
+	if err != nil {
+		return err
+	}
+	return writeFileAtomic(srv.files, name, text)
+}

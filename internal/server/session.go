@@ -1,0 +1,166 @@
+package server
+
+import (
+	"net"
+	"strings"
+	"sync/atomic"
+
+	"fulmen/internal/resp"
+	"fulmen/reactor"
+	"fulmen/shard"
+	"fulmen/shard/command"
+)
+
+// replyMode is the state of CLIENT REPLY.
+type replyMode uint8
+
+const (
+	replyOn replyMode = iota
+	replyOff
+	replySkipNext // SKIP was said: the next command's reply is dropped
+	replySkip     // this command's reply is dropped
+)
+
+// Session is one client.
+type Session struct {
+	// Immutable after Open.
+	srv   *Server
+	conn  *reactor.Conn
+	loop  *loop
+	id    uint64
+	addr  string
+	laddr string
+	local bool // loopback or unix socket
+	fd    int
+	born  int64 // ms
+
+	// Owned by the loop.
+	parser  resp.Parser
+	c       *command.Ctx // where handlers reply; set while a command runs
+	db      int
+	proto   int
+	authed  bool
+	reply   replyMode
+	plain   bool // nothing special about this session: Single commands may take the short way
+	multi   *multi
+	watch   watchSet
+	counted int64 // bytes counted in Server.clientMemory
+	park    *parking
+	closed  bool
+	killed  bool // close after the replies of this batch
+
+	// Published for other goroutines.
+	name       atomic.Pointer[string]
+	libName    atomic.Pointer[string]
+	libVer     atomic.Pointer[string]
+	lastMs     atomic.Int64
+	lastRow    atomic.Int32 // Row.Index + 1
+	pubDB      atomic.Int32
+	pubProto   atomic.Int32
+	queued     atomic.Int32 // commands queued by MULTI, -1 outside
+	watched    atomic.Int32
+	queryBytes atomic.Int64
+	queryCap   atomic.Int64
+	outBytes   atomic.Int64
+	multiBytes atomic.Int64
+	noEvict    atomic.Bool
+	killNow    atomic.Bool // CLIENT KILL by another session
+	killMail   reactor.Letter
+}
+
+// CommandSession implements command.Session.
+func (s *Session) CommandSession() {}
+
+// killer delivers CLIENT KILL on the victim's loop.
+type killer struct{ s *Session }
+
+// Deliver implements reactor.Recipient.
+func (k *killer) Deliver(*reactor.Loop, *reactor.Letter) {
+	if !k.s.closed {
+		k.s.conn.Abort(reactor.ErrClosedByServer)
+	}
+}
+
+func newSession(srv *Server, l *loop, conn *reactor.Conn) *Session {
+	s := &Session{
+		srv: srv, conn: conn, loop: l, id: conn.ID, proto: 2, fd: conn.Fd(),
+		born: srv.set.Clock.NowMs(),
+	}
+	s.addr, s.laddr, s.local = ends(conn.RemoteAddr(), conn.LocalAddr())
+	s.killMail.To = &killer{s}
+	s.lastMs.Store(s.born)
+	s.queued.Store(-1)
+	s.pubProto.Store(2)
+	s.setAuthed(srv.cfg.Values().RequirePass == "")
+	s.publish(s.born)
+	return s
+}
+
+// ends words the two ends of a connection as CLIENT LIST does.
+func ends(remote, local net.Addr) (addr, laddr string, isLocal bool) {
+	if local.Network() == "unix" {
+		path := local.String()
+		if i := strings.LastIndexByte(path, '.'); i > 0 && strings.HasPrefix(path, "@.") {
+			path = path[:i]
+		}
+		return path + ":0", path + ":0", true
+	}
+	if t, ok := remote.(*net.TCPAddr); ok {
+		isLocal = t.IP.IsLoopback()
+	}
+	return remote.String(), local.String(), isLocal
+}
+
+func (s *Session) setAuthed(on bool) {
+	s.authed = on
+	s.parser.Authenticated = on
+	s.refresh()
+}
+
+// refresh works out whether the session may take the short way; after every change of its state.
+func (s *Session) refresh() {
+	s.plain = s.authed && s.multi == nil && s.reply == replyOn
+}
+
+// selectDB makes db the session's database.
+func (s *Session) selectDB(db int) {
+	s.db = db
+	s.c.DBID = db
+	s.pubDB.Store(int32(db))
+}
+
+func (s *Session) setProto(proto int) {
+	s.proto = proto
+	s.c.Proto = proto
+	s.pubProto.Store(int32(proto))
+}
+
+// publish lets other goroutines see the session's buffers; once a batch.
+func (s *Session) publish(nowMs int64) {
+	s.lastMs.Store(nowMs)
+	if q := int64(s.conn.QueryBytes()); q != s.queryBytes.Load() {
+		s.queryBytes.Store(q)
+		s.queryCap.Store(int64(s.conn.QueryCapacity()))
+	}
+	if o := int64(s.conn.OutputBytes()); o != s.outBytes.Load() {
+		s.outBytes.Store(o)
+	}
+	if m := s.memoryBytes(); m != s.counted {
+		s.srv.clientMemory.Add(m - s.counted)
+		s.counted = m
+	}
+}
+
+// watchSet is what a session watches.
+type watchSet struct {
+	keys    []watchedKey
+	watcher *shard.Watcher
+}
+
+type watchedKey struct {
+	db    int
+	shard *shard.Shard
+	key   shard.Key
+	// expired but not deleted at the time of WATCH: its disappearance is then no change
+	expired bool
+}

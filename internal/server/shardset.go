@@ -1,0 +1,22 @@
+package server
+
+import (
+	"math/bits"
+
+	"fulmen/shard"
+)
+
+// shardSet is a set of shards.
+type shardSet [shard.MaxShards / 64]uint64
+
+func (s *shardSet) add(i int) { s[i>>6] |= 1 << (i & 63) }
+
+// appendTo appends the members in ascending order.
+func (s *shardSet) appendTo(dst []int) []int {
+	for w, word := range s {
+		for ; word != 0; word &= word - 1 {
+			dst = append(dst, w<<6+bits.TrailingZeros64(word))
+		}
+	}
+	return dst
+}

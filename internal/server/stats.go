@@ -1,0 +1,167 @@
+package server
+
+import (
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"fulmen/shard/command"
+)
+
+// rowStat is one row's published counts on one loop.
+type rowStat struct {
+	calls, failed, rejected, ns atomic.Int64
+}
+
+// sharedStats are a loop's counts as others may read them; written by the loop once a batch.
+type sharedStats struct {
+	rows  []rowStat
+	total atomic.Int64
+	mu    sync.Mutex
+	codes map[string]int64 // error replies by code
+	batch map[string]int64 // the loop's own map, moved here by add
+}
+
+func newSharedStats(t *command.Table) *sharedStats {
+	return &sharedStats{rows: make([]rowStat, len(t.All())), codes: map[string]int64{}}
+}
+
+// add publishes one row's counts of a batch.
+func (s *sharedStats) add(i int, st *command.CallStat) {
+	r := &s.rows[i]
+	r.calls.Add(st.Calls)
+	r.ns.Add(st.Ns)
+	if st.Failed != 0 {
+		r.failed.Add(st.Failed)
+	}
+	if st.Rejected != 0 {
+		r.rejected.Add(st.Rejected)
+	}
+	s.total.Add(st.Calls + st.Rejected)
+}
+
+// addErrors publishes counts of error replies and empties the map.
+func (s *sharedStats) addErrors(errors map[string]int64) {
+	s.mu.Lock()
+	for code, n := range errors {
+		s.codes[code] += n
+	}
+	s.mu.Unlock()
+	clear(errors)
+}
+
+func (s *sharedStats) reset() {
+	for i := range s.rows {
+		r := &s.rows[i]
+		r.calls.Store(0)
+		r.failed.Store(0)
+		r.rejected.Store(0)
+		r.ns.Store(0)
+	}
+	s.total.Store(0)
+	s.mu.Lock()
+	clear(s.codes)
+	s.mu.Unlock()
+}
+
+// rowTotals sums one row over the loops.
+func (srv *Server) rowTotals(index int) (sum command.CallStat) {
+	for _, s := range srv.shared {
+		r := &s.rows[index]
+		sum.Calls += r.calls.Load()
+		sum.Failed += r.failed.Load()
+		sum.Rejected += r.rejected.Load()
+		sum.Ns += r.ns.Load()
+	}
+	return sum
+}
+
+func (srv *Server) commandsProcessed() (n int64) {
+	for _, s := range srv.shared {
+		n += s.total.Load()
+	}
+	return n
+}
+
+func (srv *Server) errorCodes() map[string]int64 {
+	sum := map[string]int64{}
+	for _, s := range srv.shared {
+		s.mu.Lock()
+		for code, n := range s.codes {
+			sum[code] += n
+		}
+		s.mu.Unlock()
+	}
+	return sum
+}
+
+// samples is over how many periods instantaneous figures are averaged, as in Redis.
+const (
+	samples      = 16
+	samplePeriod = 100 * time.Millisecond
+)
+
+// sampler measures rates: commands and bytes per second over the last 1.6 s. It also keeps the peak of
+// used memory.
+type sampler struct {
+	quit    chan struct{}
+	done    chan struct{}
+	ops     rate
+	in, out rate
+}
+
+// rate averages the growth of a counter.
+type rate struct {
+	lastNs, last int64
+	perSecond    [samples]int64
+	next         int
+	average      atomic.Int64
+}
+
+func (r *rate) sample(nowNs, value int64) {
+	if r.lastNs != 0 && nowNs > r.lastNs && value >= r.last {
+		r.perSecond[r.next] = (value - r.last) * int64(time.Second) / (nowNs - r.lastNs)
+		r.next = (r.next + 1) % samples
+		sum := int64(0)
+		for _, v := range r.perSecond {
+			sum += v
+		}
+		r.average.Store(sum / samples)
+	}
+	r.lastNs, r.last = nowNs, value
+}
+
+func (s *sampler) start(srv *Server) {
+	s.quit, s.done = make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(s.done)
+		t := time.NewTicker(samplePeriod)
+		defer t.Stop()
+		for {
+			select {
+			case <-s.quit:
+				return
+			case <-t.C:
+			}
+			now := srv.set.Clock.NowNs()
+			totals := srv.reactor.Totals()
+			s.ops.sample(now, srv.commandsProcessed())
+			s.in.sample(now, totals.NetInputBytes)
+			s.out.sample(now, totals.NetOutputBytes)
+			if used := srv.usedMemory(); used > srv.peakMemory.Load() {
+				srv.peakMemory.Store(used)
+			}
+			srv.space.Release(releaseBudget)
+		}
+	}()
+}
+
+// releaseBudget bounds the slabs given back to the operating system per sampling period.
+const releaseBudget = 256
+
+func (s *sampler) close() {
+	if s.quit != nil {
+		close(s.quit)
+		<-s.done
+	}
+}

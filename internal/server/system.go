@@ -1,0 +1,57 @@
+package server
+
+import (
+	"bytes"
+	"crypto/rand"
+	"encoding/hex"
+	"io/fs"
+	"os"
+	"strconv"
+
+	"golang.org/x/sys/unix"
+
+	"fulmen/persist/vfs"
+)
+
+// newRunID returns 40 random hexadecimal digits.
+func newRunID() string {
+	var b [20]byte
+	_, _ = rand.Read(b[:]) // never fails: crypto/rand ends the process instead
+	return hex.EncodeToString(b[:])
+}
+
+// residentBytes returns the process's resident set size; 0 where /proc is missing.
+func residentBytes(files vfs.FS) int64 {
+	stat, err := files.ReadFile("/proc/self/statm")
+	if err != nil {
+		return 0
+	}
+	fields := bytes.Fields(stat)
+	if len(fields) < 2 {
+		return 0
+	}
+	pages, err := strconv.ParseInt(string(fields[1]), 10, 64)
+	if err != nil {
+		return 0
+	}
+	return pages * int64(os.Getpagesize())
+}
+
+// totalMemory returns the machine's memory in bytes.
+func totalMemory() int64 {
+	var info unix.Sysinfo_t
+	if unix.Sysinfo(&info) != nil {
+		return 0
+	}
+	return int64(info.Totalram) * int64(info.Unit)
+}
+
+// permOf turns an octal mode of the configuration into a file mode.
+func permOf(mode uint32) fs.FileMode { return fs.FileMode(mode) & fs.ModePerm }
+
+func writeFileAtomic(files vfs.FS, name string, data []byte) error {
+	return vfs.WriteFileAtomic(files, name, data, 0o644)
+}
+
+// chdir changes the process's working directory (parameter dir).
+func chdir(dir string) error { return unix.Chdir(dir) }
