@@ -1,0 +1,144 @@
+package redistest
+
+import (
+	"bufio"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"os/exec"
+	"strings"
+	"testing"
+)
+
+// Server is something to test: a name for messages, and a function that starts one and gives its address, host:port or
+// the path of a unix socket. What Start starts ends with the test that it was given (t.Cleanup).
+type Server struct {
+	Name  string
+	Start func(t testing.TB) (addr string)
+}
+
+// Redis is the real redis-server with these arguments after its configuration, as in Redis("--maxmemory", "1mb").
+func Redis(args ...string) Server {
+	return Server{Name: "redis", Start: func(t testing.TB) string { return StartOracle(t, args...).Addr }}
+}
+
+// Oracle is a running redis-server.
+type Oracle struct {
+	Addr string // 127.0.0.1:port
+	Dir  string // its working directory, empty at the start and removed after the test
+	PID  int
+}
+
+// StartOracle starts the redis-server on PATH, without persistence, on a free port, with these arguments last, and
+// waits until it accepts connections. It is killed when the test ends. Without one the test skips, or fails if CI=true.
+func StartOracle(t testing.TB, args ...string) *Oracle {
+	t.Helper()
+	binary := Lookup(t, "redis-server")
+	// Between our look for a free port and its bind another process may take it: then there is another try.
+	for try := 1; ; try++ {
+		oracle, err := startOracle(t, binary, args)
+		if err == nil {
+			return oracle
+		}
+		if try == 5 || !strings.Contains(err.Error(), "Address already in use") {
+			t.Fatalf("redistest: %v", err)
+		}
+	}
+}
+
+// Lookup gives the path of a program that the test needs. Without it the test skips, or fails if CI=true.
+func Lookup(t testing.TB, program string) string {
+	t.Helper()
+	found, err := exec.LookPath(program)
+	if err != nil {
+		missing(t, program, os.Getenv("CI") == "true")
+	}
+	return found
+}
+
+func missing(t testing.TB, program string, ci bool) {
+	t.Helper()
+	if ci {
+		t.Fatalf("redistest: %s is not on PATH, and CI=true", program)
+		return
+	}
+	t.Skipf("%s is not on PATH (make test installs it)", program)
+}
+
+func startOracle(t testing.TB, binary string, args []string) (*Oracle, error) {
+	addr, err := freeAddr()
+	if err != nil {
+		return nil, err
+	}
+	_, port, err := net.SplitHostPort(addr)
+	if err != nil {
+		return nil, err
+	}
+	dir := t.TempDir()
+	command := exec.Command(binary, append([]string{
+		"--port", port, "--bind", "127.0.0.1", "--dir", dir, "--save", "", "--appendonly", "no", "--daemonize", "no",
+	}, args...)...)
+	command.Dir = dir
+	process, err := startProcess(command, "Ready to accept connections")
+	if err != nil {
+		return nil, err
+	}
+	t.Cleanup(process.kill)
+	return &Oracle{Addr: addr, Dir: dir, PID: command.Process.Pid}, nil
+}
+
+func freeAddr() (string, error) {
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return "", err
+	}
+	defer listener.Close()
+	return listener.Addr().String(), nil
+}
+
+// process is a program that runs until it is killed.
+type process struct {
+	command *exec.Cmd
+	drained chan struct{} // closed when its output has ended
+}
+
+// startProcess starts a program and waits, reading its output, until it prints a line with the word ready. The rest of
+// its output is thrown away.
+func startProcess(command *exec.Cmd, ready string) (*process, error) {
+	output, err := command.StdoutPipe()
+	if err != nil {
+		return nil, err
+	}
+	command.Stderr = command.Stdout
+	if err := command.Start(); err != nil {
+		return nil, err
+	}
+	p := &process{command: command, drained: make(chan struct{})}
+	reader := bufio.NewReader(output)
+	var said strings.Builder
+	for {
+		line, err := reader.ReadString('\n')
+		said.WriteString(line)
+		if strings.Contains(line, ready) {
+			break
+		}
+		if err != nil {
+			close(p.drained)
+			p.kill()
+			return nil, fmt.Errorf("%s ended before it said %q:\n%s", command.Path, ready, said.String())
+		}
+	}
+	go func() {
+		defer close(p.drained)
+		_, _ = io.Copy(io.Discard, reader) // until it ends, however it ends
+	}()
+	return p, nil
+}
+
+// kill ends the program and waits for its end.
+func (p *process) kill() {
+	_ = p.command.Process.Kill() // it may have ended by itself
+	<-p.drained
+	_ = p.command.Wait() // "signal: killed"
+}
