@@ -292,7 +292,12 @@ func (b *bench) fillKeys(ctx context.Context, s *peer.Server, keys load.Keys) er
 	limit := time.Minute + time.Duration(keys.To-keys.From)*50*time.Microsecond
 	ctx, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
-	return load.Fill(ctx, s.Addr, keys)
+	err := load.Fill(ctx, s.Addr, keys)
+	if err != nil && strings.Contains(err.Error(), "unknown command 'MSET'") {
+		keys.Single = true
+		err = load.Fill(ctx, s.Addr, keys)
+	}
+	return err
 }
 
 func sentence(title string) string { return strings.ToUpper(title[:1]) + title[1:] + "." }

@@ -40,12 +40,17 @@ func TestParse(t *testing.T) {
 	if got := strings.Join(opts.flags, " "); got != "-rounds 3 -sizes 5,7 -server 'x=y z'" {
 		t.Errorf("flags %s", got)
 	}
+	opts, err = parse([]string{"-commands", "mset,set", "-pipelines", "16,64"}, io.Discard)
+	if works := (&bench{options: opts}).closedWorks(1, 16); err != nil || len(works) != 1 || works[0].Command != "set" {
+		t.Errorf("%v, %v", works, err)
+	}
 	opts, err = parse([]string{"-quick"}, io.Discard)
 	if err != nil || len(opts.scenarios) != len(scenarios()) || opts.out != "-" || opts.rounds != 1 {
 		t.Errorf("%+v, %v", opts, err)
 	}
 	for _, bad := range []string{
-		"nothing", "-rounds 0", "-sizes 5,5", "-sizes x", "-client ab", "-frobnicate", "-cpu -1s",
+		"nothing", "-commands del", "-pipelines x", "-rounds 0", "-sizes 5,5", "-sizes x", "-client ab", "-frobnicate",
+		"-cpu -1s",
 	} {
 		if _, err := parse(strings.Fields(bad), io.Discard); err == nil {
 			t.Errorf("%s was accepted", bad)

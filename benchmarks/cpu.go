@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"slices"
 
 	"fulmen/benchmarks/load"
 	"fulmen/benchmarks/peer"
@@ -18,6 +19,19 @@ const (
 
 func (b *bench) work(command string, pipeline int) load.Work {
 	return load.Work{Command: command, Pipeline: pipeline, Clients: clients, Keys: b.keys, ValueBytes: valueBytes}
+}
+
+// closedWorks are GET and SET at the given pipeline depths, those of them that the options name.
+func (b *bench) closedWorks(depths ...int) []load.Work {
+	var works []load.Work
+	for _, depth := range depths {
+		for _, command := range []string{"get", "set"} {
+			if slices.Contains(b.commands, command) && slices.Contains(b.pipelines, depth) {
+				works = append(works, b.work(command, depth))
+			}
+		}
+	}
+	return works
 }
 
 // clientText says which client a section used and why.
@@ -42,11 +56,10 @@ func (b *bench) subjects(serverCPUs, clientCPUs []int) []subject {
 
 func (b *bench) runCPU(ctx context.Context) (outcome, error) {
 	mset := b.work("mset", 16)
-	var works []load.Work
-	for _, pipeline := range []int{1, 16, 64} {
-		works = append(works, b.work("get", pipeline), b.work("set", pipeline))
+	works := b.closedWorks(1, 16, 64)
+	if slices.Contains(b.commands, "mset") && slices.Contains(b.pipelines, mset.Pipeline) {
+		works = append(works, mset)
 	}
-	works = append(works, mset)
 	g, err := b.measure(ctx, b.subjects(b.serverCPUs, b.clientCPUs), works, b.closedLoop())
 	if err != nil {
 		return outcome{}, err
@@ -81,7 +94,7 @@ func (g *grid) aboveFloor(work load.Work) stat.Figure {
 }
 
 func (b *bench) runUnpinned(ctx context.Context) (outcome, error) {
-	works := []load.Work{b.work("get", 1), b.work("set", 1), b.work("get", 16), b.work("set", 16)}
+	works := b.closedWorks(1, 16)
 	g, err := b.measure(ctx, b.subjects(b.all, b.all), works, b.closedLoop())
 	if err != nil {
 		return outcome{}, err

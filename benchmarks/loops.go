@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 
-	"fulmen/benchmarks/load"
 	"fulmen/benchmarks/peer"
 	"fulmen/benchmarks/report"
 	"fulmen/benchmarks/stat"
@@ -36,7 +35,7 @@ func (b *bench) runLoops(ctx context.Context) (outcome, error) {
 		subjectOf(manyShard, "1", "8", b.serverCPUs, b.clientCPUs),
 	}
 	free := []subject{subjectOf(oneFree, "1", "", b.all, b.all), subjectOf(twoFree, "2", "", b.all, b.all)}
-	works := []load.Work{b.work("get", 1), b.work("set", 1), b.work("get", 16), b.work("set", 16)}
+	works := b.closedWorks(1, 16)
 
 	onOneCore, err := b.measure(ctx, pinned, works, b.closedLoop())
 	if err != nil {

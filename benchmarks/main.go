@@ -46,6 +46,8 @@ type options struct {
 	serverCPU int
 	clientCPU int
 	client    string
+	commands  []string
+	pipelines []int
 	keys      uint64
 	sizes     []uint64
 	timeout   time.Duration
@@ -85,7 +87,11 @@ func exit(err error) {
 
 // parse reads the command line; flags and scenarios may come in any order.
 func parse(args []string, errOut io.Writer) (options, error) {
-	opts := options{sizes: []uint64{1_000_000, 1_400_000, 2_000_000, 10_000_000}}
+	opts := options{
+		sizes:     []uint64{1_000_000, 1_400_000, 2_000_000, 10_000_000},
+		commands:  []string{"get", "set", "mset"},
+		pipelines: []int{1, 16, 64},
+	}
 	set := flag.NewFlagSet("benchmarks", flag.ContinueOnError)
 	set.SetOutput(errOut)
 	set.IntVar(&opts.rounds, "rounds", 7, "interleaved rounds")
@@ -103,6 +109,10 @@ func parse(args []string, errOut io.Writer) (options, error) {
 		func(text string) error { opts.servers = append(opts.servers, text); return nil })
 	set.Func("without", "`names` of servers to leave out, separated by commas",
 		func(text string) error { opts.without = strings.Split(text, ","); return nil })
+	set.Func("commands", "`names`, of get,set,mset, that cpu, unpinned and loops measure",
+		func(text string) error { opts.commands = strings.Split(text, ","); return nil })
+	set.Func("pipelines", "`depths`, of 1,16,64, that cpu, unpinned and loops measure",
+		func(text string) (err error) { opts.pipelines, err = parseDepths(text); return err })
 	set.Func("sizes", "`numbers` of keys in scenario memory, ascending, separated by commas; holds uses the last",
 		func(text string) (err error) { opts.sizes, err = parseSizes(text); return err })
 	set.Usage = func() {
@@ -166,10 +176,27 @@ func (o *options) complete() error {
 	if o.client != "redis-benchmark" && o.client != "own" {
 		return fmt.Errorf("-client is redis-benchmark or own, not %q", o.client)
 	}
+	for _, command := range o.commands {
+		if !slices.Contains([]string{"get", "set", "mset"}, command) {
+			return fmt.Errorf("-commands are get, set and mset, not %q", command)
+		}
+	}
 	if o.rounds < 1 || o.cpuTime <= 0 || o.loadTime <= 0 || o.keys < 1 {
 		return errors.New("-rounds, -cpu, -load and -keys must be positive")
 	}
 	return nil
+}
+
+func parseDepths(text string) ([]int, error) {
+	var depths []int
+	for _, word := range strings.Split(text, ",") {
+		n, err := strconv.Atoi(word)
+		if err != nil {
+			return nil, err
+		}
+		depths = append(depths, n)
+	}
+	return depths, nil
 }
 
 func parseSizes(text string) ([]uint64, error) {

@@ -15,12 +15,16 @@ type Keys struct {
 	ValueBytes int
 	Seed       uint64 // values are random bytes from this seed: no server can share or compress them
 	ExpireAtMs int64  // if not 0, each key expires at this Unix time
+	Single     bool   // SET each key by itself, as keys with an expiry are anyway
 }
+
+// single is whether each key has a command of its own.
+func (k Keys) single() bool { return k.Single || k.ExpireAtMs != 0 }
 
 // fillChunk is how much Fill collects before it writes: several hundred keys in a write.
 const fillChunk = 64 << 10
 
-// Fill writes keys over one connection, in ascending order, by MSET of 10 keys or (with an expiry) by SET with
+// Fill writes keys over one connection, in ascending order, by MSET of 10 keys or by SET, possibly with
 // PXAT, as a pipeline without end: one goroutine writes, this one counts the replies, TCP holds the faster one
 // back.
 func Fill(ctx context.Context, addr string, keys Keys) error {
@@ -36,7 +40,7 @@ func Fill(ctx context.Context, addr string, keys Keys) error {
 	defer stop()
 
 	want := keys.To - keys.From
-	if keys.ExpireAtMs == 0 {
+	if !keys.single() {
 		want = (want + msetKeys - 1) / msetKeys
 	}
 	written := make(chan error, 1)
@@ -77,13 +81,18 @@ func writeKeys(conn net.Conn, keys Keys) error {
 	value := make([]byte, keys.ValueBytes)
 	buf := make([]byte, 0, fillChunk+4096+msetKeys*keys.ValueBytes)
 	for next := keys.From; next < keys.To; {
-		if keys.ExpireAtMs != 0 {
+		switch {
+		case keys.ExpireAtMs != 0:
 			buf = append(buf, "*5\r\n$3\r\nSET\r\n"...)
 			buf = appendPair(buf, keys.Prefix, next, value, &rnd)
 			buf = append(buf, "$4\r\nPXAT\r\n"...)
 			buf = appendBulk(buf, strconv.AppendInt(nil, keys.ExpireAtMs, 10))
 			next++
-		} else {
+		case keys.Single:
+			buf = append(buf, "*3\r\n$3\r\nSET\r\n"...)
+			buf = appendPair(buf, keys.Prefix, next, value, &rnd)
+			next++
+		default:
 			n := min(keys.To-next, msetKeys)
 			buf = append(buf, '*')
 			buf = strconv.AppendUint(buf, 1+2*n, 10)

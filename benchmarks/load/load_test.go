@@ -193,6 +193,14 @@ func TestFill(t *testing.T) {
 	if s.sets != 11 || s.expire != "12345" {
 		t.Errorf("%d SETs with expiry %q", s.sets, s.expire)
 	}
+	s.mu.Unlock()
+	if err := Fill(ctx, addr, Keys{Prefix: "one:", To: 7, ValueBytes: 8, Single: true}); err != nil {
+		t.Fatal(err)
+	}
+	s.mu.Lock()
+	if s.sets != 18 || len(s.values["one:000000000006"]) != 8 {
+		t.Errorf("%d SETs", s.sets)
+	}
 	s.answer = "-OOM no\r\n"
 	s.mu.Unlock()
 	err := Fill(ctx, addr, Keys{Prefix: "key:", To: 100_000, ValueBytes: 64})
