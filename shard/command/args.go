@@ -23,11 +23,18 @@ func (a *Args) At() int { return a.at }
 
 // Option consumes the next argument if it is the given lower-case word, in any case.
 func (a *Args) Option(word string) bool {
-	if a.More() && equalFold(a.args[a.at], word) {
-		a.at++
-		return true
+	if !a.More() {
+		return false
 	}
-	return false
+	b := a.args[a.at]
+	if len(b) > len(word) && b[len(word)] == 0 { // to C a string ends there
+		b = b[:len(word)]
+	}
+	if !equalFold(b, word) {
+		return false
+	}
+	a.at++
+	return true
 }
 
 // Bytes consumes the next argument; a missing one is a syntax error.

@@ -118,9 +118,19 @@ type Info struct {
 	Summary    string
 	Complexity string
 	Tips       []string
+
+	// Documentation only.
+	Args            string // what COMMAND DOCS says about arguments, in the notation of syntax.go
+	History         []Change
+	DeprecatedSince string // with ReplacedBy; "" for commands that are not deprecated
+	ReplacedBy      string
+
 	// Route says which batons the handler needs; see Route.
 	Route Route
 }
+
+// Change is a line of a command's history: what the given version of Redis brought.
+type Change struct{ Since, What string }
 
 // Route says which shards a command needs.
 type Route uint8

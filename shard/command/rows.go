@@ -3,7 +3,9 @@ package command
 // Rows returns the commands of this package, family by family.
 func Rows() []*Row {
 	var all []*Row
-	for _, family := range [][]*Row{stringRows()} {
+	for _, family := range [][]*Row{
+		stringRows(), multiStringRows(), numericRows(), rangeRows(),
+	} {
 		all = append(all, family...)
 	}
 	return all

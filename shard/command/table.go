@@ -1,6 +1,9 @@
 package command
 
-import "fmt"
+import (
+	"bytes"
+	"fmt"
+)
 
 // Session is a client connection as the server knows it; handlers in internal/server assert their own type.
 type Session interface {
@@ -21,6 +24,8 @@ type Row struct {
 	InMulti bool
 	// RunsQueue: inside MULTI the command executes what was queued (EXEC).
 	RunsQueue bool
+	// KeyFlags says what a call does to the keys of specs flagged KeyVariable; nil elsewhere.
+	KeyFlags func(args [][]byte) KeyFlags
 	// Subs are the subcommands of a container; the container's own handler runs when none is named.
 	Subs []*Row
 
@@ -117,6 +122,14 @@ func (r *Row) Sub(name []byte) *Row {
 		}
 	}
 	return nil
+}
+
+// cString returns what C sees of b as a string: what stands before its first NUL. Redis compares options so.
+func cString(b []byte) []byte {
+	if i := bytes.IndexByte(b, 0); i >= 0 {
+		return b[:i]
+	}
+	return b
 }
 
 // equalFold compares name with lower, which is lower case, without regard to ASCII case.

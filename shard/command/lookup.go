@@ -1,0 +1,62 @@
+package command
+
+import (
+	"strconv"
+
+	"fulmen/shard"
+	"fulmen/shard/ds/index"
+)
+
+// Words of effects.
+var (
+	wordSet       = []byte("SET")
+	wordDel       = []byte("DEL")
+	wordUnlink    = []byte("UNLINK")
+	wordKeepTTL   = []byte("KEEPTTL")
+	wordPXAT      = []byte("PXAT")
+	wordPExpireAt = []byte("PEXPIREAT")
+	wordPersist   = []byte("PERSIST")
+)
+
+// read looks a key up for a command that reads it, and counts the hit or miss; db is its database.
+func (c *Ctx) read(k *Keyed, db *shard.DB) (index.Entry, bool) {
+	e, ok := db.Get(k.Key, c.NowMs)
+	if ok {
+		k.Shard.Stats.Hits++
+	} else {
+		k.Shard.Stats.Misses++
+	}
+	return e, ok
+}
+
+// remove deletes a key that is there.
+func (c *Ctx) remove(k *Keyed) {
+	k.Shard.DB(c.DBID).Delete(k.Key)
+	c.Dirty++
+	c.Effect(k.Arg, wordDel, k.Key.Bytes)
+}
+
+// setExpire gives a key that is there an expiry.
+func (c *Ctx) setExpire(k *Keyed, atMs int64) {
+	k.Shard.DB(c.DBID).SetExpire(k.Key, atMs)
+	c.Dirty++
+	if c.Logging() {
+		c.Effect(k.Arg, wordPExpireAt, k.Key.Bytes, c.number(atMs))
+	}
+}
+
+// number writes n into the scratch buffer.
+func (c *Ctx) number(n int64) []byte {
+	c.scratch = strconv.AppendInt(c.scratch[:0], n, 10)
+	return c.scratch
+}
+
+// oneShard tells whether all keys of the call are in one shard, so that one record can hold its effect.
+func (c *Ctx) oneShard() bool {
+	for i := range c.Keys[1:] {
+		if c.Keys[i+1].Shard != c.Keys[0].Shard {
+			return false
+		}
+	}
+	return true
+}
