@@ -12,7 +12,7 @@ import (
 
 // The flags of every test binary that imports this package.
 var (
-	flagRedis    = flag.String("redis", "", "address of a real server to use instead of starting redis-server")
+	flagRedis    = flag.String("redis", "", "address of a real server to play the scripts to, or to record them from")
 	flagRewrite  = flag.Bool("rewrite", false, "record the scripts' replies from a real server")
 	flagCommands = flag.Int("commands", 20_000, "length of a random stream")
 	flagSeed     = flag.Uint64("seed", 1, "seed of random streams; 0 draws one")
