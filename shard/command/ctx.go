@@ -1,6 +1,8 @@
 package command
 
 import (
+	"math"
+
 	"fulmen/internal/resp"
 	"fulmen/shard"
 )
@@ -145,28 +147,40 @@ type Keyed struct {
 	Arg   int
 }
 
-// CursorShard returns the shard that a SCAN cursor points into: its low byte. Cursors that are no
-// cursor point into the first.
-func CursorShard(cursor []byte, shards int) int {
-	n, ok := parseCursor(cursor)
-	if !ok || int(n&0xff) >= shards {
-		return 0
-	}
-	return int(n & 0xff)
+// CursorShard returns the shard that a SCAN cursor, an argument, points into: its low byte. Cursors that no server
+// gave point into the first.
+func CursorShard(arg []byte, shards int) int {
+	cursor, _ := parseCursor(arg)
+	return cursorShard(cursor, shards)
 }
 
-// parseCursor reads an unsigned 64-bit decimal number.
-func parseCursor(b []byte) (uint64, bool) {
-	if len(b) == 0 || len(b) > 20 {
-		return 0, false
+func cursorShard(cursor uint64, shards int) int {
+	if n := int(cursor & 0xff); n < shards {
+		return n
 	}
-	var n uint64
+	return 0
+}
+
+// parseCursor reads a SCAN cursor as Redis does, with C's strtoul: an unsigned decimal number of 64 bits, or one
+// with a sign, whose negative it then is modulo 2^64; no digits at all are 0, and a NUL ends it.
+func parseCursor(b []byte) (cursor uint64, ok bool) {
+	b = cString(b)
+	if len(b) == 0 {
+		return 0, true
+	}
+	negative := b[0] == '-'
+	if negative || b[0] == '+' {
+		b = b[1:]
+	}
 	for _, c := range b {
 		d := uint64(c - '0')
-		if d > 9 || n > (1<<64-1-d)/10 {
+		if d > 9 || cursor > (math.MaxUint64-d)/10 {
 			return 0, false
 		}
-		n = n*10 + d
+		cursor = cursor*10 + d
 	}
-	return n, true
+	if negative {
+		cursor = -cursor
+	}
+	return cursor, len(b) > 0
 }

@@ -5,6 +5,7 @@ func Rows() []*Row {
 	var all []*Row
 	for _, family := range [][]*Row{
 		stringRows(), multiStringRows(), numericRows(), rangeRows(),
+		keyRows(), expireRows(), ttlRows(), scanRows(), flushRows(),
 	} {
 		all = append(all, family...)
 	}
