@@ -38,7 +38,7 @@ func Diff(t *testing.T, right, tested Server, grammar Grammar) {
 		t.Logf("seed %d: %d commands answered alike in %v", seed, len(steps), time.Since(begun).Round(time.Millisecond))
 		return
 	}
-	short := d.shrink(steps[:found.at+1])
+	short := d.shrink(steps, found)
 	t.Errorf("seed %d: %s and %s differ after %d commands, shrunk to %d:\n%s",
 		seed, right.Name, tested.Name, found.at+1, len(short.steps), short.text(right.Name, tested.Name))
 }

@@ -90,7 +90,7 @@ func TestDiffNoticesWrongServers(t *testing.T) {
 			if err != nil || found == nil {
 				t.Fatalf("not noticed (%v)", err)
 			}
-			short := d.shrink(steps[:found.at+1])
+			short := d.shrink(steps, found)
 			text := short.text("redis", "wrong")
 			if len(short.steps) > test.steps || !strings.Contains(strings.ToLower(text), test.want) {
 				t.Errorf("noticed after %d commands, shrunk to\n%s", found.at+1, text)

@@ -26,16 +26,16 @@ func RunScripts(t *testing.T, dir string, servers ...Server) {
 	if err != nil || len(files) == 0 {
 		t.Fatalf("no scripts below %s (%v)", dir, err)
 	}
-	real := Redis()
+	oracle := Redis()
 	if *flagRedis != "" {
-		real = Server{Name: "redis", Start: func(testing.TB) string { return *flagRedis }}
+		oracle = Server{Name: "redis", Start: func(testing.TB) string { return *flagRedis }}
 	}
 	if *flagRewrite {
-		recordScripts(t, files, real.Start(t))
+		recordScripts(t, files, oracle.Start(t))
 		return
 	}
 	if *flagRedis != "" {
-		servers = []Server{real}
+		servers = []Server{oracle}
 	}
 	for _, server := range servers {
 		t.Run(server.Name, func(t *testing.T) { replayScripts(t, dir, files, server.Start(t)) })

@@ -25,15 +25,15 @@ type shrinker struct {
 }
 
 // shrink gives a short stream made of a failing one: first a short end of it, then that without whatever can go, then
-// with shorter arguments.
-func (d *differ) shrink(steps []streamStep) shrunk {
-	s := &shrinker{d: d, best: shrunk{steps: steps}}
+// with shorter arguments. A difference that does not come again is given as it was found.
+func (d *differ) shrink(steps []streamStep, found *difference) shrunk {
+	steps = steps[:found.at+1]
+	s := &shrinker{d: d, best: shrunk{steps: steps, difference: *found}}
 	for n := 1; n < len(steps); n *= 2 {
 		if s.fails(steps[len(steps)-n:]) {
 			break
 		}
 	}
-	s.fails(s.best.steps) // also if nothing shorter did, to know the difference
 	for {
 		before := s.best
 		for size := len(s.best.steps) / 2; size > 0; size /= 2 {
