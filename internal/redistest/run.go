@@ -45,7 +45,7 @@ func RunScripts(t *testing.T, dir string, servers ...Server) {
 func replayScripts(t *testing.T, dir string, files []string, addr string) {
 	for _, proto := range protocols {
 		for _, file := range files {
-			name := strings.TrimSuffix(strings.TrimPrefix(file, dir+"/"), ".txt")
+			name := strings.TrimSuffix(strings.TrimPrefix(file, filepath.Clean(dir)+"/"), ".txt")
 			t.Run(fmt.Sprintf("RESP%d/%s", proto, name), func(t *testing.T) {
 				s, err := readScript(file)
 				if err != nil {

@@ -22,7 +22,7 @@ import (
 
 // FS is a file system. Names are paths as the operating system takes them, relative ones to the working directory.
 type FS interface {
-	// ReadFile gives the whole of a file; the caller owns the slice. Files under /proc, which say no size, are read too.
+	// ReadFile gives the whole of a file; the caller owns the slice. Files under /proc, which have no size, are read too.
 	ReadFile(name string) ([]byte, error)
 	// Create opens a new file for writing, or an old one cut to no bytes. perm is for a new one, less the umask.
 	Create(name string, perm fs.FileMode) (File, error)
@@ -52,8 +52,8 @@ type File interface {
 }
 
 // WriteFileAtomic puts data in place of the file name: a reader, or the next start after a crash or a power cut, finds
-// the old content whole or the new content whole. It writes and syncs a file beside it (name + ".tmp"), renames that and
-// syncs the directory. An existing file's permissions are kept, a new file gets perm less the umask.
+// the old content whole or the new content whole. It writes and syncs a file beside it (name + ".tmp"), renames that
+// and syncs the directory. An existing file's permissions are kept, a new file gets perm less the umask.
 //
 // After an error the old file still stands, but for an error of the last step, the sync of the directory: then the new
 // content is there and may be lost again by a power cut. The temporary file is removed, or overwritten next time.
