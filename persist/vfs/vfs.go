@@ -22,7 +22,7 @@ import (
 
 // FS is a file system. Names are paths as the operating system takes them, relative ones to the working directory.
 type FS interface {
-	// ReadFile gives the whole of a file; the caller owns the slice. Files under /proc, which have no size, are read too.
+	// ReadFile gives the whole of a file; the caller owns the slice. Files of /proc, which say no size, too.
 	ReadFile(name string) ([]byte, error)
 	// Create opens a new file for writing, or an old one cut to no bytes. perm is for a new one, less the umask.
 	Create(name string, perm fs.FileMode) (File, error)
