@@ -20,6 +20,7 @@ type Tx struct {
 	shards []int // ascending
 	held   int   // the first held of shards are ours
 	round  int
+	keeps  bool // waits with the batons that it holds, for the next one
 	logs   []*log.ShardLog
 }
 
@@ -53,7 +54,7 @@ func (t *Tx) Acquire(w *Worker) bool {
 			t.held++
 			continue
 		}
-		if t.round < politeRounds {
+		if t.keeps = t.round >= politeRounds; !t.keeps {
 			t.round++
 			t.giveBack(w)
 		}
@@ -73,7 +74,7 @@ func (t *Tx) giveBack(w *Worker) {
 // Serve implements Task: the holder of the shard that the transaction waits for met it in the inbox.
 // A polite transaction is told to try again; one that keeps its batons is given this one too.
 func (t *Tx) Serve(s *Shard, w *Worker) (keep bool) {
-	keep = t.round >= politeRounds
+	keep = t.keeps
 	if keep {
 		t.held++
 	}
