@@ -102,7 +102,7 @@ func (r *Reactor) admit(nc net.Conn) {
 			l = other
 		}
 	}
-	c := &Conn{ID: r.nextID.Add(1), loop: l, remote: nc.RemoteAddr(), local: nc.LocalAddr()}
+	c := &Conn{ID: r.nextID.Add(1), loop: l, remote: copyAddr(nc.RemoteAddr()), local: copyAddr(nc.LocalAddr())}
 	r.totals.live.Add(1)
 	l.connCount.Add(1)
 	if err := r.engine.adopt(nc, l, c); err != nil {
@@ -112,6 +112,15 @@ func (r *Reactor) admit(nc net.Conn) {
 			r.opts.Log("adopting a connection failed: %v", err)
 		}
 	}
+}
+
+// copyAddr makes a unix address independent of the socket's: the engine changes that one.
+func copyAddr(a net.Addr) net.Addr {
+	if u, ok := a.(*net.UnixAddr); ok && u != nil {
+		c := *u
+		return &c
+	}
+	return a
 }
 
 func (r *Reactor) refuse(nc net.Conn, refusal []byte) {

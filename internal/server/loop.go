@@ -240,6 +240,7 @@ func (l *loop) prefetch(db, n int) {
 func (l *loop) run(s *Session, n int) (done int) {
 	for i := range n {
 		if !s.conn.Ready() || s.killed {
+			l.drop()
 			return i
 		}
 		b := &l.batch[i]
@@ -252,9 +253,11 @@ func (l *loop) run(s *Session, n int) (done int) {
 			s.dispatch(b)
 		}
 		if len(l.ctx.Out) > flushBytes {
+			l.drop() // no baton is held during a system call
 			l.flush(s)
 		}
 	}
+	l.drop()
 	return n
 }
 

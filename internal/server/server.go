@@ -170,13 +170,15 @@ func (srv *Server) Start() error {
 	}
 	if srv.unix != nil {
 		srv.reactor.Listen(srv.unix)
-		srv.log.Info("The server is now ready to accept connections at " + v.UnixSocket)
+		srv.log.Info("Ready to accept connections unix")
 	}
 	srv.sampler.start(srv)
 	if err := srv.console.apply(srv, v); err != nil {
 		return errors.Join(err, srv.Shutdown())
 	}
-	srv.log.Info("Ready to accept connections tcp")
+	if len(srv.listeners) > 0 {
+		srv.log.Info("Ready to accept connections tcp")
+	}
 	return srv.writePidFile(v)
 }
 

@@ -2,7 +2,6 @@ package server
 
 import (
 	"net"
-	"strings"
 	"sync/atomic"
 
 	"fulmen/internal/resp"
@@ -99,11 +98,7 @@ func newSession(srv *Server, l *loop, conn *reactor.Conn) *Session {
 // ends words the two ends of a connection as CLIENT LIST does.
 func ends(remote, local net.Addr) (addr, laddr string, isLocal bool) {
 	if local.Network() == "unix" {
-		path := local.String()
-		if i := strings.LastIndexByte(path, '.'); i > 0 && strings.HasPrefix(path, "@.") {
-			path = path[:i]
-		}
-		return path + ":0", path + ":0", true
+		return local.String() + ":0", local.String() + ":0", true
 	}
 	if t, ok := remote.(*net.TCPAddr); ok {
 		isLocal = t.IP.IsLoopback()

@@ -141,6 +141,9 @@ func (s *sampler) start(srv *Server) {
 			select {
 			case <-s.quit:
 				return
+			case <-srv.space.Low():
+				srv.space.Prepare()
+				continue
 			case <-t.C:
 			}
 			now := srv.set.Clock.NowNs()
