@@ -89,8 +89,8 @@ func BenchmarkLookup(b *testing.B) {
 	}
 }
 
-// BenchmarkInsert measures insertions, growing included and writing the entries not, into a table that grows to a million
-// entries: one by one, and in batches of 16 that are prefetched as the server does it.
+// BenchmarkInsert measures insertions, growing included and writing the entries not, into a table that grows to a
+// million entries: one by one, and in batches of 16 that are prefetched as the server does it.
 func BenchmarkInsert(b *testing.B) {
 	for _, batch := range []int{1, 16} {
 		b.Run(fmt.Sprintf("batch%d", batch), func(b *testing.B) {
@@ -139,32 +139,27 @@ func benchBlocks(t testing.TB) (*table, []arena.Ref) {
 	return x, refs
 }
 
-// TestWorstInsert reports the CPU time of insertions into a growing table, of those that made a segment grow, and of
-// the longest.
-func TestWorstInsert(t *testing.T) {
-	if testing.Short() || raceEnabled {
-		t.Skip("takes a while")
-	}
+// BenchmarkGrow measures single insertions into a table that grows to b.N entries (run it with -benchtime=2000000x) in
+// CPU time: what making a segment grow costs per time and per insertion, and the three longest insertions.
+func BenchmarkGrow(b *testing.B) {
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
-	x := newTable(t, hashOf)
+	x := newTable(b, hashOf)
 	val := make([]byte, 64)
-	var worst [8]time.Duration
-	var all, growing, grown time.Duration
-	const n = 2_000_000
+	var worst [3]time.Duration
+	var growing, grown time.Duration
 	empty := cpuNow()
 	for range 1000 {
 		cpuNow()
 	}
 	empty = (cpuNow() - empty) / 1000
-	for i := range n {
+	for i := range b.N {
 		key := keyOf(i)
 		h, slots := hashOf(key), x.slots
 		ref := x.block(key, val, 0)
 		begin := cpuNow()
 		x.Insert(h, ref)
 		d := cpuNow() - begin - empty
-		all += d
 		if slots != x.slots {
 			grown++
 			growing += d
@@ -176,10 +171,15 @@ func TestWorstInsert(t *testing.T) {
 		}
 		if i%1000 == 0 {
 			x.space.Prepare()
+			x.space.Release(0)
 		}
 	}
-	t.Logf("%v an insertion; %d of %d made a segment grow, %v each, %v an insertion; the longest %v",
-		all/n, int(grown), n, growing/grown, growing/n, worst)
+	b.ReportMetric(0, "ns/op")
+	b.ReportMetric(float64(growing)/float64(max(grown, 1)), "ns/growth")
+	b.ReportMetric(float64(growing)/float64(b.N), "growth-ns/op")
+	for i, d := range worst {
+		b.ReportMetric(float64(d.Microseconds()), fmt.Sprintf("worst%d-us", i+1))
+	}
 }
 
 // cpuNow returns the CPU time of the calling thread.

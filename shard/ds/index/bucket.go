@@ -30,8 +30,8 @@ const (
 // bucket is the address of a bucket's line.
 type bucket struct{ p unsafe.Pointer }
 
-// match returns the slots whose fingerprint is print, as a bit set. It is exact: no bit stands for a slot that a carry
-// only made look alike, so match(0) are the empty slots.
+// match returns the slots whose fingerprint is print, as a bit set. It is exact: no bit stands for a slot that a
+// carry only made look alike, so match(0) are the empty slots.
 func (b bucket) match(print uint8) uint32 {
 	const (
 		ones   = 0x0101010101010101

@@ -7,8 +7,8 @@ import (
 	"fulmen/shard/arena"
 )
 
-// Check verifies the index against its invariants, reading all of it, and returns the first thing that is wrong. It is for
-// tests and for DEBUG commands.
+// Check verifies the index against its invariants, reading all of it, and returns the first thing that is wrong. It
+// is for tests and for DEBUG commands.
 func (x *Index) Check() error {
 	desc := x.desc.Load()
 	if desc == 0 {

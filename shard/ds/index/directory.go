@@ -8,19 +8,19 @@ import (
 	"fulmen/shard/arena"
 )
 
-// The directory is an array of 2^depth elements off the Go heap, addressed by the top bits of the position. It changes its
-// depth by copying, a few hundred elements with each segment that grows: the new array is begun while the old one still
-// suffices, and until it is complete, elements are written to both. Thanks to the spread of positions (position.go) the
-// time from the first segment of depth D to the first of D+1 is that of doubling the table, so the copy is always ready in
-// time; should it not be, it is finished on the spot.
+// The directory is an array of 2^depth elements off the Go heap, addressed by the top bits of the position. It
+// changes its depth by copying, a few hundred elements with each segment that grows: the new array is begun while
+// the old one still suffices, and until it is complete, elements are written to both. Thanks to the spread of
+// positions (position.go) the time from the first segment of depth D to the first of D+1 is that of doubling the
+// table, so the copy is always ready in time; should it not be, it is finished on the spot.
 const (
 	maxDepth  = 40  // 2^40 segments; deeper means that the hash is broken
 	copyStep  = 256 // elements copied at a time
 	shiftSlot = 40  // where element and descriptor keep their shift
 )
 
-// element is a directory element: ref | (16 + depth) << 40 | buckets << 46. The middle field is what shifts the prefix
-// out of a position, to the left end of a word.
+// element is a directory element: ref | (16 + depth) << 40 | buckets << 46. The middle field is what shifts the
+// prefix out of a position, to the left end of a word.
 type element uint64
 
 func newElement(ref arena.Ref, depth, buckets uint) element {
@@ -156,7 +156,8 @@ func (x *Index) ensureDepth(depth uint) {
 	}
 }
 
-// tend carries on with what the directory is doing: copying, or beginning to. It is called with each segment that grows.
+// tend carries on with what the directory is doing: copying, or beginning to. It is called with each segment that
+// grows.
 func (x *Index) tend() {
 	if x.next.ref == 0 {
 		// The frontier of the deepest segments has come a quarter of its way.

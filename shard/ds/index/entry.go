@@ -2,8 +2,8 @@ package index
 
 import "unsafe"
 
-// An entry is one block: header, optional fields, key, payload. Numbers are in the machine's order: entries never leave
-// the process in this form.
+// An entry is one block: header, optional fields, key, payload. Numbers are in the machine's order: entries never
+// leave the process in this form.
 //
 //	0  u8   tag: low 4 bits the object's type and encoding, TagExpire, TagLongKey, 2 bits for the object
 //	1  u24  access clock (LRU or LFU)
@@ -46,9 +46,9 @@ func EntrySize(keyLen, payloadLen int, hasExpire bool) int {
 	return n
 }
 
-// InitEntry writes header, expiry (if expireAtMs is not 0) and key of an entry to a block of EntrySize bytes at p. The low
-// four and the high two bits of tag are the object's. The payload is left to the caller, and the access clock is 0. key
-// must not lie in the block.
+// InitEntry writes header, expiry (if expireAtMs is not 0) and key of an entry to a block of EntrySize bytes at p.
+// The low four and the high two bits of tag are the object's. The payload is left to the caller, and the access
+// clock is 0. key must not lie in the block.
 func InitEntry(p unsafe.Pointer, tag byte, key []byte, payloadLen int, expireAtMs int64) Entry {
 	if uint(payloadLen) > MaxPayload {
 		panic("BUG: index: payload length out of range")
@@ -133,8 +133,8 @@ func (e Entry) SetTag(tag byte) {
 // Access returns the access clock, 24 bits.
 func (e Entry) Access() uint32 { return *(*uint32)(e.p) >> 8 }
 
-// SetAccess sets the access clock to the low 24 bits of clock. It is not a change that a snapshot must see, and needs no
-// BeforeChange.
+// SetAccess sets the access clock to the low 24 bits of clock. It is not a change that a snapshot must see, and
+// needs no BeforeChange.
 func (e Entry) SetAccess(clock uint32) {
 	p := (*uint32)(e.p)
 	*p = *p&0xFF | clock<<8
@@ -145,6 +145,12 @@ func (e Entry) SizeBytes() int {
 	head := e.head()
 	off, n := e.keySpan(head)
 	return int(off + n + uintptr(head>>48))
+}
+
+// keyEnd returns the offset in the block behind the key.
+func (e Entry) keyEnd() uintptr {
+	off, n := e.keySpan(e.head())
+	return off + n
 }
 
 // Pointer returns the block's address.

@@ -2,9 +2,9 @@ package index
 
 import "math/bits"
 
-// Active expiry reads the header of every segment in turn, and of those whose minimum expiry is due the buckets, and of
-// these the entries that have an expiry. The minimum is only lowered when entries come; a complete look at a segment
-// raises it again.
+// Active expiry reads the header of every segment in turn, and of those whose minimum expiry is due the buckets,
+// and of these the entries that have an expiry. The minimum is only lowered when entries come; a complete look at a
+// segment raises it again.
 
 // ExpireCursor is the place where ExpireSome goes on. Its zero value is the beginning.
 type ExpireCursor struct {
@@ -15,10 +15,10 @@ type ExpireCursor struct {
 // expireLooks is how many entries that turn out not to be due cost as much as one that is.
 const expireLooks = 16
 
-// ExpireSome calls due for entries whose expiry is not after nowMs, and moves cur on, until the budget is used up or the end
-// of the index is reached, which it reports; cur is then back at the beginning. One unit of budget is a due entry, a
-// segment looked at, or 16 entries looked at. A segment is left in its middle only for the sake of due entries, so a call
-// may take some 50 units longer.
+// ExpireSome calls due for entries whose expiry is not after nowMs, and moves cur on, until the budget is used up
+// or the end of the index is reached, which it reports; cur is then back at the beginning. One unit of budget is a
+// due entry, a segment looked at, or 16 entries looked at. A segment is left in its middle only for the sake of due
+// entries, so a call may take some 50 units longer.
 //
 // due may remove and change entries, but must not insert.
 func (x *Index) ExpireSome(cur *ExpireCursor, nowMs int64, budget int, due func(p Pos, e Entry)) (done bool) {
@@ -42,8 +42,8 @@ func (x *Index) ExpireSome(cur *ExpireCursor, nowMs int64, budget int, due func(
 	return false
 }
 
-// expireSegment looks at the segment at cur and returns what is left of the budget. It leaves cur.number 0 unless it
-// stopped before the segment's end.
+// expireSegment looks at the segment at cur and returns what is left of the budget. It leaves cur.number 0 unless
+// it stopped before the segment's end.
 func (x *Index) expireSegment(el element, cur *ExpireCursor, nowMs int64, budget int, due func(p Pos, e Entry)) int {
 	s := x.segmentOf(el)
 	least := *s.minExpire()

@@ -6,9 +6,10 @@ import (
 	"fulmen/internal/invariant"
 )
 
-// Growing takes all entries out of a segment, computes their hashes again and places them in new segments: one with more
-// buckets, or two of the next depth. The new ones are in the directory before the old one is freed. Merging is the same
-// with two old segments. The choke point has seen every old bucket before (collect); no new one can be stale.
+// Growing takes all entries out of a segment, computes their hashes again and places them in new segments: one with
+// more buckets, or two of the next depth. The new ones are in the directory before the old one is freed. Merging is
+// the same with two old segments. The choke point has seen every old bucket before (collect); no new one can be
+// stale.
 
 // item is an entry on its way from one segment to another.
 type item struct {
@@ -26,7 +27,9 @@ const (
 type items struct {
 	n       int
 	version uint32 // the highest change version of their buckets
-	all     [maxItems]item
+	// sums over the entries, of the bytes up to the key's end and of all bytes
+	keyReach, reach uintptr
+	all             [maxItems]item
 }
 
 // grow makes room in the full segment el, to which position belongs.
@@ -40,14 +43,17 @@ func (x *Index) grow(el element, position uint64) {
 	x.build(set.all[:set.n], set.version, el.start(position), el.depth(), kind+1)
 	x.retire(el)
 	x.tend()
+	n := uintptr(set.n)
+	x.keyReach = min(max(set.keyReach/n, minReach), maxReach)
+	x.reach.Store(min(max(set.reach/n, minReach), maxReach))
 }
 
 // collect gathers the entries of a segment. It calls the choke point for all of its buckets.
 func (x *Index) collect(set *items, el element) {
 	s := x.segmentOf(el)
 	for i := range s.n {
-		if i+ZA < s.n {
-			x.prefetchUsed(s.bucket(i + ZA))
+		if i+2 < s.n {
+			x.prefetchUsed(s.bucket(i + 2))
 		}
 		b := s.bucket(i)
 		x.preWrite(b, 0)
@@ -60,7 +66,10 @@ func (x *Index) collect(set *items, el element) {
 			slot := uint(bits.TrailingZeros32(m))
 			ref := b.ref(slot)
 			it := &set.all[set.n]
-			it.position = position(x.hash(x.entryAt(ref).Key()))
+			e := x.entryAt(ref)
+			it.position = position(x.hash(e.Key()))
+			set.keyReach += e.keyEnd()
+			set.reach += uintptr(e.SizeBytes())
 			it.slot = ref | uint64(b.print(slot))<<itemPrint |
 				uint64(changed>>slot&1)<<48 | uint64(expires>>slot&1)<<49
 			set.n++
@@ -68,8 +77,8 @@ func (x *Index) collect(set *items, el element) {
 	}
 }
 
-// build places items, which belong to prefix, in a segment of the given depth and one of the kinds from kind on, or if
-// they don't fit, in deeper ones.
+// build places items, which belong to prefix, in a segment of the given depth and one of the kinds from kind on, or
+// if they don't fit, in deeper ones.
 func (x *Index) build(all []item, version uint32, prefix uint64, depth uint, kind int) {
 	for ; kind < len(kinds); kind++ {
 		if el, ok := x.pack(all, version, prefix, depth, kinds[kind]); ok {
@@ -120,14 +129,12 @@ func (x *Index) pack(all []item, version uint32, prefix uint64, depth, buckets u
 	return el, true
 }
 
-// prefetchUsed prefetches the heads of a bucket's entries.
+// prefetchUsed prefetches the heads and keys of a bucket's entries.
 func (x *Index) prefetchUsed(b bucket) { x.prefetchSlots(b, b.used()) }
 
-// prefetchSlots prefetches the heads of the entries in some of a bucket's slots.
+// prefetchSlots prefetches the heads and keys of the entries in some of a bucket's slots.
 func (x *Index) prefetchSlots(b bucket, slots uint32) {
 	for m := slots; m != 0; m &= m - 1 {
-		prefetch(x.address(b.ref(uint(bits.TrailingZeros32(m)))))
+		prefetchSpan(x.address(b.ref(uint(bits.TrailingZeros32(m)))), x.keyReach)
 	}
 }
-
-var ZA uint=2

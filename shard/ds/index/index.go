@@ -9,8 +9,8 @@ import (
 	"fulmen/shard/arena"
 )
 
-// probeLimit is the number of buckets, the home bucket included, that an entry may lie in. The segment is full for a key
-// when all of them are: with 24 buckets at a load of 0.93 to 0.95.
+// probeLimit is the number of buckets, the home bucket included, that an entry may lie in. The segment is full for
+// a key when all of them are: with 24 buckets at a load of 0.93 to 0.95.
 const probeLimit = 24
 
 // Index is the table. Create it with New.
@@ -21,17 +21,19 @@ type Index struct {
 	hash  func(key []byte) uint64
 
 	// atomic; written with the baton held, read by prefetches without it
-	desc     atomic.Uint64 // directory: ref | (48 − depth) << 40; 0 = no segment yet
-	readable atomic.Uint64 // Refs below it are readable memory: the end of the highest segment there ever was
+	desc     atomic.Uint64  // directory: ref | (48 − depth) << 40; 0 = no segment yet
+	readable atomic.Uint64  // Refs below it are readable memory: the end of the highest segment there ever was
+	reach    atomic.Uintptr // mean size of an entry in bytes, as last seen
 
-	_ [24]byte // what follows changes often; keep it off the prefetchers' line
+	_ [16]byte // what follows changes often; keep it off the prefetchers' line
 
 	// held with the baton
-	len     int
-	growth         // directory.go
-	walker         // walk.go
-	shrinks uint64 // Shrink's place: a position
-	frees   uint64 // FreeSome's place: a position
+	len      int
+	keyReach uintptr // mean bytes of an entry up to its key's end, as last seen
+	growth           // directory.go
+	walker           // walk.go
+	shrinks  uint64  // Shrink's place: a position
+	frees    uint64  // FreeSome's place: a position
 }
 
 // Pos names a slot of an index. See the package comment for how long it is valid.
@@ -55,11 +57,13 @@ func newPos(b bucket, slot, number, home, buckets uint) Pos {
 	return Pos{b.p, uint32(slot | number<<4 | home<<11 | buckets<<18)}
 }
 
-// New returns an empty index that takes its memory from a. hash must be the function that gives the hashes for Find and
-// Insert: growing computes them again from the entries' keys.
+// New returns an empty index that takes its memory from a. hash must be the function that gives the hashes for Find
+// and Insert: growing computes them again from the entries' keys.
 func New(space *arena.Space, a *arena.Arena, hash func(key []byte) uint64) *Index {
 	x := &Index{base: space.Base(), arena: a, hash: hash}
 	x.version = 1
+	x.keyReach = minReach
+	x.reach.Store(minReach)
 	return x
 }
 
@@ -105,8 +109,8 @@ func (x *Index) Entry(p Pos) Entry { return x.entryAt(p.bucket().ref(p.slot())) 
 // Ref returns the reference at p.
 func (x *Index) Ref(p Pos) arena.Ref { return arena.Ref(p.bucket().ref(p.slot())) }
 
-// Insert adds the entry in block ref, whose key has the given hash and is known to be absent, and returns its position.
-// The entry must have been written: its expiry is read. Insert makes every other Pos invalid.
+// Insert adds the entry in block ref, whose key has the given hash and is known to be absent, and returns its
+// position. The entry must have been written: its expiry is read. Insert makes every other Pos invalid.
 func (x *Index) Insert(hash uint64, ref arena.Ref) Pos {
 	invariant.Check(uint64(ref)-1 < refMask, "index: Insert of a bad ref")
 	if x.desc.Load() == 0 {
@@ -141,8 +145,8 @@ func (x *Index) insertAt(el element, position, ref uint64, print uint8) (Pos, bo
 	return newPos(b, slot, number, home, s.n), true
 }
 
-// Replace puts another block with the same key in the place of the entry at p. The new entry must have been written; the
-// old block is the caller's to free.
+// Replace puts another block with the same key in the place of the entry at p. The new entry must have been
+// written; the old block is the caller's to free.
 func (x *Index) Replace(p Pos, ref arena.Ref) {
 	invariant.Check(uint64(ref)-1 < refMask, "index: Replace with a bad ref")
 	b, slot := p.bucket(), p.slot()
@@ -161,7 +165,8 @@ func (x *Index) Remove(p Pos) {
 	x.len--
 }
 
-// BeforeChange must be called before bytes of the entry at p, or of anything that hangs on it, are changed in place.
+// BeforeChange must be called before bytes of the entry at p, or of anything that hangs on it, are changed in
+// place.
 func (x *Index) BeforeChange(p Pos) { x.preWrite(p.bucket(), 1<<p.slot()) }
 
 // NoteExpire tells the index that the entry at p now expires at atMs, 0 meaning never. Insert and Replace note it

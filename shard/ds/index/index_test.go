@@ -105,7 +105,7 @@ func keyOf(i int) []byte { return fmt.Appendf(nil, "key:%012d", i) }
 
 func TestInsertFindRemove(t *testing.T) {
 	x := newTable(t, hashOf)
-	const n = 100_000
+	const n = 30_000
 	for i := range n {
 		x.set(keyOf(i), keyOf(i)[4:], 0)
 	}

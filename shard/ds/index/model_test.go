@@ -15,7 +15,8 @@ type value struct {
 	expireAt int64
 }
 
-// model is an index beside a Go map that says what must be in it, and a shadow of the map at the cut of a running walk.
+// model is an index beside a Go map that says what must be in it, and a shadow of the map at the cut of a running
+// walk.
 type model struct {
 	*table
 	rnd      *rand.Rand
@@ -352,8 +353,8 @@ func (m *model) empty() {
 
 func TestModel(t *testing.T) {
 	seeds, steps := 4, 20_000
-	if invariant.Enabled || testing.Short() {
-		seeds = 2
+	if invariant.Enabled || raceEnabled || testing.Short() {
+		seeds = 1
 	}
 	for seed := range seeds {
 		t.Run(fmt.Sprint(seed), func(t *testing.T) {

@@ -5,14 +5,16 @@ import (
 	"math/bits"
 )
 
-// Position is where a key stands in the order of all keys of an index: 48 bits that grow with the hash, but not evenly.
+// Position is where a key stands in the order of all keys of an index: 48 bits that grow with the hash, but not
+// evenly.
 //
-// With evenly spread positions all segments would be equally full at any time: every doubling of the table would bring
-// them to bursting together, and the memory per key would swing by the factor between a full segment and one just split. So
-// positions are spread as x = 2^u − 1, where u is the hash as a fraction of 1: the keys are twice as dense at x = 0 as at x
-// = 1, and falling evenly on a logarithmic scale. While the table doubles, segments then fill up one after the other from
-// x = 0 to x = 1, and when the last has been split the first is full again. (Martin, "Spiral storage", 1979, has the
-// function; here the directory's elements take the place of its growing end.)
+// With evenly spread positions all segments would be equally full at any time: every doubling of the table would
+// bring them to bursting together, and the memory per key would swing by the factor between a full segment and one
+// just split. So positions are spread as x = 2^u − 1, where u is the hash as a fraction of 1: the keys are twice as
+// dense at x = 0 as at x = 1, and falling evenly on a logarithmic scale. While the table doubles, segments then
+// fill up one after the other from x = 0 to x = 1, and when the last has been split the first is full again.
+// (Martin, "Spiral storage", 1979, has the function; here the directory's elements take the place of its growing
+// end.)
 //
 // The function is a table of 64 chords; they must only be monotone, and keep the density within a percent.
 const (
@@ -43,8 +45,8 @@ func position(hash uint64) uint64 {
 	return (c.start + up) >> (64 - positionBits)
 }
 
-// fingerprint returns a hash's fingerprint: its low byte, which has no part in the upper 48 bits of its position worth
-// speaking of, made not 0.
+// fingerprint returns a hash's fingerprint: its low byte, which has no part in the upper 48 bits of its position
+// worth speaking of, made not 0.
 func fingerprint(hash uint64) uint8 {
 	return max(uint8(hash), 1)
 }

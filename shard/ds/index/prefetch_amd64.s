@@ -6,9 +6,14 @@ TEXT ·prefetch(SB), NOSPLIT, $0-8
 	PREFETCHT0 (AX)
 	RET
 
-// func prefetchTwo(addr uintptr)
-TEXT ·prefetchTwo(SB), NOSPLIT, $0-8
+// func prefetchSpan(addr, span uintptr)
+TEXT ·prefetchSpan(SB), NOSPLIT, $0-16
 	MOVQ addr+0(FP), AX
+	MOVQ span+8(FP), CX
+loop:
 	PREFETCHT0 (AX)
-	PREFETCHT0 64(AX)
+	ADDQ $64, AX
+	SUBQ $64, CX
+	JHI  loop
+	PREFETCHT0 -1(AX)(CX*1) // the last byte's line, if addr is not the start of one
 	RET

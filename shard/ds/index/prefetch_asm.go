@@ -7,7 +7,7 @@ package index
 //go:noescape
 func prefetch(addr uintptr)
 
-// prefetchTwo prefetches the line at addr and the next one.
+// prefetchSpan prefetches the lines from addr to addr+span-1. span must not be 0.
 //
 //go:noescape
-func prefetchTwo(addr uintptr)
+func prefetchSpan(addr, span uintptr)

@@ -5,5 +5,5 @@ package index
 // prefetch does nothing on this architecture.
 func prefetch(uintptr) {}
 
-// prefetchTwo does nothing on this architecture.
-func prefetchTwo(uintptr) {}
+// prefetchSpan does nothing on this architecture.
+func prefetchSpan(uintptr, uintptr) {}

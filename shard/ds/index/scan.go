@@ -2,16 +2,16 @@ package index
 
 import "math/bits"
 
-// scanSpan bounds the buckets that one call of Scan looks at, per entry asked for: an index that has lost most of its entries
-// must not make a short call long.
+// scanSpan bounds the buckets that one call of Scan looks at, per entry asked for: an index that has lost most of
+// its entries must not make a short call long.
 const scanSpan = 10
 
-// Scan gives fn about count entries, beginning at cursor, and returns the cursor to go on with; 0 begins a scan and is
-// returned at its end. Cursors are below 2^48.
+// Scan gives fn about count entries, beginning at cursor, and returns the cursor to go on with; 0 begins a scan and
+// is returned at its end. Cursors are below 2^48.
 //
 // A cursor is a position. Each call covers the positions from its cursor up to the one it returns, and entries keep
-// their positions while the index grows and shrinks: so an entry that is there throughout is given exactly once, and one
-// that comes and goes at most once for each time it came. All entries of one position are given together.
+// their positions while the index grows and shrinks: so an entry that is there throughout is given exactly once,
+// and one that comes and goes at most once for each time it came. All entries of one position are given together.
 //
 // fn must not change the index.
 func (x *Index) Scan(cursor uint64, count int, fn func(e Entry)) (next uint64) {
@@ -61,9 +61,9 @@ const (
 	randomBuckets = 1024 // buckets tried by Random after that
 )
 
-// Random returns an entry, each with the same probability, or false if there is none. rnd is the source of randomness. If
-// the index has lost nearly all of its entries and Shrink has not yet come round, the choice is not quite even, and
-// takes time up to proportional to the index's former size.
+// Random returns an entry, each with the same probability, or false if there is none. rnd is the source of
+// randomness. If the index has lost nearly all of its entries and Shrink has not yet come round, the choice is not
+// quite even, and takes time up to proportional to the index's former size.
 func (x *Index) Random(rnd uint64) (Entry, bool) {
 	if x.len == 0 {
 		return Entry{}, false

@@ -18,7 +18,8 @@ const (
 	never = math.MaxInt64 // minimum expiry of a segment without expiries
 )
 
-// The kinds of segments, by the number of their buckets: 4096 and 5952 bytes, a sixteenth and an eleventh of a slab.
+// The kinds of segments, by the number of their buckets: 4096 and 5952 bytes, a sixteenth and an eleventh of a
+// slab.
 const (
 	smallBuckets = 63
 	bigBuckets   = 92
@@ -47,8 +48,8 @@ func (s segment) noteExpire(atMs int64) {
 	}
 }
 
-// room returns the first bucket with empty slots for an entry of the given home, and those slots; none if the segment is
-// full for it.
+// room returns the first bucket with empty slots for an entry of the given home, and those slots; none if the
+// segment is full for it.
 func (s segment) room(home uint) (number uint, empty uint32) {
 	number = home
 	for range probeLimit {

@@ -13,15 +13,15 @@ const (
 	// mergeFill is how full in percent a segment that Shrink makes may be: well below what makes it grow again, so
 	// that a few insertions don't undo the work.
 	mergeFill = 70
-	// mergeSpan bounds the directory elements that a merged segment fills. What is too deep for that waits until the
-	// directory has shrunk.
+	// mergeSpan bounds the directory elements that a merged segment fills. What is too deep for that waits until
+	// the directory has shrunk.
 	mergeSpan = 6
 )
 
-// Shrink gives back memory after many removals: it merges neighbouring segments that have become sparse, rebuilds single
-// ones with fewer buckets, and lets the directory follow. Call it regularly; it goes on where it stopped. The budget
-// is the number of entries moved, a segment looked at counting as 64 of them. It reports whether it is through: there is
-// nothing more to do, or it has come round. It makes every Pos invalid.
+// Shrink gives back memory after many removals: it merges neighbouring segments that have become sparse, rebuilds
+// single ones with fewer buckets, and lets the directory follow. Call it regularly; it goes on where it stopped.
+// The budget is the number of entries moved, a segment looked at counting as 64 of them. It reports whether it is
+// through: there is nothing more to do, or it has come round. It makes every Pos invalid.
 func (x *Index) Shrink(budget int) (done bool) {
 	if x.desc.Load() == 0 {
 		return true
@@ -54,8 +54,8 @@ func (x *Index) Shrink(budget int) (done bool) {
 	return false
 }
 
-// shrinkAt merges the segment el, which begins at start, with its buddy or makes it smaller, if that is possible. It returns
-// the entries moved, and whether there was a merge.
+// shrinkAt merges the segment el, which begins at start, with its buddy or makes it smaller, if that is possible.
+// It returns the entries moved, and whether there was a merge.
 func (x *Index) shrinkAt(el element, start uint64) (moved int, merged bool) {
 	n := x.population(el)
 	if buddy, ok := x.buddy(el, start); ok {
@@ -134,9 +134,10 @@ func (x *Index) drop() {
 	x.shrinks, x.frees = 0, 0
 }
 
-// FreeSome empties an index that nobody uses any more but a walk: it takes entries out, about budget of them, calling
-// freeEntry for each, which owns the block from then on, and gives the index's own memory back. It reports whether the
-// index is empty, and then it is as good as new. Until then nothing but WalkStep and EndWalk may be called.
+// FreeSome empties an index that nobody uses any more but a walk: it takes entries out, about budget of them,
+// calling freeEntry for each, which owns the block from then on, and gives the index's own memory back. It reports
+// whether the index is empty, and then it is as good as new. Until then nothing but WalkStep and EndWalk may be
+// called.
 func (x *Index) FreeSome(budget int, freeEntry func(ref arena.Ref, e Entry)) (done bool) {
 	if x.next.ref != 0 {
 		x.cancelResize()

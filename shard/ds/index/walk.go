@@ -8,41 +8,42 @@ import (
 
 // The choke point and the walk.
 //
-// A walk shows every entry that the index holds at one moment, the cut, exactly as it was at that moment, while the index
-// goes on changing. It is cut into steps; between them anything may happen. The rule that makes it work: before anything
-// in a bucket changes for the first time after the cut, all of the bucket's entries are shown. So a bucket is either
-// unchanged since the cut or has been shown. Which of them, tells its stamp: BeginWalk chooses a new walk id, and a bucket
-// whose stamp differs from it is stale, which is to say, not shown. Showing a bucket stamps it. The walk's own steps visit
-// the buckets in the order of their positions and show those that are stale; writers show the others, one at a time, each
-// before its own change.
+// A walk shows every entry that the index holds at one moment, the cut, exactly as it was at that moment, while the
+// index goes on changing. It is cut into steps; between them anything may happen. The rule that makes it work:
+// before anything in a bucket changes for the first time after the cut, all of the bucket's entries are shown. So a
+// bucket is either unchanged since the cut or has been shown. Which of them, tells its stamp: BeginWalk chooses a
+// new walk id, and a bucket whose stamp differs from it is stale, which is to say, not shown. Showing a bucket
+// stamps it. The walk's own steps visit the buckets in the order of their positions and show those that are stale;
+// writers show the others, one at a time, each before its own change.
 //
-// All of this happens in preWrite. It is called by Insert, Replace, Remove, BeforeChange and FreeSome for the one bucket
-// they touch, and by collect for every bucket of a segment that is to be rebuilt, split or merged; a shown bucket's
-// entries may go anywhere. Thus:
+// All of this happens in preWrite. It is called by Insert, Replace, Remove, BeforeChange and FreeSome for the one
+// bucket they touch, and by collect for every bucket of a segment that is to be rebuilt, split or merged; a shown
+// bucket's entries may go anywhere. Thus:
 //
 //   - Rebuild, split, merge: all buckets of the old segment, or of both, are shown first; the new segments are born
-//     with the walk's stamp, so no entry is shown twice. The price is that the write which made a segment grow pays for
-//     up to 828 entries, once; nothing else costs a writer more than nine.
-//   - The walk remembers a position and a bucket number. If it finds another segment at its position than it left, that
-//     one was born after the cut and has no stale bucket: whatever number the walk goes on with, it skips nothing. A
-//     merged segment begins before the walk's position, and the walk goes on behind its end: nothing is skipped, for the
-//     same reason.
+//     with the walk's stamp, so no entry is shown twice. The price is that the write which made a segment grow pays
+//     for up to 828 entries, once; nothing else costs a writer more than nine.
+//   - The walk remembers a position and a bucket number. If it finds another segment at its position than it left,
+//     that one was born after the cut and has no stale bucket: whatever number the walk goes on with, it skips
+//     nothing. A merged segment begins before the walk's position, and the walk goes on behind its end: nothing is
+//     skipped, for the same reason.
 //   - Directory copies move no entries and take no part. Prefetches neither.
-//   - Overflow counts change in buckets that an insertion passes or a removal leaves behind. They say nothing about the
-//     bucket's own entries, and are not guarded.
-//   - A walk that is given up leaves buckets with older stamps. The next walk's id differs from all of them, until ids come
-//     round: before that, BeginWalk gives all buckets one stamp (restamp).
+//   - Overflow counts change in buckets that an insertion passes or a removal leaves behind. They say nothing about
+//     the bucket's own entries, and are not guarded.
+//   - A walk that is given up leaves buckets with older stamps. The next walk's id differs from all of them, until
+//     ids come round: before that, BeginWalk gives all buckets one stamp (restamp).
 //
-// Beside the stamp, each bucket has a change version and marks for the slots changed in it, which preWrite also keeps: the
-// slots changed since NextVersion was last called are those marked in buckets of the current version. A bucket of an
-// older version tells the slots changed in that version only; who asks for what changed since an earlier one must take
-// all slots of all buckets with a later version. A rebuilt segment's buckets have the highest version of the old
-// ones, and entries keep their marks if that is the current one; so nothing changed is ever missed, but what was not may be
-// taken along. Access clocks are no changes.
+// Beside the stamp, each bucket has a change version and marks for the slots changed in it, which preWrite also
+// keeps: the slots changed since NextVersion was last called are those marked in buckets of the current version. A
+// bucket of an older version tells the slots changed in that version only; who asks for what changed since an
+// earlier one must take all slots of all buckets with a later version. A rebuilt segment's buckets have the highest
+// version of the old ones, and entries keep their marks if that is the current one; so nothing changed is ever
+// missed, but what was not may be taken along. Access clocks are no changes.
 //
 // Invariants:
 //
-//  1. During a walk, a bucket's stamp equals the walk's id if and only if its entries have been shown or came after the cut.
+//  1. During a walk, a bucket's stamp equals the walk's id if and only if its entries have been shown or came after
+//     the cut.
 //  2. A stale bucket's entries, their blocks, and what hangs on them are as they were at the cut.
 //  3. Every entry of the cut is shown once: its bucket is stale until it is shown, and it leaves no stale bucket.
 //  4. Outside a walk, every stamp is an id between that of the last complete walk and that of the last one.
@@ -70,7 +71,8 @@ const (
 	faultNoCollect        // a segment's buckets are moved unseen
 )
 
-// preWrite is the choke point: it must be called before anything in bucket b changes. changed are the slots to mark.
+// preWrite is the choke point: it must be called before anything in bucket b changes. changed are the slots to
+// mark.
 func (x *Index) preWrite(b bucket, changed uint32) {
 	if x.visit != nil && *b.stamp() != x.walkID {
 		x.showFor(b, changed)
@@ -100,9 +102,10 @@ func (x *Index) show(b bucket) int {
 	return bits.OnesCount32(used)
 }
 
-// BeginWalk makes a cut: visit will be given every entry that is now in the index, once, as it is now, by WalkStep or by
-// whatever operation is about to change it. ids are taken to count upwards from walk to walk, coming round after 65,535;
-// an index need not take part in every walk. visit must not change the index. A walk must not be running.
+// BeginWalk makes a cut: visit will be given every entry that is now in the index, once, as it is now, by WalkStep
+// or by whatever operation is about to change it. ids are taken to count upwards from walk to walk, coming round
+// after 65,535; an index need not take part in every walk. visit must not change the index. A walk must not be
+// running.
 func (x *Index) BeginWalk(id uint16, visit func(e Entry)) {
 	invariant.Check(x.visit == nil, "index: BeginWalk during a walk")
 	if x.spread += uint32(id-x.walkID-1) + 1; x.spread > 1<<16-1 {
@@ -115,8 +118,8 @@ func (x *Index) BeginWalk(id uint16, visit func(e Entry)) {
 // Walking reports whether a walk is running.
 func (x *Index) Walking() bool { return x.visit != nil }
 
-// WalkStep goes on with the walk: it shows about budget entries, or looks at as many buckets that need no showing. It
-// reports whether the walk is complete; calling it again then does nothing.
+// WalkStep goes on with the walk: it shows about budget entries, or looks at as many buckets that need no showing.
+// It reports whether the walk is complete; calling it again then does nothing.
 func (x *Index) WalkStep(budget int) (done bool) {
 	desc := x.desc.Load()
 	if desc == 0 {
@@ -151,8 +154,8 @@ func (x *Index) EndWalk() {
 	x.visit = nil
 }
 
-// restamp gives all buckets the same stamp. It takes time proportional to the index, once in 65,535 ids without a complete
-// walk.
+// restamp gives all buckets the same stamp. It takes time proportional to the index, once in 65,535 ids without a
+// complete walk.
 func (x *Index) restamp(id uint16) {
 	desc := x.desc.Load()
 	for at := uint64(0); desc != 0 && at != positionEnd; {
