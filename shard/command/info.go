@@ -124,6 +124,7 @@ type Info struct {
 	History         []Change
 	DeprecatedSince string // with ReplacedBy; "" for commands that are not deprecated
 	ReplacedBy      string
+	Syscmd          bool // not for users
 
 	// Route says which batons the handler needs; see Route.
 	Route Route
@@ -169,16 +170,41 @@ func (in *Info) AllCategories() Categories {
 // KeyIndexes appends the positions of the keys among argc arguments.
 func (in *Info) KeyIndexes(dst []int, argc int) []int {
 	for i := range in.Keys {
-		spec := &in.Keys[i]
-		last := spec.First + spec.Last
-		if spec.Last < 0 {
-			last = argc + spec.Last
-		}
-		for k := spec.First; k <= last && k < argc; k += spec.Step {
-			dst = append(dst, k)
-		}
+		dst = in.Keys[i].indexes(dst, argc)
 	}
 	return dst
+}
+
+// indexes appends the positions of the spec's keys among argc arguments.
+func (spec *KeySpec) indexes(dst []int, argc int) []int {
+	last := spec.First + spec.Last
+	if spec.Last < 0 {
+		last = argc + spec.Last
+	}
+	for k := spec.First; k <= last && k < argc; k += spec.Step {
+		dst = append(dst, k)
+	}
+	return dst
+}
+
+// keyRange puts all key specs into the one range that COMMAND knew of old; zeros if there are none.
+func (in *Info) keyRange() (first, last, step int) {
+	for i := range in.Keys {
+		spec := &in.Keys[i]
+		to := spec.Last
+		if to >= 0 {
+			to += spec.First
+		}
+		if i == 0 {
+			first, last, step = spec.First, to, spec.Step
+			continue
+		}
+		first = min(first, spec.First)
+		if last = max(last, to); to < 0 {
+			last = to
+		}
+	}
+	return first, last, step
 }
 
 // SingleKey tells whether the command has exactly one key, its first argument.

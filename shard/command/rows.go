@@ -6,6 +6,7 @@ func Rows() []*Row {
 	for _, family := range [][]*Row{
 		stringRows(), multiStringRows(), numericRows(), rangeRows(),
 		keyRows(), expireRows(), ttlRows(), scanRows(), flushRows(),
+		commandRows(),
 	} {
 		all = append(all, family...)
 	}
