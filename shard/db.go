@@ -37,6 +37,11 @@ type DB struct {
 	cursor  index.ExpireCursor
 	swept   uint64 // the expire cycle that was here last
 	skip    int    // a fault that a test plants: changes in place that remain unannounced
+	// counts are to be published; the databases of which that is true are a list from keyspace.touched
+	touched     bool
+	nextTouched *DB
+
+	counts publishedCounts
 }
 
 // keyspace is a shard's databases and its background work on them; held with the baton.
@@ -47,6 +52,7 @@ type keyspace struct {
 	cycle    uint64 // number of the running expire cycle, from 1
 	expireDB int    // the database that the cycle looks at next
 	shrinkDB int
+	touched  *DB // first of the databases whose figures may have changed in this hold
 }
 
 // init makes the shard's databases.
@@ -153,6 +159,7 @@ func (db *DB) remove(p index.Pos) {
 		db.expires--
 	}
 	x.Remove(p)
+	db.touch()
 	db.shard.freeEntry(ref, e)
 }
 
@@ -188,6 +195,7 @@ func (db *DB) reshape(p index.Pos, n int, expireAtMs int64, keep int) index.Entr
 	if has {
 		db.expires++
 	}
+	db.touch()
 	ref, old := a.Alloc(size), x.Ref(p)
 	moved := index.InitEntry(a.Space().Pointer(ref), e.Tag(), key, n, expireAtMs)
 	moved.SetAccess(e.Access())
@@ -200,6 +208,7 @@ func (db *DB) reshape(p index.Pos, n int, expireAtMs int64, keep int) index.Entr
 // insert makes an entry for a key that isn't there. fill writes its payload of n bytes before the index sees it.
 func (db *DB) insert(k Key, tag byte, n int, expireAtMs int64) (index.Entry, arena.Ref) {
 	a := db.shard.arena
+	db.touch()
 	ref := a.Alloc(index.EntrySize(len(k.Bytes), n, expireAtMs != 0))
 	if expireAtMs != 0 {
 		db.expires++
@@ -218,6 +227,7 @@ func (db *DB) Flush(async bool) {
 	s.flushed(db, s.set.Clock.NowMs())
 	db.x.Store(db.newIndex())
 	db.expires, db.cursor = 0, index.ExpireCursor{}
+	db.touch()
 	s.lazy.addIndex(x)
 	if !async {
 		s.lazy.finish()

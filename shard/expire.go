@@ -84,7 +84,14 @@ func (s *Shard) ExpireSome(nowMs int64, budget int) (done bool) {
 // moved, at some 50 ns each. It reports whether there is nothing to do for now.
 func (s *Shard) ShrinkSome(budget int) (done bool) {
 	for range s.dbs {
-		if !s.dbs[s.shrinkDB].x.Load().Shrink(budget) {
+		db := &s.dbs[s.shrinkDB]
+		x := db.x.Load()
+		before := x.SizeBytes()
+		done := x.Shrink(budget)
+		if x.SizeBytes() != before {
+			db.touch()
+		}
+		if !done {
 			return false
 		}
 		if s.shrinkDB++; s.shrinkDB == len(s.dbs) {

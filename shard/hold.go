@@ -18,10 +18,12 @@ type holdStats struct {
 	longestBy string // the longest command of the running hold
 	longestNs int64
 
-	count   [HoldBuckets]atomic.Uint32
+	count   [HoldBuckets]atomic.Uint64
 	maxNs   atomic.Int64
 	totalNs atomic.Int64
 	long    atomic.Pointer[LongHolds]
+
+	published
 }
 
 // LongHolds lists holds above 1 ms by the name of the longest command or job in them; immutable.
@@ -37,7 +39,7 @@ type LongHold struct {
 
 // Holds is a copy of a shard's hold statistics.
 type Holds struct {
-	Count   [HoldBuckets]uint32 // see HoldBucketNs
+	Count   [HoldBuckets]uint64 // see HoldBucketNs
 	MaxNs   int64
 	TotalNs int64
 	Long    map[string]LongHold
@@ -73,10 +75,23 @@ func (s *Shard) Ran(name string, ns int64) {
 	}
 }
 
+// Ran attributes ns nanoseconds of the running holds to a command that the transaction executed.
+func (t *Tx) Ran(name string, ns int64) {
+	for _, i := range t.shards[:t.held] {
+		t.set.Shards[i].Ran(name, ns)
+	}
+}
+
 // endHold closes the books of a hold; the baton is released next.
 func (s *Shard) endHold(w *Worker) {
 	if used := s.arena.UsedBytes(); used != s.used.Load() {
 		s.used.Store(used)
+	}
+	if s.touched != nil {
+		s.publishCounts()
+	}
+	if w.NowNs >= s.hold.dueNs {
+		s.publishStats(w.NowNs)
 	}
 	ns := w.NowNs - s.hold.beganNs
 	h := &s.hold
@@ -123,7 +138,7 @@ func (s *Shard) Holds() Holds {
 	return out
 }
 
-// ResetHolds zeroes the statistics; with the baton held.
+// ResetHolds zeroes the statistics and has the shard's counters published at the next release; with the baton held.
 func (s *Shard) ResetHolds() {
 	for i := range s.hold.count {
 		s.hold.count[i].Store(0)
@@ -131,4 +146,5 @@ func (s *Shard) ResetHolds() {
 	s.hold.maxNs.Store(0)
 	s.hold.totalNs.Store(0)
 	s.hold.long.Store(nil)
+	s.hold.dueNs = 0
 }
