@@ -1,5 +1,7 @@
 package shard
 
+import "fulmen/internal/invariant"
+
 // Spinning and draining bounds. A spin is shorter than handing a task over and back (about 2 µs).
 const (
 	batonSpins    = 64
@@ -24,11 +26,15 @@ func (s *Shard) tryTake() bool {
 // got it from the inbox. Never blocks.
 func (s *Shard) Acquire(w *Worker) bool {
 	if !s.tryTake() && !s.spin() {
+		if invariant.Enabled {
+			s.plant.at(stepTaken)
+		}
 		return false
 	}
 	s.beginHold(w)
 	if s.waiting() {
-		return s.drain(w)
+		left := drainTasks
+		return s.drain(w, &left) != handedOver
 	}
 	return true
 }
@@ -47,16 +53,25 @@ func (s *Shard) waiting() bool { return s.backlog.first != nil || !s.inbox.empty
 
 // Release commits what is staged, runs what waits and gives the baton back.
 func (s *Shard) Release(w *Worker) {
+	left := drainTasks
 	for {
 		s.Commit()
-		if s.waiting() && !s.drain(w) {
-			return // handed over
+		end := drained
+		if s.waiting() {
+			if end = s.drain(w, &left); end == handedOver {
+				return
+			}
 		}
-		leftOver := s.backlog.first != nil
 		s.endHold(w)
+		if invariant.Enabled {
+			s.plant.at(stepReleasing)
+		}
 		s.baton.Store(0)
-		if leftOver {
+		if end == spent {
 			s.bell.Ring(s)
+			return
+		}
+		if invariant.Enabled && s.plant.at(stepReleased) {
 			return
 		}
 		if s.inbox.empty() || !s.tryTake() {
@@ -70,10 +85,10 @@ func (s *Shard) Release(w *Worker) {
 // runs the inbox itself, so the task may have been served when Enqueue returns.
 func (s *Shard) Enqueue(n *Node, w *Worker) {
 	s.inbox.push(n)
-	if s.tryTake() {
-		s.beginHold(w)
-		s.Release(w)
+	if invariant.Enabled && s.plant.at(stepPushed) {
+		return
 	}
+	s.Serve(w)
 }
 
 // Serve takes the baton if it is free and runs what waits: the home loop's answer to the bell.
@@ -84,24 +99,34 @@ func (s *Shard) Serve(w *Worker) {
 	}
 }
 
-// drain runs waiting tasks within its budget. false: the baton was handed over to one of them.
-func (s *Shard) drain(w *Worker) (stillHeld bool) {
+// drainEnd says why a drain ended.
+type drainEnd int
+
+const (
+	drained    drainEnd = iota // nothing waits
+	spent                      // the budget is used up, and something waits
+	handedOver                 // a task has the baton now
+)
+
+// drain runs waiting tasks within its budget, left tasks at most.
+func (s *Shard) drain(w *Worker, left *int) drainEnd {
 	until := w.NowNs + drainBudgetNs
-	for range drainTasks {
+	for *left > 0 && w.NowNs <= until {
 		n := s.backlog.pop()
 		if n == nil {
 			s.backlog.fill(&s.inbox)
 			if n = s.backlog.pop(); n == nil {
-				return true
+				return drained
 			}
 		}
+		*left--
 		s.Stats.Drained++
 		if n.Task.Serve(s, w) {
-			return false
-		}
-		if w.NowNs > until {
-			return true
+			return handedOver
 		}
 	}
-	return true
+	if s.waiting() {
+		return spent
+	}
+	return drained
 }

@@ -32,6 +32,7 @@ type Shard struct {
 	arena *arena.Arena
 	log   *log.ShardLog
 	bell  Bell
+	plant *plant // set by tests only
 
 	// Atomic.
 	_     [64]byte

@@ -87,12 +87,11 @@ func (t *Tx) Release(w *Worker) {
 	if !t.Held() {
 		panic("BUG: release of a transaction that does not hold its batons")
 	}
-	if t.set.Log.Active() {
-		t.logs = t.logs[:0]
-		for _, i := range t.shards {
-			t.logs = append(t.logs, t.set.Shards[i].log)
-		}
-		t.set.Log.Commit(t.logs, true)
+	// Not only while the log is active: it may have become inactive since something was staged.
+	t.logs = t.logs[:0]
+	for _, i := range t.shards {
+		t.logs = append(t.logs, t.set.Shards[i].log)
 	}
+	t.set.Log.Commit(t.logs, true)
 	t.giveBack(w)
 }
