@@ -72,18 +72,21 @@ func (c *Ctx) arguments(args []argument) {
 
 func (c *Ctx) argument(a *argument) {
 	flags := a.optional || a.multiple || a.multipleTokens
-	c.Map(2 + count(a.keySpec >= 0, a.token != "", a.since != "", flags, len(a.parts) > 0))
+	c.Map(2 + count(a.keySpec >= 0, a.hasToken, a.since != "", a.until != "", flags, len(a.parts) > 0))
 	c.field("name", a.name)
 	c.field("type", a.kind)
 	if a.keySpec >= 0 {
 		c.BulkString("key_spec_index")
 		c.Int(int64(a.keySpec))
 	}
-	if a.token != "" {
+	if a.hasToken {
 		c.field("token", a.token)
 	}
 	if a.since != "" {
 		c.field("since", a.since)
+	}
+	if a.until != "" {
+		c.field("deprecated_since", a.until)
 	}
 	if flags {
 		c.BulkString("flags")

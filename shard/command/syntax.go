@@ -14,14 +14,17 @@ import (
 //	*         may be repeated
 //	+         and its token with it
 //	@version  the version that brought it
+//	!version  the version that made it out of date
 //	(a b)     it is a block of the arguments a and b, which stand one after the other
 //	(a|b)     it is one of a and b
 //
-// in this order. A name in capitals is a word of the command: its name is then the word in lower case.
+// in this order. A name in capitals is a word of the command: its name is then the word in lower case. Words with
+// signs of the notation in them stand in single quotes.
 
 // argument is an argument of a command as COMMAND DOCS tells of it.
 type argument struct {
-	name, kind, token, since           string
+	name, kind, token, since, until    string
+	hasToken                           bool
 	keySpec                            int // -1: no key
 	optional, multiple, multipleTokens bool
 	parts                              []argument
@@ -52,9 +55,14 @@ func (p *syntaxParser) skip(c byte) bool {
 	return true
 }
 
-// word reads up to the next sign of the notation.
+// word reads up to the next sign of the notation, or what stands in quotes.
 func (p *syntaxParser) word() string {
-	i := strings.IndexAny(p.rest, " :#=?*+@()|")
+	if p.skip('\'') {
+		word, rest, _ := strings.Cut(p.rest, "'")
+		p.rest = rest
+		return word
+	}
+	i := strings.IndexAny(p.rest, " :#=?*+@!()|")
 	if i < 0 {
 		i = len(p.rest)
 	}
@@ -74,25 +82,28 @@ func (p *syntaxParser) list(separator byte) []argument {
 func (p *syntaxParser) argument() argument {
 	a := argument{name: p.word(), kind: "string", keySpec: -1}
 	if upper := strings.ToUpper(a.name); a.name == upper {
-		a.name, a.token, a.kind = strings.ToLower(upper), upper, "pure-token"
+		a.name, a.token, a.hasToken, a.kind = strings.ToLower(upper), upper, true, "pure-token"
 	}
 	if a.name == "key" {
 		a.kind, a.keySpec = "key", 0
 	}
 	if p.skip(':') {
-		a.kind = p.word()
+		a.kind, a.keySpec = p.word(), -1
 	}
 	if p.skip('#') {
 		a.keySpec, _ = strconv.Atoi(p.word())
 	}
 	if p.skip('=') {
-		a.token = p.word()
+		a.token, a.hasToken = p.word(), true
 	}
 	a.optional = p.skip('?')
 	a.multiple = p.skip('*')
 	a.multipleTokens = p.skip('+')
 	if p.skip('@') {
 		a.since = p.word()
+	}
+	if p.skip('!') {
+		a.until = p.word()
 	}
 	if p.skip('(') {
 		a.kind = "block"

@@ -1,0 +1,101 @@
+package command
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+
+	"fulmen/internal/redistest"
+	"fulmen/internal/resp"
+)
+
+// TestRowsEqualRedis compares what COMMAND INFO and COMMAND DOCS say about every row, subcommands included, with
+// redis-server, field by field and in both protocols.
+func TestRowsEqualRedis(t *testing.T) {
+	h := newHarness(t, 1)
+	conn, err := redistest.Dial(redistest.StartOracle(t).Addr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	for _, proto := range []int{2, 3} {
+		h.ctx.Proto = proto
+		if v, err := conn.Do("HELLO", fmt.Sprint(proto)); err != nil || v.Err() != nil {
+			t.Fatal(v, err)
+		}
+		for _, row := range h.table.All() {
+			for _, ask := range []string{"INFO", "DOCS"} {
+				args := []string{"COMMAND", ask, row.FullName}
+				want, err := conn.Do(args...)
+				if err != nil {
+					t.Fatal(err)
+				}
+				got, want := sorted(h.do(args...)), sorted(want)
+				if got, want := string(got.Append(nil)), string(want.Append(nil)); got != want {
+					t.Errorf("RESP%d: %q\n%s", proto, args, firstDifference(got, want))
+				}
+			}
+		}
+	}
+}
+
+// sorted puts sets, and the subcommands of a command, in order.
+func sorted(v resp.Value) resp.Value {
+	for i := range v.Elems {
+		v.Elems[i] = sorted(v.Elems[i])
+	}
+	n := len(v.Elems)
+	compare := func(a, b resp.Value) int { return strings.Compare(string(a.Append(nil)), string(b.Append(nil))) }
+	switch {
+	case v.Kind == resp.KindSet:
+		slices.SortFunc(v.Elems, compare)
+	case n > 0 && isSub(v.Elems[0]):
+		slices.SortFunc(v.Elems, compare)
+	case n > 1 && strings.Contains(string(v.Elems[0].Str), "|"): // name, docs, name, docs …
+		type pair [2]resp.Value
+		var pairs []pair
+		for i := 0; i+1 < n; i += 2 {
+			pairs = append(pairs, pair{v.Elems[i], v.Elems[i+1]})
+		}
+		slices.SortFunc(pairs, func(a, b pair) int { return compare(a[0], b[0]) })
+		for i, p := range pairs {
+			v.Elems[2*i], v.Elems[2*i+1] = p[0], p[1]
+		}
+	}
+	return v
+}
+
+// isSub tells whether v is what COMMAND INFO says about a subcommand.
+func isSub(v resp.Value) bool {
+	return len(v.Elems) == 10 && strings.Contains(string(v.Elems[0].Str), "|")
+}
+
+// firstDifference shows where two replies part.
+func firstDifference(got, want string) string {
+	i := 0
+	for i < len(got) && i < len(want) && got[i] == want[i] {
+		i++
+	}
+	from := max(0, i-60)
+	return fmt.Sprintf("got  …%q\nwant …%q", got[from:min(len(got), i+80)], want[from:min(len(want), i+80)])
+}
+
+func TestSyntaxNotation(t *testing.T) {
+	got := fmt.Sprintf("%+v", parseSyntax("key:key#1 at='*'? old!1.2.0 more*+(A|b:integer=B@3.0.0)"))
+	want := "[{name:key kind:key token: since: until: hasToken:false keySpec:1 optional:false multiple:false " +
+		"multipleTokens:false parts:[]} " +
+		"{name:at kind:string token:* since: until: hasToken:true keySpec:-1 optional:true multiple:false " +
+		"multipleTokens:false parts:[]} " +
+		"{name:old kind:string token: since: until:1.2.0 hasToken:false keySpec:-1 optional:false multiple:false " +
+		"multipleTokens:false parts:[]} " +
+		"{name:more kind:oneof token: since: until: hasToken:false keySpec:-1 optional:false multiple:true " +
+		"multipleTokens:true parts:[" +
+		"{name:a kind:pure-token token:A since: until: hasToken:true keySpec:-1 optional:false multiple:false " +
+		"multipleTokens:false parts:[]} " +
+		"{name:b kind:integer token:B since:3.0.0 until: hasToken:true keySpec:-1 optional:false multiple:false " +
+		"multipleTokens:false parts:[]}]}]"
+	if got != want {
+		t.Errorf("got  %s\nwant %s", got, want)
+	}
+}
