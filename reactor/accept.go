@@ -6,6 +6,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"fulmen/internal/clock"
 )
 
 // acceptors owns the listening sockets. The reactor accepts by itself and hands sockets to the engine,
@@ -125,7 +127,7 @@ func copyAddr(a net.Addr) net.Addr {
 
 func (r *Reactor) refuse(nc net.Conn, refusal []byte) {
 	// Best effort: the peer may be gone, and a refused peer must not hold up the acceptor.
-	_ = nc.SetWriteDeadline(time.Now().Add(refuseWait))
+	_ = nc.SetWriteDeadline(time.UnixMilli(clock.Real{}.NowMs()).Add(refuseWait))
 	_, _ = nc.Write(refusal)
 	_ = nc.Close()
 }

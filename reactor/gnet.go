@@ -29,7 +29,6 @@ type gnetAnchor struct {
 	peer int // the other end, kept open
 	boot chan struct{}
 	ctx  context.Context
-	up   atomic.Bool
 }
 
 // quietLogger drops gnet's own log lines; errors reach the handler through OnClose.

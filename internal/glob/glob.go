@@ -62,7 +62,7 @@ func Match(pattern, s []byte, nocase bool) bool {
 }
 
 // IsLiteral reports whether pattern has no special byte, so that it matches only itself.
-func IsLiteral(pattern []byte) bool { return bytes.IndexAny(pattern, `*?[\`) < 0 }
+func IsLiteral(pattern []byte) bool { return !bytes.ContainsAny(pattern, `*?[\`) }
 
 // skipStars returns the first place at or after p where pattern has no '*'.
 func skipStars(pattern []byte, p int) int {

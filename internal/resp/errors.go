@@ -270,7 +270,12 @@ func ErrMisconfAOF(reason string) *Error {
 	return &Error{Code: "MISCONF", Msg: "Errors writing to the AOF file: " + reason}
 }
 
-// ErrExecDiscarded returns the error of EXEC for a transaction refused as a whole, whose reason is because.
+// ErrExecDiscarded returns the error of EXEC for a transaction refused as a whole, whose reason is because. The code
+// ERR is left out, as Redis does.
 func ErrExecDiscarded(because *Error) *Error {
-	return &Error{Code: "EXECABORT", Msg: "Transaction discarded because of: " + because.Error()}
+	text := because.Error()
+	if because.Code == "ERR" {
+		text = because.Msg
+	}
+	return &Error{Code: "EXECABORT", Msg: "Transaction discarded because of: " + text}
 }

@@ -45,9 +45,3 @@ func (r *registry) all() []*Session {
 	})
 	return list
 }
-
-func (r *registry) len() int {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	return len(r.byID)
-}

@@ -84,6 +84,12 @@ func (s *Session) runHeld(row *command.Row, args [][]byte, keys []command.Keyed)
 
 // refuse replies an error for a command that is not run; inside MULTI it dooms the transaction.
 func (s *Session) refuse(row *command.Row, e *resp.Error) {
+	if row != nil && row.RunsQueue {
+		e = resp.ErrExecDiscarded(e)
+		if s.multi != nil {
+			s.endMulti()
+		}
+	}
 	if s.multi != nil {
 		s.multi.doomed = true
 	}

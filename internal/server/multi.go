@@ -12,7 +12,6 @@ type multi struct {
 	doomed bool // a command was refused: EXEC will be too
 	bytes  int64
 	shards shardSet
-	all    bool // a queued command needs all shards
 }
 
 type queuedCommand struct {
@@ -101,10 +100,10 @@ func (s *Session) watchKey(k command.Keyed) {
 		}
 	}
 	key := shard.Key{Bytes: append([]byte(nil), k.Key.Bytes...), Hash: k.Key.Hash}
+	// A key whose time has passed goes now: its disappearance later would look like a change.
+	k.Shard.DB(s.db).Get(key, s.c.NowMs)
 	k.Shard.Watch(s.db, key.Bytes, s.watch.watcher)
-	s.watch.keys = append(s.watch.keys, watchedKey{
-		db: s.db, shard: k.Shard, key: key, expired: k.Shard.DB(s.db).HasExpired(key, s.c.NowMs),
-	})
+	s.watch.keys = append(s.watch.keys, watchedKey{db: s.db, shard: k.Shard, key: key})
 }
 
 // UNWATCH
@@ -205,7 +204,7 @@ func (s *Session) watchesDirty() bool {
 	}
 	for i := range s.watch.keys {
 		w := &s.watch.keys[i]
-		if !w.expired && w.shard.DB(w.db).HasExpired(w.key, s.c.NowMs) {
+		if w.shard.DB(w.db).HasExpired(w.key, s.c.NowMs) {
 			return true
 		}
 	}

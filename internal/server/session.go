@@ -156,6 +156,4 @@ type watchedKey struct {
 	db    int
 	shard *shard.Shard
 	key   shard.Key
-	// expired but not deleted at the time of WATCH: its disappearance is then no change
-	expired bool
 }

@@ -19,7 +19,6 @@ type sharedStats struct {
 	total atomic.Int64
 	mu    sync.Mutex
 	codes map[string]int64 // error replies by code
-	batch map[string]int64 // the loop's own map, moved here by add
 }
 
 func newSharedStats(t *command.Table) *sharedStats {
