@@ -68,7 +68,7 @@ type pool struct {
 	kept   atomic.Int64 // blocks in the list
 	limit  atomic.Int64 // most live blocks before OverLimit reports
 	below  func()       // immutable; called when live falls back to limit
-	poison bool         // tests: overwrite what comes back, so that late readers are noticed
+	poison []byte       // tests: overwrites what comes back, so that late readers are noticed
 
 	mu   sync.Mutex
 	list *block
@@ -113,11 +113,7 @@ func (p *pool) release(b *block) {
 }
 
 func (p *pool) put(b *block) {
-	if p.poison {
-		for i := range b.mem {
-			b.mem[i] = 0xdd
-		}
-	}
+	copy(b.mem, p.poison)
 	p.kept.Add(1)
 	p.mu.Lock()
 	b.free = p.list

@@ -287,7 +287,12 @@ func (s *ShardLog) writeAt(pos uint64, p []byte) {
 		copy(b.mem[pos-b.base:], p)
 		return
 	}
-	s.each(pos, pos+uint64(len(p)), func(dst []byte) { p = p[copy(dst, p):] })
+	for b := s.first; len(p) > 0; b = b.next.Load() {
+		if pos < b.end() {
+			n := copy(b.mem[pos-b.base:], p)
+			p, pos = p[n:], pos+uint64(n)
+		}
+	}
 }
 
 // sealPlain writes the annotation line of the plain frame that starts at start.
@@ -310,7 +315,7 @@ func (s *ShardLog) seal(line []byte, start uint64) {
 		putHex8(frame[offSum:], AddSum(0, frame[LineSummed:]))
 		return
 	}
-	var text [MaxLine]byte
+	text := &s.line // not on the stack, as crc32's argument escapes
 	copy(text[:], line)
 	putHex8(text[offStart+8:], uint32(start))
 	putHex10(text[offLen:], s.size)
@@ -351,4 +356,7 @@ func (s *ShardLog) publish(start, txEnd uint64) {
 func (s *ShardLog) settle() {
 	s.moveFirst()
 	s.trim(s.log.keepFrom())
+	if s.log.OverLimit() {
+		s.log.relieve()
+	}
 }

@@ -23,8 +23,7 @@
 //	piece of a commit over several shards, at most 115 bytes:
 //	  #T<crc:8> <incarnation:8> <start:16> <len:10> <before:10> <whole:10> <shards:1..43>\r\n
 //
-//	crc          CRC-32C of the records, then of the line from the space before incarnation to its \r\n
-//	             (records first: their sum is taken before the commit holds up the contiguous LSN)
+//	crc          CRC-32C of all that follows in the frame, from the space before incarnation on
 //	incarnation  which run of the server wrote it
 //	start, len   the frame's own range: its records are the bytes [start, start+len) of the merged stream
 //	before       the whole commit begins at start-before …
@@ -76,7 +75,8 @@
 //  3. Bytes below a published tail never change, and a tail stands only at the end of a frame.
 //  4. Contiguous never exceeds the start of a range of which a frame is unpublished, and never falls.
 //  5. A frame is readable alone: it starts and ends in database 0.
-//  6. LSNs from Oldest on are readable; those above LSN()−BacklogBytes are never forgotten.
+//  6. LSNs from Oldest on are readable; those above LSN()−BacklogBytes are not forgotten as long as
+//     memory is within its limit.
 //
 // # Why the contiguous LSN cannot pass an unpublished frame
 //

@@ -49,9 +49,9 @@ type head struct {
 	line          int    // length of the line
 }
 
-func (h *head) end() uint64     { return h.start + h.size }
-func (h *head) txStart() uint64 { return h.start - h.before }
-func (h *head) txEnd() uint64   { return h.start - h.before + h.whole }
+func (h head) end() uint64     { return h.start + h.size }
+func (h head) txStart() uint64 { return h.start - h.before }
+func (h head) txEnd() uint64   { return h.start - h.before + h.whole }
 
 // head reads the annotation line at c, which is below the tail. The line was written by this process, so
 // its digits are believed.
@@ -229,7 +229,7 @@ func (r *reader) open(l *Log, i int, lsn uint64, notify func()) error {
 		return err
 	}
 	r.start(c, notify)
-	r.skipTo(func(h *head) bool {
+	r.skipTo(func(h head) bool {
 		if h.txStart() < lsn && lsn < h.txEnd() {
 			err = ErrMidFrame
 		}
@@ -257,10 +257,10 @@ func (r *reader) start(c cursor, notify func()) {
 }
 
 // skipTo moves c on to the first frame that stop accepts, or to the tail.
-func (c *cursor) skipTo(stop func(h *head) bool) {
+func (c *cursor) skipTo(stop func(h head) bool) {
 	for c.refresh() {
 		h := c.head()
-		if stop(&h) {
+		if stop(h) {
 			return
 		}
 		c.pos += uint64(h.line) + h.size

@@ -99,7 +99,8 @@ func New(shards int, limits Limits) *Log {
 
 // SetLimits sets how many bytes of the merged stream below the LSN stay readable for readers opened
 // later (0: none), and at how many bytes of blocks OverLimit begins to report. The latter is raised to
-// two blocks a shard, as a log always has one. Any goroutine may call it.
+// two blocks a shard, as a log always has one. Above it the backlog gives way as far as that frees
+// memory, oldest first, before writers have to wait. Any goroutine may call it.
 func (l *Log) SetLimits(backlogBytes, memoryBytes int64) {
 	l.backlog.Store(backlogBytes)
 	l.pool.limit.Store(max(memoryBytes/blockBytes, 2*int64(len(l.shards))))
@@ -165,6 +166,26 @@ func (l *Log) Trim() {
 	from := l.keepFrom()
 	for i := range l.shards {
 		l.shards[i].trim(from)
+	}
+	l.relieve()
+}
+
+// relieve makes the backlog give way while there are more blocks than the limit allows. A block that a
+// reader stands in, or before, would not be freed and stays listed: when that reader is given up, what
+// it has missed is still there for it to come back to.
+func (l *Log) relieve() {
+	for l.OverLimit() {
+		var oldest *ShardLog
+		var lsn uint64 = math.MaxUint64
+		for i := range l.shards {
+			if at := l.shards[i].freeable(); at < lsn {
+				oldest, lsn = &l.shards[i], at
+			}
+		}
+		if oldest == nil {
+			return
+		}
+		oldest.trim(lsn)
 	}
 }
 

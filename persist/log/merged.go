@@ -36,7 +36,7 @@ func (l *Log) Merged(lsn uint64, notify func()) (*MergedReader, error) {
 			return nil, err
 		}
 		m.shards[i] = c
-		m.shards[i].skipTo(func(h *head) bool { return h.end() > lsn })
+		m.shards[i].skipTo(func(h head) bool { return h.end() > lsn })
 		if m.fill(i) && m.heads[i] < lsn {
 			m.begin(i)
 			m.shards[i].pos += lsn - m.heads[i]
@@ -74,7 +74,7 @@ func (l *Log) newMerged(lsn uint64, notify func()) *MergedReader {
 // LSN returns the LSN of the next byte.
 func (m *MergedReader) LSN() uint64 { return m.pos }
 
-// Next returns the next bytes of the stream, as many as lie together but at most limit; none if the
+// Next returns the next bytes of the stream, as many as lie together but at most limit (above 0); none if the
 // contiguous LSN is reached. They are valid until the next call.
 func (m *MergedReader) Next(limit int) []byte {
 	if m.left == 0 && !m.turn() {

@@ -1,6 +1,7 @@
 package log
 
 import (
+	"math"
 	"sort"
 	"sync"
 	"sync/atomic"
@@ -36,6 +37,7 @@ type ShardLog struct {
 	sum     uint32    // … and their sum, if they are many
 	high    uint32    // upper half of the last plain frame's start, which plain has in digits
 	plain   [plainLine]byte
+	line    [MaxLine]byte // scratch of seal
 
 	mu       sync.Mutex
 	list     []*block // retained blocks, oldest first; the oldest is referenced
@@ -183,9 +185,6 @@ func (s *ShardLog) rewind() {
 
 // restart begins the log anew at lsn. All batons are held; nobody reads.
 func (s *ShardLog) restart(lsn uint64) {
-	if s.open || s.member {
-		panic("BUG: log: attached with something staged")
-	}
 	s.forget()
 	if s.first != nil {
 		s.log.pool.release(s.first)
@@ -216,6 +215,9 @@ func (s *ShardLog) forget() {
 
 // here returns a cursor at the tail, with a reference. The baton is held, nothing staged.
 func (s *ShardLog) here() cursor {
+	if s.open || s.member {
+		panic("BUG: log: attached with something staged")
+	}
 	s.first.refs.Add(1)
 	return cursor{shard: s, block: s.first, pos: s.pub, tail: s.pub}
 }
@@ -224,6 +226,17 @@ func (s *ShardLog) oldest() uint64 {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.floor
+}
+
+// freeable returns the LSN that trim has to be given to free the oldest block, and MaxUint64 if that
+// is not full or somebody else holds it.
+func (s *ShardLog) freeable() uint64 {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if len(s.list) < 2 || s.list[0].end() > s.tail.Load() || s.list[0].refs.Load() > 1 {
+		return math.MaxUint64
+	}
+	return s.list[0].endLSN
 }
 
 // trim forgets full, published blocks whose frames all end at or below the LSN from.
