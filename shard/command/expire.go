@@ -185,7 +185,8 @@ func (c *Ctx) ttl(baseMs, unitMs int64) error {
 	case e.ExpireAt() == 0:
 		c.Int(-1)
 	default:
-		c.Int((max(e.ExpireAt()-baseMs, 0) + unitMs/2) / unitMs)
+		left := uint64(max(e.ExpireAt()-baseMs, 0)) // unsigned: the greatest expiry must not overflow
+		c.Int(int64((left + uint64(unitMs)/2) / uint64(unitMs)))
 	}
 	return nil
 }

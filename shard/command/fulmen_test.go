@@ -1,0 +1,55 @@
+package command_test
+
+import (
+	"log/slog"
+	"path/filepath"
+	"strconv"
+	"testing"
+
+	"fulmen/internal/config"
+	"fulmen/internal/redistest"
+	"fulmen/internal/server"
+	"fulmen/persist/vfs"
+)
+
+// fulmen is this server on a unix socket, with the given number of shards and these parameters.
+func fulmen(shards int, params ...string) redistest.Server {
+	return redistest.Server{Name: "fulmen-" + strconv.Itoa(shards), Start: func(t testing.TB) string {
+		t.Helper()
+		dir := t.TempDir()
+		socket := filepath.Join(dir, "s")
+		args := append([]string{"--port", "0", "--unixsocket", socket, "--dir", dir, "--shards", strconv.Itoa(shards),
+			"--enable-debug-command", "yes", "--loglevel", "warning"}, params...)
+		cfg, err := config.Load(args, config.Env{Version: server.Version, Cwd: dir, CPUs: 2, Files: vfs.OS{}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		level := &slog.LevelVar{}
+		level.Set(slog.LevelError)
+		srv, err := server.New(server.Options{
+			Config: cfg, Files: vfs.OS{}, Log: server.NewLogger(t.Output(), level), Level: level,
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := srv.Start(); err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() {
+			if err := srv.Shutdown(); err != nil {
+				t.Error(err)
+			}
+		})
+		return socket
+	}}
+}
+
+// TestDiffRedis compares the replies to random commands on strings and keys with redis-server's.
+func TestDiffRedis(t *testing.T) {
+	for _, shards := range []int{1, 8} {
+		t.Run(strconv.Itoa(shards), func(t *testing.T) {
+			grammar := append(redistest.Strings(), redistest.Keyspace()...)
+			redistest.Diff(t, redistest.Redis(), fulmen(shards), grammar)
+		})
+	}
+}
