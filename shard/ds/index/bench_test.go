@@ -139,8 +139,8 @@ func benchBlocks(t testing.TB) (*table, []arena.Ref) {
 	return x, refs
 }
 
-// BenchmarkGrow measures single insertions into a table that grows to b.N entries (run it with -benchtime=2000000x) in
-// CPU time: what making a segment grow costs per time and per insertion, and the three longest insertions.
+// BenchmarkGrow measures single insertions into a table that grows to b.N entries (run it with -benchtime=2000000x)
+// in CPU time: what making a segment grow costs per time and per insertion, and the three longest insertions.
 func BenchmarkGrow(b *testing.B) {
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()

@@ -25,14 +25,14 @@ type Index struct {
 	readable atomic.Uint64  // Refs below it are readable memory: the end of the highest segment there ever was
 	reach    atomic.Uintptr // mean size of an entry in bytes, as last seen
 
-	_ [16]byte // what follows changes often; keep it off the prefetchers' line
+	_ [64]byte // what follows changes often; keep it off the lines that prefetchers of other cores read
 
 	// held with the baton
 	len      int
 	keyReach uintptr // mean bytes of an entry up to its key's end, as last seen
 	growth           // directory.go
 	walker           // walk.go
-	shrinks  uint64  // Shrink's place: a position
+	shrinker         // shrink.go
 	frees    uint64  // FreeSome's place: a position
 }
 

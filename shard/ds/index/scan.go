@@ -76,7 +76,7 @@ func (x *Index) Random(rnd uint64) (Entry, bool) {
 		if at>>(positionBits-d.depth)<<(positionBits-d.depth) != el.start(at) {
 			continue // a segment of less depth fills several directory elements: only the first of them counts
 		}
-		number, low := bits.Mul64(nextRandom(rnd), bigBuckets)
+		number, low := bits.Mul64(nextRandom(^rnd), bigBuckets)
 		slot, _ := bits.Mul64(low, slotCount)
 		if uint(number) >= el.buckets() {
 			continue

@@ -85,9 +85,13 @@ func (x *Index) newSegment(prefix uint64, depth, buckets uint, version uint32) (
 	clear(unsafe.Slice((*byte)(s.p), size))
 	*s.minExpire() = never
 	*s.prefix() = prefix
+	stamp := x.walkID
+	if x.fault == faultBirth {
+		stamp--
+	}
 	for i := range buckets {
 		b := s.bucket(i)
-		*b.stamp() = x.walkID
+		*b.stamp() = stamp
 		*b.version() = version
 	}
 	return newElement(ref, depth, buckets), s

@@ -15,19 +15,27 @@ const (
 	mergeFill = 70
 	// mergeSpan bounds the directory elements that a merged segment fills. What is too deep for that waits until
 	// the directory has shrunk.
-	mergeSpan = 6
+	mergeSpan = 10
 )
+
+// shrinker is the part of Index that knows how far Shrink has come. Held with the baton.
+type shrinker struct {
+	shrinkAt uint64 // position
+	shrunk   int    // segments saved in this pass
+	rest     int    // number of entries at which a pass found nothing to do; 0 = none did
+}
 
 // Shrink gives back memory after many removals: it merges neighbouring segments that have become sparse, rebuilds
 // single ones with fewer buckets, and lets the directory follow. Call it regularly; it goes on where it stopped.
-// The budget is the number of entries moved, a segment looked at counting as 64 of them. It reports whether it is
-// through: there is nothing more to do, or it has come round. It makes every Pos invalid.
+// The budget is the number of entries moved, a segment looked at counting as 64 of them; a call may move some 600
+// more. It reports whether there is nothing more to do for now. It makes every Pos invalid.
 func (x *Index) Shrink(budget int) (done bool) {
 	if x.desc.Load() == 0 {
 		return true
 	}
 	x.copySome(copyStep)
 	if x.len*100 >= x.slots*shrinkBelow {
+		x.rest = 0
 		x.shrinkDirectory()
 		return true
 	}
@@ -35,28 +43,41 @@ func (x *Index) Shrink(budget int) (done bool) {
 		x.reset()
 		return true
 	}
-	for budget > 0 {
-		at := x.shrinks
+	if x.len*8 > x.rest*7 && x.rest != 0 {
+		return true
+	}
+	for ; budget > 0; budget -= 64 {
+		at := x.shrinkAt
 		el := x.element(x.desc.Load(), at)
-		moved, merged := x.shrinkAt(el, el.start(at))
-		budget -= 64 + moved
-		if merged {
-			// The parent may have a sparse neighbour too: look at the pair's left one next.
-			x.shrinks = x.element(x.desc.Load(), at).start(at)
+		if moved, ok := x.shrinkOne(el, el.start(at)); ok {
+			x.shrunk++
+			budget -= moved
+		}
+		if now := x.element(x.desc.Load(), at); now.depth() < el.depth() {
+			x.shrinkAt = now.start(at) // it may have a sparse neighbour too: look at that pair's left one next
 			continue
 		}
-		if x.shrinks = el.start(at) + el.span(); x.shrinks == positionEnd {
-			x.shrinks = 0
-			x.shrinkDirectory()
-			return true
+		if x.shrinkAt = el.start(at) + el.span(); x.shrinkAt == positionEnd {
+			return x.shrinkPass()
 		}
 	}
 	return false
 }
 
-// shrinkAt merges the segment el, which begins at start, with its buddy or makes it smaller, if that is possible.
-// It returns the entries moved, and whether there was a merge.
-func (x *Index) shrinkAt(el element, start uint64) (moved int, merged bool) {
+// shrinkPass ends a pass, and reports whether another is of no use.
+func (x *Index) shrinkPass() (done bool) {
+	fruitless := x.shrunk == 0 && x.next.ref == 0
+	x.shrinkDirectory()
+	if fruitless = fruitless && x.next.ref == 0; fruitless {
+		x.rest = x.len
+	}
+	x.shrinkAt, x.shrunk = 0, 0
+	return fruitless
+}
+
+// shrinkOne merges the segment el, which begins at start, with its buddy or makes it smaller, if that is possible.
+// It returns the number of entries moved, and whether it did.
+func (x *Index) shrinkOne(el element, start uint64) (moved int, ok bool) {
 	n := x.population(el)
 	if buddy, ok := x.buddy(el, start); ok {
 		both := n + x.population(buddy)
@@ -67,7 +88,7 @@ func (x *Index) shrinkAt(el element, start uint64) (moved int, merged bool) {
 		}
 	}
 	if el.buckets() > smallBuckets && n*100 <= smallBuckets*slotCount*mergeFill {
-		return n, x.merge(el, 0, start, el.depth(), smallBuckets) && false
+		return n, x.merge(el, 0, start, el.depth(), smallBuckets)
 	}
 	return 0, false
 }
@@ -131,7 +152,7 @@ func (x *Index) drop() {
 	d := x.directory()
 	x.desc.Store(0)
 	x.freeDirectory(d)
-	x.shrinks, x.frees = 0, 0
+	x.shrinker, x.frees = shrinker{}, 0
 }
 
 // FreeSome empties an index that nobody uses any more but a walk: it takes entries out, about budget of them,

@@ -69,6 +69,7 @@ const (
 	faultNone       fault = iota
 	faultNoPreWrite       // a single bucket changes unseen
 	faultNoCollect        // a segment's buckets are moved unseen
+	faultBirth            // new segments are born stale
 )
 
 // preWrite is the choke point: it must be called before anything in bucket b changes. changed are the slots to
