@@ -1,6 +1,10 @@
 package log
 
-import "fmt"
+import (
+	"fmt"
+
+	"fulmen/internal/invariant"
+)
 
 // StageBarrier stages a record of no key, or of keys of several shards, in the transaction that holds
 // all of over: each of these shards' logs will have a piece of the commit, and the merged stream has
@@ -313,14 +317,42 @@ func (s *ShardLog) seal(line []byte, start uint64) {
 		putHex8(frame[offStart+8:], uint32(start))
 		putHex8(frame[offLen+2:], uint32(s.size))
 		putHex8(frame[offSum:], AddSum(0, frame[LineSummed:]))
-		return
+	} else {
+		s.sealLong(line, start)
 	}
+	if invariant.Enabled {
+		s.verify(start)
+	}
+}
+
+// sealLong is seal for a frame that crosses blocks, or whose records were summed before.
+func (s *ShardLog) sealLong(line []byte, start uint64) {
 	text := &s.line // not on the stack, as crc32's argument escapes
 	copy(text[:], line)
 	putHex8(text[offStart+8:], uint32(start))
 	putHex10(text[offLen:], s.size)
 	putHex8(text[offSum:], joinSums(AddSum(0, text[LineSummed:len(line)]), s.sum, s.size))
 	s.writeAt(s.pub, text[:len(line)])
+}
+
+// verify checks that what is about to be published reads as it should.
+func (s *ShardLog) verify(start uint64) {
+	var frame []byte
+	s.each(s.pub, s.pos(), func(p []byte) { frame = append(frame, p...) })
+	f, n, err := DecodeFrame(frame)
+	if err != nil || n != len(frame) || f.Start != start || f.Len() != s.size {
+		panic(fmt.Sprintf("BUG: log: sealed frame of %d bytes reads as %d, %v", len(frame), n, err))
+	}
+	db := "0"
+	err = ForEachIn(f.Records, func(args [][]byte) error {
+		if len(args) == 2 && string(args[0]) == "SELECT" {
+			db = string(args[1])
+		}
+		return nil
+	})
+	if err != nil || db != "0" {
+		panic(fmt.Sprintf("BUG: log: sealed records end in database %s, %v", db, err))
+	}
 }
 
 // publish describes the frame, with its own range from start on and the commit's up to txEnd, in its

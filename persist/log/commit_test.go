@@ -7,6 +7,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+
+	"fulmen/internal/invariant"
 )
 
 // chunksOf drains r.
@@ -304,6 +306,9 @@ func TestChunksAreFrames(t *testing.T) {
 }
 
 func TestAllocations(t *testing.T) {
+	if invariant.Enabled {
+		t.Skip("costly checks allocate")
+	}
 	l := New(8, Limits{BacklogBytes: 2 << 20, MemoryBytes: 64 << 20})
 	h := l.Attach()
 	defer h.Close()

@@ -58,6 +58,7 @@ type CorruptError struct {
 	Reason string
 }
 
+// Error says where and why.
 func (e *CorruptError) Error() string {
 	return fmt.Sprintf("log: corrupt frame at offset %d: %s", e.Offset, e.Reason)
 }

@@ -39,12 +39,14 @@ type Log struct {
 	contiguous atomic.Uint64 // greatest contiguous LSN found so far
 	_          [cacheLine - 8]byte
 
+	waiters waiters // on the contiguous LSN
+	_       [cacheLine]byte
+
 	// Immutable after New.
 	shards []ShardLog
 	digits int // of a bitmap of shards
 
-	active  atomic.Bool
-	waiters waiters // on the contiguous LSN
+	active atomic.Bool
 
 	// Changed only while all batons are held.
 	incarnation uint32
