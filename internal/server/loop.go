@@ -88,7 +88,8 @@ func (srv *Server) Data(c *reactor.Conn, p []byte) (consumed int) {
 		if done > 0 {
 			consumed += l.batch[done-1].end
 		}
-		if done < n {
+		if done < n || !c.Ready() || s.killed {
+			s.parser.Reset() // what is behind will be offered once more, from another beginning
 			break
 		}
 		if whole != nil {
@@ -157,7 +158,8 @@ func (l *loop) drop() {
 
 // parse fills l.batch with commands at the head of p and prefetches their keys. A protocol error is
 // returned along with the commands before it. Without authentication commands come one at a time, since
-// AUTH changes what the parser may accept.
+// AUTH changes what the parser may accept. An inline command comes first in a batch or not at all: parsing it
+// may change its bytes, and behind a command that has to wait it would be parsed again.
 func (l *loop) parse(s *Session, p []byte) (n int, protocol error) {
 	l.args = l.args[:0]
 	l.keys = l.keys[:0]
@@ -167,6 +169,9 @@ func (l *loop) parse(s *Session, p []byte) (n int, protocol error) {
 	}
 	at := 0
 	for n < limit && at < len(p) {
+		if n > 0 && p[at] != '*' {
+			break
+		}
 		lo := len(l.args)
 		args, used, err := s.parser.Parse(p[at:], l.args)
 		if err != nil {
