@@ -18,6 +18,7 @@ type Stats struct {
 	ExpiredLazily  int64 // of these, found by an access
 	Hits, Misses   int64 // lookups by commands that read
 	Drained        int64 // tasks served from the inbox
+	HandedOver     int64 // batons given to transactions that waited and kept theirs
 	LazyFreed      int64 // objects freed in the background
 	ExpireCycleNs  int64
 	ExpireTimeouts int64 // slices of the active cycle that used up their budget

@@ -77,6 +77,7 @@ func (t *Tx) Serve(s *Shard, w *Worker) (keep bool) {
 	keep = t.keeps
 	if keep {
 		t.held++
+		s.Stats.HandedOver++
 	}
 	t.waiter.Resume(t) // from here on t may be running elsewhere
 	return keep
