@@ -3,6 +3,7 @@ package command_test
 import (
 	"log/slog"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"testing"
 
@@ -19,7 +20,7 @@ func fulmen(shards int, params ...string) redistest.Server {
 		dir := t.TempDir()
 		socket := filepath.Join(dir, "s")
 		args := append([]string{"--port", "0", "--unixsocket", socket, "--dir", dir, "--shards", strconv.Itoa(shards),
-			"--enable-debug-command", "yes", "--loglevel", "warning"}, params...)
+			"--loglevel", "warning"}, params...)
 		cfg, err := config.Load(args, config.Env{Version: server.Version, Cwd: dir, CPUs: 2, Files: vfs.OS{}})
 		if err != nil {
 			t.Fatal(err)
@@ -52,4 +53,32 @@ func TestDiffRedis(t *testing.T) {
 			redistest.Diff(t, redistest.Redis(), fulmen(shards), grammar)
 		})
 	}
+}
+
+// TestScripts replays what redis-server answered to every command.
+func TestScripts(t *testing.T) {
+	redistest.RunScripts(t, "testdata", fulmen(1), fulmen(8))
+}
+
+// newer are the commands that the recorded redis-server does not have.
+var newer = []string{"client|setinfo"}
+
+// TestEveryCommandHasAScript looks for one at the table of the whole server.
+func TestEveryCommandHasAScript(t *testing.T) {
+	conn, err := redistest.Dial(fulmen(1).Start(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	list, err := conn.Do("COMMAND", "LIST")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var names []string
+	for _, name := range list.Elems {
+		if !slices.Contains(newer, string(name.Str)) {
+			names = append(names, string(name.Str))
+		}
+	}
+	redistest.RequireScripts(t, "testdata", names)
 }
