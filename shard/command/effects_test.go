@@ -1,0 +1,270 @@
+package command
+
+import (
+	"fmt"
+	"maps"
+	"math/rand/v2"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"fulmen/persist/log"
+	"fulmen/shard/ds/index"
+)
+
+// follow attaches a reader to the harness's log; each call of next gives the records since the last, as text.
+func (h *harness) follow() (next func() []string) {
+	h.t.Helper()
+	hold := h.set.Log.Attach()
+	reader, err := hold.Merged(nil)
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	h.t.Cleanup(func() { reader.Close(); hold.Close() })
+	return func() []string {
+		records := []string{}
+		err := log.ForEachIn(reader.Append(nil, 1<<30), func(args [][]byte) error {
+			words := make([]string, len(args))
+			for i, a := range args {
+				words[i] = string(a)
+			}
+			records = append(records, strings.Join(words, "\x1f"))
+			return nil
+		})
+		if err != nil {
+			h.t.Fatal(err)
+		}
+		return records
+	}
+}
+
+// effectCases are commands and what they put into the log. Keys in one case are in different shards of eight; in a
+// record NOW+1000 is that absolute time.
+var effectCases = []struct {
+	before, command string
+	one, eight      []string // records with one shard; with eight if they differ
+}{
+	{"", "SET k v", []string{"SET k v"}, nil},
+	{"", "SET k v EX 100", []string{"SET k v PXAT NOW+100000"}, nil},
+	{"", "SET k v PX 1 NX GET", []string{"SET k v PXAT NOW+1"}, nil},
+	{"", "set k v EXAT 5000000000", []string{"SET k v PXAT 5000000000000"}, nil},
+	{"", "SET k v NX GET", []string{"SET k v"}, nil},
+	{"SET k v EX 9", "SET k w XX KEEPTTL", []string{"SET k w KEEPTTL"}, nil},
+	{"SET k v", "SET k w NX", nil, nil},
+	{"", "SET k w XX GET", nil, nil},
+	{"", "SETNX k v", []string{"SET k v"}, nil},
+	{"SET k v", "SETNX k v", nil, nil},
+	{"", "SETEX k 100 v", []string{"SET k v PXAT NOW+100000"}, nil},
+	{"", "PSETEX k 100 v", []string{"SET k v PXAT NOW+100"}, nil},
+	{"SET k v", "GETSET k w", []string{"SET k w"}, nil},
+	{"SET k v", "GETDEL k", []string{"DEL k"}, nil},
+	{"", "GETDEL k", nil, nil},
+	{"SET k v", "GETEX k", nil, nil},
+	{"SET k v", "GETEX k EX 10", []string{"PEXPIREAT k NOW+10000"}, nil},
+	{"SET k v", "GETEX k PXAT 1", []string{"DEL k"}, nil},
+	{"SET k v", "GETEX k PERSIST", nil, nil},
+	{"SET k v EX 9", "GETEX k PERSIST", []string{"PERSIST k"}, nil},
+	{"", "GETEX k EX 10", nil, nil},
+	{"", "MSET a 1 b 2 c 3", []string{"MSET a 1 b 2 c 3"}, []string{"SET a 1", "SET b 2", "SET c 3"}},
+	{"", "MSETNX a 1 b 2", []string{"MSETNX a 1 b 2"}, []string{"SET a 1", "SET b 2"}},
+	{"", "MSET {t}a 1 {t}b 2", []string{"MSET {t}a 1 {t}b 2"}, nil},
+	{"SET b 1", "MSETNX a 1 b 2", nil, nil},
+	{"", "INCR n", []string{"INCR n"}, nil},
+	{"", "INCRBY n 5", []string{"INCRBY n 5"}, nil},
+	{"SET n 1.5", "INCRBYFLOAT n 1e1", []string{"SET n 11.5 KEEPTTL"}, nil},
+	{"SET n x", "INCR n", nil, nil},
+	{"", "APPEND k v", []string{"APPEND k v"}, nil},
+	{"SET k v", "APPEND k w", []string{"APPEND k w"}, nil},
+	{"", "SETRANGE k 3 v", []string{"SETRANGE k 3 v"}, nil},
+	{"MSET a 1 b 2", "DEL a b x", []string{"DEL a b x"}, []string{"DEL a", "DEL b"}},
+	{"MSET a 1 b 2", "UNLINK b a", []string{"UNLINK b a"}, []string{"UNLINK a", "UNLINK b"}},
+	{"", "DEL a b", nil, nil},
+	{"SET k v", "EXPIRE k 10 NX", []string{"PEXPIREAT k NOW+10000"}, nil},
+	{"SET k v", "PEXPIRE k 10", []string{"PEXPIREAT k NOW+10"}, nil},
+	{"SET k v", "EXPIREAT k 5000000000", []string{"PEXPIREAT k 5000000000000"}, nil},
+	{"SET k v", "PEXPIREAT k 5000000000000 LT", []string{"PEXPIREAT k 5000000000000"}, nil},
+	{"SET k v", "EXPIRE k 0", []string{"DEL k"}, nil},
+	{"SET k v", "EXPIRE k 10 XX", nil, nil},
+	{"SET k v EX 9", "PERSIST k", []string{"PERSIST k"}, nil},
+	{"SET k v", "PERSIST k", nil, nil},
+	{"SET k v", "FLUSHDB", []string{"FLUSHDB"}, nil},
+	{"SET k v", "FLUSHALL ASYNC", []string{"FLUSHALL"}, nil},
+
+	// A key that is past its time is deleted by whoever comes across it.
+	{"SET k v PXAT 1", "GET k", []string{"DEL k"}, nil},
+	{"SET k v PXAT 1", "INCR k", []string{"DEL k", "INCR k"}, nil},
+	{"SET k v PXAT 1", "SET k w NX", []string{"DEL k", "SET k w"}, nil},
+	{"SET k v PXAT 1", "DEL k", []string{"DEL k"}, nil},
+	{"SET k v PXAT 1", "RANDOMKEY", []string{"DEL k"}, nil},
+	{"SET k v PXAT 1", "KEYS *", nil, nil},
+}
+
+func TestEffects(t *testing.T) {
+	for _, shards := range []int{1, 8} {
+		h := newHarness(t, shards)
+		next := h.follow()
+		for _, c := range effectCases {
+			h.do("FLUSHALL")
+			if c.before != "" {
+				h.do(strings.Fields(c.before)...)
+			}
+			next()
+			if v := h.do(strings.Fields(c.command)...); v.Err() != nil && c.one != nil {
+				t.Errorf("%s: %v", c.command, v.Err())
+			}
+			want := c.one
+			if shards > 1 && c.eight != nil {
+				want = c.eight
+			}
+			var got []string
+			for _, r := range next() {
+				if r = strings.ReplaceAll(r, "\x1f", " "); r != "MULTI" && r != "EXEC" {
+					got = append(got, relative(r))
+				}
+			}
+			if shards > 1 {
+				slices.Sort(got) // the pieces of several shards come in the shards' order
+			}
+			if !slices.Equal(got, want) {
+				t.Errorf("%d shards: %s, then %s: logs %q, want %q", shards, c.before, c.command, got, want)
+			}
+		}
+	}
+}
+
+// relative writes times near the harness's clock as NOW+ms.
+func relative(record string) string {
+	words := strings.Fields(record)
+	for i, w := range words {
+		if n, err := strconv.ParseInt(w, 10, 64); err == nil && n >= testNowMs && n < testNowMs+1e9 {
+			words[i] = fmt.Sprintf("NOW+%d", n-testNowMs)
+		}
+	}
+	return strings.Join(words, " ")
+}
+
+// TestReplayGivesTheSameKeys executes random commands, databases and times changing, and replays their log into an
+// empty set of shards whose clock shows another time.
+func TestReplayGivesTheSameKeys(t *testing.T) {
+	for seed, shards := range []int{1, 2, 8} {
+		h, replica := newHarness(t, shards), newHarness(t, 8/shards)
+		next := h.follow()
+		g := commandGen{rand.New(rand.NewPCG(uint64(seed), 5))}
+		for round := range 500 {
+			for range 12 {
+				h.ctx.DBID = g.IntN(2)
+				h.call(bytesOf(g.command()))
+				if g.IntN(4) == 0 {
+					h.now.Advance(time.Duration(g.IntN(3000)) * time.Millisecond)
+				}
+			}
+			for _, r := range next() {
+				switch words := strings.Split(r, "\x1f"); words[0] {
+				case "SELECT":
+					replica.ctx.DBID, _ = strconv.Atoi(words[1])
+				case "MULTI", "EXEC":
+				default:
+					if reply := replica.call(bytesOf(words)); reply[0] == '-' {
+						t.Fatalf("%q: %s", words, reply)
+					}
+				}
+			}
+			for db := range 2 {
+				want, got := h.dump(db), replica.dump(db)
+				if !maps.Equal(got, want) {
+					t.Fatalf("%d shards, round %d, db %d: replayed\n%q\nwant\n%q", shards, round, db, got, want)
+				}
+			}
+		}
+	}
+}
+
+// dump copies a database, keys that are past their time included: key → expiry and value.
+func (h *harness) dump(id int) map[string]string {
+	all := map[string]string{}
+	for _, s := range h.set.Shards {
+		db := s.DB(id)
+		for cursor := uint64(0); ; {
+			cursor = db.Scan(cursor, 1000, 0, func(e index.Entry) {
+				all[string(e.Key())] = fmt.Sprint(e.ExpireAt(), " ", string(db.AppendString(nil, e)))
+			})
+			if cursor == 0 {
+				break
+			}
+		}
+	}
+	return all
+}
+
+// commandGen makes random commands, most of them valid.
+type commandGen struct{ *rand.Rand }
+
+func (g commandGen) pick(words ...string) string { return words[g.IntN(len(words))] }
+
+func (g commandGen) key() string { return "k" + strconv.Itoa(g.IntN(12)) }
+
+func (g commandGen) number() string {
+	return g.pick("0", "1", "-1", "7", "1000", "9223372036854775807", "-9223372036854775808", "1.5", "1e3", "x", "")
+}
+
+func (g commandGen) value() string {
+	if g.IntN(20) == 0 {
+		return strings.Repeat("v", 3000+g.IntN(3000))
+	}
+	return g.pick("v", g.number(), strconv.Itoa(g.IntN(100)))
+}
+
+func (g commandGen) seconds() string { return strconv.Itoa(g.IntN(12) - 1) }
+
+func (g commandGen) ms() string { return strconv.Itoa(g.IntN(12000) - 1000) }
+
+func (g commandGen) atMs() string { return strconv.Itoa(testNowMs + g.IntN(4_000_000)) }
+
+func (g commandGen) options(words ...[]string) (all []string) {
+	for _, w := range words {
+		if g.IntN(4) == 0 {
+			all = append(all, w...)
+		}
+	}
+	return all
+}
+
+func (g commandGen) command() []string {
+	expiry := [][]string{{"EX", g.seconds()}, {"PX", g.ms()}, {"PXAT", g.atMs()}}[g.IntN(3)]
+	switch g.IntN(22) {
+	case 0, 1:
+		return append([]string{"SET", g.key(), g.value()},
+			g.options([]string{g.pick("NX", "XX")}, expiry, []string{"KEEPTTL"}, []string{"GET"})...)
+	case 2:
+		return append([]string{"GETEX", g.key()}, g.options(expiry, []string{"PERSIST"})...)
+	case 3:
+		return []string{g.pick("GETSET", "SETNX", "APPEND"), g.key(), g.value()}
+	case 4:
+		return []string{g.pick("SETEX", "PSETEX"), g.key(), g.ms(), g.value()}
+	case 5, 6:
+		return []string{g.pick("MSET", "MSETNX"), g.key(), g.value(), g.key(), g.value(), g.key(), g.value()}
+	case 7:
+		return []string{g.pick("INCR", "DECR", "GETDEL", "PERSIST", "TYPE", "GET"), g.key()}
+	case 8:
+		return []string{g.pick("INCRBY", "DECRBY", "INCRBYFLOAT"), g.key(), g.number()}
+	case 9:
+		return []string{"SETRANGE", g.key(), strconv.Itoa(g.IntN(6000)), g.value()}
+	case 10, 11:
+		return []string{g.pick("DEL", "UNLINK", "EXISTS", "MGET"), g.key(), g.key(), g.key()}
+	case 12, 13:
+		return append([]string{g.pick("EXPIRE", "PEXPIRE"), g.key(), g.ms()},
+			g.options([]string{g.pick("NX", "XX", "GT", "LT")})...)
+	case 14:
+		return append([]string{"PEXPIREAT", g.key(), g.atMs()}, g.options([]string{g.pick("NX", "XX", "GT", "LT")})...)
+	case 15:
+		if g.IntN(20) == 0 {
+			return []string{g.pick("FLUSHDB", "FLUSHALL")}
+		}
+		return []string{g.pick("RANDOMKEY", "DBSIZE")}
+	case 16:
+		return []string{g.pick("SCAN", "KEYS"), g.pick("0", "5")}
+	}
+	return []string{"SET", g.key(), strconv.Itoa(g.IntN(50))}
+}
