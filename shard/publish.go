@@ -13,13 +13,13 @@ type published struct {
 	dueNs int64        // when stats are due; plain, with the baton held
 }
 
-const statsFields = 9
+const statsFields = 10
 
 // fields lists the counters in the order in which they are published.
 func (st *Stats) fields() [statsFields]*int64 {
 	return [statsFields]*int64{
-		&st.ExpiredKeys, &st.ExpiredLazily, &st.Hits, &st.Misses, &st.Drained, &st.LazyFreed, &st.ExpireCycleNs,
-		&st.ExpireTimeouts, &st.Dirty,
+		&st.ExpiredKeys, &st.ExpiredLazily, &st.Hits, &st.Misses, &st.Drained, &st.HandedOver, &st.LazyFreed,
+		&st.ExpireCycleNs, &st.ExpireTimeouts, &st.Dirty,
 	}
 }
 
