@@ -16,6 +16,11 @@ type Worker struct {
 	NowNs int64
 	// Owner is the executing goroutine's own state, for tasks that are served by it.
 	Owner any
+
+	// The last reading of its thread's processor time.
+	cpuReadNs, cpuNs int64
+	thread           int
+	wallOnly         bool // of a test with a clock of its own: processor time is wall time
 }
 
 func (s *Shard) tryTake() bool {

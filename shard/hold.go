@@ -2,47 +2,60 @@ package shard
 
 import (
 	"math/bits"
-	"sync/atomic"
+
+	"fulmen/internal/clock"
 )
 
-// longHoldNs is the length from which a hold is attributed by name.
-const longHoldNs = 1_000_000
+// longHoldNs is the length from which a hold is attributed by name; from suspectNs on its processor time is read,
+// which for shorter ones is taken to be as long as the wall time.
+const (
+	longHoldNs = 1_000_000
+	suspectNs  = 400_000
+)
+
+// cpuBaseNs is how old a worker's last reading of its processor time may be when a hold begins. A hold's own time is
+// known but for that much: it is a system call, too dear for each hold.
+const cpuBaseNs = 200_000
 
 // HoldBuckets is the number of buckets of a hold histogram: four per power of two of nanoseconds.
 const HoldBuckets = 160
 
-// holdStats says for how long a baton was held, and by what. Updated with the baton held; published in
-// atomics so that a report needs no baton.
+// holdStats says for how long a baton was held, and by what. Held with the baton; a copy is published with the
+// shard's counters, so that a report needs no baton.
 type holdStats struct {
 	beganNs   int64
 	longestBy string // the longest command of the running hold
 	longestNs int64
 
-	count   [HoldBuckets]atomic.Uint64
-	maxNs   atomic.Int64
-	totalNs atomic.Int64
-	long    atomic.Pointer[LongHolds]
+	count, cpu      [HoldBuckets]uint64
+	maxNs, maxCPUNs int64
+	totalNs         int64
+	long            *LongHolds
 
 	published
 }
 
-// LongHolds lists holds above 1 ms by the name of the longest command or job in them; immutable.
+// LongHolds lists holds of 1 ms of processor time and more by the name of the longest command or job in them;
+// immutable.
 type LongHolds struct {
 	By map[string]LongHold
 }
 
-// LongHold counts the long holds of one name.
+// LongHold counts the long holds of one name; MaxNs is processor time.
 type LongHold struct {
 	Count int64
 	MaxNs int64
 }
 
-// Holds is a copy of a shard's hold statistics.
+// Holds is a copy of a shard's hold statistics: by wall time, in which a thread may not have been running, and by
+// processor time.
 type Holds struct {
-	Count   [HoldBuckets]uint64 // see HoldBucketNs
-	MaxNs   int64
-	TotalNs int64
-	Long    map[string]LongHold
+	Count    [HoldBuckets]uint64 // by wall time; see HoldBucketNs
+	CPU      [HoldBuckets]uint64 // by processor time
+	MaxNs    int64
+	MaxCPUNs int64
+	TotalNs  int64
+	Long     map[string]LongHold
 }
 
 // holdBucket: four buckets per power of two; exact below 8 ns.
@@ -66,6 +79,23 @@ func HoldBucketNs(i int) int64 {
 func (s *Shard) beginHold(w *Worker) {
 	s.hold.beganNs = w.NowNs
 	s.hold.longestNs = 0
+	if w.NowNs-w.cpuReadNs > cpuBaseNs {
+		w.readCPU()
+	}
+}
+
+// readCPU takes the base from which the processor time of a long hold is counted.
+func (w *Worker) readCPU() {
+	w.cpuReadNs, w.cpuNs, w.thread = w.NowNs, clock.ThreadCPU(), clock.ThreadID()
+}
+
+// cpuSince returns the processor time since the base, at most ns. A worker that has changed its thread can't tell:
+// then it is ns.
+func (w *Worker) cpuSince(ns int64) int64 {
+	if w.wallOnly || clock.ThreadID() != w.thread {
+		return ns
+	}
+	return min(max(clock.ThreadCPU()-w.cpuNs, 0), ns)
 }
 
 // Ran attributes ns nanoseconds of the running hold to a command or background job.
@@ -90,19 +120,22 @@ func (s *Shard) endHold(w *Worker) {
 	if s.touched != nil {
 		s.publishCounts()
 	}
-	if w.NowNs >= s.hold.dueNs {
-		s.publishStats(w.NowNs)
-	}
 	ns := w.NowNs - s.hold.beganNs
-	h := &s.hold
-	c := &h.count[holdBucket(ns)]
-	c.Store(c.Load() + 1) // the baton makes this goroutine the only writer
-	h.totalNs.Store(h.totalNs.Load() + ns)
-	if ns > h.maxNs.Load() {
-		h.maxNs.Store(ns)
+	cpu := ns
+	if ns >= suspectNs {
+		cpu = w.cpuSince(ns)
 	}
-	if ns >= longHoldNs {
-		h.attribute(ns)
+	h := &s.hold
+	h.count[holdBucket(ns)]++
+	h.cpu[holdBucket(cpu)]++
+	h.totalNs += ns
+	h.maxNs = max(h.maxNs, ns)
+	h.maxCPUNs = max(h.maxCPUNs, cpu)
+	if cpu >= longHoldNs {
+		h.attribute(cpu)
+	}
+	if w.NowNs >= h.dueNs {
+		s.publishStats(w.NowNs)
 	}
 }
 
@@ -110,10 +143,10 @@ func (s *Shard) endHold(w *Worker) {
 func (h *holdStats) attribute(ns int64) {
 	name := h.longestBy
 	if h.longestNs < ns/2 {
-		name = "many short commands, or the thread was not running"
+		name = "many short commands"
 	}
 	next := &LongHolds{By: map[string]LongHold{}}
-	if old := h.long.Load(); old != nil {
+	if old := h.long; old != nil {
 		for k, v := range old.By {
 			next.By[k] = v
 		}
@@ -122,17 +155,18 @@ func (h *holdStats) attribute(ns int64) {
 	l.Count++
 	l.MaxNs = max(l.MaxNs, ns)
 	next.By[name] = l
-	h.long.Store(next)
+	h.long = next
 }
 
-// Holds returns the statistics; safe from any goroutine.
+// Holds returns the statistics as of a few milliseconds ago; safe from any goroutine.
 func (s *Shard) Holds() Holds {
 	var out Holds
-	for i := range s.hold.count {
-		out.Count[i] = s.hold.count[i].Load()
+	p := &s.hold.published
+	for i := range p.count {
+		out.Count[i], out.CPU[i] = uint64(p.count[i].Load()), uint64(p.cpu[i].Load())
 	}
-	out.MaxNs, out.TotalNs = s.hold.maxNs.Load(), s.hold.totalNs.Load()
-	if l := s.hold.long.Load(); l != nil {
+	out.MaxNs, out.MaxCPUNs, out.TotalNs = p.maxNs.Load(), p.maxCPUNs.Load(), p.totalNs.Load()
+	if l := p.long.Load(); l != nil {
 		out.Long = l.By
 	}
 	return out
@@ -140,11 +174,9 @@ func (s *Shard) Holds() Holds {
 
 // ResetHolds zeroes the statistics and has the shard's counters published at the next release; with the baton held.
 func (s *Shard) ResetHolds() {
-	for i := range s.hold.count {
-		s.hold.count[i].Store(0)
-	}
-	s.hold.maxNs.Store(0)
-	s.hold.totalNs.Store(0)
-	s.hold.long.Store(nil)
-	s.hold.dueNs = 0
+	h := &s.hold
+	clear(h.count[:])
+	clear(h.cpu[:])
+	h.maxNs, h.maxCPUNs, h.totalNs, h.long = 0, 0, 0, nil
+	h.dueNs = 0
 }

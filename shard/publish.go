@@ -10,7 +10,12 @@ const statsEveryNs = 10_000_000
 type published struct {
 	stats [statsFields]atomic.Int64
 	lazy  atomic.Int64 // objects that wait to be freed
-	dueNs int64        // when stats are due; plain, with the baton held
+
+	count, cpu               [HoldBuckets]atomic.Int64
+	maxNs, maxCPUNs, totalNs atomic.Int64
+	long                     atomic.Pointer[LongHolds]
+
+	dueNs int64 // when stats are due; plain, with the baton held
 }
 
 const statsFields = 10
@@ -30,6 +35,15 @@ func (s *Shard) publishStats(nowNs int64) {
 		p.stats[i].Store(*n)
 	}
 	p.lazy.Store(int64(s.LazyPending()))
+	h := &s.hold
+	for i := range h.count {
+		publish(&p.count[i], int64(h.count[i]))
+		publish(&p.cpu[i], int64(h.cpu[i]))
+	}
+	publish(&p.maxNs, h.maxNs)
+	publish(&p.maxCPUNs, h.maxCPUNs)
+	publish(&p.totalNs, h.totalNs)
+	p.long.Store(h.long)
 }
 
 // PublishedStats returns the shard's counters and the number of objects that wait to be freed, as of a few

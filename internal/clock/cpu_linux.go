@@ -20,3 +20,9 @@ func ThreadCPU() int64 {
 	}
 	return ts.Nano()
 }
+
+// ThreadID returns the calling thread's number, to tell whether a goroutine stayed on it.
+func ThreadID() int {
+	id, _, _ := syscall.RawSyscall(syscall.SYS_GETTID, 0, 0, 0)
+	return int(id)
+}
