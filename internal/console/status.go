@@ -113,18 +113,24 @@ type Shard struct {
 	Holds      Holds `json:"holds"`
 }
 
-// Holds is how long a shard's baton was held. Times are of the wall clock; percentiles are upper bounds, at most a
-// quarter above the truth.
+// HoldTimes are percentiles of a histogram of holds: upper bounds, at most a quarter above the truth.
+type HoldTimes struct {
+	P50Us    float64 `json:"p50_us"`
+	P99Us    float64 `json:"p99_us"`
+	P999Us   float64 `json:"p999_us"`
+	P99999Us float64 `json:"p99999_us"`
+	MaxUs    float64 `json:"max_us"`
+}
+
+// Holds is how long a shard's baton was held: by the wall clock, in which the thread may not have been running, and in
+// CPU by the processor's time.
 type Holds struct {
-	Count    uint64             `json:"count"`
-	TotalUs  float64            `json:"total_us"`
-	P50Us    float64            `json:"p50_us"`
-	P99Us    float64            `json:"p99_us"`
-	P999Us   float64            `json:"p999_us"`
-	P99999Us float64            `json:"p99999_us"`
-	MaxUs    float64            `json:"max_us"`
-	Long     []LongHold         `json:"long"` // those of 1 ms and more, by what took most of the time; by name
-	By       map[string]float64 `json:"by"`   // the longest of each in Long, in µs
+	Count   uint64  `json:"count"`
+	TotalUs float64 `json:"total_us"`
+	HoldTimes
+	CPU  HoldTimes          `json:"cpu"`
+	Long []LongHold         `json:"long"` // those of 1 ms of processor time and more, by what took most of it; by name
+	By   map[string]float64 `json:"by"`   // the longest of each in Long, in µs
 
 	buckets []HoldBucket
 }
@@ -142,30 +148,36 @@ type HoldBucket struct {
 	Count  uint64
 }
 
-// NewHolds works out the percentiles of a histogram, whose buckets are ascending and become the result's own. Long and
-// By are left to the caller.
+// NewHolds works out the percentiles of a histogram, whose buckets are ascending and become the result's own. CPU, Long
+// and By are left to the caller.
 func NewHolds(buckets []HoldBucket, totalNs, maxNs int64) Holds {
-	h := Holds{TotalUs: us(totalNs), MaxUs: us(maxNs), buckets: buckets}
+	h := Holds{TotalUs: us(totalNs), HoldTimes: NewHoldTimes(buckets, maxNs), buckets: buckets}
 	for _, b := range buckets {
 		h.Count += b.Count
 	}
-	h.P50Us = h.quantile(0.5, maxNs)
-	h.P99Us = h.quantile(0.99, maxNs)
-	h.P999Us = h.quantile(0.999, maxNs)
-	h.P99999Us = h.quantile(0.99999, maxNs)
 	return h
 }
 
-// quantile is the length in µs that the fraction q of all holds did not exceed; 0 if there were none.
-func (h *Holds) quantile(q float64, maxNs int64) float64 {
-	rank := uint64(math.Ceil(q * float64(h.Count)))
-	var seen uint64
-	for _, b := range h.buckets {
-		if seen += b.Count; seen >= rank && seen > 0 {
-			return us(min(b.UpToNs, maxNs))
-		}
+// NewHoldTimes works out the percentiles of a histogram, whose buckets are ascending.
+func NewHoldTimes(buckets []HoldBucket, maxNs int64) HoldTimes {
+	var count uint64
+	for _, b := range buckets {
+		count += b.Count
 	}
-	return 0
+	quantile := func(q float64) float64 {
+		rank := uint64(math.Ceil(q * float64(count)))
+		var seen uint64
+		for _, b := range buckets {
+			if seen += b.Count; seen >= rank && seen > 0 {
+				return us(min(b.UpToNs, maxNs))
+			}
+		}
+		return 0
+	}
+	return HoldTimes{
+		P50Us: quantile(0.5), P99Us: quantile(0.99), P999Us: quantile(0.999), P99999Us: quantile(0.99999),
+		MaxUs: us(maxNs),
+	}
 }
 
 func us(ns int64) float64 { return float64(ns) / 1000 }

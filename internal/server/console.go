@@ -224,11 +224,8 @@ func (src consoleSource) shards(st *console.Status) {
 
 func holdsOf(s *shard.Shard) console.Holds {
 	h := s.Holds()
-	buckets := make([]console.HoldBucket, len(h.Count))
-	for i, n := range h.Count {
-		buckets[i] = console.HoldBucket{UpToNs: shard.HoldBucketNs(i), Count: n}
-	}
-	holds := console.NewHolds(buckets, h.TotalNs, h.MaxNs)
+	holds := console.NewHolds(bucketsOf(&h.Count), h.TotalNs, h.MaxNs)
+	holds.CPU = console.NewHoldTimes(bucketsOf(&h.CPU), h.MaxCPUNs)
 	holds.By = map[string]float64{}
 	for _, name := range slices.Sorted(maps.Keys(h.Long)) {
 		l := h.Long[name]
@@ -237,6 +234,14 @@ func holdsOf(s *shard.Shard) console.Holds {
 		holds.By[name] = maxUs
 	}
 	return holds
+}
+
+func bucketsOf(counts *[shard.HoldBuckets]uint64) []console.HoldBucket {
+	buckets := make([]console.HoldBucket, len(counts))
+	for i, n := range counts {
+		buckets[i] = console.HoldBucket{UpToNs: shard.HoldBucketNs(i), Count: n}
+	}
+	return buckets
 }
 
 // memory completes what shards has begun.
