@@ -1,0 +1,53 @@
+package command
+
+import (
+	"bytes"
+	"testing"
+
+	"fulmen/internal/resp"
+)
+
+// FuzzCommands executes arbitrary arguments, separated by line feeds in commands separated by empty lines: every
+// handler must give exactly one well-formed reply, and an error must change nothing.
+func FuzzCommands(f *testing.F) {
+	for _, row := range NewTable(Rows()).Rows() {
+		f.Add([]byte(row.Name))
+		f.Add([]byte("SET\nk\n10\n\n" + row.Name + "\nk\n1\nEX\n\n" + row.Name + "\nk\n-1\nv\nNX\nk"))
+	}
+	f.Add([]byte("SET\nk\nv\nPXAT\n1\n\nSET\nk\nw\nKEEPTTL\nGET\n\nGETEX\nk\nPERSIST\n\nSCAN\n0\nMATCH\n*\nCOUNT\n5"))
+	f.Add([]byte("COMMAND\nDOCS\nset\n\nCOMMAND\nGETKEYS\nMSET\na\nb\nc\n\nCOMMAND\nLIST\nFILTERBY\nPATTERN\n*"))
+	h := newHarness(f, 3)
+	h.ctx.Limits = &Limits{MaxStringBytes: 100_000}
+	f.Fuzz(func(t *testing.T, data []byte) {
+		h.t = t
+		for i, text := range bytes.Split(data, []byte("\n\n")) {
+			args := bytes.Split(text, []byte("\n"))
+			if i == 30 || len(args[0]) == 0 {
+				break
+			}
+			h.ctx.Proto = 2 + len(data)%2
+			before := h.dirty()
+			reply := h.call(args)
+			in := bytes.NewReader(reply)
+			reader := resp.NewReader(in)
+			v, err := reader.ReadReply()
+			if err != nil {
+				t.Fatalf("%q: reply %q: %v", args, reply, err)
+			}
+			if !bytes.Equal(v.Append(nil), reply) {
+				t.Fatalf("%q: reply %q is more than one", args, reply)
+			}
+			if v.Err() != nil && h.dirty() != before {
+				t.Fatalf("%q fails with %v and counts changes", args, v.Err())
+			}
+		}
+		h.call([][]byte{[]byte("FLUSHALL")})
+	})
+}
+
+func (h *harness) dirty() (n int64) {
+	for _, s := range h.set.Shards {
+		n += s.Stats.Dirty
+	}
+	return n
+}
