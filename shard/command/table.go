@@ -73,6 +73,12 @@ func (t *Table) add(r *Row, container *Row) {
 	if len(r.Subs) == 0 && (r.Run == nil) == (r.RunSession == nil) {
 		panic(fmt.Sprintf("BUG: command %s must have exactly one handler", r.Name))
 	}
+	for i := range r.Keys {
+		if r.Keys[i].Flags&KeyVariable != 0 && r.KeyFlags == nil {
+			panic("BUG: command " + r.Name + " has variable key flags and no KeyFlags")
+		}
+	}
+	parseSyntax(r.Args) // panics here rather than when a client asks
 	r.Index = len(t.all)
 	r.FullName = r.Name
 	r.Container = container
