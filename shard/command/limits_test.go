@@ -33,13 +33,13 @@ func TestHitsAndMisses(t *testing.T) {
 	}
 	defer conn.Close()
 	for _, command := range []string{
-		"SET k v", "SET k v GET", "SET new v NX GET", "SET k v XX", "GET k", "GET x", "GETSET k v", "GETSET y v",
-		"SETNX k v", "MGET k x k y", "MSET a 1 b 2", "MSETNX a 1 c 2", "INCR n", "INCR a", "INCRBYFLOAT a 1",
-		"APPEND k x", "STRLEN k", "STRLEN x", "GETRANGE k 0 1", "GETRANGE x 0 1", "GETRANGE k x 1", "SETRANGE k 1 x", "GETEX k",
-		"GETEX x", "GETEX k EX x", "GETDEL y", "GETDEL y", "EXISTS k x k", "TOUCH k x", "TYPE k", "TYPE x", "TTL k",
-		"PTTL x", "EXPIRETIME k", "PERSIST k", "EXPIRE k 100", "EXPIRE x 100", "DEL x a", "UNLINK x", "KEYS *",
-		"SCAN 0 COUNT 1000", "SCAN 0 COUNT 1000 TYPE string", "SCAN 0 COUNT 1000 TYPE list MATCH k*", "DBSIZE",
-		"RANDOMKEY",
+		"SET k v", "SET k v GET", "SET new v NX GET", "SET k v XX", "GET k", "GET x", "GETSET k v",
+		"GETSET y v", "SETNX k v", "MGET k x k y", "MSET a 1 b 2", "MSETNX a 1 c 2", "INCR n", "INCR a",
+		"INCRBYFLOAT a 1", "APPEND k x", "STRLEN k", "STRLEN x", "GETRANGE k 0 1", "GETRANGE x 0 1",
+		"GETRANGE k x 1", "SETRANGE k 1 x", "GETEX k", "GETEX x", "GETEX k EX x", "GETDEL y", "GETDEL y",
+		"EXISTS k x k", "TOUCH k x", "TYPE k", "TYPE x", "TTL k", "PTTL x", "EXPIRETIME k", "PERSIST k",
+		"EXPIRE k 100", "EXPIRE x 100", "DEL x a", "UNLINK x", "KEYS *", "SCAN 0 COUNT 1000",
+		"SCAN 0 COUNT 1000 TYPE string", "SCAN 0 COUNT 1000 TYPE list MATCH k*", "DBSIZE", "RANDOMKEY",
 		"SET gone v PXAT 1", "GET gone", "SET gone v PXAT 1", "EXISTS gone", "SET gone v PXAT 1", "DEL gone",
 	} {
 		args := strings.Fields(command)
