@@ -104,7 +104,7 @@ func (r *Reactor) admit(nc net.Conn) {
 			l = other
 		}
 	}
-	c := &Conn{ID: r.nextID.Add(1), loop: l, remote: copyAddr(nc.RemoteAddr()), local: copyAddr(nc.LocalAddr())}
+	c := newConn(r.nextID.Add(1), l, copyAddr(nc.RemoteAddr()), copyAddr(nc.LocalAddr()))
 	r.totals.live.Add(1)
 	l.connCount.Add(1)
 	if err := r.engine.adopt(nc, l, c); err != nil {

@@ -4,8 +4,6 @@ import (
 	"errors"
 	"net"
 	"sync/atomic"
-
-	"github.com/valyala/bytebufferpool"
 )
 
 // Reasons for which the reactor itself closes a connection; given to Handler.Close.
@@ -14,6 +12,8 @@ var (
 	ErrOutputBufferLimit = errors.New("reactor: output buffer limit reached")
 	ErrSlowReader        = errors.New("reactor: sends without reading its replies, and buffers are full")
 	ErrClosedByServer    = errors.New("reactor: closed by the server")
+
+	errNotRegistered = errors.New("reactor: the event loop did not take the socket")
 )
 
 // Handler gives meaning to the bytes. All methods run on the connection's loop.
@@ -31,28 +31,42 @@ type Handler interface {
 	Stalled(c *Conn, on bool)
 }
 
+// BufferObserver is implemented by a Handler that wants to know what a connection's buffers occupy.
+type BufferObserver interface {
+	// Buffers is told, on the connection's loop, that QueryBytes, QueryCapacity or OutputBytes changed.
+	Buffers(c *Conn)
+}
+
 // Limits bound what a connection may make the reactor hold; all in bytes, 0 = no limit.
 type Limits struct {
 	QueryBufferBytes  int // one connection's bytes not yet executed
 	OutputBytes       int // one connection's bytes not yet read by the peer: closed above
-	StallBytes        int // one connection's bytes not yet read by the peer: not executed above
-	StalledTotalBytes int // query bytes of all stalled connections: a stalled sender is closed above
+	SoftOutputBytes   int // one connection's bytes not yet read by the peer: closed if above for longer than
+	SoftOutputMs      int64
+	StallBytes        int // one connection's bytes not yet read by the peer: not executed above, see credit
+	StalledTotalBytes int // query and output bytes of all connections that don't read: one that sends is closed above
+
+	// Of connections that are not trusted yet (SetTrusted).
+	UntrustedQueryBytes  int
+	UntrustedOutputBytes int
 }
 
 // totals are the sums over all connections; atomic.
 type totals struct {
-	live              atomic.Int64 // connections accepted and not closed
-	stalledQueryBytes atomic.Int64
-	netInput          atomic.Int64
-	netOutput         atomic.Int64
-	queryLimitHits    atomic.Int64
-	outputLimitHits   atomic.Int64
+	live            atomic.Int64 // connections accepted and not closed
+	lagging         atomic.Int64 // connections that have output which the socket did not take
+	laggingBytes    atomic.Int64 // what their buffers occupy
+	tickMs          atomic.Int64 // time of the last tick, since the reactor's start
+	netInput        atomic.Int64
+	netOutput       atomic.Int64
+	queryLimitHits  atomic.Int64
+	outputLimitHits atomic.Int64
 }
 
-// transport is a connection as the engine offers it; used on the loop only.
+// transport is a connection's socket; used on the loop only.
 type transport interface {
-	Write(p []byte) (int, error) // takes all: what the socket doesn't is kept by the engine
-	OutboundBuffered() int
+	// Write sends what the socket takes now; n < len(p) without an error: it is full.
+	Write(p []byte) (n int, err error)
 	Fd() int
 }
 
@@ -70,17 +84,36 @@ type Conn struct {
 	Context any
 
 	// Owned by the loop.
-	pending    *bytebufferpool.ByteBuffer // query buffer: bytes not consumed, from pendingOff
-	pendingOff int
-	need       int // do not call Data with fewer bytes
-	paused     bool
-	stalled    bool
-	closing    bool // close once the output is flushed
-	closed     bool
-	inData     bool
-	counted    int // bytes counted in totals.stalledQueryBytes
+	query     query
+	out       outbox
+	need      int // do not call Data with fewer bytes
+	held      int // bytes of queries that the handler keeps
+	credit    int // query bytes executed since output began to lag: that much more output is allowed
+	counted   int // bytes counted in totals.laggingBytes
+	softSince int64
+	toldQuery int // what the observer was told
+	toldOut   int
+	paused    bool
+	stalled   bool
+	untrusted bool
+	closing   bool // close once the output is flushed
+	closed    bool
+	eof       bool // the peer will not send any more: close when all is executed and flushed
+	inData    bool
+	watched   bool // by writability
+
+	writable  Letter // the socket takes bytes again
+	letterOut atomic.Bool
 
 	prevConn, nextConn *Conn
+}
+
+// newConn returns a connection that has no socket yet.
+func newConn(id uint64, l *Loop, remote, local net.Addr) *Conn {
+	c := &Conn{ID: id, loop: l, remote: remote, local: local}
+	c.query.loop = l
+	c.writable.To = (*sender)(c)
+	return c
 }
 
 // Loop returns the loop that the connection is pinned to. Safe from any goroutine.
@@ -100,29 +133,14 @@ func (c *Conn) Fd() int {
 	return c.raw.Fd()
 }
 
-// QueryBytes is the number of bytes received and not consumed; QueryCapacity is the buffer's size.
-func (c *Conn) QueryBytes() int {
-	if c.pending == nil {
-		return 0
-	}
-	return len(c.pending.B) - c.pendingOff
-}
+// QueryBytes is the number of bytes received and not consumed; inside Data, when the call began.
+func (c *Conn) QueryBytes() int { return len(c.query.bytes()) }
 
 // QueryCapacity is the number of bytes that the query buffer occupies.
-func (c *Conn) QueryCapacity() int {
-	if c.pending == nil {
-		return 0
-	}
-	return cap(c.pending.B)
-}
+func (c *Conn) QueryCapacity() int { return c.query.sizeBytes() }
 
 // OutputBytes is the number of bytes written and not yet taken by the socket.
-func (c *Conn) OutputBytes() int {
-	if c.closed {
-		return 0
-	}
-	return c.raw.OutboundBuffered()
-}
+func (c *Conn) OutputBytes() int { return c.out.bytes }
 
 // Closing tells whether the connection is closed or will be once its output is flushed.
 func (c *Conn) Closing() bool { return c.closing || c.closed }
@@ -147,38 +165,17 @@ func (c *Conn) Resume() {
 	}
 }
 
-// Write queues p for the peer and sends what the socket takes. p is not kept.
-func (c *Conn) Write(p []byte) {
-	if c.closed || len(p) == 0 {
-		return
-	}
-	c.loop.totals.netOutput.Add(int64(len(p)))
-	if _, err := c.raw.Write(p); err != nil || c.closed {
-		return // the engine closes and reports
-	}
-	out := c.raw.OutboundBuffered()
-	if out == 0 {
-		return
-	}
-	limits := c.loop.limits.Load()
-	if limits.OutputBytes > 0 && out > limits.OutputBytes {
-		c.loop.totals.outputLimitHits.Add(1)
-		c.Abort(ErrOutputBufferLimit)
-		return
-	}
-	if limits.StallBytes > 0 && out > limits.StallBytes {
-		c.stall()
-	}
-}
+// SetTrusted says whether the peer has shown who it is; until then the limits for strangers hold. New
+// connections are trusted.
+func (c *Conn) SetTrusted(on bool) { c.untrusted = !on }
 
-func (c *Conn) stall() {
-	if c.stalled {
+// SetHeld says how many bytes of the peer's queries the handler keeps by itself: they count as query buffer.
+func (c *Conn) SetHeld(n int) {
+	if n == c.held {
 		return
 	}
-	c.stalled = true
-	c.loop.stalled++
-	c.loop.WantTick()
-	c.loop.handler.Stalled(c, true)
+	c.held = n
+	c.checkQuery()
 }
 
 // CloseAfterFlush closes the connection as soon as everything written has left; nothing more is read.
@@ -194,15 +191,11 @@ func (c *Conn) CloseAfterFlush() {
 }
 
 func (c *Conn) finishClosing() {
-	if c.raw.OutboundBuffered() == 0 {
+	c.query.drop()
+	if c.out.empty() {
 		c.drop()
-		return
 	}
-	if !c.stalled {
-		c.stalled = true
-		c.loop.stalled++
-	}
-	c.loop.WantTick()
+	// else drain does it
 }
 
 // Abort closes the connection now; output that did not leave yet is lost. err goes to Handler.Close.
@@ -214,46 +207,44 @@ func (c *Conn) Abort(err error) {
 	c.drop()
 }
 
-// closeNow ends the connection on our side: the handler is told, buffers go back.
+// closeNow ends the connection on our side: the handler is told, buffers go back. The socket is still open.
 func (c *Conn) closeNow(err error) {
 	if c.closed {
 		return
 	}
 	c.closed = true
-	if c.stalled {
-		c.stalled = false
-		c.loop.stalled--
+	c.loop.waker.forget(c)
+	if !c.out.empty() {
+		c.out.clear(c.loop)
+		c.caughtUp()
 	}
-	c.count(0)
 	c.loop.conns.remove(c)
 	c.loop.connCount.Add(-1)
 	c.loop.totals.live.Add(-1)
 	c.loop.handler.Close(c, err)
 	if !c.inData {
-		c.dropPending()
+		c.query.drop()
 	}
 }
 
-// checkOutput runs at ticks for connections whose output was full or that close after it.
-func (c *Conn) checkOutput() {
-	if !c.stalled || c.closed {
-		return
-	}
-	out := c.raw.OutboundBuffered()
-	if c.closing {
-		if out == 0 {
-			c.drop()
+// unfinished tells whether the peer has a reply to come, though it will send nothing more.
+func (c *Conn) unfinished() bool { return !c.closed && (c.paused || c.stalled || !c.out.empty()) }
+
+// linger goes on without the peer's sending side: what it sent is executed and answered, then the
+// connection is closed. raw and drop replace what the engine is about to close.
+func (c *Conn) linger(raw transport, drop func()) {
+	watched := c.watched
+	c.loop.waker.forget(c)
+	c.raw, c.drop, c.eof = raw, drop, true
+	if watched {
+		if err := c.loop.waker.watch(c); err != nil {
+			c.Abort(err)
+			return
 		}
-		return
 	}
-	if out > c.loop.limits.Load().StallBytes/2 {
-		return
+	if !c.closing {
+		c.feed(nil)
 	}
-	c.stalled = false
-	c.loop.stalled--
-	c.count(0)
-	c.loop.handler.Stalled(c, false)
-	c.feed(nil)
 }
 
 // feed offers the collected bytes and data, which is valid during the call only, to the handler.
@@ -263,99 +254,51 @@ func (c *Conn) feed(data []byte) {
 	}
 	c.loop.totals.netInput.Add(int64(len(data)))
 	in := data
-	if c.pending != nil {
-		c.grow(data)
-		in = c.pending.B[c.pendingOff:]
+	if c.query.buf != nil {
+		c.query.add(data, c.need)
+		in = c.query.bytes()
 	}
+	n := 0
 	if len(in) >= c.need && len(in) > 0 && c.Ready() {
 		c.need = 0
 		c.inData = true
-		n := c.loop.handler.Data(c, in)
+		n = c.loop.handler.Data(c, in)
 		c.inData = false
 		if c.closed {
-			c.dropPending()
+			c.query.drop()
 			return
 		}
-		if c.pending != nil {
-			c.pendingOff += n
+		if !c.out.empty() {
+			c.credit += n
 		}
-		in = in[n:]
+	}
+	switch {
+	case c.closing:
+	case c.query.buf != nil:
+		c.query.consume(n)
+	case n < len(in):
+		c.query.add(in[n:], c.need)
+	}
+	if c.eof && c.Ready() {
+		c.closing = true // what is left is not a whole command, and never will be
 	}
 	if c.closing {
-		c.dropPending()
 		c.finishClosing()
 		return
 	}
-	c.keep(in)
+	c.checkQuery()
 }
 
-// keep stores what was not consumed. in aliases either the engine's buffer or the query buffer.
-func (c *Conn) keep(in []byte) {
-	switch {
-	case len(in) == 0:
-		c.dropPending()
-		return
-	case c.pending == nil:
-		c.pending = bytebufferpool.Get()
-		c.pending.B = append(c.pending.B[:0], in...)
-		c.pendingOff = 0
-	}
+// checkQuery holds the query buffer to its limits after it changed.
+func (c *Conn) checkQuery() {
 	limits := c.loop.limits.Load()
-	if limits.QueryBufferBytes > 0 && len(in) > limits.QueryBufferBytes {
+	size := c.QueryBytes() + c.held
+	if tooMuch(size, limits.QueryBufferBytes) || (c.untrusted && tooMuch(size, limits.UntrustedQueryBytes)) {
 		c.loop.totals.queryLimitHits.Add(1)
 		c.Abort(ErrQueryBufferLimit)
 		return
 	}
-	if c.stalled {
-		c.count(len(in))
-		if limits.StalledTotalBytes > 0 && c.loop.totals.stalledQueryBytes.Load() > int64(limits.StalledTotalBytes) {
-			c.loop.totals.outputLimitHits.Add(1)
-			c.Abort(ErrSlowReader)
-		}
-	}
+	c.account(limits)
 }
 
-// count keeps this connection's share of the stalled connections' query bytes.
-func (c *Conn) count(n int) {
-	if n != c.counted {
-		c.loop.totals.stalledQueryBytes.Add(int64(n - c.counted))
-		c.counted = n
-	}
-}
-
-// grow appends data to the query buffer: consumed bytes go first, then capacity doubles, but not past
-// what the handler said it needs, so that a big argument is copied a bounded number of times and a
-// promised size alone reserves nothing.
-func (c *Conn) grow(data []byte) {
-	b := c.pending.B
-	if c.pendingOff > 0 && (c.pendingOff == len(b) || len(b)+len(data) > cap(b)) {
-		n := copy(b, b[c.pendingOff:])
-		b = b[:n]
-		c.pendingOff = 0
-	}
-	if want := len(b) + len(data); want > cap(b) {
-		size := 2 * cap(b)
-		if c.need > want && size > c.need {
-			size = c.need
-		}
-		if size < want {
-			size = want
-		}
-		b = append(make([]byte, 0, size), b...)
-	}
-	c.pending.B = append(b, data...)
-}
-
-// maxPooledBytes is the largest query buffer that goes back to the pool.
-const maxPooledBytes = 128 << 10
-
-func (c *Conn) dropPending() {
-	if c.pending == nil {
-		return
-	}
-	if cap(c.pending.B) <= maxPooledBytes {
-		bytebufferpool.Put(c.pending)
-	}
-	c.pending = nil
-	c.pendingOff = 0
-}
+func tooMuch(size, limit int) bool { return limit > 0 && size > limit }

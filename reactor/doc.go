@@ -7,6 +7,7 @@
 //	goroutine      owns                               woken by              may wait for
 //	loop i         its connections, its Loop.State    epoll, its bell       epoll only
 //	acceptor       one listening socket               accept(2)             accept, the loop that adopts
+//	writability    its epoll instance                 full sockets          epoll only
 //	ticker         nothing                            a timer               the timer
 //
 // Everything of a Conn belongs to its loop. Other goroutines reach a loop only through Loop.Post.
@@ -18,13 +19,25 @@
 // sets its "may be asleep" flag before it looks into the mailbox for the last time, the poster pushes
 // before it reads the flag, and both are sequentially consistent: one of them sees the other.
 //
+// # Output
+//
+// A write goes to the socket at once; what that doesn't take is kept in the connection's outbox, and the
+// writability goroutine mails the connection when the socket takes bytes again. A peer that ends its
+// sending side (a half-close, or a plain close that arrives as end of file) still gets what it is owed: the
+// connection goes on with a descriptor of its own until all that was received is executed and all replies
+// have left or the peer turns out to be gone.
+//
 // # Bounds
 //
-// The query buffer is bounded by Limits.QueryBufferBytes; a connection whose output is not read stops
-// being executed at Limits.StallBytes, and is closed at Limits.OutputBytes (when set) or when it goes
-// on sending while the buffers of all stalled connections exceed Limits.StalledTotalBytes.
-// The mailbox holds at most one letter per connection and per background job: letters are embedded in
-// their owners.
+// The query buffer is bounded by Limits.QueryBufferBytes. A connection whose output isn't read stops being
+// executed at Limits.StallBytes plus the bytes of the commands executed meanwhile (so that it never holds
+// more than those commands would, which had to be kept otherwise); it is closed at Limits.OutputBytes, or
+// after Limits.SoftOutputMs above Limits.SoftOutputBytes, where those are set. All that is held for peers
+// that don't read is bounded by Limits.StalledTotalBytes: beyond, a connection that makes it grow and has no
+// less than its share is closed. The worst case of one connection is StallBytes, one flush of the handler
+// and what the peer itself has sent.
+// The mailbox holds at most one letter per connection and cause, and per background job: letters are
+// embedded in their owners.
 //
 // # Invariants
 //

@@ -1,7 +1,9 @@
 package reactor
 
 import (
+	"errors"
 	"net"
+	"sync"
 	"sync/atomic"
 	"time"
 )
@@ -42,15 +44,20 @@ type Reactor struct {
 	totals totals
 	nextID atomic.Uint64
 	accept acceptors
+	waker  writability
 	done   chan struct{}
+	ticker sync.WaitGroup
 }
 
 // New returns a reactor that is not running yet.
 func New(opts Options, h Handler) *Reactor {
 	r := &Reactor{opts: opts, engine: &gnetEngine{}, done: make(chan struct{})}
 	r.limits.Store(&opts.Limits)
+	observer, _ := h.(BufferObserver)
 	for i := range opts.Loops {
-		r.loops = append(r.loops, &Loop{ID: i, handler: h, limits: &r.limits, totals: &r.totals})
+		r.loops = append(r.loops, &Loop{
+			ID: i, handler: h, observer: observer, limits: &r.limits, totals: &r.totals, waker: &r.waker,
+		})
 	}
 	return r
 }
@@ -93,21 +100,32 @@ func (r *Reactor) ResetTotals() {
 
 // Start starts loops and ticker. Listeners are added with Listen.
 func (r *Reactor) Start() error {
-	if err := r.engine.start(r.loops); err != nil {
+	if err := r.waker.start(); err != nil {
 		return err
 	}
+	if err := r.engine.start(r.loops); err != nil {
+		r.waker.halt()
+		return errors.Join(err, r.waker.close())
+	}
+	r.ticker.Add(1)
 	go r.runTicker()
 	return nil
 }
 
 func (r *Reactor) runTicker() {
+	defer r.ticker.Done()
 	t := time.NewTicker(tickEvery)
 	defer t.Stop()
+	var start time.Time
 	for {
 		select {
 		case <-r.done:
 			return
-		case <-t.C:
+		case now := <-t.C:
+			if start.IsZero() {
+				start = now
+			}
+			r.totals.tickMs.Store(now.Sub(start).Milliseconds())
 		}
 		for _, l := range r.loops {
 			l.ringTick()
@@ -115,9 +133,17 @@ func (r *Reactor) runTicker() {
 	}
 }
 
-// Stop closes listeners and connections and ends all goroutines of the reactor.
+// Stop closes listeners and connections and ends all goroutines of the reactor. Whoever else rings bells
+// must have stopped before.
 func (r *Reactor) Stop() error {
 	close(r.done)
+	r.ticker.Wait()
 	r.accept.stop()
-	return r.engine.stop()
+	r.waker.halt()
+	err := r.engine.stop()
+	for _, l := range r.loops {
+		// The loops have ended: what the engine no longer knew is closed here.
+		l.Conns(func(c *Conn) { c.Abort(ErrClosedByServer) })
+	}
+	return errors.Join(err, r.waker.close())
 }

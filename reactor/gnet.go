@@ -2,7 +2,9 @@ package reactor
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"io"
 	"net"
 	"os"
 	"sync/atomic"
@@ -98,6 +100,19 @@ func (a *gnetAnchor) ring() {
 	_ = a.ev.Execute(a.ctx, a) // fails only when the engine is stopping: nobody will read the mail then
 }
 
+// ringLater writes into the socket pair: gnet reads it along with the other sockets. (Tasks given to Execute while
+// others run are run before gnet looks at a socket again: work that goes on and on would starve them all.)
+func (a *gnetAnchor) ringLater() {
+	for {
+		_, err := unix.Write(a.peer, later)
+		if err != unix.EINTR {
+			return // EAGAIN: bytes enough are under way
+		}
+	}
+}
+
+var later = []byte{0}
+
 // Run implements gnet.Runnable on the loop's goroutine.
 func (a *gnetAnchor) Run(context.Context) error {
 	a.loop.rung()
@@ -111,7 +126,13 @@ func (e *gnetEngine) adopt(nc net.Conn, l *Loop, c *Conn) error {
 		_ = nc.Close()
 		return err
 	}
-	return (<-result).Err
+	if err := (<-result).Err; err != nil {
+		return err
+	}
+	if c.raw == nil {
+		return errNotRegistered // gnet doesn't say why
+	}
+	return nil
 }
 
 func (e *gnetEngine) stop() error {
@@ -130,7 +151,7 @@ func (e *gnetEngine) OnOpen(gc gnet.Conn) ([]byte, gnet.Action) {
 		x.ev = gc.EventLoop()
 		close(x.boot)
 	case *Conn:
-		x.raw = gc
+		x.raw = socket(gc.Fd())
 		ev := gc.EventLoop()
 		x.drop = func() { _ = ev.Close(gc) }
 		x.loop.maybeSleep.Store(false)
@@ -147,10 +168,13 @@ func (e *gnetEngine) OnTraffic(gc gnet.Conn) gnet.Action {
 	if err != nil {
 		return gnet.Close
 	}
-	if c, ok := gc.Context().(*Conn); ok {
-		c.loop.maybeSleep.Store(false)
-		c.feed(data)
-		c.loop.settle()
+	switch x := gc.Context().(type) {
+	case *Conn:
+		x.loop.maybeSleep.Store(false)
+		x.feed(data)
+		x.loop.settle()
+	case *gnetAnchor:
+		x.loop.rung()
 	}
 	return gnet.None
 }
@@ -161,9 +185,53 @@ func (e *gnetEngine) OnClose(gc gnet.Conn, err error) gnet.Action {
 	if !ok {
 		return gnet.None
 	}
-	if err == nil {
-		err = ErrClosedByServer
+	// This may be called from within other callbacks, so it does not settle: mail rings the bell if need be.
+	switch {
+	case err == nil:
+		c.closeNow(ErrClosedByServer)
+	case !errors.Is(err, io.EOF) || !c.unfinished() || !e.keepSocket(gc.Fd(), c):
+		c.closeNow(err)
 	}
-	c.closeNow(err)
 	return gnet.None
 }
+
+// keepSocket saves a connection that still owes its peer replies, while gnet closes its descriptor because
+// the peer will send no more.
+func (e *gnetEngine) keepSocket(fd int, c *Conn) bool {
+	own, err := unix.FcntlInt(uintptr(fd), unix.F_DUPFD_CLOEXEC, 0)
+	if err != nil {
+		return false
+	}
+	c.linger(socket(own), func() {
+		if own < 0 {
+			return
+		}
+		c.closeNow(io.EOF)
+		_ = unix.Close(own)
+		own = -1
+	})
+	return true
+}
+
+// socket is a descriptor as a transport. gnet's own Write would keep what the socket doesn't take, without
+// a limit and without telling when it has left.
+type socket int
+
+// Write implements transport.
+func (s socket) Write(p []byte) (int, error) {
+	for {
+		n, err := unix.Write(int(s), p)
+		switch err {
+		case nil:
+			return n, nil
+		case unix.EINTR:
+		case unix.EAGAIN:
+			return 0, nil
+		default:
+			return 0, os.NewSyscallError("write", err)
+		}
+	}
+}
+
+// Fd implements transport.
+func (s socket) Fd() int { return int(s) }

@@ -7,24 +7,38 @@ import (
 // bell wakes a loop's goroutine and has it call Loop.settle there. Safe from any goroutine.
 type bell interface {
 	ring()
+	// ringLater rings after the events that wait now had their turn; on the loop's goroutine only.
+	ringLater()
+}
+
+// waker tells a connection's loop when a full socket takes bytes again (writability).
+type waker interface {
+	watch(c *Conn) error
+	forget(c *Conn)
 }
 
 // Loop is one event loop: a goroutine that owns its connections.
 type Loop struct {
 	// Immutable after Start.
-	ID      int
-	handler Handler
-	limits  *atomic.Pointer[Limits]
-	totals  *totals
-	bell    bell
+	ID       int
+	handler  Handler
+	observer BufferObserver // nil if the handler is none
+	limits   *atomic.Pointer[Limits]
+	totals   *totals
+	bell     bell
+	waker    waker
 
 	// State is the handler's own per-loop state; touched on the loop only.
 	State any
 
 	// Owned by the loop.
 	conns   connList
-	stalled int  // connections that wait for their output to drain or to close
-	soon    bool // tick at the next ring of the own bell
+	lagging int      // connections that have output which the socket did not take
+	spare   [][]byte // chunks of output for reuse
+	// spareQuery is a query buffer above the pool's size for reuse, nil or empty.
+	spareQuery []byte
+	soon       bool  // tick at the next ring of the own bell
+	softMs     int64 // when soft limits were last looked at
 
 	// Atomic.
 	mail       mailbox
@@ -49,7 +63,7 @@ func (l *Loop) WantTick() { l.tickDue.Store(true) }
 func (l *Loop) TickSoon() {
 	if !l.soon {
 		l.soon = true
-		l.bell.ring()
+		l.bell.ringLater()
 	}
 }
 
@@ -108,13 +122,18 @@ func (l *Loop) settle() {
 	}
 }
 
-// tick looks after stalled and closing connections, then lets the handler do its periodic work.
+// softEveryMs is how often soft limits are looked at.
+const softEveryMs = 100
+
+// tick looks after connections whose output isn't read, then lets the handler do its periodic work.
 func (l *Loop) tick() {
-	if l.stalled > 0 {
-		l.Conns(func(c *Conn) { c.checkOutput() })
-	}
-	if l.stalled > 0 {
+	if l.lagging > 0 {
 		l.WantTick()
+		limits, nowMs := l.limits.Load(), l.totals.tickMs.Load()
+		if limits.SoftOutputBytes > 0 && nowMs-l.softMs >= softEveryMs {
+			l.softMs = nowMs
+			l.Conns(func(c *Conn) { c.checkSoft(limits, nowMs) })
+		}
 	}
 	l.handler.Tick(l)
 }

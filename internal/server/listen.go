@@ -21,19 +21,31 @@ import (
 // reservedFiles is how many descriptors beside clients' the server may need.
 const reservedFiles = 128
 
-// stall limits: a connection whose replies are not read is not executed above the first; all such
-// connections together may hold queries up to the second.
+// Bounds on what connections make the server hold that don't read their replies.
 const (
-	stallBytes        = 4 << 20
-	stalledTotalBytes = 256 << 20
+	// stallBytes is from where on a connection is not executed until it has read: the socket's own buffer,
+	// a megabyte or more, lies before it.
+	stallBytes = 256 << 10
+	// stalledShare and minStalledBytes bound all of them together: a share of the machine's memory.
+	stalledShare    = 8
+	minStalledBytes = 256 << 20
+	// As Redis has them for connections that have not authenticated.
+	untrustedQueryBytes  = 1 << 20
+	untrustedOutputBytes = 1 << 10
 )
 
 func connLimits(v *config.Values) reactor.Limits {
+	normal := v.OutputLimits[config.ClassNormal]
 	return reactor.Limits{
-		QueryBufferBytes:  int(v.QueryBufferLimitBytes),
-		OutputBytes:       int(v.OutputLimits[config.ClassNormal].HardBytes),
-		StallBytes:        stallBytes,
-		StalledTotalBytes: stalledTotalBytes,
+		QueryBufferBytes: int(v.QueryBufferLimitBytes),
+		OutputBytes:      int(normal.HardBytes),
+		SoftOutputBytes:  int(normal.SoftBytes),
+		SoftOutputMs:     normal.SoftSeconds * 1000,
+		// Where limits are configured they are reached: being cut is what their user expects of a slow reader.
+		StallBytes:           int(max(stallBytes, normal.HardBytes, normal.SoftBytes)),
+		StalledTotalBytes:    int(max(minStalledBytes, totalMemory()/stalledShare)),
+		UntrustedQueryBytes:  untrustedQueryBytes,
+		UntrustedOutputBytes: untrustedOutputBytes,
 	}
 }
 

@@ -1,6 +1,8 @@
 package server
 
 import (
+	"errors"
+
 	"fulmen/internal/resp"
 	"fulmen/reactor"
 	"fulmen/shard"
@@ -12,7 +14,9 @@ const (
 	// first-level cache.
 	maxBatch = 32
 	// flushBytes is how much reply is collected before it is written even in the middle of a batch.
-	flushBytes = 1 << 20
+	flushBytes = 64 << 10
+	// keepBytes is the largest reply buffer that a loop keeps for the next batch.
+	keepBytes = 4 << 20
 )
 
 // loop is the server's state of one event loop; it implements nothing itself: Server is the Handler.
@@ -66,7 +70,14 @@ func (srv *Server) Close(c *reactor.Conn, err error) {
 	s.closed = true
 	srv.clients.remove(s)
 	srv.clientMemory.Add(-s.counted)
-	srv.log.Debug("client closed connection", "addr", s.addr, "why", err)
+	switch {
+	case errors.Is(err, reactor.ErrQueryBufferLimit):
+		srv.log.Warn("Closing client that reached max query buffer length: " + s.describe(srv.set.Clock.NowMs()))
+	case errors.Is(err, reactor.ErrOutputBufferLimit), errors.Is(err, reactor.ErrSlowReader):
+		srv.log.Warn("Client " + s.describe(srv.set.Clock.NowMs()) + " closed for overcoming of output buffer limits.")
+	default:
+		srv.log.Debug("client closed connection", "addr", s.addr, "why", err)
+	}
 	if !s.parked() {
 		s.forgetWatches()
 	}
@@ -75,6 +86,13 @@ func (srv *Server) Close(c *reactor.Conn, err error) {
 // Stalled implements reactor.Handler.
 func (srv *Server) Stalled(c *reactor.Conn, on bool) {
 	srv.log.Debug("client does not read its replies", "addr", c.RemoteAddr(), "stalled", on)
+}
+
+// Buffers implements reactor.BufferObserver.
+func (srv *Server) Buffers(c *reactor.Conn) {
+	s := c.Context.(*Session)
+	s.lastMs.Store(srv.set.Clock.NowMs())
+	s.publishBuffers()
 }
 
 // Data implements reactor.Handler: it executes what is complete in p.
@@ -135,16 +153,31 @@ func (l *loop) finish(s *Session) {
 		l.shared.addErrors(l.calls.Errors)
 	}
 	l.ctx.Session = nil
+	l.trim()
 }
 
 // flush writes the replies so far.
 func (l *loop) flush(s *Session) {
-	if len(l.ctx.Out) > 0 {
-		s.conn.Write(l.ctx.Out)
-		if cap(l.ctx.Out) > 4*flushBytes {
-			l.ctx.Out = make([]byte, 0, flushBytes)
-		}
-		l.ctx.Out = l.ctx.Out[:0]
+	switch out := l.ctx.Out; {
+	case len(out) == 0:
+	case cap(out) > keepBytes:
+		s.conn.WriteOwned(out)
+		l.ctx.Out = nil
+	default:
+		s.conn.Write(out)
+		l.ctx.Out = out[:0]
+	}
+}
+
+// maxScratch is how many arguments a loop's or a session's scratch memory is kept for.
+const maxScratch = 16 << 10
+
+// trim lets go of scratch memory after a batch of very many arguments.
+func (l *loop) trim() {
+	if cap(l.args) > maxScratch || cap(l.keys) > maxScratch {
+		l.args, l.keys, l.idx = nil, nil, nil
+		l.batch = [maxBatch]parsed{}
+		l.ctx.Args, l.ctx.Keys = nil, nil
 	}
 }
 
@@ -288,8 +321,8 @@ func (l *loop) runSingle(s *Session, b *parsed) bool {
 }
 
 func (l *loop) protocolError(s *Session, err error) {
-	l.srv.log.Info("protocol error from client", "addr", s.addr, "error", err)
-	if e, ok := err.(*resp.Error); ok {
+	l.srv.log.Debug("protocol error from client", "addr", s.addr, "error", err)
+	if e, ok := err.(*resp.Error); ok && s.reply == replyOn {
 		l.ctx.Out = resp.AppendError(l.ctx.Out, e)
 	}
 	s.killed = true

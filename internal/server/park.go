@@ -106,14 +106,18 @@ func (p *parking) Deliver(*reactor.Loop, *reactor.Letter) {
 			s.forgetWatches()
 			return
 		}
-		s.conn.Write(p.ctx.Out)
 		if cap(p.ctx.Out) > flushBytes {
+			s.conn.WriteOwned(p.ctx.Out)
 			p.ctx.Out = nil
+		} else {
+			s.conn.Write(p.ctx.Out)
 		}
+		p.trim()
 		s.conn.Resume()
 		return
 	}
 	l := s.loop
+	l.worker.NowNs = s.srv.set.Clock.NowNs() // holds begin now
 	if !p.tx.Acquire(&l.worker) {
 		return // still waiting
 	}
@@ -130,7 +134,16 @@ func (p *parking) Deliver(*reactor.Loop, *reactor.Letter) {
 	}
 	p.tx.Release(&l.worker)
 	l.finish(s)
+	p.trim()
 	s.conn.Resume()
+}
+
+// trim lets go of a big command's memory, which the session would keep otherwise.
+func (p *parking) trim() {
+	if cap(p.buf) > flushBytes || cap(p.args) > maxScratch || cap(p.keys) > maxScratch {
+		p.buf, p.args, p.keys = nil, nil, nil
+		p.ctx.Args, p.ctx.Keys = nil, nil
+	}
 }
 
 // withBatons executes the command with the batons of the given shards, ascending, at once or later.

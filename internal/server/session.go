@@ -109,6 +109,7 @@ func ends(remote, local net.Addr) (addr, laddr string, isLocal bool) {
 func (s *Session) setAuthed(on bool) {
 	s.authed = on
 	s.parser.Authenticated = on
+	s.conn.SetTrusted(on)
 	s.refresh()
 }
 
@@ -130,17 +131,24 @@ func (s *Session) setProto(proto int) {
 	s.pubProto.Store(int32(proto))
 }
 
-// publish lets other goroutines see the session's buffers; once a batch.
+// publish lets other goroutines see what a batch changed.
 func (s *Session) publish(nowMs int64) {
 	s.lastMs.Store(nowMs)
-	if q := int64(s.conn.QueryBytes()); q != s.queryBytes.Load() {
-		s.queryBytes.Store(q)
-		s.queryCap.Store(int64(s.conn.QueryCapacity()))
-	}
-	if o := int64(s.conn.OutputBytes()); o != s.outBytes.Load() {
-		s.outBytes.Store(o)
-	}
-	if m := s.memoryBytes(); m != s.counted {
+	s.conn.SetHeld(int(s.multiBytes.Load()))
+	s.count()
+}
+
+// publishBuffers lets other goroutines see the sizes of the connection's buffers.
+func (s *Session) publishBuffers() {
+	s.queryBytes.Store(int64(s.conn.QueryBytes()))
+	s.queryCap.Store(int64(s.conn.QueryCapacity()))
+	s.outBytes.Store(int64(s.conn.OutputBytes()))
+	s.count()
+}
+
+// count keeps the session's share of the memory that all clients occupy.
+func (s *Session) count() {
+	if m := s.memoryBytes(); m != s.counted && !s.closed {
 		s.srv.clientMemory.Add(m - s.counted)
 		s.counted = m
 	}

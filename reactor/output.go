@@ -1,0 +1,166 @@
+package reactor
+
+// Write queues p for the peer and sends what the socket takes. p is not kept.
+func (c *Conn) Write(p []byte) { c.write(p, false) }
+
+// WriteOwned is Write for a big p that the caller has no more use for: it may be kept instead of copied.
+func (c *Conn) WriteOwned(p []byte) { c.write(p, true) }
+
+func (c *Conn) write(p []byte, owned bool) {
+	if c.closed || len(p) == 0 {
+		return
+	}
+	c.loop.totals.netOutput.Add(int64(len(p)))
+	room := cap(p)
+	if c.out.empty() {
+		n, err := c.raw.Write(p)
+		if err != nil {
+			c.Abort(err)
+			return
+		}
+		if p = p[n:]; len(p) == 0 {
+			return
+		}
+		c.loop.lagging++
+		c.loop.totals.lagging.Add(1)
+		c.loop.WantTick()
+		if err := c.loop.waker.watch(c); err != nil {
+			c.caughtUp()
+			c.Abort(err)
+			return
+		}
+	}
+	if owned && len(p) >= ownedBytes && len(p) >= room/2 {
+		c.out.addOwned(p)
+	} else {
+		c.out.add(p, c.loop)
+	}
+	c.checkOutput()
+}
+
+// checkOutput holds the output buffer to its limits after it grew.
+func (c *Conn) checkOutput() {
+	limits := c.loop.limits.Load()
+	out := c.out.bytes
+	if tooMuch(out, limits.OutputBytes) || (c.untrusted && tooMuch(out, limits.UntrustedOutputBytes)) {
+		c.loop.totals.outputLimitHits.Add(1)
+		c.Abort(ErrOutputBufferLimit)
+		return
+	}
+	c.noteSoft(limits)
+	// Executing costs nothing as long as the replies are no longer than the commands, which would have to
+	// be kept otherwise: a peer may send a long pipeline before it reads the first reply.
+	if limits.StallBytes > 0 && out > limits.StallBytes+c.credit && !c.stalled {
+		c.stalled = true
+		c.loop.handler.Stalled(c, true)
+	}
+	c.account(limits)
+}
+
+// noteSoft remembers since when the output is above the soft limit.
+func (c *Conn) noteSoft(limits *Limits) {
+	switch {
+	case !tooMuch(c.out.bytes, limits.SoftOutputBytes):
+		c.softSince = 0
+	case c.softSince == 0:
+		c.softSince = max(c.loop.totals.tickMs.Load(), 1)
+	}
+}
+
+// checkSoft closes the connection if its output has been above the soft limit for too long.
+func (c *Conn) checkSoft(limits *Limits, nowMs int64) {
+	if c.out.empty() {
+		return
+	}
+	c.noteSoft(limits) // the limit may have changed
+	if c.softSince != 0 && nowMs-c.softSince >= limits.SoftOutputMs {
+		c.loop.totals.outputLimitHits.Add(1)
+		c.Abort(ErrOutputBufferLimit)
+	}
+}
+
+// account keeps this connection's share of what is held for peers that don't read, and tells the observer
+// what changed. When all of them hold too much, one that makes us hold more and has no less than the
+// average is closed.
+func (c *Conn) account(limits *Limits) {
+	query, out := c.query.sizeBytes(), c.out.bytes
+	if out > 0 || c.counted > 0 {
+		held := 0
+		if out > 0 {
+			held = query + out
+		}
+		grew := held > c.counted
+		total := c.loop.totals.laggingBytes.Add(int64(held - c.counted))
+		c.counted = held
+		if grew && limits.StalledTotalBytes > 0 && total > int64(limits.StalledTotalBytes) &&
+			int64(held)*c.loop.totals.lagging.Load() >= total {
+			c.loop.totals.outputLimitHits.Add(1)
+			c.Abort(ErrSlowReader)
+			return
+		}
+	}
+	if query != c.toldQuery || out != c.toldOut {
+		c.toldQuery, c.toldOut = query, out
+		if c.loop.observer != nil {
+			c.loop.observer.Buffers(c)
+		}
+	}
+}
+
+// caughtUp ends what began when the socket didn't take all of the output.
+func (c *Conn) caughtUp() {
+	c.loop.lagging--
+	c.loop.totals.lagging.Add(-1)
+	c.loop.totals.laggingBytes.Add(int64(-c.counted))
+	c.counted, c.credit, c.softSince = 0, 0, 0
+}
+
+// sender is a Conn as the recipient of its letter writable.
+type sender Conn
+
+// Deliver implements Recipient: the socket takes bytes again.
+func (s *sender) Deliver(*Loop, *Letter) {
+	c := (*Conn)(s)
+	c.letterOut.Store(false)
+	if !c.closed && !c.out.empty() {
+		c.drain()
+	}
+}
+
+// drainBytes is how much a connection sends before others have their turn.
+const drainBytes = 1 << 20
+
+// drain sends what the socket takes of the output, and goes on executing when there is little left.
+func (c *Conn) drain() {
+	for sent := 0; sent < drainBytes && !c.out.empty(); {
+		head := c.out.head()
+		n, err := c.raw.Write(head)
+		if err != nil {
+			c.Abort(err)
+			return
+		}
+		c.out.discard(n, c.loop)
+		sent += n
+		if n < len(head) {
+			break
+		}
+	}
+	limits := c.loop.limits.Load()
+	c.noteSoft(limits)
+	if c.out.empty() {
+		c.caughtUp()
+		if c.closing {
+			c.drop()
+			return
+		}
+	} else if err := c.loop.waker.watch(c); err != nil {
+		c.Abort(err)
+		return
+	}
+	c.account(limits)
+	if c.stalled && !c.closed && c.out.bytes <= limits.StallBytes/2 {
+		c.stalled = false
+		c.loop.handler.Stalled(c, false)
+		c.feed(nil)
+	}
+}
