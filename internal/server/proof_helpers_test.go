@@ -62,6 +62,8 @@ type proof struct {
 	path   string
 	clock  *restlessClock
 	quit   chan struct{}
+	kicks  chan struct{} // a client has sent something: the meddlers may begin
+	once   sync.Once
 	meddle sync.WaitGroup
 }
 
@@ -73,6 +75,7 @@ func startProof(t testing.TB, shards, loops int, rest uint64, args ...string) *p
 		t.Fatal(err)
 	}
 	p := &proof{t: t, path: filepath.Join(dir, "s"), clock: newRestlessClock(rest), quit: make(chan struct{})}
+	p.kicks = make(chan struct{}, 4)
 	args = append([]string{
 		"--port", "0", "--unixsocket", p.path, "--dir", dir, "--shards", strconv.Itoa(shards),
 		"--event-loops", strconv.Itoa(loops), "--enable-debug-command", "yes",
@@ -94,8 +97,7 @@ func startProof(t testing.TB, shards, loops int, rest uint64, args ...string) *p
 	}
 	watchdog := time.AfterFunc(3*time.Minute, func() { panic(t.Name() + ": stuck") })
 	t.Cleanup(func() {
-		close(p.quit)
-		p.meddle.Wait()
+		p.calm()
 		if err := p.srv.Shutdown(); err != nil {
 			t.Error(err)
 		}
@@ -144,8 +146,13 @@ func (o *outsider) all(fn func()) {
 	o.drop()
 }
 
-// meddlers take batons at random until the test ends: single ones, and now and then several.
-func (p *proof) meddlers(n int) {
+// meddlers take batons at random whenever a client sends something: single ones, and now and then several.
+// With one loop they are all the contention there is.
+func (p *proof) meddlers() {
+	n := 2
+	if len(p.srv.loops) == 1 {
+		n = 4
+	}
 	for i := range n {
 		rnd := rand.New(rand.NewPCG(uint64(i), 7))
 		p.meddle.Go(func() {
@@ -154,15 +161,21 @@ func (p *proof) meddlers(n int) {
 				select {
 				case <-p.quit:
 					return
-				default:
+				case <-p.kicks:
 				}
-				o.meddle(rnd)
 				for range 1 + rnd.IntN(8) {
+					o.meddle(rnd)
 					runtime.Gosched()
 				}
 			}
 		})
 	}
+}
+
+// calm ends the meddlers.
+func (p *proof) calm() {
+	p.once.Do(func() { close(p.quit) })
+	p.meddle.Wait()
 }
 
 func (o *outsider) meddle(rnd *rand.Rand) {
@@ -210,7 +223,7 @@ func (p *proof) mustContend() contention {
 
 // proofConn is a client.
 type proofConn struct {
-	t   testing.TB
+	p   *proof
 	nc  net.Conn
 	r   *resp.Reader
 	out []byte
@@ -223,7 +236,7 @@ func (p *proof) dial() *proofConn {
 	if err != nil {
 		p.t.Fatal(err)
 	}
-	c := &proofConn{t: p.t, nc: nc, r: resp.NewReader(nc)}
+	c := &proofConn{p: p, nc: nc, r: resp.NewReader(nc)}
 	p.t.Cleanup(func() {
 		if err := nc.Close(); err != nil && !errors.Is(err, net.ErrClosed) {
 			p.t.Error(err)
@@ -238,12 +251,19 @@ func (c *proofConn) add(args ...string) {
 	c.n++
 }
 
-func (c *proofConn) flush() { c.raw(c.out); c.out = c.out[:0] }
+func (c *proofConn) flush() {
+	c.raw(c.out)
+	c.out = c.out[:0]
+}
 
 // raw sends bytes. It panics rather than fails, since clients run on their own goroutines.
 func (c *proofConn) raw(p []byte) {
 	if _, err := c.nc.Write(p); err != nil {
-		panic(fmt.Sprintf("%s: %v", c.t.Name(), err))
+		panic(fmt.Sprintf("%s: %v", c.p.t.Name(), err))
+	}
+	select {
+	case c.p.kicks <- struct{}{}:
+	default:
 	}
 }
 
@@ -251,7 +271,7 @@ func (c *proofConn) raw(p []byte) {
 func (c *proofConn) reply() resp.Value {
 	v, err := c.r.ReadReply()
 	if err != nil {
-		panic(fmt.Sprintf("%s: %v", c.t.Name(), err))
+		panic(fmt.Sprintf("%s: %v", c.p.t.Name(), err))
 	}
 	c.n--
 	return v

@@ -114,7 +114,7 @@ func TestRepliesInOrder(t *testing.T) {
 	for _, n := range []struct{ shards, loops int }{{1, 1}, {2, 2}, {8, 1}, {8, 3}} {
 		t.Run(fmt.Sprintf("%d shards %d loops", n.shards, n.loops), func(t *testing.T) {
 			p := startProof(t, n.shards, n.loops, 3)
-			p.meddlers(1)
+			p.meddlers()
 			results := make(chan error)
 			const clients = 6
 			for id := range clients {

@@ -1,0 +1,242 @@
+package server
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"fulmen/shard/command"
+	"fulmen/shard/ds/index"
+	"fulmen/shard/object"
+)
+
+// flood says how many random commands come from where.
+type flood struct {
+	seed              uint64
+	connections, each int // each connection sends so many
+	keys              int // in use
+	flush             int // of the FLUSHALLs and FLUSHDBs one in so many; 0: none
+}
+
+// stream makes random commands of one connection: every command that writes, in several databases, with short times
+// to live, in transactions and outside.
+type stream struct {
+	rnd *rand.Rand
+	flood
+	multi int // commands to come before EXEC
+}
+
+func (s *stream) key() string { return "key:" + strconv.Itoa(s.rnd.IntN(s.keys)) }
+
+func (s *stream) value() string {
+	switch n := s.rnd.IntN(100); {
+	case n < 50:
+		return strconv.Itoa(s.rnd.IntN(1000))
+	case n < 97:
+		return strings.Repeat("v", s.rnd.IntN(150)) + strconv.Itoa(n)
+	default: // too long to be kept in one piece
+		return strings.Repeat("long ", s.rnd.IntN(4000)) + strconv.Itoa(n)
+	}
+}
+
+// ms gives a time to live, which may have passed.
+func (s *stream) ms() int64 { return int64(s.rnd.IntN(300)) - 5 }
+
+func (s *stream) options(words ...string) []string {
+	if s.rnd.IntN(3) > 0 {
+		return nil
+	}
+	return words[:1+s.rnd.IntN(len(words))][:1]
+}
+
+// writes makes the arguments of each command that writes; nowMs is the server's time.
+var writes = map[string]func(s *stream, nowMs int64) []string{
+	"set": func(s *stream, nowMs int64) []string {
+		args := []string{s.key(), s.value()}
+		switch s.rnd.IntN(9) {
+		case 0:
+			args = append(args, "PX", strconv.FormatInt(max(s.ms(), 1), 10))
+		case 1:
+			args = append(args, "PXAT", strconv.FormatInt(nowMs+s.ms(), 10), "GET")
+		case 2:
+			args = append(args, "KEEPTTL")
+		case 3:
+			args = append(args, "NX", "EX", "1")
+		case 4:
+			args = append(args, "XX")
+		}
+		return args
+	},
+	"getset":      func(s *stream, _ int64) []string { return []string{s.key(), s.value()} },
+	"getdel":      func(s *stream, _ int64) []string { return []string{s.key()} },
+	"getex":       func(s *stream, _ int64) []string { return []string{s.key(), "PX", "100"} },
+	"setnx":       func(s *stream, _ int64) []string { return []string{s.key(), s.value()} },
+	"setex":       func(s *stream, _ int64) []string { return []string{s.key(), "1", s.value()} },
+	"psetex":      func(s *stream, _ int64) []string { return []string{s.key(), "50", s.value()} },
+	"mset":        func(s *stream, _ int64) []string { return s.pairs() },
+	"msetnx":      func(s *stream, _ int64) []string { return s.pairs()[:2] },
+	"incr":        func(s *stream, _ int64) []string { return []string{s.key()} },
+	"decr":        func(s *stream, _ int64) []string { return []string{s.key()} },
+	"incrby":      func(s *stream, _ int64) []string { return []string{s.key(), "17"} },
+	"decrby":      func(s *stream, _ int64) []string { return []string{s.key(), "18"} },
+	"incrbyfloat": func(s *stream, _ int64) []string { return []string{s.key(), "0.1"} },
+	"append":      func(s *stream, _ int64) []string { return []string{s.key(), s.value()} },
+	"setrange": func(s *stream, _ int64) []string {
+		return []string{s.key(), strconv.Itoa(s.rnd.IntN(200)), s.value()}
+	},
+	"del":    func(s *stream, _ int64) []string { return []string{s.key(), s.key(), s.key()} },
+	"unlink": func(s *stream, _ int64) []string { return []string{s.key(), s.key()} },
+	"expire": func(s *stream, _ int64) []string { return append([]string{s.key(), "1"}, s.options("NX", "GT")...) },
+	"pexpire": func(s *stream, _ int64) []string {
+		return append([]string{s.key(), strconv.FormatInt(s.ms(), 10)}, s.options("LT", "XX")...)
+	},
+	"expireat": func(s *stream, nowMs int64) []string {
+		return []string{s.key(), strconv.FormatInt(nowMs/1000+int64(s.rnd.IntN(3)), 10)}
+	},
+	"pexpireat": func(s *stream, nowMs int64) []string {
+		return []string{s.key(), strconv.FormatInt(nowMs+s.ms(), 10)}
+	},
+	"persist":  func(s *stream, _ int64) []string { return []string{s.key()} },
+	"flushdb":  func(*stream, int64) []string { return nil },
+	"flushall": func(s *stream, _ int64) []string { return s.options("ASYNC", "SYNC") },
+}
+
+func (s *stream) pairs() (args []string) {
+	for range 1 + s.rnd.IntN(5) {
+		args = append(args, s.key(), s.value())
+	}
+	return args
+}
+
+// writeNames are the commands that write, by their rows.
+func writeNames(t testing.TB) (names []string) {
+	for _, row := range command.Rows() {
+		if row.Flags&command.Write == 0 {
+			continue
+		}
+		if writes[row.Name] == nil {
+			t.Errorf("%s writes and is in no random stream: add it to writes", row.Name)
+			continue
+		}
+		names = append(names, row.Name)
+	}
+	return names
+}
+
+// next makes the next command.
+func (s *stream) next(names []string, nowMs int64) []string {
+	if s.multi > 0 {
+		if s.multi--; s.multi == 0 {
+			return []string{"EXEC"}
+		}
+	}
+	switch n := s.rnd.IntN(100); {
+	case n == 0:
+		return []string{"SELECT", strconv.Itoa(s.rnd.IntN(3))}
+	case n < 4 && s.multi == 0:
+		s.multi = 1 + s.rnd.IntN(6)
+		return []string{"MULTI"}
+	case n < 6 && s.multi == 0:
+		return []string{"WATCH", s.key(), s.key()}
+	case n < 12:
+		return []string{"GET", s.key()}
+	}
+	name := names[s.rnd.IntN(len(names))]
+	if strings.HasPrefix(name, "flush") && (s.flush == 0 || s.rnd.IntN(s.flush) > 0) {
+		name = "set"
+	}
+	return append([]string{name}, writes[name](s, nowMs)...)
+}
+
+// pour sends random commands over several connections, while time goes on.
+func (p *proof) pour(f flood) {
+	names := writeNames(p.t)
+	var wg sync.WaitGroup
+	for i := range f.connections {
+		c := p.dial()
+		s := &stream{rnd: rand.New(rand.NewPCG(f.seed, uint64(i))), flood: f}
+		wg.Go(func() {
+			for n := 0; n < f.each; {
+				for range 1 + s.rnd.IntN(20) {
+					c.add(s.next(names, p.clock.NowMs())...)
+					n++
+				}
+				c.all()
+				p.clock.wall.Advance(time.Duration(s.rnd.IntN(3)) * time.Millisecond)
+			}
+		})
+	}
+	wg.Wait()
+}
+
+// fill gives about n keys values.
+func (p *proof) fill(n int) {
+	c := p.dial()
+	for i := range n {
+		c.add("SET", "key:"+strconv.Itoa(i), strings.Repeat("x", i%100))
+		if c.n == 1000 {
+			c.all()
+		}
+	}
+	c.all()
+}
+
+// entry is what a key holds.
+type entry struct {
+	val  string
+	atMs int64
+}
+
+// dump copies what is in all databases, expired keys that are still there included, under all batons.
+func (p *proof) dump() (all map[string]entry) {
+	p.outsider().all(func() { all = p.dumpHeld() })
+	return all
+}
+
+// dumpHeld is dump for who holds all batons.
+func (p *proof) dumpHeld() map[string]entry {
+	all := map[string]entry{}
+	for _, s := range p.srv.set.Shards {
+		for id := range p.srv.set.Databases() {
+			for key, e := range p.dumpIndex(s.DB(id).Index()) {
+				all[fmt.Sprintf("%d:%s", id, key)] = e
+			}
+		}
+	}
+	return all
+}
+
+func (p *proof) dumpIndex(x *index.Index) map[string]entry {
+	all := make(map[string]entry, x.Len())
+	for cursor := uint64(0); ; {
+		if cursor = x.Scan(cursor, 1000, func(e index.Entry) { all[string(e.Key())] = p.entryOf(e) }); cursor == 0 {
+			return all
+		}
+	}
+}
+
+func (p *proof) entryOf(e index.Entry) entry {
+	return entry{string(object.AppendString(nil, p.srv.space, e)), e.ExpireAt()}
+}
+
+// difference describes the first difference between two sets of keys, "" if there is none.
+func difference(got, want map[string]entry) string {
+	for key, w := range want {
+		if g, ok := got[key]; !ok {
+			return fmt.Sprintf("%s is missing", key)
+		} else if g != w {
+			return fmt.Sprintf("%s has %d bytes (%.30q) expiring at %d, want %d (%.30q) at %d",
+				key, len(g.val), g.val, g.atMs, len(w.val), w.val, w.atMs)
+		}
+	}
+	for key := range got {
+		if _, ok := want[key]; !ok {
+			return fmt.Sprintf("%s should not be there", key)
+		}
+	}
+	return ""
+}
