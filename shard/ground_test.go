@@ -75,7 +75,8 @@ func newGround(t testing.TB, shards, workers, clients int, m mix) *ground {
 	}
 	g := &ground{plots: make([]plot, shards), rung: make([]atomic.Bool, shards), mix: m}
 	g.set, err = NewSet(Options{
-		Shards: shards, Databases: 1, Space: space, Clock: clock.NewFake(1), Log: log.New(shards, log.Limits{}), Bell: g,
+		Shards: shards, Databases: 1, Space: space, Clock: clock.NewFake(1), Bell: g,
+		Log: log.New(shards, log.Limits{}),
 	})
 	if err != nil {
 		t.Fatal(err)

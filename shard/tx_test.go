@@ -28,8 +28,8 @@ func TestTransactionsUnderContention(t *testing.T) {
 			t.Errorf("%+v: transactions waited %d times, at most %d each: not contended",
 				n, g.resumed.Load(), g.maxWaits.Load())
 		}
-		t.Logf("%+v: %d operations, %d served as tasks, %d batons handed over, %d waits of transactions, at most %d each",
-			n, g.ops.Load(), g.served.Load(), g.kept.Load(), g.resumed.Load(), g.maxWaits.Load())
+		t.Logf("%+v: %d operations, %d served as tasks, %d batons handed over, %d waits of transactions, "+
+			"at most %d each", n, g.ops.Load(), g.served.Load(), g.kept.Load(), g.resumed.Load(), g.maxWaits.Load())
 	}
 }
 
