@@ -158,8 +158,8 @@ func (s *sampler) start(srv *Server) {
 	}()
 }
 
-// releaseBudget bounds the slabs given back to the operating system per sampling period.
-const releaseBudget = 256
+// releaseBudget bounds the bytes given back to the operating system per sampling period.
+const releaseBudget = 32 << 20
 
 func (s *sampler) close() {
 	if s.quit != nil {

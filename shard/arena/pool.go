@@ -32,7 +32,9 @@ type slabMeta struct {
 	state    uint8
 	// pool: valid at every slab
 	touched uint8 // may be resident: handed out since it was last released
-	_       uint16
+	// the background goroutine's: valid at the first slab of a region
+	huge uint8 // a huge page was asked for
+	_    uint8
 	// pool: valid at the first slab of a free run
 	freedAt uint32 // the pool's epoch when the run last grew
 

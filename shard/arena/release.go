@@ -1,10 +1,6 @@
 package arena
 
-import (
-	"math/bits"
-
-	"golang.org/x/sys/unix"
-)
+import "golang.org/x/sys/unix"
 
 // What the background goroutine does for a space: give idle memory back, ask for huge pages, and make memory
 // resident before a shard needs it. All of it works on runs that are taken out of the pool meanwhile, with the
@@ -68,7 +64,15 @@ func (s *Space) releaseRun(slab, limit uint32) int {
 	p.cut(slab, first, n)
 	p.mu.Unlock()
 	ok := madvise(s.Pointer(Ref(first)<<refShift), uintptr(n)*slabSize, unix.MADV_DONTNEED)
+	// Whole regions come back in small pages, unless they are prepared.
+	lo, hi := (first+regionSlabs-1)&^(regionSlabs-1), (first+n)&^(regionSlabs-1)
+	if ok && lo < hi {
+		madvise(s.Pointer(Ref(lo)<<refShift), uintptr(hi-lo)*slabSize, unix.MADV_NOHUGEPAGE)
+	}
 	p.mu.Lock()
+	for region := lo; ok && region < hi; region += regionSlabs {
+		p.at(region).huge = 0
+	}
 	count := 0
 	for i := first; ok && i < first+n; i++ {
 		count += int(p.at(i).touched)
@@ -96,21 +100,26 @@ func (p *pool) cut(slab, first, n uint32) {
 	p.mark(first, n)
 }
 
-// collapse asks for a huge page in one region that was mapped without and is in use as a whole. Copying it
-// takes 0.3 to 3 ms, during which who touches it waits: it is done once a region, in the first seconds after a
-// space has outgrown collapseFrom, and never to what is mapped from hugeFrom on.
+// collapseLook is how many regions one call of collapse looks at.
+const collapseLook = 4096
+
+// collapse asks for a huge page in one region that was touched in small pages and is in use as a whole. Copying it
+// takes 0.3 to 3 ms of this goroutine's time, during which who touches the region waits: it is done once a region.
 func (s *Space) collapse() {
 	p := &s.pool
 	if s.noCollapse || int64(p.frontier)*slabSize < collapseFrom {
 		return
 	}
-	regions := min(p.frontier/regionSlabs, uint32(s.hugeFrom/regionSize), 64)
-	for todo := ^s.collapsed & (1<<regions - 1); todo != 0; todo &= todo - 1 {
-		region := uint32(bits.TrailingZeros64(todo))
-		if !p.inUse(max(region*regionSlabs, 1), (region+1)*regionSlabs) {
+	regions := p.frontier / regionSlabs
+	for range min(regions, collapseLook) {
+		region := s.nextCollapse % regions
+		s.nextCollapse = region + 1
+		head := p.at(region * regionSlabs)
+		if head.huge != 0 || !p.inUse(max(region*regionSlabs, 1), (region+1)*regionSlabs) {
 			continue
 		}
-		s.collapsed |= 1 << region
+		head.huge = 1
+		s.collapsed++
 		p.mu.Unlock()
 		at := s.Pointer(Ref(region*regionSlabs) << refShift)
 		madvise(at, regionSize, unix.MADV_HUGEPAGE)
@@ -161,7 +170,14 @@ func (s *Space) Prepare() {
 	}
 	n := end - first
 	p.cut(slab, first, n)
+	whole := n == regionSlabs && first%regionSlabs == 0
+	if whole {
+		p.at(first).huge = 1
+	}
 	p.mu.Unlock()
+	if whole {
+		madvise(s.Pointer(Ref(first)<<refShift), regionSize, unix.MADV_HUGEPAGE)
+	}
 	ok := madvise(s.Pointer(Ref(first)<<refShift), uintptr(n)*slabSize, unix.MADV_POPULATE_WRITE)
 	p.mu.Lock()
 	if ok {

@@ -85,7 +85,7 @@ func TestSmallDataStaysSmall(t *testing.T) {
 // TestPrepare lets a space grow under the eyes of its background work: what is handed out is resident by then.
 func TestPrepare(t *testing.T) {
 	s := newSpace(t, 1<<40)
-	s.hugeFrom, s.aheadFrom = 8<<20, 8<<20
+	s.aheadFrom = 8 << 20
 	a := s.NewArena(0)
 	var refs []Ref
 	for range 2 {
@@ -135,5 +135,5 @@ func TestCollapse(t *testing.T) {
 	if s.collapsed == 0 {
 		t.Error("no region was tried")
 	}
-	t.Logf("regions tried %b, kernel unwilling: %v", s.collapsed, s.noCollapse)
+	t.Logf("regions tried: %d, kernel unwilling: %v", s.collapsed, s.noCollapse)
 }

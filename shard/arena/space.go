@@ -16,11 +16,11 @@ const (
 
 	// Three ages of a space, in bytes. A small one does without huge pages: a server of a thousand keys has a
 	// few partly filled slabs a shard and must not pay 2 MiB for each touch. Beyond collapseFrom, regions that
-	// are in use as a whole get huge pages afterwards. From hugeFrom on regions are asked for as huge pages at
-	// once: half a region of slack no longer counts. A first touch then costs 0.4 to 2 ms, too long for who
-	// holds a baton; so from aheadFrom on the next region is made resident ahead of its use.
+	// are in use as a whole get huge pages afterwards. From aheadFrom on, when a region of slack no longer
+	// counts, the next region is made resident ahead of its use, as a huge page. Nobody ever touches a huge
+	// page first while holding a baton: with memory fragmented that takes the kernel 0.4 to 4 ms (measured),
+	// and what is touched before it could be prepared comes in small pages.
 	collapseFrom = 32 << 20
-	hugeFrom     = 128 << 20
 	aheadFrom    = 256 << 20
 )
 
@@ -36,14 +36,15 @@ type Space struct {
 	raw      unsafe.Pointer // what mmap returned
 	rawBytes uintptr
 
-	// constants, but smaller in tests; immutable
-	hugeFrom, aheadFrom int64
+	// a constant, but smaller in tests; immutable
+	aheadFrom int64
 
 	low chan struct{} // of length 1: rung when resident free slabs run out
 
 	// the background goroutine's
-	collapsed  uint64 // set of the regions below hugeFrom that were tried with MADV_COLLAPSE
-	noCollapse bool   // the kernel doesn't know it
+	nextCollapse uint32 // the region that collapse looks at next
+	collapsed    int    // regions that it asked a huge page for
+	noCollapse   bool   // the kernel doesn't know it
 
 	pool pool
 }
@@ -90,7 +91,7 @@ func reserve(size uintptr) (*Space, error) {
 	if err != nil {
 		return nil, errors.Join(err, unix.MunmapPtr(raw, rawBytes))
 	}
-	s := &Space{raw: raw, rawBytes: rawBytes, hugeFrom: hugeFrom, aheadFrom: aheadFrom, low: make(chan struct{}, 1)}
+	s := &Space{raw: raw, rawBytes: rawBytes, aheadFrom: aheadFrom, low: make(chan struct{}, 1)}
 	s.base = unsafe.Add(raw, -uintptr(raw)&(regionSize-1))
 	s.pool.meta = meta
 	s.pool.limit = uint32(slabs)
@@ -181,9 +182,6 @@ func (s *Space) grow(n uint32) error {
 	size := uintptr(end-start) * slabSize
 	if err := mprotect(at, size); err != nil {
 		return fmt.Errorf("arena: mprotect of %d bytes: %w", size, err)
-	}
-	if int64(start)*slabSize >= s.hugeFrom {
-		madvise(at, size, unix.MADV_HUGEPAGE)
 	}
 	first := p.frontier
 	p.frontier = end
