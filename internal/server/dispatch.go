@@ -74,12 +74,17 @@ func (s *Session) decide(b *parsed) {
 
 // runHeld executes a command whose batons are held.
 func (s *Session) runHeld(row *command.Row, args [][]byte, keys []command.Keyed) {
+	w := &s.loop.worker
+	began := w.NowNs
 	if row.RunsQueue && s.multi != nil {
 		s.runQueue(row)
-		return
+	} else {
+		s.c.Args, s.c.Keys = args, keys
+		command.Call(s.c, row)
 	}
-	s.c.Args, s.c.Keys = args, keys
-	command.Call(s.c, row)
+	if s.park != nil {
+		s.park.tx.Ran(row.FullName, w.NowNs-began) // all its holds, also those of shards without a key of it
+	}
 }
 
 // refuse replies an error for a command that is not run; inside MULTI it dooms the transaction.
