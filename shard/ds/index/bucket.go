@@ -56,9 +56,12 @@ func (b bucket) ref(slot uint) uint64 {
 	return *(*uint64)(unsafe.Add(b.p, slot*refBytes)) & refMask
 }
 
+// setRef writes the reference in a slot. It writes its two parts without reading first: reading what a store has
+// just written next door would wait for that store.
 func (b bucket) setRef(slot uint, ref uint64) {
-	p := (*uint64)(unsafe.Add(b.p, slot*refBytes))
-	*p = *p&^refMask | ref
+	p := unsafe.Add(b.p, slot*refBytes)
+	*(*uint32)(p) = uint32(ref)
+	*(*uint8)(unsafe.Add(p, 4)) = uint8(ref >> 32)
 }
 
 func (b bucket) ovf() *uint8 { return (*uint8)(unsafe.Add(b.p, offOvf)) }

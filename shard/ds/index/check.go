@@ -34,7 +34,7 @@ func (x *Index) Check() error {
 			return fmt.Errorf("index: segment at %#x, depth %d, %d buckets: %w", at, el.depth(), el.buckets(), err)
 		}
 		n += count
-		sum.bytes += int64(arena.UsableSize(segmentSize(el.buckets())))
+		sum.bytes += int64(arena.UsableSize(blockSize(el.buckets())))
 		sum.slots += int(el.buckets()) * slotCount
 		sum.depths[el.depth()]++
 		at += el.span()

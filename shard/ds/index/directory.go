@@ -160,8 +160,8 @@ func (x *Index) ensureDepth(depth uint) {
 // grows.
 func (x *Index) tend() {
 	if x.next.ref == 0 {
-		// The frontier of the deepest segments has come a quarter of its way.
-		if d := x.directory().depth; d < maxDepth && x.depths[d]<<2 >= 1<<d {
+		// The deepest segments have come halfway through the positions.
+		if d := x.directory().depth; d < maxDepth && x.depths[d]<<1 >= 1<<d {
 			x.resize(d + 1)
 		}
 	}

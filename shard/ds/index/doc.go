@@ -12,11 +12,11 @@
 // home bucket. So positions order all entries, and that order survives every rebuild, split and merge: a place in
 // it is all that SCAN, the walk and expiry need to remember.
 //
-// A segment is one header line and 63 or 92 lines of 64 bytes, each a bucket of nine slots (bucket.go). An entry
+// A segment is one header line and 32 or 44 lines of 64 bytes, each a bucket of nine slots (bucket.go). An entry
 // that finds its home bucket full goes to the next one with room, within probeLimit buckets. Each bucket counts the
 // entries that went past it, so that a lookup ends at the first bucket that nobody went past.
 //
-// A full segment of 63 buckets is rebuilt with 92; a full one of 92 is split into two of 63. Positions are not
+// A full segment of 32 buckets is rebuilt with 44; a full one of 44 is split into two of 32. Positions are not
 // uniform but spread so that segments of one depth fill up one after the other while the table doubles
 // (position.go). Both together keep the memory per key flat, and no operation touches more than one segment, or two
 // when they merge.

@@ -12,6 +12,9 @@ type ExpireCursor struct {
 	number uint   // bucket of the segment there
 }
 
+// headersAhead is how many segments ahead headers are prefetched.
+const headersAhead = 8
+
 // expireLooks is how many entries that turn out not to be due cost as much as one that is.
 const expireLooks = 16
 
@@ -34,6 +37,9 @@ func (x *Index) ExpireSome(cur *ExpireCursor, nowMs int64, budget int, due func(
 		}
 		budget--
 		cur.at = el.start(cur.at) + el.span()
+		if ahead := cur.at + headersAhead*el.span(); ahead < positionEnd {
+			prefetch(x.address(uint64(x.element(desc, ahead).ref())))
+		}
 	}
 	if desc == 0 || cur.at == positionEnd {
 		*cur = ExpireCursor{}
@@ -57,7 +63,7 @@ func (x *Index) expireSegment(el element, cur *ExpireCursor, nowMs int64, budget
 			return 0
 		}
 		if next := cur.number + 2; next < s.n {
-			x.prefetchSlots(s.bucket(next), s.bucket(next).expires())
+			x.prefetchSlots(s.bucket(next), s.bucket(next).expires(), minReach)
 		}
 		b := s.bucket(cur.number)
 		for m := b.expires(); m != 0; m &= m - 1 {

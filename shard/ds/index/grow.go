@@ -53,7 +53,7 @@ func (x *Index) collect(set *items, el element) {
 	s := x.segmentOf(el)
 	for i := range s.n {
 		if i+2 < s.n {
-			x.prefetchUsed(s.bucket(i + 2))
+			x.prefetchKeys(s.bucket(i + 2))
 		}
 		b := s.bucket(i)
 		x.preWrite(b, 0)
@@ -107,34 +107,44 @@ func (x *Index) pack(all []item, version uint32, prefix uint64, depth, buckets u
 		return 0, false // would be full again at once
 	}
 	el, s := x.newSegment(prefix, depth, buckets, version)
+	var filled [bigBuckets]uint8 // slots of each bucket; they fill up from 0
+	marking := version == x.version
 	for i := range all {
 		it := &all[i]
 		home := el.home(it.position)
-		number, empty := s.room(home)
-		if empty == 0 {
-			x.freeSegment(el)
-			return 0, false
+		number := home
+		for probes := 1; filled[number] == slotCount; probes++ {
+			if probes == probeLimit {
+				x.freeSegment(el)
+				return 0, false
+			}
+			*s.bucket(number).ovf()++
+			if number++; number == buckets {
+				number = 0
+			}
 		}
-		b, slot := s.bucket(number), uint(bits.TrailingZeros32(empty))
-		s.pass(home, number, 1)
-		ref, expires := it.slot&refMask, it.slot&itemExpires != 0
-		b.place(slot, ref, uint8(it.slot>>itemPrint), expires)
-		if expires {
+		b, slot := s.bucket(number), uint(filled[number])
+		filled[number]++
+		ref := it.slot & refMask
+		b.setRef(slot, ref)
+		b.setPrint(slot, uint8(it.slot>>itemPrint))
+		if it.slot&itemExpires != 0 {
+			b.setExpires(slot, true)
 			s.noteExpire(x.entryAt(ref).ExpireAt())
 		}
-		if it.slot&itemChanged != 0 && version == x.version {
+		if it.slot&itemChanged != 0 && marking {
 			*b.marks() |= 1 << slot
 		}
 	}
 	return el, true
 }
 
-// prefetchUsed prefetches the heads and keys of a bucket's entries.
-func (x *Index) prefetchUsed(b bucket) { x.prefetchSlots(b, b.used()) }
+// prefetchKeys prefetches the entries of a bucket up to the end of their keys.
+func (x *Index) prefetchKeys(b bucket) { x.prefetchSlots(b, b.used(), x.keyReach) }
 
-// prefetchSlots prefetches the heads and keys of the entries in some of a bucket's slots.
-func (x *Index) prefetchSlots(b bucket, slots uint32) {
+// prefetchSlots prefetches the first reach bytes of the entries in some of a bucket's slots.
+func (x *Index) prefetchSlots(b bucket, slots uint32, reach uintptr) {
 	for m := slots; m != 0; m &= m - 1 {
-		prefetchSpan(x.address(b.ref(uint(bits.TrailingZeros32(m)))), x.keyReach)
+		prefetchSpan(x.address(b.ref(uint(bits.TrailingZeros32(m)))), reach)
 	}
 }

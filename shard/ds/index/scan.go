@@ -35,7 +35,7 @@ func (x *Index) Scan(cursor uint64, count int, fn func(e Entry)) (next uint64) {
 func (x *Index) scanHome(el element, home uint, from uint64, fn func(e Entry)) (given int) {
 	s, number := x.segmentOf(el), home
 	if home+1 < s.n {
-		x.prefetchUsed(s.bucket(home + 1))
+		x.prefetchKeys(s.bucket(home + 1))
 	}
 	for range probeLimit {
 		b := s.bucket(number)

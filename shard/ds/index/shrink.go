@@ -27,7 +27,7 @@ type shrinker struct {
 
 // Shrink gives back memory after many removals: it merges neighbouring segments that have become sparse, rebuilds
 // single ones with fewer buckets, and lets the directory follow. Call it regularly; it goes on where it stopped.
-// The budget is the number of entries moved, a segment looked at counting as 64 of them; a call may move some 600
+// The budget is the number of entries moved, a segment looked at counting as 64 of them; a call may move some 300
 // more. It reports whether there is nothing more to do for now. It makes every Pos invalid.
 func (x *Index) Shrink(budget int) (done bool) {
 	if x.desc.Load() == 0 {
@@ -171,7 +171,7 @@ func (x *Index) FreeSome(budget int, freeEntry func(ref arena.Ref, e Entry)) (do
 				return false
 			}
 			if i+2 < s.n {
-				x.prefetchUsed(s.bucket(i + 2))
+				x.prefetchKeys(s.bucket(i + 2))
 			}
 			budget -= x.freeBucket(s.bucket(i), freeEntry)
 		}

@@ -22,7 +22,7 @@ import (
 //
 //   - Rebuild, split, merge: all buckets of the old segment, or of both, are shown first; the new segments are born
 //     with the walk's stamp, so no entry is shown twice. The price is that the write which made a segment grow pays
-//     for up to 828 entries, once; nothing else costs a writer more than nine.
+//     for up to 396 entries, once; nothing else costs a writer more than nine.
 //   - The walk remembers a position and a bucket number. If it finds another segment at its position than it left,
 //     that one was born after the cut and has no stale bucket: whatever number the walk goes on with, it skips
 //     nothing. A merged segment begins before the walk's position, and the walk goes on behind its end: nothing is
@@ -132,7 +132,7 @@ func (x *Index) WalkStep(budget int) (done bool) {
 		for ; x.walkNum < s.n && budget > 0; x.walkNum++ {
 			if x.walkNum+2 < s.n {
 				if b := s.bucket(x.walkNum + 2); *b.stamp() != x.walkID {
-					x.prefetchUsed(b)
+					x.prefetchSlots(b, b.used(), x.reach.Load())
 				}
 			}
 			if b := s.bucket(x.walkNum); *b.stamp() != x.walkID {

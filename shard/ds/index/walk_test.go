@@ -6,7 +6,7 @@ import "testing"
 func TestPlantedFaults(t *testing.T) {
 	for _, f := range []fault{faultNoPreWrite, faultNoCollect, faultBirth} {
 		m := newModel(t, 7)
-		m.fault = f
+		m.fault, m.noCheck = f, true
 		err := m.run(20_000)
 		if err == nil {
 			t.Errorf("fault %d: nothing noticed", f)
