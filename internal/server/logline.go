@@ -38,7 +38,8 @@ func (h *lineHandler) Handle(_ context.Context, r slog.Record) error {
 		mark = "#"
 	}
 	var line strings.Builder
-	fmt.Fprintf(&line, "%d:M %s %s %s%s", os.Getpid(), r.Time.Format("02 Jan 2006 15:04:05.000"), mark, r.Message, h.attrs)
+	at := r.Time.Format("02 Jan 2006 15:04:05.000")
+	fmt.Fprintf(&line, "%d:M %s %s %s%s", os.Getpid(), at, mark, r.Message, h.attrs)
 	r.Attrs(func(a slog.Attr) bool {
 		fmt.Fprintf(&line, " %s=%v", a.Key, a.Value)
 		return true

@@ -422,8 +422,10 @@ func TestParkFlow(t *testing.T) {
 		l.Shard(i).Stage(0, setName, benchKey, benchData)
 		l.Shard(i).Commit(false)
 	}
-	if !f.Park() || !f.Park() {
-		t.Fatal("not parked at the end")
+	for range 2 { // parking twice is parking
+		if !f.Park() {
+			t.Fatal("not parked at the end")
+		}
 	}
 	commit(1)
 	if rung != 0 {
