@@ -123,6 +123,13 @@ func (s *linState) run(client int, c linCommand) string {
 			all = append(all, orNil(s.val[key]))
 		}
 		return "[" + strings.Join(all, " ") + "]"
+	case "FLUSHALL":
+		for key, val := range s.val {
+			if val != "" {
+				s.put(key, "")
+			}
+		}
+		return "OK"
 	case "WATCH":
 		for _, key := range k {
 			s.watch[client] |= 1 << key
@@ -204,6 +211,9 @@ func (l *linClient) command() linCommand {
 		"MSETNX", "MGET", "MGET",
 	}
 	c := linCommand{name: names[l.rnd.IntN(len(names))]}
+	if l.rnd.IntN(40) == 0 {
+		return linCommand{name: "FLUSHALL"} // keys of other histories are of no use any more
+	}
 	most := 1
 	switch c.name {
 	case "DEL", "MSET", "MSETNX", "MGET":
