@@ -233,10 +233,9 @@ func (c *Conn) unfinished() bool { return !c.closed && (c.paused || c.stalled ||
 // linger goes on without the peer's sending side: what it sent is executed and answered, then the
 // connection is closed. raw and drop replace what the engine is about to close.
 func (c *Conn) linger(raw transport, drop func()) {
-	watched := c.watched
 	c.loop.waker.forget(c)
 	c.raw, c.drop, c.eof = raw, drop, true
-	if watched {
+	if !c.out.empty() {
 		if err := c.loop.waker.watch(c); err != nil {
 			c.Abort(err)
 			return

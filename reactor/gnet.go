@@ -65,6 +65,7 @@ func (e *gnetEngine) start(loops []*Loop) error {
 		}
 		e.anchors = append(e.anchors, a)
 		l.bell = a
+		l.bell.ring() // settles: from now on the loop is known to sleep
 	}
 	return nil
 }

@@ -1,0 +1,6 @@
+//go:build !race
+
+package reactor
+
+// raceEnabled says that the race detector is on: loops are then shorter.
+const raceEnabled = false
