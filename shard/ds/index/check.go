@@ -77,6 +77,7 @@ func (x *Index) checkSegment(el element, at uint64) (count int, err error) {
 		return 0, fmt.Errorf("prefix %#x", *s.prefix())
 	}
 	var passed [128]uint8
+	var ways [128]uint32
 	for i := range s.n {
 		b := s.bucket(i)
 		for slot := range uint(slotCount) {
@@ -93,6 +94,7 @@ func (x *Index) checkSegment(el element, at uint64) (count int, err error) {
 			steps := 0
 			for ; home != i; home = (home + 1) % s.n {
 				passed[home]++
+				ways[home] |= wayOf(b.print(slot))
 				steps++
 			}
 			if steps >= probeLimit {
@@ -107,6 +109,9 @@ func (x *Index) checkSegment(el element, at uint64) (count int, err error) {
 	for i := range s.n {
 		if got := *s.bucket(i).ovf(); got != passed[i] {
 			return 0, fmt.Errorf("bucket %d: overflow count %d, want %d", i, got, passed[i])
+		}
+		if got := *s.bucket(i).marks() & waysMask; got&ways[i] != ways[i] || got != 0 && passed[i] == 0 {
+			return 0, fmt.Errorf("bucket %d: ways %#x, want %#x", i, got, ways[i])
 		}
 	}
 	return count, nil

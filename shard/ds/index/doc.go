@@ -14,7 +14,8 @@
 //
 // A segment is one header line and 32 or 44 lines of 64 bytes, each a bucket of nine slots (bucket.go). An entry
 // that finds its home bucket full goes to the next one with room, within probeLimit buckets. Each bucket counts the
-// entries that went past it, so that a lookup ends at the first bucket that nobody went past.
+// entries that went past it and keeps a small filter of their fingerprints, so that a lookup ends at the first
+// bucket that nobody like its key went past.
 //
 // A full segment of 32 buckets is rebuilt with 44; a full one of 44 is split into two of 32. Positions are not
 // uniform but spread so that segments of one depth fill up one after the other while the table doubles
@@ -24,7 +25,7 @@
 // # Ownership
 //
 // An Index is used with its shard's baton held. Exceptions are PrefetchBucket and PrefetchEntries, which anyone may
-// call at any time: they read two atomics and off-heap memory that stays mapped, and use what they read for
+// call at any time: they read atomics and off-heap memory that stays mapped, and use what they read for
 // prefetching only.
 //
 // A Pos names a slot. It is valid until the next Insert, Shrink or FreeSome; Remove and Replace leave other Pos
@@ -34,9 +35,9 @@
 //
 //  1. Every directory element names a segment whose prefix is a prefix of the element's number; a segment of depth
 //     d fills 2^(D-d) neighbouring elements of a directory of depth D.
-//  2. An entry lies in its home bucket or within probeLimit-1 buckets behind it (wrapping round in the segment),
-//     and each bucket's overflow count is the number of entries that lie behind it but have it or an earlier bucket
-//     as home.
+//  2. An entry lies in its home bucket or within probeLimit-1 buckets behind it, wrapping round in the segment. A
+//     bucket's overflow count is the number of entries that went past it: for which it is the home bucket or lies
+//     between that and theirs. The ways of those entries are set in it.
 //  3. A slot is empty if and only if its fingerprint is 0.
 //  4. A segment's minimum expiry is not above any of its entries' expiry, and a slot's expiry bit is set if and
 //     only if its entry has one.

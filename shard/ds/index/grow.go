@@ -111,14 +111,14 @@ func (x *Index) pack(all []item, version uint32, prefix uint64, depth, buckets u
 	marking := version == x.version
 	for i := range all {
 		it := &all[i]
-		home := el.home(it.position)
+		home, print := el.home(it.position), uint8(it.slot>>itemPrint)
 		number := home
 		for probes := 1; filled[number] == slotCount; probes++ {
 			if probes == probeLimit {
 				x.freeSegment(el)
 				return 0, false
 			}
-			*s.bucket(number).ovf()++
+			s.bucket(number).pass(wayOf(print))
 			if number++; number == buckets {
 				number = 0
 			}
@@ -127,7 +127,7 @@ func (x *Index) pack(all []item, version uint32, prefix uint64, depth, buckets u
 		filled[number]++
 		ref := it.slot & refMask
 		b.setRef(slot, ref)
-		b.setPrint(slot, uint8(it.slot>>itemPrint))
+		b.setPrint(slot, print)
 		if it.slot&itemExpires != 0 {
 			b.setExpires(slot, true)
 			s.noteExpire(x.entryAt(ref).ExpireAt())

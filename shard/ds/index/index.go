@@ -85,7 +85,7 @@ func (x *Index) Find(hash uint64, key []byte) (Pos, bool) {
 	position := position(hash)
 	el := x.element(desc, position)
 	s, home, print := x.segmentOf(el), el.home(position), fingerprint(hash)
-	number := home
+	number, way := home, wayOf(print)
 	for range probeLimit {
 		b := s.bucket(number)
 		for m := b.match(print); m != 0; m &= m - 1 {
@@ -94,7 +94,7 @@ func (x *Index) Find(hash uint64, key []byte) (Pos, bool) {
 				return newPos(b, slot, number, home, s.n), true
 			}
 		}
-		if *b.ovf() == 0 {
+		if !b.passedBy(way) {
 			break
 		}
 		if number++; number == s.n {
@@ -137,7 +137,7 @@ func (x *Index) insertAt(el element, position, ref uint64, print uint8) (Pos, bo
 	}
 	b, slot := s.bucket(number), uint(bits.TrailingZeros32(empty))
 	x.preWrite(b, 1<<slot)
-	s.pass(home, number, 1)
+	s.pass(home, number, print)
 	at := x.entryAt(ref).ExpireAt()
 	b.place(slot, ref, print, at != 0)
 	if at != 0 {
@@ -162,7 +162,7 @@ func (x *Index) Remove(p Pos) {
 	invariant.Check(b.print(slot) != 0, "index: Remove of an empty slot")
 	x.preWrite(b, 1<<slot)
 	b.clear(slot)
-	p.segment().pass(p.home(), p.number(), ^uint8(0))
+	p.segment().unpass(p.home(), p.number())
 	x.len--
 }
 

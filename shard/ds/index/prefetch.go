@@ -38,10 +38,11 @@ func (x *Index) PrefetchEntries(hash uint64) {
 		return
 	}
 	b := x.segmentOf(el).bucket(home)
-	m := b.match(fingerprint(hash))
-	if m == 0 && *b.ovf() != 0 && home+1 < el.buckets() {
+	print := fingerprint(hash)
+	m := b.match(print)
+	if m == 0 && b.passedBy(wayOf(print)) && home+1 < el.buckets() {
 		b = x.segmentOf(el).bucket(home + 1) // most of those that are not at home are next door
-		m = b.match(fingerprint(hash))
+		m = b.match(print)
 	}
 	for reach := x.reach.Load(); m != 0; m &= m - 1 {
 		prefetchSpan(x.address(b.ref(uint(bits.TrailingZeros32(m)))), reach)

@@ -71,10 +71,21 @@ func (s segment) room(home uint) (number uint, empty uint32) {
 	return 0, 0
 }
 
-// pass adds delta to the overflow counts of the buckets from home up to, not including, number.
-func (s segment) pass(home, number uint, delta uint8) {
+// pass notes in the buckets from home up to, not including, number that an entry with the given fingerprint has
+// found them full.
+func (s segment) pass(home, number uint, print uint8) {
 	for home != number {
-		*s.bucket(home).ovf() += delta
+		s.bucket(home).pass(wayOf(print))
+		if home++; home == s.n {
+			home = 0
+		}
+	}
+}
+
+// unpass takes back what pass noted.
+func (s segment) unpass(home, number uint) {
+	for home != number {
+		s.bucket(home).unpass()
 		if home++; home == s.n {
 			home = 0
 		}

@@ -78,7 +78,10 @@ func (x *Index) preWrite(b bucket, changed uint32) {
 	if x.visit != nil && *b.stamp() != x.walkID {
 		x.showFor(b, changed)
 	}
-	if v := b.version(); changed != 0 && *v != x.version {
+	if changed == 0 {
+		return
+	}
+	if v := b.version(); *v != x.version {
 		*v = x.version
 		*b.marks() &^= allSlots
 	}
