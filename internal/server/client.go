@@ -1,47 +1,106 @@
 package server
 
 import (
+	"bytes"
+	"cmp"
 	"fmt"
+	"slices"
 	"strings"
+	"sync/atomic"
+	"unsafe"
 
 	"fulmen/internal/resp"
 	"fulmen/shard/command"
 )
 
 func clientRows() []*command.Row {
-	sub := func(name string, arity int, since, summary string, extra command.Flags, run func(*Session) error) *command.Row {
-		return &command.Row{Info: command.Info{
-			Name: name, Arity: arity, Flags: command.NoScript | command.Loading | command.Stale | extra,
-			Categories: command.CatConnection, Group: "connection", Since: since, Summary: summary,
-			Complexity: "O(1)",
-		}, RunSession: onSession(run)}
-	}
-	list := sub("list", -2, "2.4.0", "Get the list of client connections", command.Admin, cmdClientList)
-	list.Complexity = "O(N) where N is the number of client connections"
-	list.Tips = []string{"nondeterministic_output"}
-	kill := sub("kill", -3, "2.4.0", "Kill the connection of a client", command.Admin, cmdClientKill)
-	kill.Complexity = "O(N) where N is the number of client connections"
-	info := sub("info", 2, "6.2.0", "Returns information about the current client connection.", 0, cmdClientInfo)
-	info.Tips = []string{"nondeterministic_output"}
-	help := sub("help", 2, "5.0.0", "Show helpful text about the different subcommands", 0, cmdClientHelp)
-	help.Flags &^= command.NoScript
 	return []*command.Row{{
 		Info: command.Info{
 			Name: "client", Arity: -2, Group: "connection", Since: "2.4.0",
 			Summary: "A container for client connection commands", Complexity: "Depends on subcommand.",
 		},
 		Subs: []*command.Row{
-			sub("getname", 2, "2.6.9", "Get the current connection name", 0, cmdClientGetName),
-			help,
-			sub("id", 2, "5.0.0", "Returns the client ID for the current connection", 0, cmdClientID),
-			info, kill, list,
-			sub("no-evict", 3, "7.0.0", "Set client eviction mode for the current connection", command.Admin,
-				cmdClientNoEvict),
-			sub("reply", 3, "3.2.0", "Instruct the server whether to reply to commands", 0, cmdClientReply),
-			sub("setinfo", 4, "7.2.0", "Set client or connection specific info", 0, cmdClientSetInfo),
-			sub("setname", 3, "2.6.9", "Set the current connection name", 0, cmdClientSetName),
+			clientSub("getname", 2, "2.6.9", "Get the current connection name", "", cmdClientGetName),
+			clientHelpRow(),
+			clientSub("id", 2, "5.0.0", "Returns the client ID for the current connection", "", cmdClientID),
+			clientInfoRow(), clientKillRow(), clientListRow(), clientNoEvictRow(),
+			clientSub("reply", 3, "3.2.0", "Instruct the server whether to reply to commands", "on_off_skip(ON|OFF|SKIP)",
+				cmdClientReply),
+			clientSetInfoRow(),
+			clientSub("setname", 3, "2.6.9", "Set the current connection name", "connection-name", cmdClientSetName),
 		},
 	}}
+}
+
+// clientSub is a subcommand with what most of them have in common.
+func clientSub(name string, arity int, since, summary, args string, run func(*Session) error) *command.Row {
+	return &command.Row{Info: command.Info{
+		Name: name, Arity: arity, Flags: command.NoScript | command.Loading | command.Stale,
+		Categories: command.CatConnection, Group: "connection", Since: since, Summary: summary,
+		Complexity: "O(1)", Args: args,
+	}, RunSession: onSession(run)}
+}
+
+func clientHelpRow() *command.Row {
+	row := clientSub("help", 2, "5.0.0", "Show helpful text about the different subcommands", "", cmdClientHelp)
+	row.Flags &^= command.NoScript
+	return row
+}
+
+func clientInfoRow() *command.Row {
+	row := clientSub("info", 2, "6.2.0", "Returns information about the current client connection.", "", cmdClientInfo)
+	row.Tips = []string{"nondeterministic_output"}
+	return row
+}
+
+func clientNoEvictRow() *command.Row {
+	row := clientSub("no-evict", 3, "7.0.0", "Set client eviction mode for the current connection",
+		"enabled(ON|OFF)", cmdClientNoEvict)
+	row.Flags |= command.Admin
+	return row
+}
+
+// clientSetInfoRow is worded as in Redis 7.2, which brought it.
+func clientSetInfoRow() *command.Row {
+	row := clientSub("setinfo", 4, "7.2.0", "Sets information specific to the client or connection.",
+		"attr(libname=lib-name|libver=lib-ver)", cmdClientSetInfo)
+	row.Tips = []string{"request_policy:all_nodes", "response_policy:all_succeeded"}
+	return row
+}
+
+func clientListRow() *command.Row {
+	row := clientSub("list", -2, "2.4.0", "Get the list of client connections",
+		"normal_master_replica_pubsub=TYPE?@5.0.0(NORMAL|MASTER|REPLICA|PUBSUB) id=ID?@6.2.0(client-id:integer*)",
+		cmdClientList)
+	row.Flags |= command.Admin
+	row.Complexity = "O(N) where N is the number of client connections"
+	row.Tips = []string{"nondeterministic_output"}
+	row.History = []command.Change{
+		{Since: "2.8.12", What: "Added unique client `id` field."},
+		{Since: "5.0.0", What: "Added optional `TYPE` filter."},
+		{Since: "6.0.0", What: "Added `user` field."},
+		{Since: "6.2.0", What: "Added `argv-mem`, `tot-mem`, `laddr` and `redir` fields and the optional `ID` filter."},
+		{Since: "7.0.0", What: "Added `resp`, `multi-mem`, `rbs` and `rbp` fields."},
+		{Since: "7.0.3", What: "Added `ssub` field."},
+	}
+	return row
+}
+
+func clientKillRow() *command.Row {
+	row := clientSub("kill", -3, "2.4.0", "Kill the connection of a client",
+		"filter('ip:port'!2.8.12|new-format*(client-id:integer=ID?@2.8.12|"+
+			"normal_master_slave_pubsub=TYPE?@2.8.12(NORMAL|MASTER@3.2.0|SLAVE|REPLICA@5.0.0|PUBSUB)|"+
+			"username=USER?|'ip:port'=ADDR?|'ip:port'=LADDR?@6.2.0|yes/no=SKIPME?))", cmdClientKill)
+	row.Flags |= command.Admin
+	row.Complexity = "O(N) where N is the number of client connections"
+	row.History = []command.Change{
+		{Since: "2.8.12", What: "Added new filter format."},
+		{Since: "2.8.12", What: "`ID` option."},
+		{Since: "3.2.0", What: "Added `master` type in for `TYPE` option."},
+		{Since: "5.0.0", What: "Replaced `slave` `TYPE` with `replica`. `slave` still supported for backward compatibility."},
+		{Since: "6.2.0", What: "`LADDR` option."},
+	}
+	return row
 }
 
 // CLIENT ID
@@ -67,6 +126,12 @@ func cmdClientSetName(s *Session) error {
 	}
 	s.c.OK()
 	return nil
+}
+
+// cString returns what C sees of an argument as a string: what stands before its first NUL.
+func cString(b []byte) string {
+	before, _, _ := bytes.Cut(b, []byte{0})
+	return string(before)
 }
 
 // printable tells whether b has no spaces or control characters, which would break CLIENT LIST.
@@ -95,19 +160,20 @@ func (s *Session) setName(name []byte) *resp.Error {
 // CLIENT SETINFO LIB-NAME|LIB-VER value
 func cmdClientSetInfo(s *Session) error {
 	option, value := s.c.Args[2], s.c.Args[3]
-	name := strings.ToLower(string(option))
-	if name != "lib-name" && name != "lib-ver" {
-		return resp.Errorf("ERR", "Unrecognized option '%s'", option)
+	var field *atomic.Pointer[string]
+	switch a := s.c.ArgsFrom(2); {
+	case a.Option("lib-name"):
+		field = &s.libName
+	case a.Option("lib-ver"):
+		field = &s.libVer
+	default:
+		return resp.Errorf("ERR", "Unrecognized option '%s'", cString(option))
 	}
 	if !printable(value) {
-		return resp.Errorf("ERR", "%s cannot contain spaces, newlines or special characters.", name)
+		return resp.Errorf("ERR", "%s cannot contain spaces, newlines or special characters.", cString(option))
 	}
 	text := string(value)
-	if name == "lib-name" {
-		s.libName.Store(&text)
-	} else {
-		s.libVer.Store(&text)
-	}
+	field.Store(&text)
 	s.c.OK()
 	return nil
 }
@@ -157,7 +223,7 @@ func cmdClientInfo(s *Session) error {
 // CLIENT LIST [TYPE NORMAL|MASTER|REPLICA|PUBSUB] [ID client-id [client-id ...]]
 func cmdClientList(s *Session) error {
 	a := s.c.ArgsFrom(2)
-	keep := func(*Session) bool { return true }
+	clients := s.srv.clients.all()
 	switch {
 	case !a.More():
 	case a.Left() == 2 && a.Option("type"):
@@ -165,13 +231,11 @@ func cmdClientList(s *Session) error {
 		if e != nil {
 			return e
 		}
-		keep = func(*Session) bool { return kind == "normal" }
-	case a.Left() > 1 && a.Option("id"):
-		ids := map[uint64]bool{}
-		for a.More() {
-			ids[uint64(a.IntOr(resp.ErrInvalidClientID))] = true
+		if kind != "normal" {
+			clients = nil
 		}
-		keep = func(x *Session) bool { return ids[x.id] }
+	case a.Left() > 1 && a.Option("id"):
+		clients = withIDs(clients, &a)
 	default:
 		return resp.ErrSyntax
 	}
@@ -180,25 +244,36 @@ func cmdClientList(s *Session) error {
 	}
 	s.publish(s.c.NowMs)
 	var text strings.Builder
-	for _, x := range s.srv.clients.all() {
-		if keep(x) {
-			text.WriteString(x.describe(s.c.NowMs))
-			text.WriteByte('\n')
-		}
+	for _, x := range clients {
+		text.WriteString(x.describe(s.c.NowMs))
+		text.WriteByte('\n')
 	}
 	s.c.Verbatim("txt", text.String())
 	return nil
 }
 
+// withIDs reads ids and returns their sessions in the order of the ids, of which one may be named twice; ids of
+// nobody are skipped. all is sorted by id.
+func withIDs(all []*Session, a *command.Args) (named []*Session) {
+	for a.More() {
+		id := uint64(a.IntOr(resp.ErrInvalidClientID))
+		i, found := slices.BinarySearchFunc(all, id, func(x *Session, id uint64) int { return cmp.Compare(x.id, id) })
+		if found {
+			named = append(named, all[i])
+		}
+	}
+	return named
+}
+
 // clientType reads a client type's name.
 func clientType(name []byte) (string, *resp.Error) {
-	switch kind := strings.ToLower(string(name)); kind {
+	switch kind := strings.ToLower(cString(name)); kind {
 	case "normal", "pubsub", "master":
 		return kind, nil
 	case "slave", "replica":
 		return "replica", nil
 	}
-	return "", resp.ErrUnknownClientType(name)
+	return "", resp.ErrUnknownClientType([]byte(cString(name)))
 }
 
 func orEmpty(p *string) string {
@@ -234,11 +309,11 @@ func (s *Session) describe(nowMs int64) string {
 		events = "rw"
 	}
 	return fmt.Sprintf("id=%d addr=%s laddr=%s fd=%d name=%s age=%d idle=%d flags=%s db=%d sub=0 psub=0 ssub=0 "+
-		"multi=%d watch=%d qbuf=%d qbuf-free=%d argv-mem=0 multi-mem=%d rbs=0 rbp=0 obl=0 oll=%d omem=%d tot-mem=%d "+
+		"multi=%d qbuf=%d qbuf-free=%d argv-mem=0 multi-mem=%d rbs=0 rbp=0 obl=0 oll=%d omem=%d tot-mem=%d "+
 		"events=%s cmd=%s user=default redir=-1 resp=%d lib-name=%s lib-ver=%s",
 		s.id, s.addr, s.laddr, s.fd, orEmpty(s.name.Load()), max(nowMs-s.born, 0)/1000,
-		max(nowMs-s.lastMs.Load(), 0)/1000, flags, s.pubDB.Load(), s.queued.Load(), s.watched.Load(), qbuf,
-		max(qcap-qbuf, 0), s.multiBytes.Load(), btoi(omem > 0), omem, s.memoryBytes(), events, cmd, s.pubProto.Load(),
+		max(nowMs-s.lastMs.Load(), 0)/1000, flags, s.pubDB.Load(), s.queued.Load(), qbuf,
+		max(qcap-qbuf, 0), s.transactionBytes(), btoi(omem > 0), omem, s.memoryBytes(), events, cmd, s.pubProto.Load(),
 		orEmpty(s.libName.Load()), orEmpty(s.libVer.Load()))
 }
 
@@ -254,152 +329,53 @@ const sessionBytes = 2048
 
 // memoryBytes is what the session occupies. Safe from any goroutine.
 func (s *Session) memoryBytes() int64 {
-	return sessionBytes + s.queryCap.Load() + s.outBytes.Load() + s.multiBytes.Load()
+	return sessionBytes + s.queryCap.Load() + s.outBytes.Load() + s.transactionBytes()
 }
 
-// killFilter says which clients CLIENT KILL means.
-type killFilter struct {
-	id          uint64
-	hasID       bool
-	addr, laddr string
-	user, kind  string
-	maxAge      int64
-	hasMaxAge   bool
-	keepSelf    bool
+// transactionBytes is what MULTI and WATCH made the session keep. Safe from any goroutine.
+func (s *Session) transactionBytes() int64 {
+	return s.multiBytes.Load() + int64(s.watched.Load())*int64(unsafe.Sizeof(watchedKey{}))
 }
 
-func (f *killFilter) matches(x, self *Session, nowMs int64) bool {
-	switch {
-	case f.hasID && x.id != f.id,
-		f.addr != "" && x.addr != f.addr,
-		f.laddr != "" && x.laddr != f.laddr,
-		f.kind != "" && f.kind != "normal",
-		f.user != "" && f.user != "default",
-		f.hasMaxAge && (nowMs-x.born)/1000 < f.maxAge,
-		f.keepSelf && x == self:
-		return false
-	}
-	return true
-}
-
-// CLIENT KILL ip:port | [ID client-id] [TYPE type] [USER username] [ADDR ip:port] [LADDR ip:port]
-// [SKIPME YES|NO] [MAXAGE seconds]
-func cmdClientKill(s *Session) error {
-	if len(s.c.Args) == 3 {
-		if s.kill(&killFilter{addr: string(s.c.Args[2])}) == 0 {
-			return resp.ErrNoSuchClient
-		}
-		s.c.OK()
-		return nil
-	}
-	f := killFilter{keepSelf: true}
-	a := s.c.ArgsFrom(2)
-	for a.More() {
-		if a.Left() < 2 {
-			return resp.ErrSyntax
-		}
-		if e := f.read(&a); e != nil {
-			return e
-		}
-	}
-	if err := a.Err(); err != nil {
-		return err
-	}
-	s.c.Int(int64(s.kill(&f)))
-	return nil
-}
-
-// read reads one pair of option and value.
-func (f *killFilter) read(a *command.Args) *resp.Error {
-	switch {
-	case a.Option("id"):
-		n := a.IntOr(resp.ErrClientIDZero)
-		if a.Err() != nil || n <= 0 {
-			return resp.ErrClientIDZero
-		}
-		f.id, f.hasID = uint64(n), true
-	case a.Option("type"):
-		kind, e := clientType(a.Bytes())
-		if e != nil {
-			return e
-		}
-		f.kind = kind
-	case a.Option("addr"):
-		f.addr = string(a.Bytes())
-	case a.Option("laddr"):
-		f.laddr = string(a.Bytes())
-	case a.Option("user"):
-		f.user = string(a.Bytes())
-		if f.user != "default" {
-			return resp.Errorf("ERR", "No such user '%s'", f.user)
-		}
-	case a.Option("maxage"):
-		f.maxAge, f.hasMaxAge = a.Int(), true
-	case a.Option("skipme"):
-		switch {
-		case a.Option("yes"):
-			f.keepSelf = true
-		case a.Option("no"):
-			f.keepSelf = false
-		default:
-			return resp.ErrSyntax
-		}
-	default:
-		return resp.ErrSyntax
-	}
-	return nil
-}
-
-// kill closes the clients that match and returns their number. The session itself goes after its reply.
-func (s *Session) kill(f *killFilter) (n int) {
-	for _, x := range s.srv.clients.all() {
-		if !f.matches(x, s, s.c.NowMs) {
-			continue
-		}
-		n++
-		if x == s {
-			s.killed = true
-		} else if x.killNow.CompareAndSwap(false, true) {
-			x.conn.Loop().Post(&x.killMail)
-		}
-	}
-	return n
-}
+// clientHelp is the text of CLIENT HELP but for what Help adds.
+const clientHelp = `GETNAME
+    Return the name of the current connection.
+ID
+    Return the ID of the current connection.
+INFO
+    Return information about the current client connection.
+KILL <ip:port>
+    Kill connection made from <ip:port>.
+KILL <option> <value> [<option> <value> [...]]
+    Kill connections. Options are:
+    * ADDR (<ip:port>|<unixsocket>:0)
+      Kill connections made from the specified address
+    * LADDR (<ip:port>|<unixsocket>:0)
+      Kill connections made to specified local address
+    * TYPE (NORMAL|MASTER|REPLICA|PUBSUB)
+      Kill connections by type.
+    * USER <username>
+      Kill connections authenticated by <username>.
+    * SKIPME (YES|NO)
+      Skip killing current connection (default: yes).
+LIST [options ...]
+    Return information about client connections. Options:
+    * TYPE (NORMAL|MASTER|REPLICA|PUBSUB)
+      Return clients of specified type.
+REPLY (ON|OFF|SKIP)
+    Control the replies sent to the current connection.
+SETNAME <name>
+    Assign the name <name> to the current connection.
+SETINFO <option> <value>
+    Set client meta attr. Options are:
+    * LIB-NAME: the client lib name.
+    * LIB-VER: the client lib version.
+NO-EVICT (ON|OFF)
+    Protect current client connection from eviction.
+`
 
 // CLIENT HELP
 func cmdClientHelp(s *Session) error {
-	s.help("CLIENT", []string{
-		"GETNAME", "    Return the name of the current connection.",
-		"ID", "    Return the ID of the current connection.",
-		"INFO", "    Return information about the current client connection.",
-		"KILL <ip:port>", "    Kill connection made from <ip:port>.",
-		"KILL <option> <value> [<option> <value> [...]]", "    Kill connections. Options are:",
-		"    * ADDR (<ip:port>|<unixsocket>:0)", "      Kill connections made from the specified address",
-		"    * LADDR (<ip:port>|<unixsocket>:0)", "      Kill connections made to specified local address",
-		"    * TYPE (NORMAL|MASTER|REPLICA|PUBSUB)", "      Kill connections by type.",
-		"    * USER <username>", "      Kill connections authenticated by <username>.",
-		"    * SKIPME (YES|NO)", "      Skip killing current connection (default: yes).",
-		"    * ID <client-id>", "      Kill connections by client id.",
-		"    * MAXAGE <maxage>", "      Kill connections older than the specified age.",
-		"LIST [options ...]", "    Return information about client connections. Options:",
-		"    * TYPE (NORMAL|MASTER|REPLICA|PUBSUB)", "      Return clients of specified type.",
-		"    * ID <client-id> [<client-id> ...]", "      Return clients of specified IDs only.",
-		"NO-EVICT (ON|OFF)", "    Protect current client connection from eviction.",
-		"REPLY (ON|OFF|SKIP)", "    Control the replies sent to the current connection.",
-		"SETINFO <option> <value>", "    Set client meta attr. Options are:",
-		"    * LIB-NAME: the client lib name.", "    * LIB-VER: the client lib version.",
-		"SETNAME <name>", "    Assign the name <name> to the current connection.",
-	})
+	s.c.Help(clientHelp)
 	return nil
-}
-
-// help replies a container's help as Redis lays it out.
-func (s *Session) help(container string, lines []string) {
-	s.c.Array(len(lines) + 3)
-	s.c.Simple(container + " <subcommand> [<arg> [value] [opt] ...]. Subcommands are:")
-	for _, line := range lines {
-		s.c.Simple(line)
-	}
-	s.c.Simple("HELP")
-	s.c.Simple("    Print this help.")
 }

@@ -3,6 +3,7 @@ package server
 import (
 	"crypto/sha256"
 	"crypto/subtle"
+	"math"
 
 	"fulmen/internal/resp"
 	"fulmen/shard/command"
@@ -14,26 +15,32 @@ func connectionRows() []*command.Row {
 		{Info: command.Info{
 			Name: "ping", Arity: -1, Flags: command.Fast, Categories: command.CatConnection, Group: "connection",
 			Since: "1.0.0", Summary: "Ping the server", Complexity: "O(1)",
-			Tips: []string{"request_policy:all_shards", "response_policy:all_succeeded"},
+			Tips: []string{"request_policy:all_shards", "response_policy:all_succeeded"}, Args: "message?",
 		}, RunSession: onSession(cmdPing)},
 		{Info: command.Info{
 			Name: "echo", Arity: 2, Flags: command.Loading | command.Stale | command.Fast,
 			Categories: command.CatConnection, Group: "connection", Since: "1.0.0",
-			Summary: "Echo the given string", Complexity: "O(1)",
+			Summary: "Echo the given string", Complexity: "O(1)", Args: "message",
 		}, RunSession: onSession(cmdEcho)},
 		{Info: command.Info{
 			Name: "select", Arity: 2, Flags: command.Loading | command.Stale | command.Fast,
 			Categories: command.CatConnection, Group: "connection", Since: "1.0.0",
 			Summary: "Change the selected database for the current connection", Complexity: "O(1)",
+			Args: "index:integer",
 		}, RunSession: onSession(cmdSelect)},
 		{Info: command.Info{
 			Name: "auth", Arity: -2, Flags: anytime, Categories: command.CatConnection, Group: "connection",
 			Since: "1.0.0", Summary: "Authenticate to the server",
 			Complexity: "O(N) where N is the number of passwords defined for the user",
+			History:    []command.Change{{Since: "6.0.0", What: "Added ACL style (username and password)."}},
+			Args:       "username?@6.0.0 password",
 		}, RunSession: onSession(cmdAuth)},
 		{Info: command.Info{
 			Name: "hello", Arity: -1, Flags: anytime, Categories: command.CatConnection, Group: "connection",
 			Since: "6.0.0", Summary: "Handshake with Redis", Complexity: "O(1)",
+			History: []command.Change{{Since: "6.2.0", What: "`protover` made optional; when called without arguments " +
+				"the command reports the current connection's context."}},
+			Args: "arguments?(protover:integer username_password=AUTH?(username password) clientname=SETNAME?)",
 		}, RunSession: onSession(cmdHello)},
 		{Info: command.Info{
 			Name: "reset", Arity: 1, Flags: anytime, Categories: command.CatConnection, Group: "connection",
@@ -70,6 +77,9 @@ func cmdSelect(s *Session) error {
 	n, ok := resp.ParseInt(s.c.Args[1])
 	if !ok {
 		return resp.ErrNotInteger
+	}
+	if n != int64(int32(n)) {
+		return resp.Errorf("ERR", "value is out of range, value must between %d and %d", math.MinInt32, math.MaxInt32)
 	}
 	if n < 0 || n >= int64(s.srv.set.Databases()) {
 		return resp.ErrDBIndex
@@ -124,32 +134,26 @@ func cmdHello(s *Session) error {
 			return resp.ErrNoProto
 		}
 	}
-	var user, pass, name []byte
-	for a.More() {
-		switch {
-		case a.Left() >= 3 && a.Option("auth"):
-			user, pass = a.Bytes(), a.Bytes()
-		case a.Left() >= 2 && a.Option("setname"):
-			name = a.Bytes()
-		default:
-			return resp.ErrHelloOption(a.Bytes())
-		}
-	}
 	if err := a.Err(); err != nil {
 		return err
 	}
-	if user != nil {
-		if e := s.login(user, pass); e != nil {
+	// One option after the other takes effect, also those before one that fails.
+	for a.More() {
+		var e *resp.Error
+		switch {
+		case a.Left() >= 3 && a.Option("auth"):
+			e = s.login(a.Bytes(), a.Bytes())
+		case a.Left() >= 2 && a.Option("setname"):
+			e = s.setName(a.Bytes())
+		default:
+			e = resp.ErrHelloOption(a.Bytes())
+		}
+		if e != nil {
 			return e
 		}
 	}
 	if !s.authed {
 		return resp.ErrNoAuthHello
-	}
-	if name != nil {
-		if e := s.setName(name); e != nil {
-			return e
-		}
 	}
 	s.setProto(proto)
 	c := s.c

@@ -29,6 +29,7 @@ func (s *Session) dispatch(b *parsed) {
 
 func (s *Session) decide(b *parsed) {
 	row := b.row
+	s.lastRow.Store(0)
 	if row == nil {
 		s.refuse(nil, resp.ErrUnknownCommand(b.args[0], b.args[1:]))
 		return
@@ -36,14 +37,18 @@ func (s *Session) decide(b *parsed) {
 	if len(row.Subs) > 0 && len(b.args) > 1 {
 		sub := row.Sub(b.args[1])
 		if sub == nil {
-			s.refuse(row, resp.ErrUnknownSubcommand(b.args[0], b.args[1]))
+			s.refuse(nil, resp.ErrUnknownSubcommand(b.args[0], b.args[1]))
 			return
 		}
 		row = sub
 	}
+	s.lastRow.Store(int32(row.Index) + 1)
 	switch {
 	case !row.ArityOK(len(b.args)):
 		s.refuse(row, resp.ErrWrongArity(row.FullName))
+		return
+	case row.Protected && !s.srv.cfg.Values().EnableDebugCommand.Allows(s.local):
+		s.refuse(row, resp.ErrDebugRefused)
 		return
 	case !s.authed && row.Flags&command.NoAuth == 0:
 		s.refuse(row, resp.ErrNoAuth)
@@ -55,7 +60,6 @@ func (s *Session) decide(b *parsed) {
 		s.refuse(row, resp.ErrOOM)
 		return
 	}
-	s.lastRow.Store(int32(row.Index) + 1)
 	if s.multi != nil && !row.InMulti {
 		s.enqueue(row, b.args)
 		return
@@ -87,13 +91,12 @@ func (s *Session) runHeld(row *command.Row, args [][]byte, keys []command.Keyed)
 	}
 }
 
-// refuse replies an error for a command that is not run; inside MULTI it dooms the transaction.
+// refuse replies an error for a command that is not run; inside MULTI it dooms the transaction. A refused EXEC
+// discards it, and outside MULTI ends the watches all the same.
 func (s *Session) refuse(row *command.Row, e *resp.Error) {
 	if row != nil && row.RunsQueue {
 		e = resp.ErrExecDiscarded(e)
-		if s.multi != nil {
-			s.endMulti()
-		}
+		s.endMulti()
 	}
 	if s.multi != nil {
 		s.multi.doomed = true

@@ -42,7 +42,7 @@ func multiRows() []*command.Row {
 			Name: "watch", Arity: -2, Flags: flags, Categories: command.CatTransaction,
 			Keys: command.AllKeys(1, command.KeyRO), Group: "transactions", Since: "2.2.0",
 			Summary:    "Watch the given keys to determine execution of the MULTI/EXEC block",
-			Complexity: "O(1) for every key.",
+			Complexity: "O(1) for every key.", Args: "key*",
 		}, InMulti: true, RunSession: onSession(cmdWatch)},
 		{Info: command.Info{
 			Name: "unwatch", Arity: 1, Flags: flags, Categories: command.CatTransaction, Group: "transactions",

@@ -3,7 +3,6 @@ package server
 import (
 	"errors"
 	"strings"
-	"time"
 
 	"fulmen/internal/config"
 	"fulmen/internal/resp"
@@ -16,23 +15,31 @@ func serverRows() []*command.Row {
 			Name: "info", Arity: -1, Flags: command.Loading | command.Stale, Categories: command.CatDangerous,
 			Group: "server", Since: "1.0.0", Summary: "Get information and statistics about the server",
 			Complexity: "O(1)", Route: command.RouteAll,
-			Tips: []string{"nondeterministic_output", "request_policy:all_shards", "response_policy:special"},
+			Tips:    []string{"nondeterministic_output", "request_policy:all_shards", "response_policy:special"},
+			History: []command.Change{{Since: "7.0.0", What: "Added support for taking multiple section arguments."}},
+			Args:    "section?*",
 		}, RunSession: onSession(cmdInfo)},
 		configRow(),
 		debugRow(),
-		{Info: command.Info{
-			Name: "shutdown", Arity: -1,
-			Flags: command.Admin | command.NoScript | command.Loading | command.Stale | command.NoMulti | command.AllowBusy,
-			Group: "server", Since: "1.0.0",
-			Summary:    "Synchronously save the dataset to disk and then shut down the server",
-			Complexity: "O(N) when saving, where N is the total number of keys in all databases when saving data, otherwise O(1)",
-		}, RunSession: onSession(cmdShutdown)},
+		shutdownRow(),
 		{Info: command.Info{
 			Name: "time", Arity: 1, Flags: command.Loading | command.Stale | command.Fast, Group: "server",
 			Since: "2.6.0", Summary: "Return the current server time", Complexity: "O(1)",
 			Tips: []string{"nondeterministic_output"},
 		}, RunSession: onSession(cmdTime)},
 	}
+}
+
+func shutdownRow() *command.Row {
+	return &command.Row{Info: command.Info{
+		Name: "shutdown", Arity: -1,
+		Flags: command.Admin | command.NoScript | command.Loading | command.Stale | command.NoMulti | command.AllowBusy,
+		Group: "server", Since: "1.0.0",
+		Summary:    "Synchronously save the dataset to disk and then shut down the server",
+		Complexity: "O(N) when saving, where N is the total number of keys in all databases when saving data, otherwise O(1)",
+		History:    []command.Change{{Since: "7.0.0", What: "Added the `NOW`, `FORCE` and `ABORT` modifiers."}},
+		Args:       "nosave_save?(NOSAVE|SAVE) NOW?@7.0.0 FORCE?@7.0.0 ABORT?@7.0.0",
+	}, RunSession: onSession(cmdShutdown)}
 }
 
 func configRow() *command.Row {
@@ -42,14 +49,20 @@ func configRow() *command.Row {
 			Group: "server", Since: since, Summary: summary, Complexity: complexity,
 		}, RunSession: onSession(run)}
 	}
+	get := sub("get", -3, "2.0.0", "Get the values of configuration parameters",
+		"O(N) when N is the number of configuration parameters provided", cmdConfigGet)
+	get.History = []command.Change{
+		{Since: "7.0.0", What: "Added the ability to pass multiple pattern parameters in one call"}}
+	get.Args = "parameter*(parameter)"
 	set := sub("set", -4, "2.0.0", "Set configuration parameters to the given values",
 		"O(N) when N is the number of configuration parameters provided", cmdConfigSet)
+	set.History = []command.Change{
+		{Since: "7.0.0", What: "Added the ability to set multiple parameters in one call."}}
+	set.Args = "parameter_value*(parameter value)"
 	set.Tips = []string{"request_policy:all_nodes", "response_policy:all_succeeded"}
 	rewrite := sub("rewrite", 2, "2.8.0", "Rewrite the configuration file with the in memory configuration", "O(1)",
 		cmdConfigRewrite)
-	rewrite.Tips = set.Tips
 	reset := sub("resetstat", 2, "2.0.0", "Reset the stats returned by INFO", "O(1)", cmdConfigResetStat)
-	reset.Tips = set.Tips
 	reset.Route = command.RouteAll
 	help := sub("help", 2, "5.0.0", "Show helpful text about the different subcommands", "O(1)", cmdConfigHelp)
 	help.Flags = command.Loading | command.Stale
@@ -59,9 +72,7 @@ func configRow() *command.Row {
 			Summary: "A container for server configuration commands", Complexity: "Depends on subcommand.",
 		},
 		Subs: []*command.Row{
-			sub("get", -3, "2.0.0", "Get the values of configuration parameters",
-				"O(N) when N is the number of configuration parameters provided", cmdConfigGet),
-			help, reset, rewrite, set,
+			get, help, reset, rewrite, set,
 		},
 	}
 }
@@ -132,14 +143,20 @@ func cmdConfigResetStat(s *Session) error {
 	return nil
 }
 
+// configHelp is the text of CONFIG HELP but for what Help adds.
+const configHelp = `GET <pattern>
+    Return parameters matching the glob-like <pattern> and their values.
+SET <directive> <value>
+    Set the configuration <directive> to <value>.
+RESETSTAT
+    Reset statistics reported by the INFO command.
+REWRITE
+    Rewrite the configuration file.
+`
+
 // CONFIG HELP
 func cmdConfigHelp(s *Session) error {
-	s.help("CONFIG", []string{
-		"GET <pattern>", "    Return parameters matching the glob-like <pattern> and their values.",
-		"SET <directive> <value>", "    Set the configuration <directive> to <value>.",
-		"RESETSTAT", "    Reset statistics reported by the INFO command.",
-		"REWRITE", "    Rewrite the configuration file.",
-	})
+	s.c.Help(configHelp)
 	return nil
 }
 
@@ -183,49 +200,6 @@ func cmdShutdown(s *Session) error {
 	default: // one is on its way
 	}
 	s.killed = true
-	return nil
-}
-
-func debugRow() *command.Row {
-	return &command.Row{Info: command.Info{
-		Name: "debug", Arity: -2, Flags: command.Admin | command.NoScript | command.Loading | command.Stale,
-		Group: "server", Since: "1.0.0", Summary: "A container for debugging commands",
-		Complexity: "Depends on subcommand.", Route: command.RouteAll,
-	}, RunSession: onSession(cmdDebug)}
-}
-
-// DEBUG SLEEP seconds | DIGEST | SET-ACTIVE-EXPIRE 0|1
-func cmdDebug(s *Session) error {
-	if !s.srv.cfg.Values().EnableDebugCommand.Allows(s.local) {
-		return resp.ErrDebugRefused
-	}
-	a := s.c.ArgsFrom(1)
-	switch {
-	case a.Left() == 2 && a.Option("sleep"):
-		seconds := a.Float()
-		if err := a.Err(); err != nil {
-			return err
-		}
-		time.Sleep(time.Duration(seconds * float64(time.Second))) // with all batons: the whole server stands still
-		s.c.OK()
-	case a.Left() == 1 && a.Option("digest"):
-		s.c.Simple(s.srv.digest(s.c.NowMs))
-	case a.Left() == 2 && a.Option("set-active-expire"):
-		on := a.Int()
-		if err := a.Err(); err != nil {
-			return err
-		}
-		s.srv.activeExpireOff.Store(on == 0)
-		s.c.OK()
-	case a.Left() == 1 && a.Option("help"):
-		s.help("DEBUG", []string{
-			"DIGEST", "    Output a hex signature representing the current DB content.",
-			"SET-ACTIVE-EXPIRE <0|1>", "    Setting it to 0 disables expiring keys (and hash-fields) in background.",
-			"SLEEP <seconds>", "    Stop the server for <seconds>. Decimals allowed.",
-		})
-	default:
-		return resp.ErrUnknownSubcommand([]byte("DEBUG"), s.c.Args[1])
-	}
 	return nil
 }
 

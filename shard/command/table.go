@@ -24,6 +24,8 @@ type Row struct {
 	InMulti bool
 	// RunsQueue: inside MULTI the command executes what was queued (EXEC).
 	RunsQueue bool
+	// Protected: refused unless enable-debug-command allows it.
+	Protected bool
 	// KeyFlags says what a call does to the keys of specs flagged KeyVariable; nil elsewhere.
 	KeyFlags func(args [][]byte) KeyFlags
 	// Subs are the subcommands of a container; the container's own handler runs when none is named.
