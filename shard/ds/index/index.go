@@ -10,9 +10,9 @@ import (
 )
 
 // probeLimit is the number of buckets, the home bucket included, that an entry may lie in. The segment is full for
-// a key when all of them are, at a load of 0.93 on average. A higher limit saves memory (20: 2 %) and lets
-// lookups of absent keys look further.
-const probeLimit = 16
+// a key when all of them are, at a load of 0.94 on average. With 16, the index needs 9.4 B a key instead of 9.3 and
+// lookups are 2 % faster; with 24 it needs 9.15.
+const probeLimit = 20
 
 // Index is the table. Create it with New.
 type Index struct {
