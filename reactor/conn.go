@@ -73,17 +73,18 @@ type transport interface {
 // Conn is one client connection. Its methods are for its loop's goroutine unless they say otherwise.
 type Conn struct {
 	// Immutable after Open.
-	ID     uint64
-	loop   *Loop
-	raw    transport
-	remote net.Addr
-	local  net.Addr
-	drop   func() // makes the engine close the socket and report it
+	ID         uint64
+	loop       *Loop
+	remote     net.Addr
+	local      net.Addr
+	registered bool // the engine has taken it
 
 	// Context is the handler's own state.
 	Context any
 
 	// Owned by the loop.
+	raw       transport
+	drop      func() // makes the engine close the socket and report it
 	query     query
 	out       outbox
 	need      int // do not call Data with fewer bytes

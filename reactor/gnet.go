@@ -130,7 +130,7 @@ func (e *gnetEngine) adopt(nc net.Conn, l *Loop, c *Conn) error {
 	if err := (<-result).Err; err != nil {
 		return err
 	}
-	if c.raw == nil {
+	if !c.registered {
 		return errNotRegistered // gnet doesn't say why
 	}
 	return nil
@@ -152,6 +152,7 @@ func (e *gnetEngine) OnOpen(gc gnet.Conn) ([]byte, gnet.Action) {
 		x.ev = gc.EventLoop()
 		close(x.boot)
 	case *Conn:
+		x.registered = true
 		x.raw = socket(gc.Fd())
 		ev := gc.EventLoop()
 		x.drop = func() { _ = ev.Close(gc) }
