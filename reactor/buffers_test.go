@@ -6,11 +6,20 @@ import (
 	"testing"
 )
 
+// pattern is a block of bytes whose length divides no size that is used.
+var pattern = func() (p [65521]byte) {
+	for i := range p {
+		p[i] = byte((uint32(i) * 2654435761) >> 24)
+	}
+	return p
+}()
+
 // fill puts bytes into p that say where in a stream they belong.
 func fill(p []byte, at int) {
-	for i := range p {
-		x := uint32(at + i)
-		p[i] = byte((x * 2654435761) >> 24)
+	for len(p) > 0 {
+		n := copy(p, pattern[at%len(pattern):])
+		p = p[n:]
+		at += n
 	}
 }
 
