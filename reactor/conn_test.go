@@ -84,7 +84,8 @@ func TestQueryLimits(t *testing.T) {
 		{name: "above", limits: Limits{QueryBufferBytes: 100}, send: 101, cut: true},
 		{name: "none", send: 1 << 20},
 		{name: "what the handler keeps counts", limits: Limits{QueryBufferBytes: 100}, held: 60, send: 50, cut: true},
-		{name: "stranger", limits: Limits{QueryBufferBytes: 100, UntrustedQueryBytes: 10}, untrusted: true, send: 11, cut: true},
+		{name: "stranger", limits: Limits{QueryBufferBytes: 100, UntrustedQueryBytes: 10}, untrusted: true,
+			send: 11, cut: true},
 		{name: "friend", limits: Limits{QueryBufferBytes: 100, UntrustedQueryBytes: 10}, send: 11},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

@@ -139,7 +139,8 @@ func (b *bench) mustBeOver(t *testing.T) {
 	lagging, held := b.reactor.totals.lagging.Load(), b.reactor.totals.laggingBytes.Load()
 	if lagging != 0 || held != 0 || b.reactor.ConnCount() != 0 || b.loop.ConnCount() != 0 || b.loop.lagging != 0 ||
 		len(b.waker.waiting) != 0 || b.loop.conns.first != nil || len(b.handler.closed) != b.handler.opened {
-		t.Fatalf("left: %d lagging with %d bytes, %d and %d connections, %d on the loop, %d watched; %d opened, closed %v",
+		t.Fatalf("left: %d lagging with %d bytes, %d and %d connections, %d on the loop, %d watched; "+
+			"%d opened, closed %v",
 			lagging, held, b.reactor.ConnCount(), b.loop.ConnCount(), b.loop.lagging, len(b.waker.waiting),
 			b.handler.opened, b.handler.closed)
 	}

@@ -24,7 +24,8 @@ func clientRows() []*command.Row {
 			clientHelpRow(),
 			clientSub("id", 2, "5.0.0", "Returns the client ID for the current connection", "", cmdClientID),
 			clientInfoRow(), clientKillRow(), clientListRow(), clientNoEvictRow(),
-			clientSub("reply", 3, "3.2.0", "Instruct the server whether to reply to commands", "on_off_skip(ON|OFF|SKIP)",
+			clientSub("reply", 3, "3.2.0", "Instruct the server whether to reply to commands",
+				"on_off_skip(ON|OFF|SKIP)",
 				cmdClientReply),
 			clientSetInfoRow(),
 			clientSub("setname", 3, "2.6.9", "Set the current connection name", "connection-name", cmdClientSetName),
@@ -97,7 +98,8 @@ func clientKillRow() *command.Row {
 		{Since: "2.8.12", What: "Added new filter format."},
 		{Since: "2.8.12", What: "`ID` option."},
 		{Since: "3.2.0", What: "Added `master` type in for `TYPE` option."},
-		{Since: "5.0.0", What: "Replaced `slave` `TYPE` with `replica`. `slave` still supported for backward compatibility."},
+		{Since: "5.0.0", What: "Replaced `slave` `TYPE` with `replica`. `slave` still supported for backward " +
+			"compatibility."},
 		{Since: "6.2.0", What: "`LADDR` option."},
 	}
 	return row

@@ -38,7 +38,8 @@ func connectionRows() []*command.Row {
 		{Info: command.Info{
 			Name: "hello", Arity: -1, Flags: anytime, Categories: command.CatConnection, Group: "connection",
 			Since: "6.0.0", Summary: "Handshake with Redis", Complexity: "O(1)",
-			History: []command.Change{{Since: "6.2.0", What: "`protover` made optional; when called without arguments " +
+			History: []command.Change{{Since: "6.2.0", What: "`protover` made optional; when called without " +
+				"arguments " +
 				"the command reports the current connection's context."}},
 			Args: "arguments?(protover:integer username_password=AUTH?(username password) clientname=SETNAME?)",
 		}, RunSession: onSession(cmdHello)},

@@ -98,7 +98,8 @@ func TestLogKeepsOrder(t *testing.T) {
 				}
 				last[id] = number
 				if told := clients[id].lsns[number]; told < at {
-					return fmt.Errorf("number %d of connection %d ends at %d, but was told of at %d", number, id, at, told)
+					return fmt.Errorf("number %d of connection %d ends at %d, but was told of at %d",
+						number, id, at, told)
 				}
 				return nil
 			}); err != nil {

@@ -137,7 +137,8 @@ func TestTransfers(t *testing.T) {
 			if err := m.run(300 / proofShare); err != nil {
 				t.Error(err)
 			}
-			t.Logf("%d moves, %d refused, %d looks, %+v", m.moved.Load(), m.refused.Load(), m.looks.Load(), p.mustContend())
+			t.Logf("%d moves, %d refused, %d looks, %+v",
+				m.moved.Load(), m.refused.Load(), m.looks.Load(), p.mustContend())
 		})
 	}
 }

@@ -36,7 +36,8 @@ func TestParkedWithInlineCommandsBehind(t *testing.T) {
 	p := startProof(t, 1, 1, 0)
 	c, other, o := p.dial(), p.dial(), p.outsider()
 	o.take(0)
-	p.sendParked(c, other, []byte("SET a 1\r\nSET b \"two words\"\r\n\r\nSET c 'three \\'words'\r\nGET b\r\nMGET a c\r\n"))
+	p.sendParked(c, other,
+		[]byte("SET a 1\r\nSET b \"two words\"\r\n\r\nSET c 'three \\'words'\r\nGET b\r\nMGET a c\r\n"))
 	o.drop()
 	c.n = 5
 	for _, want := range []string{"OK", "OK", "OK", "two words", "[1 three 'words]"} {
@@ -79,7 +80,8 @@ func TestClosedWhileParked(t *testing.T) {
 	p := startProof(t, 2, 1, 0)
 	other, o := p.dial(), p.outsider()
 	for _, line := range []string{
-		"SET a 1", "MSET a 1 b 2 c 3", "WATCH a b c", "MULTI\r\nSET a 1\r\nSET b 1\r\nEXEC", "QUIT\r\nSET a 1", "DBSIZE",
+		"SET a 1", "MSET a 1 b 2 c 3", "WATCH a b c", "MULTI\r\nSET a 1\r\nSET b 1\r\nEXEC", "QUIT\r\nSET a 1",
+		"DBSIZE",
 	} {
 		c := p.dial()
 		o.take(0, 1)

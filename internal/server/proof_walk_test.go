@@ -178,6 +178,7 @@ func TestCutIsOneMoment(t *testing.T) {
 		if torn != (wrong > 0) {
 			t.Errorf("torn %v: %d walks show another sum", torn, wrong)
 		}
-		t.Logf("torn %v: %d walks of %d show another sum; %d moves meanwhile", torn, wrong, 300/proofShare, m.moved.Load())
+		t.Logf("torn %v: %d walks of %d show another sum; %d moves meanwhile",
+			torn, wrong, 300/proofShare, m.moved.Load())
 	}
 }

@@ -35,10 +35,11 @@ func shutdownRow() *command.Row {
 		Name: "shutdown", Arity: -1,
 		Flags: command.Admin | command.NoScript | command.Loading | command.Stale | command.NoMulti | command.AllowBusy,
 		Group: "server", Since: "1.0.0",
-		Summary:    "Synchronously save the dataset to disk and then shut down the server",
-		Complexity: "O(N) when saving, where N is the total number of keys in all databases when saving data, otherwise O(1)",
-		History:    []command.Change{{Since: "7.0.0", What: "Added the `NOW`, `FORCE` and `ABORT` modifiers."}},
-		Args:       "nosave_save?(NOSAVE|SAVE) NOW?@7.0.0 FORCE?@7.0.0 ABORT?@7.0.0",
+		Summary: "Synchronously save the dataset to disk and then shut down the server",
+		Complexity: "O(N) when saving, where N is the total number of keys in all databases when saving data, " +
+			"otherwise O(1)",
+		History: []command.Change{{Since: "7.0.0", What: "Added the `NOW`, `FORCE` and `ABORT` modifiers."}},
+		Args:    "nosave_save?(NOSAVE|SAVE) NOW?@7.0.0 FORCE?@7.0.0 ABORT?@7.0.0",
 	}, RunSession: onSession(cmdShutdown)}
 }
 
