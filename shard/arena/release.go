@@ -16,8 +16,8 @@ const (
 // Release gives free memory back to the system, about budget bytes of it, and returns how many bytes it gave.
 // Call it regularly (a few times a second) from the space's background goroutine: a run is released when it was
 // free through the last calls, so memory that comes and goes stays. Arenas may allocate meanwhile; what is
-// being released is out of their sight. Each call may also turn one region that was mapped while the space was
-// small into a huge page.
+// being released is out of their sight. Each call may also turn a few regions that were touched in small pages
+// into huge ones.
 func (s *Space) Release(budget int) int {
 	p := &s.pool
 	p.mu.Lock()
@@ -35,7 +35,9 @@ func (s *Space) Release(budget int) int {
 			slab = next
 		}
 	}
-	s.collapse()
+	for range collapseRegions {
+		s.collapse()
+	}
 	return released
 }
 
@@ -100,8 +102,12 @@ func (p *pool) cut(slab, first, n uint32) {
 	p.mark(first, n)
 }
 
-// collapseLook is how many regions one call of collapse looks at.
-const collapseLook = 4096
+// collapseRegions is how many regions one call of Release turns into huge pages, collapseLook how many it looks at
+// for each.
+const (
+	collapseRegions = 3
+	collapseLook    = 4096
+)
 
 // collapse asks for a huge page in one region that was touched in small pages and is in use as a whole. Copying it
 // takes 0.3 to 3 ms of this goroutine's time, during which who touches the region waits: it is done once a region.
