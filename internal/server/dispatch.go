@@ -1,6 +1,8 @@
 package server
 
 import (
+	"strings"
+
 	"fulmen/internal/resp"
 	"fulmen/shard/command"
 )
@@ -30,6 +32,10 @@ func (s *Session) dispatch(b *parsed) {
 func (s *Session) decide(b *parsed) {
 	row := b.row
 	s.lastRow.Store(0)
+	if row == nil && isHTTP(b.args[0]) {
+		s.abortHTTP()
+		return
+	}
 	if row == nil {
 		s.refuse(nil, resp.ErrUnknownCommand(b.args[0], b.args[1:]))
 		return
@@ -43,6 +49,9 @@ func (s *Session) decide(b *parsed) {
 		row = sub
 	}
 	s.lastRow.Store(int32(row.Index) + 1)
+	if !s.authed && s.srv.cfg.Values().RequirePass == "" {
+		s.setAuthed(true) // the password was taken away
+	}
 	switch {
 	case !row.ArityOK(len(b.args)):
 		s.refuse(row, resp.ErrWrongArity(row.FullName))
@@ -129,4 +138,32 @@ func (l *loop) route(row *command.Row, args [][]byte, keys []command.Keyed) []in
 	}
 	l.shards = set.appendTo(l.shards)
 	return l.shards
+}
+
+// httpWords begin lines of an HTTP request that a browser can be made to send, with commands of an attacker's in
+// its body. They are no commands, and COMMAND doesn't list them: a connection that sends one is closed before it
+// comes to the body. GET, which every request may begin with, is a command.
+var httpWords = [...]string{"post", "host:"}
+
+func isHTTP(word []byte) bool {
+	for _, w := range httpWords {
+		if len(word) == len(w) && strings.EqualFold(string(word), w) {
+			return true
+		}
+	}
+	return false
+}
+
+// attackLogMs is how often a loop logs such a connection.
+const attackLogMs = 60_000
+
+// abortHTTP closes the connection behind the replies to what came before.
+func (s *Session) abortHTTP() {
+	s.killed = true
+	if now := s.c.NowMs; s.loop.attackLoggedMs == 0 || now-s.loop.attackLoggedMs > attackLogMs {
+		s.loop.attackLoggedMs = now
+		s.srv.log.Warn("Possible SECURITY ATTACK detected. It looks like somebody is sending POST or Host: commands " +
+			"to Fulmen. This is likely due to an attacker attempting to use Cross Protocol Scripting to compromise " +
+			"your Fulmen instance. Connection from " + s.addr + " aborted.")
+	}
 }

@@ -32,7 +32,7 @@ func multiRows() []*command.Row {
 			Categories: command.CatTransaction, Group: "transactions", Since: "1.2.0",
 			Summary:    "Execute all commands issued after MULTI",
 			Complexity: "Depends on commands in the transaction",
-		}, InMulti: true, RunsQueue: true, RunSession: onSession(cmdExecOutside)},
+		}, InMulti: true, RunsQueue: true, RunSession: onSession(cmdExec)},
 		{Info: command.Info{
 			Name: "discard", Arity: 1, Flags: flags, Categories: command.CatTransaction, Group: "transactions",
 			Since: "2.0.0", Summary: "Discard all commands issued after MULTI",
@@ -63,8 +63,14 @@ func cmdMulti(s *Session) error {
 	return nil
 }
 
-// EXEC, outside MULTI
-func cmdExecOutside(*Session) error { return resp.ErrNoMulti }
+// EXEC, where there is nothing to execute: outside MULTI, or after a refused command
+func cmdExec(s *Session) error {
+	if s.multi == nil {
+		return resp.ErrNoMulti
+	}
+	s.endMulti()
+	return resp.ErrExecAbort
+}
 
 // DISCARD
 func cmdDiscard(s *Session) error {
@@ -162,8 +168,8 @@ func (s *Session) enqueue(row *command.Row, args [][]byte) {
 func (s *Session) exec(row *command.Row, args [][]byte) {
 	m := s.multi
 	if m.doomed {
-		s.endMulti()
-		s.c.Reject(row, resp.ErrExecAbort)
+		s.c.Args, s.c.Keys = args, nil
+		command.Call(s.c, row)
 		return
 	}
 	for i := range s.watch.keys {
@@ -178,7 +184,7 @@ func (s *Session) runQueue(row *command.Row) {
 	m := s.multi
 	dirty := s.watchesDirty()
 	// The queue is unwatched before it runs: its own changes are nobody's conflict.
-	s.endMulti()
+	s.forgetWatches()
 	began := s.loop.worker.NowNs
 	if dirty {
 		s.c.NullArray()
@@ -190,6 +196,7 @@ func (s *Session) runQueue(row *command.Row) {
 			command.Call(s.c, q.row)
 		}
 	}
+	s.endMulti()
 	s.loop.worker.NowNs = s.srv.set.Clock.NowNs()
 	s.loop.calls.Count(row, s.loop.worker.NowNs-began)
 }

@@ -1,0 +1,117 @@
+package server
+
+import "fmt"
+
+// human words bytes as Redis does.
+func human(n int64) string {
+	f := float64(n)
+	switch {
+	case n < 1<<10:
+		return fmt.Sprintf("%dB", n)
+	case n < 1<<20:
+		return fmt.Sprintf("%.2fK", f/(1<<10))
+	case n < 1<<30:
+		return fmt.Sprintf("%.2fM", f/(1<<20))
+	case n < 1<<40:
+		return fmt.Sprintf("%.2fG", f/(1<<30))
+	}
+	return fmt.Sprintf("%.2fT", f/(1<<40))
+}
+
+// ratio of a part to a whole that may be nothing.
+func ratio(a, b int64) float64 { return float64(a) / float64(max(b, 1)) }
+
+func (t *infoText) memory() {
+	srv := t.srv
+	used, rss := srv.usedMemory(), residentBytes(srv.files)
+	peak := max(srv.peakMemory.Load(), used)
+	srv.peakMemory.Store(peak)
+	index, clients := srv.indexBytes(), srv.clientBytes()
+	values := srv.datasetBytes() - index
+	total, limit := totalMemory(), srv.cfg.Values().MaxMemoryBytes
+	t.line("used_memory:%d", used)
+	t.line("used_memory_human:%s", human(used))
+	t.line("used_memory_rss:%d", rss)
+	t.line("used_memory_rss_human:%s", human(rss))
+	t.line("used_memory_peak:%d", peak)
+	t.line("used_memory_peak_human:%s", human(peak))
+	t.line("used_memory_peak_perc:%.2f%%", 100*ratio(used, peak))
+	t.line("used_memory_overhead:%d", clients+index)
+	t.line("used_memory_startup:0")
+	t.line("used_memory_dataset:%d", values)
+	t.line("used_memory_dataset_perc:%.2f%%", 100*ratio(values, used))
+	arena := srv.space.Stats()
+	t.line("allocator_allocated:%d", srv.datasetBytes())
+	t.line("allocator_active:%d", arena.UsedBytes)
+	t.line("allocator_resident:%d", arena.ResidentBytes)
+	t.line("total_system_memory:%d", total)
+	t.line("total_system_memory_human:%s", human(total))
+	t.scriptMemory()
+	t.line("maxmemory:%d", limit)
+	t.line("maxmemory_human:%s", human(limit))
+	t.line("maxmemory_policy:noeviction")
+	t.line("allocator_frag_ratio:%.2f", ratio(arena.UsedBytes, srv.datasetBytes()))
+	t.line("allocator_frag_bytes:%d", arena.UsedBytes-srv.datasetBytes())
+	t.line("allocator_rss_ratio:%.2f", ratio(arena.ResidentBytes, arena.UsedBytes))
+	t.line("allocator_rss_bytes:%d", arena.ResidentBytes-arena.UsedBytes)
+	t.line("rss_overhead_ratio:%.2f", ratio(rss, arena.ResidentBytes))
+	t.line("rss_overhead_bytes:%d", rss-arena.ResidentBytes)
+	t.line("mem_fragmentation_ratio:%.2f", ratio(rss, used))
+	t.line("mem_fragmentation_bytes:%d", rss-used)
+	t.line("mem_not_counted_for_evict:0")
+	t.line("mem_replication_backlog:0")
+	t.line("mem_total_replication_buffers:0")
+	t.line("mem_clients_slaves:0")
+	t.line("mem_clients_normal:%d", clients)
+	t.line("mem_cluster_links:0")
+	t.line("mem_aof_buffer:0")
+	t.line("mem_allocator:fulmen-arena")
+	t.line("active_defrag_running:0")
+	var pending int
+	var freed int64
+	for _, s := range srv.set.Shards {
+		pending += s.LazyPending()
+		freed += s.Stats.LazyFreed
+	}
+	t.line("lazyfree_pending_objects:%d", pending)
+	t.line("lazyfreed_objects:%d", freed)
+}
+
+// scriptMemory is what scripts and functions, of which there are none, occupy.
+func (t *infoText) scriptMemory() {
+	t.line("used_memory_lua:0")
+	t.line("used_memory_vm_eval:0")
+	t.line("used_memory_lua_human:0B")
+	t.line("used_memory_scripts_eval:0")
+	t.line("number_of_cached_scripts:0")
+	t.line("number_of_functions:0")
+	t.line("number_of_libraries:0")
+	t.line("used_memory_vm_functions:0")
+	t.line("used_memory_vm_total:0")
+	t.line("used_memory_vm_total_human:0B")
+	t.line("used_memory_functions:0")
+	t.line("used_memory_scripts:0")
+	t.line("used_memory_scripts_human:0B")
+}
+
+// datasetBytes is what keys, values and indexes occupy. All batons are held, or the figure is a moment old.
+func (srv *Server) datasetBytes() (n int64) {
+	for _, s := range srv.set.Shards {
+		n += s.PublishedBytes()
+	}
+	return n
+}
+
+func (srv *Server) indexBytes() (n int64) {
+	for _, s := range srv.set.Shards {
+		for id := range srv.set.Databases() {
+			n += s.DB(id).Index().SizeBytes()
+		}
+	}
+	return n
+}
+
+func (srv *Server) clientBytes() int64 { return srv.clientMemory.Load() }
+
+// usedMemory is what counts against maxmemory: the shards' slabs and the clients' buffers.
+func (srv *Server) usedMemory() int64 { return srv.datasetBytes() + srv.clientBytes() }

@@ -1,0 +1,229 @@
+package server
+
+import (
+	"runtime/metrics"
+	"slices"
+	"strings"
+	"syscall"
+)
+
+func (t *infoText) persistence() {
+	var dirty int64
+	for _, s := range t.srv.set.Shards {
+		dirty += s.Stats.Dirty
+	}
+	t.line("loading:0")
+	t.line("async_loading:0")
+	t.line("current_cow_peak:0")
+	t.line("current_cow_size:0")
+	t.line("current_cow_size_age:0")
+	t.line("current_fork_perc:0.00")
+	t.line("current_save_keys_processed:0")
+	t.line("current_save_keys_total:0")
+	t.line("rdb_changes_since_last_save:%d", dirty)
+	t.line("rdb_bgsave_in_progress:0")
+	t.line("rdb_last_save_time:%d", t.srv.startMs/1000)
+	t.line("rdb_last_bgsave_status:ok")
+	t.line("rdb_last_bgsave_time_sec:-1")
+	t.line("rdb_current_bgsave_time_sec:-1")
+	t.line("rdb_saves:0")
+	t.line("rdb_last_cow_size:0")
+	t.line("rdb_last_load_keys_expired:0")
+	t.line("rdb_last_load_keys_loaded:0")
+	t.line("aof_enabled:0")
+	t.line("aof_rewrite_in_progress:0")
+	t.line("aof_rewrite_scheduled:0")
+	t.line("aof_last_rewrite_time_sec:-1")
+	t.line("aof_current_rewrite_time_sec:-1")
+	t.line("aof_last_bgrewrite_status:ok")
+	t.line("aof_rewrites:0")
+	t.line("aof_rewrites_consecutive_failures:0")
+	t.line("aof_last_write_status:ok")
+	t.line("aof_last_cow_size:0")
+	t.line("module_fork_in_progress:0")
+	t.line("module_fork_last_cow_size:0")
+}
+
+func (t *infoText) stats() {
+	srv := t.srv
+	totals := srv.reactor.Totals()
+	t.line("total_connections_received:%d", totals.Accepted)
+	t.line("total_commands_processed:%d", srv.commandsProcessed())
+	t.line("instantaneous_ops_per_sec:%d", srv.sampler.ops.average.Load())
+	t.line("total_net_input_bytes:%d", totals.NetInputBytes)
+	t.line("total_net_output_bytes:%d", totals.NetOutputBytes)
+	t.line("total_net_repl_input_bytes:0")
+	t.line("total_net_repl_output_bytes:0")
+	t.line("instantaneous_input_kbps:%.2f", float64(srv.sampler.in.average.Load())/1024)
+	t.line("instantaneous_output_kbps:%.2f", float64(srv.sampler.out.average.Load())/1024)
+	t.line("instantaneous_input_repl_kbps:0.00")
+	t.line("instantaneous_output_repl_kbps:0.00")
+	t.line("rejected_connections:%d", totals.Refused)
+	t.line("sync_full:0")
+	t.line("sync_partial_ok:0")
+	t.line("sync_partial_err:0")
+	t.keyspaceStats()
+	t.line("pubsub_channels:0")
+	t.line("pubsub_patterns:0")
+	t.line("pubsubshard_channels:0")
+	t.line("latest_fork_usec:0")
+	t.line("total_forks:0")
+	t.line("migrate_cached_sockets:0")
+	t.line("slave_expires_tracked_keys:0")
+	t.line("active_defrag_hits:0")
+	t.line("active_defrag_misses:0")
+	t.line("active_defrag_key_hits:0")
+	t.line("active_defrag_key_misses:0")
+	t.line("total_active_defrag_time:0")
+	t.line("current_active_defrag_time:0")
+	t.line("tracking_total_keys:0")
+	t.line("tracking_total_items:0")
+	t.line("tracking_total_prefixes:0")
+	t.line("unexpected_error_replies:0")
+	var errorReplies int64
+	for _, n := range srv.errorCodes() {
+		errorReplies += n
+	}
+	t.line("total_error_replies:%d", errorReplies)
+	t.line("dump_payload_sanitizations:0")
+	t.line("io_threaded_reads_processed:0")
+	t.line("io_threaded_writes_processed:0")
+	t.line("client_query_buffer_limit_disconnections:%d", totals.QueryLimitHits)
+	t.line("client_output_buffer_limit_disconnections:%d", totals.OutputLimitHits)
+	t.line("reply_buffer_shrinks:0")
+	t.line("reply_buffer_expands:0")
+}
+
+// keyspaceStats are the statistics that the shards count.
+func (t *infoText) keyspaceStats() {
+	var hits, misses, expired, timeouts, cycleNs int64
+	for _, s := range t.srv.set.Shards {
+		hits += s.Stats.Hits
+		misses += s.Stats.Misses
+		expired += s.Stats.ExpiredKeys
+		timeouts += s.Stats.ExpireTimeouts
+		cycleNs += s.Stats.ExpireCycleNs
+	}
+	t.line("expired_keys:%d", expired)
+	t.line("expired_stale_perc:0.00")
+	t.line("expired_time_cap_reached_count:%d", timeouts)
+	t.line("expire_cycle_cpu_milliseconds:%d", cycleNs/1e6)
+	t.line("evicted_keys:0")
+	t.line("evicted_clients:0")
+	t.line("total_eviction_exceeded_time:0")
+	t.line("current_eviction_exceeded_time:0")
+	t.line("keyspace_hits:%d", hits)
+	t.line("keyspace_misses:%d", misses)
+}
+
+func (t *infoText) replication() {
+	t.line("role:master")
+	t.line("connected_slaves:0")
+	t.line("master_failover_state:no-failover")
+	t.line("master_replid:%s", t.srv.runID)
+	t.line("master_replid2:%s", strings.Repeat("0", 40))
+	t.line("master_repl_offset:%d", t.srv.set.Log.LSN())
+	t.line("second_repl_offset:-1")
+	t.line("repl_backlog_active:0")
+	t.line("repl_backlog_size:0")
+	t.line("repl_backlog_first_byte_offset:0")
+	t.line("repl_backlog_histlen:0")
+}
+
+func (t *infoText) cpu() {
+	var self, children syscall.Rusage
+	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &self); err != nil {
+		t.srv.log.Warn("getrusage: " + err.Error())
+	}
+	if err := syscall.Getrusage(syscall.RUSAGE_CHILDREN, &children); err != nil {
+		t.srv.log.Warn("getrusage: " + err.Error())
+	}
+	t.line("used_cpu_sys:%d.%06d", self.Stime.Sec, self.Stime.Usec)
+	t.line("used_cpu_user:%d.%06d", self.Utime.Sec, self.Utime.Usec)
+	t.line("used_cpu_sys_children:%d.%06d", children.Stime.Sec, children.Stime.Usec)
+	t.line("used_cpu_user_children:%d.%06d", children.Utime.Sec, children.Utime.Usec)
+}
+
+func (t *infoText) commandStats() {
+	for _, row := range t.srv.table.All() {
+		st := t.srv.rowTotals(row.Index)
+		if st.Calls+st.Rejected == 0 {
+			continue
+		}
+		us := st.Ns / 1000
+		per := 0.0
+		if st.Calls > 0 {
+			per = float64(st.Ns) / 1000 / float64(st.Calls)
+		}
+		t.line("cmdstat_%s:calls=%d,usec=%d,usec_per_call=%.2f,rejected_calls=%d,failed_calls=%d",
+			row.FullName, st.Calls, us, per, st.Rejected, st.Failed)
+	}
+}
+
+func (t *infoText) errorStats() {
+	codes := t.srv.errorCodes()
+	names := make([]string, 0, len(codes))
+	for code := range codes {
+		names = append(names, code)
+	}
+	slices.Sort(names)
+	for _, code := range names {
+		t.line("errorstat_%s:count=%d", code, codes[code])
+	}
+}
+
+func (t *infoText) cluster() { t.line("cluster_enabled:0") }
+
+func (t *infoText) keyspace() {
+	for id := range t.srv.set.Databases() {
+		keys, expires := 0, 0
+		for _, s := range t.srv.set.Shards {
+			keys += s.DB(id).Len()
+			expires += s.DB(id).Expires()
+		}
+		if keys > 0 {
+			t.line("db%d:keys=%d,expires=%d,avg_ttl=0", id, keys, expires)
+		}
+	}
+}
+
+func (t *infoText) fulmen() {
+	srv := t.srv
+	var drained int64
+	var longest int64
+	for _, s := range srv.set.Shards {
+		drained += s.Stats.Drained
+		longest = max(longest, s.Holds().MaxNs)
+	}
+	gc := readGC()
+	t.line("shards:%d", len(srv.set.Shards))
+	t.line("event_loops:%d", len(srv.loops))
+	t.line("io_engine:epoll")
+	t.line("tasks_served_from_inboxes:%d", drained)
+	t.line("longest_hold_usec:%d", longest/1000)
+	t.line("log_lsn:%d", srv.set.Log.LSN())
+	t.line("log_memory_bytes:%d", srv.set.Log.MemoryBytes())
+	t.line("arena_bytes:%d", srv.datasetBytes())
+	t.line("index_bytes:%d", srv.indexBytes())
+	t.line("go_heap_bytes:%d", gc.heapBytes)
+	t.line("gc_cpu_seconds:%.6f", gc.cpuSeconds)
+}
+
+// gcFigures are what the collector costs.
+type gcFigures struct {
+	heapBytes  int64
+	cpuSeconds float64 // collector, idle-time work excluded
+}
+
+func readGC() gcFigures {
+	samples := []metrics.Sample{
+		{Name: "/memory/classes/heap/objects:bytes"},
+		{Name: "/cpu/classes/gc/total:cpu-seconds"},
+		{Name: "/cpu/classes/gc/mark/idle:cpu-seconds"},
+	}
+	metrics.Read(samples)
+	return gcFigures{
+		heapBytes:  int64(samples[0].Value.Uint64()),
+		cpuSeconds: samples[1].Value.Float64() - samples[2].Value.Float64(),
+	}
+}
