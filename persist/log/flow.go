@@ -60,7 +60,7 @@ func (c *cursor) head() (h head) {
 	line := c.block.mem[c.pos-c.block.base:]
 	if len(line) < MaxLine {
 		var text [MaxLine]byte
-		n := copy(text[:], line)
+		n := copy(text[:], line[:min(uint64(len(line)), c.tail-c.pos)]) // behind the tail somebody writes
 		if end := c.block.end(); c.tail > end {
 			copy(text[n:], c.block.next.Load().mem[:min(c.tail-end, MaxLine)])
 		}
