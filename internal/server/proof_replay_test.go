@@ -202,7 +202,8 @@ func (r *replay) flows(frames [][][]byte, rnd *rand.Rand) error {
 				continue
 			}
 			if whole != f.TxEnd-f.TxStart {
-				return fmt.Errorf("pieces of the commit at %d have %d bytes, want %d", f.TxStart, whole, f.TxEnd-f.TxStart)
+				return fmt.Errorf("pieces of the commit at %d have %d bytes, want %d",
+					f.TxStart, whole, f.TxEnd-f.TxStart)
 			}
 			for _, j := range pieces {
 				if err := apply(j); err != nil {
@@ -238,6 +239,7 @@ func TestReplay(t *testing.T) {
 			r := p.record()
 			f := flood{seed: uint64(n.shards), connections: 6, each: 4000 / proofShare, keys: 400, flush: 100}
 			p.pour(f)
+			p.pour(flood{seed: 99, connections: 4, each: 200, keys: 400}) // so that something is there
 			r.end()
 			want, digest := p.dump(), p.digest()
 			if len(want) < 100 {
