@@ -170,8 +170,9 @@ func (c conns) close() {
 
 // varying is what differs between servers that do the same: of a client's line what says how buffers are used and
 // which connection it is, and what 7.0 does not say.
-var varying = regexp.MustCompile(`\b(?:id|addr|laddr|fd|age|idle|qbuf|qbuf-free|argv-mem|multi-mem|rbs|rbp|obl|tot-mem)=[^ ]*|` +
-	` lib-name=[^ ]* lib-ver=[^ \n]*`)
+var varying = regexp.MustCompile(
+	`\b(?:id|addr|laddr|fd|age|idle|qbuf|qbuf-free|argv-mem|multi-mem|rbs|rbp|obl|tot-mem)=[^ ]*|` +
+		` lib-name=[^ ]* lib-ver=[^ \n]*`)
 
 func (c conns) ask(t *testing.T, addr, who string, args []string) string {
 	t.Helper()
