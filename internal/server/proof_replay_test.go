@@ -102,7 +102,6 @@ type replay struct {
 	c    *proofConn
 	n    int
 	drop int // a fault: this record is left out
-	last string
 }
 
 func (p *proof) replay() *replay { return &replay{p: p, c: p.dial(), drop: -1} }
