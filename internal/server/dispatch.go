@@ -4,6 +4,7 @@ import (
 	"strings"
 
 	"fulmen/internal/resp"
+	"fulmen/reactor"
 	"fulmen/shard/command"
 )
 
@@ -157,9 +158,9 @@ func isHTTP(word []byte) bool {
 // attackLogMs is how often a loop logs such a connection.
 const attackLogMs = 60_000
 
-// abortHTTP closes the connection behind the replies to what came before.
+// abortHTTP closes the connection at once, as Redis does, also before replies that have not left yet.
 func (s *Session) abortHTTP() {
-	s.killed = true
+	s.conn.Abort(reactor.ErrClosedByServer)
 	if now := s.c.NowMs; s.loop.attackLoggedMs == 0 || now-s.loop.attackLoggedMs > attackLogMs {
 		s.loop.attackLoggedMs = now
 		s.srv.log.Warn("Possible SECURITY ATTACK detected. It looks like somebody is sending POST or Host: commands " +

@@ -37,7 +37,9 @@ type loop struct {
 	// nextHome is whose turn it is for background work.
 	nextHome      int
 	idleCheckedMs int64
-	oom           bool // used memory was above maxmemory when the batch began
+	// attackLoggedMs is when a connection that speaks HTTP was last logged.
+	attackLoggedMs int64
+	oom            bool // used memory was above maxmemory when the batch began
 }
 
 // parsed is one command of a batch.
@@ -101,14 +103,15 @@ func (srv *Server) Data(c *reactor.Conn, p []byte) (consumed int) {
 	l := s.loop
 	l.begin(s)
 	for c.Ready() && consumed < len(p) && !s.killed {
+		authed := s.authed
 		n, whole := l.parse(s, p[consumed:])
 		done := l.run(s, n)
 		if done > 0 {
 			consumed += l.batch[done-1].end
 		}
-		if done < n || !c.Ready() || s.killed {
-			s.parser.Reset() // what is behind will be offered once more, from another beginning
-			break
+		if done < n || !c.Ready() || s.killed || s.authed != authed {
+			s.parser.Reset() // what is behind is parsed once more, from another beginning
+			continue
 		}
 		if whole != nil {
 			l.protocolError(s, whole)
@@ -276,8 +279,9 @@ func (l *loop) prefetch(db, n int) {
 
 // run executes the first n commands of the batch in order and returns how many are done or parked.
 func (l *loop) run(s *Session, n int) (done int) {
+	authed := s.authed
 	for i := range n {
-		if !s.conn.Ready() || s.killed {
+		if !s.conn.Ready() || s.killed || s.authed != authed {
 			l.drop()
 			return i
 		}
@@ -289,6 +293,9 @@ func (l *loop) run(s *Session, n int) (done int) {
 		} else if len(b.args) > 0 {
 			l.drop()
 			s.dispatch(b)
+		} else if s.reply == replySkipNext {
+			s.reply = replyOn // an empty command is one, too
+			s.refresh()
 		}
 		if len(l.ctx.Out) > flushBytes {
 			l.drop() // no baton is held during a system call
