@@ -70,7 +70,8 @@ var hostileInputs = []hostileInput{
 	{"replies off", bulk("CLIENT", "REPLY", "OFF") + bulk("PING") + "nonsense\r\n" + bulk("GET") +
 		bulk("CLIENT", "REPLY", "ON") + bulk("PING"), false},
 	{"one reply skipped", bulk("CLIENT", "REPLY", "SKIP") + bulk("ECHO", "a") + bulk("ECHO", "b"), false},
-	{"skips in a row", strings.Repeat(bulk("CLIENT", "REPLY", "SKIP"), 3) + bulk("ECHO", "a") + bulk("ECHO", "b"), false},
+	{"skips in a row", strings.Repeat(bulk("CLIENT", "REPLY", "SKIP"), 3) + bulk("ECHO", "a") + bulk("ECHO", "b"),
+		false},
 	{"an error skipped", bulk("CLIENT", "REPLY", "SKIP") + bulk("GET") + bulk("ECHO", "b"), false},
 	{"an empty command is skipped", bulk("CLIENT", "REPLY", "SKIP") + "\r\n*0\r\n" + bulk("ECHO", "b") +
 		bulk("ECHO", "c"), false},
@@ -93,8 +94,10 @@ var strangersInputs = []hostileInput{
 	{"16 KB", bulk("ECHO", strings.Repeat("x", 16384)), false},
 	{"more than 16 KB", bulk("PING") + "*2\r\n$4\r\nECHO\r\n$16385\r\n", true},
 	{"a huge bulk", "*1\r\n$100000000\r\n", true},
-	{"a wrong password", bulk("AUTH", "x") + bulk("AUTH", "default", "x") + bulk("AUTH", "x", "secret") + bulk("PING"), false},
-	{"eleven arguments behind AUTH", bulk("AUTH", "secret") + bulk("DEL", "1", "2", "3", "4", "5", "6", "7", "8", "9", "10"), false},
+	{"a wrong password", bulk("AUTH", "x") + bulk("AUTH", "default", "x") + bulk("AUTH", "x", "secret") + bulk("PING"),
+		false},
+	{"eleven arguments behind AUTH",
+		bulk("AUTH", "secret") + bulk("DEL", "1", "2", "3", "4", "5", "6", "7", "8", "9", "10"), false},
 	{"17 KB behind AUTH", bulk("AUTH", "secret") + bulk("ECHO", strings.Repeat("x", 17000)), false},
 	{"eleven arguments behind RESET", bulk("AUTH", "secret") + bulk("RESET") + "*11\r\n", true},
 	{"AUTH by HELLO", bulk("HELLO", "2", "AUTH", "default", "x") + bulk("PING") + bulk("HELLO", "9"), false},
@@ -196,7 +199,8 @@ func TestHTTPIsLogged(t *testing.T) {
 
 // splitScript leaves no state behind and has replies of all kinds; none depends on time or order of keys.
 var splitScript = bulk("DEL", "a", "b", "{x}1", "{x}2", "list") + "set a \"quoted \\x41\"\r\n" + bulk("GET", "a") +
-	bulk("MSET", "a", "1", "b", "2") + bulk("MULTI") + bulk("INCR", "a") + bulk("GET", "b") + bulk("EXEC") + "*0\r\n\r\n" +
+	bulk("MSET", "a", "1", "b", "2") + bulk("MULTI") + bulk("INCR", "a") + bulk("GET", "b") + bulk("EXEC") +
+	"*0\r\n\r\n" +
 	bulk("CLIENT", "REPLY", "SKIP") + bulk("PING") + bulk("MGET", "a", "b", "nokey") + "nonsense x\r\n" + bulk("GET") +
 	bulk("SET", "{x}1", strings.Repeat("v", 50)) + bulk("APPEND", "{x}1", "end") + bulk("STRLEN", "{x}1") + "ping\r\n"
 
