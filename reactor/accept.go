@@ -3,9 +3,12 @@ package reactor
 import (
 	"errors"
 	"net"
+	"os"
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"golang.org/x/sys/unix"
 
 	"fulmen/internal/clock"
 )
@@ -70,20 +73,46 @@ func (r *Reactor) acceptLoop(ln net.Listener) {
 	for {
 		nc, err := ln.Accept()
 		if err == nil {
-			r.admit(nc)
-			continue
+			if r.awaitDescriptor() {
+				r.admit(nc)
+				continue
+			}
+			_ = nc.Close()
+			return
 		}
 		if errors.Is(err, net.ErrClosed) {
 			return
 		}
-		if r.accept.failed.Add(1) == 1 {
-			r.opts.Log("accepting a connection failed: %v (raise the limit of open files or lower maxclients)", err)
-		}
-		select {
-		case <-r.done:
+		if !r.acceptLater(err) {
 			return
-		case <-time.After(acceptPause):
 		}
+	}
+}
+
+// awaitDescriptor waits until a descriptor is free: the engine makes a copy of each that it adopts, and closes
+// the connection if it can't. Meanwhile other connections wait in the listener's queue. false: the reactor stops.
+func (r *Reactor) awaitDescriptor() bool {
+	for {
+		fd, err := unix.FcntlInt(uintptr(r.waker.epoll), unix.F_DUPFD_CLOEXEC, 0)
+		if err == nil {
+			return unix.Close(fd) == nil
+		}
+		if !r.acceptLater(os.NewSyscallError("dup", err)) {
+			return false
+		}
+	}
+}
+
+// acceptLater pauses after something failed for want of descriptors or memory; false: the reactor stops.
+func (r *Reactor) acceptLater(err error) bool {
+	if r.accept.failed.Add(1) == 1 {
+		r.opts.Log("accepting a connection failed: %v (raise the limit of open files or lower maxclients)", err)
+	}
+	select {
+	case <-r.done:
+		return false
+	case <-time.After(acceptPause):
+		return true
 	}
 }
 

@@ -176,7 +176,9 @@ func (c *Conn) SetHeld(n int) {
 		return
 	}
 	c.held = n
-	c.checkQuery()
+	if !c.inData { // else feed checks when it knows what was consumed
+		c.checkQuery()
+	}
 }
 
 // CloseAfterFlush closes the connection as soon as everything written has left; nothing more is read.

@@ -83,11 +83,11 @@ func (c *Conn) checkSoft(limits *Limits, nowMs int64) {
 // what changed. When all of them hold too much, one that makes us hold more and has no less than the
 // average is closed.
 func (c *Conn) account(limits *Limits) {
-	query, out := c.query.sizeBytes(), c.out.bytes
+	query, out := len(c.query.bytes()), c.out.bytes
 	if out > 0 || c.counted > 0 {
 		held := 0
 		if out > 0 {
-			held = query + out
+			held = c.query.sizeBytes() + out
 		}
 		grew := held > c.counted
 		total := c.loop.totals.laggingBytes.Add(int64(held - c.counted))

@@ -26,6 +26,12 @@ func TestMain(m *testing.M) {
 		goleak.IgnoreAnyFunction("github.com/panjf2000/ants/v2.(*poolCommon).purgeStaleWorkers"),
 		goleak.IgnoreAnyFunction("github.com/panjf2000/ants/v2.(*poolCommon).ticktock"),
 		goleak.IgnoreAnyFunction("github.com/panjf2000/ants/v2.(*goWorker).run.func1"),
+		goleak.Cleanup(func(code int) {
+			if program.dir != "" {
+				_ = os.RemoveAll(program.dir) // a leftover in the temporary directory is no failure
+			}
+			os.Exit(code)
+		}),
 	)
 }
 

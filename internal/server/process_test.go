@@ -1,0 +1,158 @@
+package server
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// program is the server's program, built once for all tests of this process.
+var program struct {
+	sync.Once
+	dir, path string
+	err       error
+}
+
+func serverBinary(t testing.TB) string {
+	t.Helper()
+	program.Do(func() {
+		if program.dir, program.err = os.MkdirTemp("", "fulmen"); program.err != nil {
+			return
+		}
+		program.path = filepath.Join(program.dir, "fulmen-server")
+		build := exec.Command("go", "build", "-o", program.path, "fulmen/cmd/fulmen-server")
+		if out, err := build.CombinedOutput(); err != nil {
+			program.err = fmt.Errorf("%w\n%s", err, out)
+		}
+	})
+	if program.err != nil {
+		t.Fatal(program.err)
+	}
+	return program.path
+}
+
+// process is a server in a process of its own.
+type process struct {
+	t    testing.TB
+	cmd  *exec.Cmd
+	addr string
+	log  *logBuffer
+	done chan error // its end
+}
+
+// startProcess starts the program with these parameters and waits until it accepts connections. It is killed when
+// the test ends, unless it has ended before.
+func startProcess(t testing.TB, args ...string) *process {
+	t.Helper()
+	for range 10 {
+		if p := tryProcess(t, args); p != nil {
+			return p
+		}
+	}
+	t.Fatal("no free port found")
+	return nil
+}
+
+func tryProcess(t testing.TB, args []string) *process {
+	t.Helper()
+	port := freePort(t)
+	p := &process{t: t, addr: "127.0.0.1:" + strconv.Itoa(port), log: &logBuffer{}, done: make(chan error, 1)}
+	p.cmd = exec.Command(serverBinary(t), append([]string{
+		"--port", strconv.Itoa(port), "--bind", "127.0.0.1", "--dir", t.TempDir(),
+	}, args...)...)
+	p.cmd.Stdout, p.cmd.Stderr = p.log, p.log
+	if err := p.cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	go func() { p.done <- p.cmd.Wait() }()
+	t.Cleanup(func() {
+		if err := p.cmd.Process.Kill(); err == nil {
+			<-p.done
+		} else if !errors.Is(err, os.ErrProcessDone) {
+			t.Error(err)
+		}
+		if t.Failed() {
+			t.Log("the server's log:\n" + p.log.String())
+		}
+	})
+	ready := false
+	eventually(t, "the server is ready", func() bool {
+		select {
+		case err := <-p.done:
+			p.done <- err
+			return true
+		default:
+		}
+		ready = strings.Contains(p.log.String(), "Ready to accept connections tcp")
+		return ready
+	})
+	if !ready && !strings.Contains(p.log.String(), "address already in use") {
+		t.Fatal("the server did not start:\n" + p.log.String())
+	}
+	if !ready {
+		return nil
+	}
+	return p
+}
+
+// stop asks the server to stop and waits until it has.
+func (p *process) stop() error {
+	p.t.Helper()
+	if err := p.cmd.Process.Signal(syscall.SIGTERM); err != nil {
+		return err
+	}
+	select {
+	case err := <-p.done:
+		p.done <- err
+		return err
+	case <-time.After(patience):
+		return errors.New("the server does not stop")
+	}
+}
+
+// memory returns the process's resident bytes and the most that they ever were.
+func (p *process) memory() (rss, peak int) {
+	p.t.Helper()
+	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", p.cmd.Process.Pid))
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	for line := range bytes.Lines(status) {
+		words := bytes.Fields(line)
+		if len(words) < 2 {
+			continue
+		}
+		kb, err := strconv.Atoi(string(words[1]))
+		switch string(words[0]) {
+		case "VmRSS:":
+			rss = kb << 10
+		case "VmHWM:":
+			peak = kb << 10
+		default:
+			continue
+		}
+		if err != nil {
+			p.t.Fatal(err)
+		}
+	}
+	return rss, peak
+}
+
+// files is the number of descriptors that the process has open.
+func (p *process) files() int {
+	p.t.Helper()
+	list, err := os.ReadDir(fmt.Sprintf("/proc/%d/fd", p.cmd.Process.Pid))
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	return len(list)
+}
