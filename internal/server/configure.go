@@ -15,6 +15,7 @@ func (srv *Server) apply(v *config.Values) {
 		LazyUserFlush:  v.LazyFlushByDefault,
 	})
 	srv.maxMemory.Store(v.MaxMemoryBytes)
+	srv.replyLimit.Store(v.OutputLimits[config.ClassNormal].HardBytes)
 	if srv.logLevel != nil {
 		srv.logLevel.Set(slogLevel(v.LogLevel))
 	}
@@ -26,7 +27,8 @@ func (srv *Server) watchConfig() {
 	cfg.OnApply(func(_, v *config.Values) error {
 		srv.apply(v)
 		return nil
-	}, "proto-max-bulk-len", "lazyfree-lazy-user-flush", "maxmemory", "loglevel")
+	}, "proto-max-bulk-len", "lazyfree-lazy-user-flush", "maxmemory", "loglevel", "client-output-buffer-limit")
+	cfg.OnApply(func(_, v *config.Values) error { return raiseFileLimit(v.MaxClients) }, "maxclients")
 	cfg.OnApply(func(_, v *config.Values) error {
 		srv.reactor.SetLimits(connLimits(v))
 		return nil

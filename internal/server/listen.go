@@ -158,35 +158,52 @@ func (srv *Server) admit(nc net.Conn) (refusal []byte) {
 	return nil
 }
 
+// openFiles raises the process's limit of open files to want if it can, and returns the limit there is now.
+func openFiles(want uint64) (have uint64, err error) {
+	var lim unix.Rlimit
+	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &lim); err != nil {
+		return 0, err
+	}
+	if lim.Cur >= want {
+		return lim.Cur, nil
+	}
+	raised := unix.Rlimit{Cur: want, Max: max(lim.Max, want)}
+	if unix.Setrlimit(unix.RLIMIT_NOFILE, &raised) == nil {
+		return want, nil
+	}
+	raised = unix.Rlimit{Cur: min(want, lim.Max), Max: lim.Max}
+	if unix.Setrlimit(unix.RLIMIT_NOFILE, &raised) == nil {
+		return raised.Cur, nil
+	}
+	return lim.Cur, nil
+}
+
 // checkFileLimit raises the limit of open files to what maxclients needs, or lowers maxclients.
 func (srv *Server) checkFileLimit(v *config.Values) {
 	want := uint64(v.MaxClients + reservedFiles)
-	var lim unix.Rlimit
-	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &lim); err != nil {
+	have, err := openFiles(want)
+	if err != nil {
 		srv.log.Warn("Unable to obtain the current NOFILE limit: " + err.Error())
 		return
 	}
-	if lim.Cur >= want {
+	if have >= want {
 		return
 	}
-	raised := lim
-	raised.Cur = want
-	raised.Max = max(lim.Max, want)
-	if unix.Setrlimit(unix.RLIMIT_NOFILE, &raised) == nil {
-		return
-	}
-	raised.Max, raised.Cur = lim.Max, min(want, lim.Max)
-	if err := unix.Setrlimit(unix.RLIMIT_NOFILE, &raised); err != nil {
-		raised.Cur = lim.Cur
-	}
-	if raised.Cur >= want {
-		return
-	}
-	clients := max(int(raised.Cur)-reservedFiles, 1)
+	clients := max(int(have)-reservedFiles, 1)
 	srv.log.Warn(fmt.Sprintf("You requested maxclients of %d requiring at least %d max file descriptors, but the "+
 		"limit is %d. maxclients has been reduced to %d. If you need higher maxclients increase 'ulimit -n'.",
-		v.MaxClients, want, raised.Cur, clients))
+		v.MaxClients, want, have, clients))
 	if err := srv.cfg.Override("maxclients", strconv.Itoa(clients)); err != nil {
 		srv.log.Warn("lowering maxclients: " + err.Error())
 	}
+}
+
+// raiseFileLimit is CONFIG SET maxclients.
+func raiseFileLimit(clients int) error {
+	want := uint64(clients + reservedFiles)
+	if have, err := openFiles(want); err != nil || have < want {
+		return fmt.Errorf("The operating system is not able to handle the specified number of clients, try with %d",
+			max(int(have)-reservedFiles, 1))
+	}
+	return nil
 }

@@ -138,6 +138,7 @@ func (l *loop) begin(s *Session) {
 	l.ctx.DBID, l.ctx.Proto = s.db, s.proto
 	l.ctx.Limits = l.srv.limits.Load()
 	l.ctx.Out = l.ctx.Out[:0]
+	l.ctx.ReplyLimit, l.ctx.Overflow = int(l.srv.replyLimit.Load()), false
 	limit := l.srv.maxMemory.Load()
 	l.oom = limit > 0 && l.srv.usedMemory() > limit
 	s.c = &l.ctx
@@ -162,6 +163,9 @@ func (l *loop) finish(s *Session) {
 // flush writes the replies so far.
 func (l *loop) flush(s *Session) {
 	switch out := l.ctx.Out; {
+	case l.ctx.Overflow:
+		l.ctx.Out, l.ctx.Overflow = nil, false
+		s.conn.AbortOverLimit()
 	case len(out) == 0:
 	case cap(out) > keepBytes:
 		s.conn.WriteOwned(out)

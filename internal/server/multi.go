@@ -100,11 +100,14 @@ func cmdWatch(s *Session) error {
 
 // watchKey registers one key; the baton of its shard is held.
 func (s *Session) watchKey(k command.Keyed) {
-	for i := range s.watch.keys {
-		if w := &s.watch.keys[i]; w.db == s.db && string(w.key.Bytes) == string(k.Key.Bytes) {
-			return
-		}
+	id := watchedID{s.db, string(k.Key.Bytes)}
+	if s.watch.seen[id] {
+		return
 	}
+	if s.watch.seen == nil {
+		s.watch.seen = map[watchedID]bool{}
+	}
+	s.watch.seen[id] = true
 	key := shard.Key{Bytes: append([]byte(nil), k.Key.Bytes...), Hash: k.Key.Hash}
 	// A key whose time has passed goes now: its disappearance later would look like a change.
 	k.Shard.DB(s.db).Get(key, s.c.NowMs)
@@ -126,7 +129,7 @@ func (s *Session) forgetWatches() {
 	}
 	s.watch.watcher.Drop()
 	s.watch.watcher = nil
-	s.watch.keys = s.watch.keys[:0]
+	s.watch.keys, s.watch.seen = nil, nil
 	s.watched.Store(0)
 }
 

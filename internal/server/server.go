@@ -47,6 +47,7 @@ type Server struct {
 
 	limits          atomic.Pointer[command.Limits]
 	maxMemory       atomic.Int64
+	replyLimit      atomic.Int64 // hard output limit of normal clients, 0 = none
 	clientMemory    atomic.Int64 // sum of the sessions' memoryBytes
 	activeExpireOff atomic.Bool  // DEBUG SET-ACTIVE-EXPIRE 0
 	stopping        atomic.Bool

@@ -157,7 +157,13 @@ func (s *Session) count() {
 // watchSet is what a session watches.
 type watchSet struct {
 	keys    []watchedKey
+	seen    map[watchedID]bool // those in keys
 	watcher *shard.Watcher
+}
+
+type watchedID struct {
+	db  int
+	key string
 }
 
 type watchedKey struct {

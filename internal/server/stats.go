@@ -1,6 +1,8 @@
 package server
 
 import (
+	"runtime/debug"
+	"runtime/metrics"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -107,6 +109,8 @@ type sampler struct {
 	done    chan struct{}
 	ops     rate
 	in, out rate
+
+	heapNs int64 // when the Go heap was looked at
 }
 
 // rate averages the growth of a counter.
@@ -154,12 +158,46 @@ func (s *sampler) start(srv *Server) {
 				srv.peakMemory.Store(used)
 			}
 			srv.space.Release(releaseBudget)
+			s.releaseHeap(now)
 		}
 	}()
 }
 
 // releaseBudget bounds the bytes given back to the operating system per sampling period.
 const releaseBudget = 32 << 20
+
+// The Go heap holds buffers only, without pointers: collecting it is cheap at any size. After a peak of big queries or
+// replies it is given back; the runtime by itself would keep it for minutes.
+const (
+	heapEveryNs    = 3_000_000_000
+	heapSlackBytes = 64 << 20
+)
+
+// releaseHeap collects the Go heap and returns its memory to the system, if it is larger than a server needs.
+func (s *sampler) releaseHeap(nowNs int64) {
+	if nowNs-s.heapNs < heapEveryNs {
+		return
+	}
+	s.heapNs = nowNs
+	if heapBytes() > heapSlackBytes {
+		debug.FreeOSMemory()
+	}
+}
+
+// heapBytes is what the Go heap keeps of the system's memory.
+func heapBytes() int64 {
+	samples := []metrics.Sample{
+		{Name: "/memory/classes/heap/objects:bytes"},
+		{Name: "/memory/classes/heap/free:bytes"},
+		{Name: "/memory/classes/heap/unused:bytes"},
+	}
+	metrics.Read(samples)
+	var sum uint64
+	for _, m := range samples {
+		sum += m.Value.Uint64()
+	}
+	return int64(sum)
+}
 
 func (s *sampler) close() {
 	if s.quit != nil {

@@ -29,6 +29,10 @@ type Ctx struct {
 
 	// Out is the reply under construction; handlers append.
 	Out []byte
+	// ReplyLimit is the output limit of the session in bytes, 0 = none. A value that would be replied beyond it is
+	// left out and Overflow set: the executor closes the connection instead of sending Out.
+	ReplyLimit int
+	Overflow   bool
 
 	// Dirty counts the changes of the call; handlers add. A call with changes and no effect of its own
 	// is logged as it came.

@@ -81,6 +81,10 @@ func (c *Ctx) readString() (db *shard.DB, e index.Entry, ok bool, err error) {
 
 // replyString replies the string in e, or null if there is none.
 func (c *Ctx) replyString(db *shard.DB, e index.Entry, ok bool) {
+	if c.ReplyLimit > 0 && len(c.Out) > c.ReplyLimit {
+		c.Overflow = true
+		return
+	}
 	if !ok {
 		c.Null()
 		return
