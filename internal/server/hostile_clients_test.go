@@ -2,10 +2,12 @@ package server
 
 import (
 	"fmt"
+	"io"
 	"net"
 	"path/filepath"
 	"strconv"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 )
@@ -330,4 +332,49 @@ func TestTCPKeepAlive(t *testing.T) {
 		t.Error(got)
 	}
 	dial(t, srv.Addr()).do("PING")
+}
+
+// TestShutdownInProcess: sessions in all states, commands that wait for batons among them, end with the server.
+func TestShutdownInProcess(t *testing.T) {
+	p := startProof(t, 8, 3, 5)
+	p.meddlers()
+	setter := dial(t, p.path)
+	setter.do("SET", "big", strings.Repeat("x", 1<<20))
+	var wg sync.WaitGroup
+	for i := range 6 {
+		notReading(t, p.path, 20)
+		dial(t, p.path).do("MULTI")
+		watching := dial(t, p.path)
+		watching.do("WATCH", "a", "b")
+		watching.send("*3\r\n$3\r\nSET\r\n$1\r\nk\r\n$100000\r\nhalf")
+		busy := dial(t, p.path)
+		wg.Go(func() {
+			script := strings.Repeat(bulk("MSET", "a", "1", "b", "2", "c", "3")+bulk("GET", "a"), 50)
+			if i == 0 { // its replies are owed when the server stops
+				_, _ = io.WriteString(busy, script)
+				_ = busy.Conn.(*net.UnixConn).CloseWrite()
+			}
+			for i != 0 {
+				if _, err := io.WriteString(busy, script); err != nil {
+					return // the server has gone
+				}
+				select {
+				case p.kicks <- struct{}{}:
+				default:
+				}
+				if _, err := io.CopyN(io.Discard, busy, int64(len("+OK\r\n$1\r\n1\r\n")*50)); err != nil {
+					return
+				}
+			}
+		})
+	}
+	eventually(t, "they are at work", func() bool { return p.srv.commandsProcessed() > 5000 })
+	p.calm()
+	if err := p.srv.Shutdown(); err != nil {
+		t.Error(err)
+	}
+	wg.Wait()
+	if n, used := len(p.srv.clients.all()), p.srv.clientMemory.Load(); n != 0 || used != 0 {
+		t.Errorf("%d sessions are left, %d bytes are counted", n, used)
+	}
 }
