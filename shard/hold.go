@@ -35,16 +35,17 @@ type holdStats struct {
 	published
 }
 
-// LongHolds lists holds of 1 ms of processor time and more by the name of the longest command or job in them;
-// immutable.
+// LongHolds lists holds of 1 ms and more by the name of the longest command or job in them; immutable.
 type LongHolds struct {
 	By map[string]LongHold
 }
 
-// LongHold counts the long holds of one name; MaxNs is processor time.
+// LongHold counts the long holds of one name. The longest by the wall clock and by processor time may be two; where
+// they are far apart the thread was not running, or slept (DEBUG SLEEP).
 type LongHold struct {
-	Count int64
-	MaxNs int64
+	Count    int64
+	MaxNs    int64
+	MaxCPUNs int64
 }
 
 // Holds is a copy of a shard's hold statistics: by wall time, in which a thread may not have been running, and by
@@ -131,8 +132,8 @@ func (s *Shard) endHold(w *Worker) {
 	h.totalNs += ns
 	h.maxNs = max(h.maxNs, ns)
 	h.maxCPUNs = max(h.maxCPUNs, cpu)
-	if cpu >= longHoldNs {
-		h.attribute(cpu)
+	if ns >= longHoldNs {
+		h.attribute(ns, cpu)
 	}
 	if w.NowNs >= h.dueNs {
 		s.publishStats(w.NowNs)
@@ -140,7 +141,7 @@ func (s *Shard) endHold(w *Worker) {
 }
 
 // attribute notes a long hold by name. Copies the map: long holds are rare.
-func (h *holdStats) attribute(ns int64) {
+func (h *holdStats) attribute(ns, cpu int64) {
 	name := h.longestBy
 	if h.longestNs < ns/2 {
 		name = "many short commands"
@@ -154,6 +155,7 @@ func (h *holdStats) attribute(ns int64) {
 	l := next.By[name]
 	l.Count++
 	l.MaxNs = max(l.MaxNs, ns)
+	l.MaxCPUNs = max(l.MaxCPUNs, cpu)
 	next.By[name] = l
 	h.long = next
 }

@@ -167,8 +167,11 @@ func TestLongHolds(t *testing.T) {
 		s.Release(w)
 	}
 	for i, want := range []map[string]LongHold{
-		{"flushall": {1, 3_000_000}, nobody: {1, 1_500_000}, "background": {1, 2_000_000}},
-		{"flushall": {1, 3_000_000}, nobody: {2, 2_000_000}},
+		{
+			"flushall": {1, 3_000_000, 3_000_000}, nobody: {1, 1_500_000, 1_500_000},
+			"background": {1, 2_000_000, 2_000_000},
+		},
+		{"flushall": {1, 3_000_000, 3_000_000}, nobody: {2, 2_000_000, 2_000_000}},
 	} {
 		got := set.Shards[i].Holds()
 		if !maps.Equal(got.Long, want) {

@@ -129,7 +129,7 @@ type Holds struct {
 	TotalUs float64 `json:"total_us"`
 	HoldTimes
 	CPU  HoldTimes          `json:"cpu"`
-	Long []LongHold         `json:"long"` // those of 1 ms of processor time and more, by what took most of it; by name
+	Long []LongHold         `json:"long"` // those of 1 ms and more, by what took most of the time; by name
 	By   map[string]float64 `json:"by"`   // the longest of each in Long, in µs
 
 	buckets []HoldBucket
@@ -140,6 +140,7 @@ type LongHold struct {
 	Name  string  `json:"name"`
 	Count int64   `json:"count"`
 	MaxUs float64 `json:"max_us"`
+	CPUUs float64 `json:"cpu_max_us"` // by processor time: much less if the thread was not running
 }
 
 // HoldBucket is one bucket of a histogram: so many holds were not longer, and longer than the bucket before says.

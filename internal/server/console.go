@@ -230,7 +230,9 @@ func holdsOf(s *shard.Shard) console.Holds {
 	for _, name := range slices.Sorted(maps.Keys(h.Long)) {
 		l := h.Long[name]
 		maxUs := float64(l.MaxNs) / 1000
-		holds.Long = append(holds.Long, console.LongHold{Name: name, Count: l.Count, MaxUs: maxUs})
+		holds.Long = append(holds.Long, console.LongHold{
+			Name: name, Count: l.Count, MaxUs: maxUs, CPUUs: float64(l.MaxCPUNs) / 1000,
+		})
 		holds.By[name] = maxUs
 	}
 	return holds
