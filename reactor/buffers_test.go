@@ -79,6 +79,30 @@ func TestQueryBuffer(t *testing.T) {
 	}
 }
 
+// TestQueryBufferMovesLittle: a long query buffer that is consumed in small bites while more comes is not moved
+// over and over.
+func TestQueryBufferMovesLittle(t *testing.T) {
+	b := newBench(Limits{}, leave)
+	for _, size := range []int{100 << 10, 2 << 20, 8 << 20} {
+		q := query{loop: b.loop}
+		q.add(make([]byte, size), 0)
+		added, moved := size, 0
+		for range 2000 {
+			q.consume(100)
+			off, room := q.off, cap(q.buf.B)
+			q.add(make([]byte, 1000), 0)
+			added += 1000
+			if q.off < off || cap(q.buf.B) != room {
+				moved += len(q.bytes())
+			}
+		}
+		if moved > 3*added {
+			t.Errorf("%d bytes were moved for %d", moved, added)
+		}
+		q.drop()
+	}
+}
+
 // TestQueryBufferLetsGo: a big command behind which a few bytes are left does not keep its buffer.
 func TestQueryBufferLetsGo(t *testing.T) {
 	b := newBench(Limits{}, leave)

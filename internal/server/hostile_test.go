@@ -100,6 +100,8 @@ var strangersInputs = []hostileInput{
 		bulk("AUTH", "secret") + bulk("DEL", "1", "2", "3", "4", "5", "6", "7", "8", "9", "10"), false},
 	{"17 KB behind AUTH", bulk("AUTH", "secret") + bulk("ECHO", strings.Repeat("x", 17000)), false},
 	{"eleven arguments behind RESET", bulk("AUTH", "secret") + bulk("RESET") + "*11\r\n", true},
+	{"all eleven behind RESET", bulk("AUTH", "secret") + bulk("RESET") +
+		bulk("DEL", "1", "2", "3", "4", "5", "6", "7", "8", "9", "10"), true},
 	{"AUTH by HELLO", bulk("HELLO", "2", "AUTH", "default", "x") + bulk("PING") + bulk("HELLO", "9"), false},
 	{"HTTP", "POST / HTTP/1.1\r\n\r\nPING\r\n", true},
 	{"QUIT", bulk("QUIT"), true},
@@ -201,7 +203,9 @@ func TestHTTPIsLogged(t *testing.T) {
 var splitScript = bulk("DEL", "a", "b", "{x}1", "{x}2", "list") + "set a \"quoted \\x41\"\r\n" + bulk("GET", "a") +
 	bulk("MSET", "a", "1", "b", "2") + bulk("MULTI") + bulk("INCR", "a") + bulk("GET", "b") + bulk("EXEC") +
 	"*0\r\n\r\n" +
-	bulk("CLIENT", "REPLY", "SKIP") + bulk("PING") + bulk("MGET", "a", "b", "nokey") + "nonsense x\r\n" + bulk("GET") +
+	bulk("CLIENT", "REPLY", "SKIP") + bulk("MSET", "a", "3", "b", "4", "c", "5") + bulk("MGET", "a", "b", "nokey") +
+	bulk("CLIENT", "REPLY", "OFF") + bulk("MSET", "a", "6", "b", "7") + bulk("GET", "a") +
+	bulk("CLIENT", "REPLY", "ON") + "nonsense x\r\n" + bulk("GET") +
 	bulk("SET", "{x}1", strings.Repeat("v", 50)) + bulk("APPEND", "{x}1", "end") + bulk("STRLEN", "{x}1") + "ping\r\n"
 
 // TestSplitEverywhere: the script's replies are the same at whatever byte it is split, and sent byte by byte.
