@@ -20,8 +20,8 @@ var (
 type Handler interface {
 	// Open is told of a new connection.
 	Open(c *Conn)
-	// Data offers all bytes not consumed so far; it returns how many it consumed. p is valid during the
-	// call only. When it leaves an incomplete piece it says with c.SetNeed how many bytes it needs.
+	// Data offers the bytes not consumed so far, of very many only the first ones; it returns how many it
+	// consumed. p is valid during the call only. When it leaves an incomplete piece it says with c.SetNeed how many bytes it needs.
 	Data(c *Conn, p []byte) (consumed int)
 	// Close is told that the connection is gone; err says why (io.EOF for the peer's close).
 	Close(c *Conn, err error)
@@ -96,6 +96,7 @@ type Conn struct {
 	toldOut   int
 	paused    bool
 	stalled   bool
+	hungry    bool // in Loop.hungry
 	untrusted bool
 	closing   bool // close once the output is flushed
 	closed    bool
@@ -231,7 +232,9 @@ func (c *Conn) closeNow(err error) {
 }
 
 // unfinished tells whether the peer has a reply to come, though it will send nothing more.
-func (c *Conn) unfinished() bool { return !c.closed && (c.paused || c.stalled || !c.out.empty()) }
+func (c *Conn) unfinished() bool {
+	return !c.closed && (c.paused || c.stalled || c.hungry || !c.out.empty())
+}
 
 // linger goes on without the peer's sending side: what it sent is executed and answered, then the
 // connection is closed. raw and drop replace what the engine is about to close.
@@ -249,6 +252,10 @@ func (c *Conn) linger(raw transport, drop func()) {
 	}
 }
 
+// sliceBytes is how much Data is offered at a time beyond what it asked for. More than one read's worth is
+// there when a connection was paused or stalled: the others of the loop have their turn in between.
+const sliceBytes = 128 << 10
+
 // feed offers the collected bytes and data, which is valid during the call only, to the handler.
 func (c *Conn) feed(data []byte) {
 	if c.closed || c.closing {
@@ -262,9 +269,10 @@ func (c *Conn) feed(data []byte) {
 	}
 	n := 0
 	if len(in) >= c.need && len(in) > 0 && c.Ready() {
+		offer := in[:min(len(in), c.need+sliceBytes)]
 		c.need = 0
 		c.inData = true
-		n = c.loop.handler.Data(c, in)
+		n = c.loop.handler.Data(c, offer)
 		c.inData = false
 		if c.closed {
 			c.query.drop()
@@ -272,6 +280,14 @@ func (c *Conn) feed(data []byte) {
 		}
 		if !c.out.empty() {
 			c.credit += n
+		}
+		if len(offer) < len(in) && c.Ready() {
+			if n == 0 {
+				c.need = max(c.need, len(offer)+1)
+			}
+			if len(in)-n >= c.need {
+				c.loop.feedSoon(c)
+			}
 		}
 	}
 	switch {
@@ -281,7 +297,7 @@ func (c *Conn) feed(data []byte) {
 	case n < len(in):
 		c.query.add(in[n:], c.need)
 	}
-	if c.eof && c.Ready() {
+	if c.eof && c.Ready() && !c.hungry {
 		c.closing = true // what is left is not a whole command, and never will be
 	}
 	if c.closing {

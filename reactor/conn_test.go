@@ -49,6 +49,68 @@ func TestNeed(t *testing.T) {
 	}
 }
 
+// TestSlices: what has collected is executed in slices, between which others have their turn; a command longer
+// than that is offered whole.
+func TestSlices(t *testing.T) {
+	var calls []int
+	b := newBench(Limits{}, func(c *Conn, p []byte) int {
+		calls = append(calls, len(p))
+		if c.QueryBytes() == 0 || p[0] != 'L' {
+			return len(p) / 100 * 100 // commands of 100 bytes
+		}
+		if len(p) < 500_000 {
+			return 0
+		}
+		return 500_000
+	})
+	run := func() {
+		for b.rings > 0 {
+			b.rings--
+			b.loop.rung()
+		}
+	}
+	c, _ := b.conn(0)
+	other, _ := b.conn(0)
+	c.Pause()
+	long := bytes.Repeat([]byte("L"), 500_000)
+	for _, p := range [][]byte{make([]byte, 1_000_000), long, make([]byte, 300_000), make([]byte, 50)} {
+		c.feed(p)
+	}
+	c.Resume()
+	if len(calls) != 1 || b.rings != 1 {
+		t.Fatalf("%d calls, %d rings", len(calls), b.rings)
+	}
+	other.feed(make([]byte, 100))
+	c.feed(make([]byte, 50)) // does not wait twice
+	run()
+	if c.QueryBytes() != 0 || len(calls) > 25 {
+		t.Errorf("%d bytes left, called with %v", c.QueryBytes(), calls)
+	}
+	for _, n := range calls {
+		if n > 500_000+2*sliceBytes {
+			t.Errorf("offered %d bytes", n)
+		}
+	}
+	// Closed while hungry, and at its end of file.
+	c.Pause()
+	c.feed(make([]byte, 1_000_000))
+	c.Resume()
+	c.Abort(io.EOF)
+	run()
+	other.Pause()
+	other.feed(make([]byte, 1_000_050))
+	other.Resume()
+	if !other.unfinished() {
+		t.Error("finished")
+	}
+	other.linger(&fakeSocket{}, func() { other.closeNow(io.EOF) })
+	run()
+	if !other.closed {
+		t.Error("still open")
+	}
+	b.mustBeOver(t)
+}
+
 // TestPaused: nothing is offered while paused, everything afterwards.
 func TestPaused(t *testing.T) {
 	var got []byte

@@ -44,5 +44,7 @@
 //  1. A Handler's methods run on the connection's loop, one at a time.
 //  2. Bytes that Data did not consume are offered again, in order, with what came after them.
 //  3. Data is not called while the connection is paused, stalled or closing.
-//  4. Close is called exactly once for each connection for which Open was called.
+//  4. What has collected while a connection waited is executed in slices, between which the loop's other
+//     connections have their turn.
+//  5. Close is called exactly once for each connection for which Open was called.
 package reactor

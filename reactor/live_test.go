@@ -472,3 +472,17 @@ func TestKeepAliveIsSet(t *testing.T) {
 		w.stop()
 	}
 }
+
+// TestConnectionsAreSpread evenly over the loops.
+func TestConnectionsAreSpread(t *testing.T) {
+	w := newWorld(t, "tcp", Options{Loops: 4})
+	for range 40 {
+		w.dial()
+	}
+	eventually(t, "all are open", func() bool { return w.handler.opened.Load() == 40 })
+	for _, l := range w.loops {
+		if l.ConnCount() != 10 {
+			t.Errorf("loop %d has %d connections of 40", l.ID, l.ConnCount())
+		}
+	}
+}

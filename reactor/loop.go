@@ -33,6 +33,8 @@ type Loop struct {
 
 	// Owned by the loop.
 	conns   connList
+	hungry  []*Conn  // connections with bytes to execute, each of which had its turn
+	fed     []*Conn  // empty; memory for the next hungry
 	lagging int      // connections that have output which the socket did not take
 	spare   [][]byte // chunks of output for reuse
 	// spareQuery is a query buffer above the pool's size for reuse, nil or empty.
@@ -67,9 +69,33 @@ func (l *Loop) TickSoon() {
 	}
 }
 
+// feedSoon has the connection's next slice executed once the events that wait now had their turn.
+func (l *Loop) feedSoon(c *Conn) {
+	if c.hungry {
+		return
+	}
+	c.hungry = true
+	if l.hungry = append(l.hungry, c); len(l.hungry) == 1 {
+		l.bell.ringLater()
+	}
+}
+
+// feedHungry executes a slice of each connection that waits for that.
+func (l *Loop) feedHungry() {
+	list := l.hungry
+	l.hungry = l.fed[:0]
+	for i, c := range list {
+		list[i] = nil
+		c.hungry = false
+		c.feed(nil)
+	}
+	l.fed = list
+}
+
 // rung is what the bell makes the loop do.
 func (l *Loop) rung() {
 	l.maybeSleep.Store(false)
+	l.feedHungry()
 	if l.soon {
 		l.soon = false
 		l.tick()

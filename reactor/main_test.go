@@ -88,13 +88,20 @@ type bench struct {
 	handler *script
 	waker   *fakeWaker
 	dropped int
+	rings   int
 }
+
+// ring implements bell.
+func (b *bench) ring() { b.rings++ }
+
+func (b *bench) ringLater() { b.rings++ }
 
 func newBench(limits Limits, data func(c *Conn, p []byte) int) *bench {
 	b := &bench{handler: &script{data: data}, waker: &fakeWaker{waiting: map[*Conn]bool{}}}
 	b.reactor = New(Options{Loops: 1, Limits: limits}, b.handler)
 	b.loop = b.reactor.loops[0]
 	b.loop.waker = b.waker
+	b.loop.bell = b
 	return b
 }
 

@@ -90,6 +90,7 @@ func newSession(srv *Server, l *loop, conn *reactor.Conn) *Session {
 	s.lastMs.Store(s.born)
 	s.queued.Store(-1)
 	s.pubProto.Store(2)
+	s.conn.SetTrusted(false)
 	s.setAuthed(srv.cfg.Values().RequirePass == "")
 	s.publish(s.born)
 	return s
@@ -109,7 +110,9 @@ func ends(remote, local net.Addr) (addr, laddr string, isLocal bool) {
 func (s *Session) setAuthed(on bool) {
 	s.authed = on
 	s.parser.Authenticated = on
-	s.conn.SetTrusted(on)
+	if on {
+		s.conn.SetTrusted(true) // for good, also behind RESET
+	}
 	s.refresh()
 }
 
