@@ -21,7 +21,8 @@ type Handler interface {
 	// Open is told of a new connection.
 	Open(c *Conn)
 	// Data offers the bytes not consumed so far, of very many only the first ones; it returns how many it
-	// consumed. p is valid during the call only. When it leaves an incomplete piece it says with c.SetNeed how many bytes it needs.
+	// consumed. p is valid during the call only. When it leaves an incomplete piece it says with c.SetNeed
+	// how many bytes it needs.
 	Data(c *Conn, p []byte) (consumed int)
 	// Close is told that the connection is gone; err says why (io.EOF for the peer's close).
 	Close(c *Conn, err error)
