@@ -106,8 +106,19 @@ func expired(e index.Entry, nowMs int64) bool {
 	return at != 0 && at < nowMs
 }
 
-// Get returns the entry of a key. An expired one is deleted, which is staged as an effect, and reported absent.
+// Get returns the entry of a key and notes that it was used. An expired one is deleted, which is staged as an effect,
+// and reported absent.
 func (db *DB) Get(k Key, nowMs int64) (index.Entry, bool) {
+	e, ok := db.Look(k, nowMs)
+	if ok {
+		db.shard.touch(e)
+	}
+	return e, ok
+}
+
+// Look is Get for those who only look at a key, which is no use of it: the access clock stays. Also for those who
+// go on to SetString, which notes the use.
+func (db *DB) Look(k Key, nowMs int64) (index.Entry, bool) {
 	x := db.x.Load()
 	p, ok := x.Find(k.Hash, k.Bytes)
 	if !ok {
@@ -213,7 +224,9 @@ func (db *DB) insert(k Key, tag byte, n int, expireAtMs int64) (index.Entry, are
 	if expireAtMs != 0 {
 		db.expires++
 	}
-	return index.InitEntry(a.Space().Pointer(ref), tag, k.Bytes, n, expireAtMs), ref
+	e := index.InitEntry(a.Space().Pointer(ref), tag, k.Bytes, n, expireAtMs)
+	e.SetAccess(db.shard.fresh())
+	return e, ref
 }
 
 // Flush removes all keys. The index is detached at once; what it held is freed here, or if async is set in the
@@ -254,7 +267,7 @@ func (db *DB) Random(rnd uint64, nowMs int64) (index.Entry, bool) {
 		if !ok || !expired(e, nowMs) {
 			return e, ok
 		}
-		db.Get(Key{e.Key(), db.shard.hash(e.Key())}, nowMs)
+		db.Look(Key{e.Key(), db.shard.hash(e.Key())}, nowMs)
 	}
 	return index.Entry{}, false
 }

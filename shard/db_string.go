@@ -18,6 +18,7 @@ func (db *DB) SetString(k Key, val []byte, expireAtMs int64) {
 		db.shard.freeValue(x.Entry(p))
 		e := db.reshape(p, n, expireAtMs, 0)
 		e.SetTag(byte(kind))
+		db.shard.renewed(e)
 		db.fill(e, val)
 	} else {
 		e, ref := db.insert(k, byte(kind), n, expireAtMs)

@@ -110,13 +110,14 @@ func TestAccessClockStays(t *testing.T) {
 	w := newWorld(t, 0, 1)
 	db := w.s.DB(0)
 	k := w.set0("key", "12345678", 0)
-	e, _ := db.Get(k, w.nowMs())
+	e, _ := db.Look(k, w.nowMs())
 	e.SetAccess(0xABCDEF)
 	db.SetExpire(k, future)
-	db.SetString(k, []byte(strings.Repeat("v", 100)), 0)
-	e, _ = db.Get(k, w.nowMs())
+	e, _ = db.Look(k, w.nowMs())
+	db.StringAppend(k, e, []byte(strings.Repeat("v", 100)))
+	e, _ = db.Look(k, w.nowMs())
 	db.StringAppend(k, e, []byte(strings.Repeat("v", 5000)))
-	if e, _ = db.Get(k, w.nowMs()); e.Access() != 0xABCDEF {
+	if e, _ = db.Look(k, w.nowMs()); e.Access() != 0xABCDEF {
 		t.Errorf("access clock %x", e.Access())
 	}
 }

@@ -3,6 +3,7 @@ package shard
 import (
 	"fmt"
 	"hash/maphash"
+	"sync/atomic"
 
 	"fulmen/internal/clock"
 	"fulmen/internal/crc"
@@ -23,7 +24,7 @@ type Options struct {
 	Bell      Bell
 }
 
-// Set is all shards of the server. Its fields are immutable after NewSet.
+// Set is all shards of the server. Its fields are immutable after NewSet, but for those marked atomic.
 type Set struct {
 	Shards []*Shard
 	Space  *arena.Space
@@ -32,6 +33,10 @@ type Set struct {
 	seed   maphash.Seed
 	mask   uint16 // slot & mask is the shard when their number is a power of two; else 0xffff
 	dbs    int
+
+	// Atomic.
+	access   atomic.Uint64 // the present moment as access clocks have it; access.go
+	eviction atomic.Pointer[EvictionParams]
 }
 
 // NewSet makes n empty shards.
@@ -43,8 +48,10 @@ func NewSet(o Options) (*Set, error) {
 	if o.Shards&(o.Shards-1) == 0 {
 		set.mask = uint16(o.Shards - 1)
 	}
+	set.SetEviction(EvictionParams{Policy: NoEviction, Samples: 5, LFULogFactor: 10, LFUDecayMinutes: 1})
 	for i := range o.Shards {
 		s := &Shard{ID: i, set: set, arena: o.Space.NewArena(uint8(i)), log: o.Log.Shard(i), bell: o.Bell}
+		s.random = uint64(i) + 1
 		s.init(o.Databases)
 		set.Shards = append(set.Shards, s)
 	}

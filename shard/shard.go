@@ -47,6 +47,8 @@ type Shard struct {
 	hold    holdStats
 	Stats   Stats
 	watches watchTable
+	quiet   bool   // lookups leave access clocks alone
+	random  uint64 // state of a generator
 	keyspace
 }
 

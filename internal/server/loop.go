@@ -134,6 +134,7 @@ func (l *loop) begin(s *Session) {
 	clock := l.srv.set.Clock
 	l.worker.NowNs = clock.NowNs()
 	l.ctx.NowMs = clock.NowMs()
+	l.srv.set.Tick(l.ctx.NowMs)
 	l.ctx.Session = s
 	l.ctx.DBID, l.ctx.Proto = s.db, s.proto
 	l.ctx.Limits = l.srv.limits.Load()

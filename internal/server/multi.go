@@ -110,7 +110,7 @@ func (s *Session) watchKey(k command.Keyed) {
 	s.watch.seen[id] = true
 	key := shard.Key{Bytes: append([]byte(nil), k.Key.Bytes...), Hash: k.Key.Hash}
 	// A key whose time has passed goes now: its disappearance later would look like a change.
-	k.Shard.DB(s.db).Get(key, s.c.NowMs)
+	k.Shard.DB(s.db).Look(key, s.c.NowMs)
 	k.Shard.Watch(s.db, key.Bytes, s.watch.watcher)
 	s.watch.keys = append(s.watch.keys, watchedKey{db: s.db, shard: k.Shard, key: key})
 }

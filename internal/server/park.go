@@ -76,7 +76,8 @@ func (l *loop) parkTask(s *Session, row *command.Row, args [][]byte, keys []comm
 	p.task = true
 	p.ctx = command.Ctx{
 		Set: l.ctx.Set, Table: l.ctx.Table, Limits: l.ctx.Limits, Session: s,
-		DBID: s.db, Proto: s.proto, NowMs: l.ctx.NowMs, Out: p.ctx.Out[:0], Args: p.args, Keys: p.keys,
+		DBID: s.db, Proto: s.proto, NowMs: l.ctx.NowMs, NoTouch: l.ctx.NoTouch,
+		Out: p.ctx.Out[:0], Args: p.args, Keys: p.keys,
 	}
 	s.lastRow.Store(int32(row.Index) + 1)
 	s.conn.Pause()

@@ -54,11 +54,18 @@ func Call(c *Ctx, row *Row) {
 	c.Row = row
 	c.Dirty, c.effects = 0, false
 	mark := len(c.Out)
+	quiet := c.NoTouch && !row.Touches
+	if quiet {
+		c.quiet(true)
+	}
 	var err error
 	if row.Run != nil {
 		err = row.Run(c)
 	} else {
 		err = row.RunSession(c.Session)
+	}
+	if quiet {
+		c.quiet(false)
 	}
 	if err != nil {
 		c.Out = appendFailure(c.Out[:mark], c, row, err)
@@ -73,6 +80,13 @@ func Call(c *Ctx, row *Row) {
 	st.Ns += now - began
 	if len(c.Keys) > 0 {
 		c.Keys[0].Shard.Ran(row.FullName, now-began)
+	}
+}
+
+// quiet has lookups in the shards of the call's keys leave access clocks alone, or no longer.
+func (c *Ctx) quiet(on bool) {
+	for i := range c.Keys {
+		c.Keys[i].Shard.Quiet(on)
 	}
 }
 

@@ -21,6 +21,7 @@ type Ctx struct {
 	DBID    int
 	Proto   int // 2 or 3
 	NowMs   int64
+	NoTouch bool // CLIENT NO-TOUCH: lookups leave access clocks alone
 
 	// Set by the executor for the call.
 	Row  *Row

@@ -178,7 +178,7 @@ func cmdPExpireTime(c *Ctx) error { return c.ttl(0, 1) }
 // none, -2 if there is no key.
 func (c *Ctx) ttl(baseMs, unitMs int64) error {
 	k := &c.Keys[0]
-	e, ok := c.read(k, k.Shard.DB(c.DBID))
+	e, ok := c.look(k, k.Shard.DB(c.DBID))
 	switch {
 	case !ok:
 		c.Int(-2)

@@ -92,6 +92,7 @@ func (h *harness) call(args [][]byte) []byte {
 		h.keys = append(h.keys, Keyed{Key: h.set.Key(args[i]), Shard: s, Arg: i})
 	}
 	h.ctx.Args, h.ctx.Keys, h.ctx.NowMs = args, h.keys, h.now.NowMs()
+	h.set.Tick(h.ctx.NowMs)
 	if !h.tx.Acquire(&h.w) {
 		h.t.Fatal("a baton is taken")
 	}

@@ -5,6 +5,7 @@ import (
 
 	"fulmen/internal/glob"
 	"fulmen/internal/resp"
+	"fulmen/shard"
 	"fulmen/shard/ds/index"
 	"fulmen/shard/object"
 )
@@ -43,7 +44,7 @@ func keyRows() []*Row {
 			Summary:    "Alters the last access time of a key(s). Returns the number of existing keys specified.",
 			Complexity: "O(N) where N is the number of keys that will be touched.",
 			Tips:       []string{"request_policy:multi_shard", "response_policy:agg_sum"}, Args: "key*",
-		}, Run: cmdTouch},
+		}, Run: cmdTouch, Touches: true},
 		{Info: Info{
 			Name: "type", Arity: 2, Flags: ReadOnly | Fast, Categories: CatKeyspace, Keys: OneKey(KeyRO),
 			Group: "generic", Since: "1.0.0", Summary: "Determine the type stored at key", Complexity: "O(1)",
@@ -83,7 +84,7 @@ func (c *Ctx) deleteKeys(name []byte) error {
 	for i := range c.Keys {
 		k := &c.Keys[i]
 		db := k.Shard.DB(c.DBID)
-		if _, ok := db.Get(k.Key, c.NowMs); !ok {
+		if _, ok := db.Look(k.Key, c.NowMs); !ok {
 			continue
 		}
 		db.Delete(k.Key)
@@ -98,17 +99,17 @@ func (c *Ctx) deleteKeys(name []byte) error {
 }
 
 // EXISTS key [key ...]
-func cmdExists(c *Ctx) error { return c.countKeys() }
+func cmdExists(c *Ctx) error { return c.countKeys(c.look) }
 
 // TOUCH key [key ...]
-func cmdTouch(c *Ctx) error { return c.countKeys() }
+func cmdTouch(c *Ctx) error { return c.countKeys(c.read) }
 
-// countKeys replies how many of the call's keys are there; one that is named twice counts twice.
-func (c *Ctx) countKeys() error {
+// countKeys replies how many of the call's keys are there, as find tells; one that is named twice counts twice.
+func (c *Ctx) countKeys(find func(*Keyed, *shard.DB) (index.Entry, bool)) error {
 	n := int64(0)
 	for i := range c.Keys {
 		k := &c.Keys[i]
-		if _, ok := c.read(k, k.Shard.DB(c.DBID)); ok {
+		if _, ok := find(k, k.Shard.DB(c.DBID)); ok {
 			n++
 		}
 	}
@@ -120,7 +121,7 @@ func (c *Ctx) countKeys() error {
 func cmdType(c *Ctx) error {
 	k := &c.Keys[0]
 	db := k.Shard.DB(c.DBID)
-	if e, ok := c.read(k, db); ok {
+	if e, ok := c.look(k, db); ok {
 		c.Simple(db.Type(e).String())
 	} else {
 		c.Simple("none")

@@ -21,12 +21,24 @@ var (
 // read looks a key up for a command that reads it, and counts the hit or miss; db is its database.
 func (c *Ctx) read(k *Keyed, db *shard.DB) (index.Entry, bool) {
 	e, ok := db.Get(k.Key, c.NowMs)
-	if ok {
+	k.count(ok)
+	return e, ok
+}
+
+// look is read for a command that asks about a key without using it.
+func (c *Ctx) look(k *Keyed, db *shard.DB) (index.Entry, bool) {
+	e, ok := db.Look(k.Key, c.NowMs)
+	k.count(ok)
+	return e, ok
+}
+
+// count counts a hit or a miss.
+func (k *Keyed) count(hit bool) {
+	if hit {
 		k.Shard.Stats.Hits++
 	} else {
 		k.Shard.Stats.Misses++
 	}
-	return e, ok
 }
 
 // remove deletes a key that is there.

@@ -237,7 +237,7 @@ func (c *Ctx) storeString(o *stringOptions, val []byte) (stored bool, err error)
 			}
 			c.replyString(db, e, found)
 		} else {
-			e, found = db.Get(k.Key, c.NowMs)
+			e, found = db.Look(k.Key, c.NowMs)
 		}
 		if found && o.has&optNX != 0 || !found && o.has&optXX != 0 {
 			return false, nil

@@ -81,7 +81,7 @@ func (c *Ctx) incrBy(by int64) error {
 	k := &c.Keys[0]
 	db := k.Shard.DB(c.DBID)
 	var n, atMs int64
-	if e, ok := db.Get(k.Key, c.NowMs); ok {
+	if e, ok := db.Look(k.Key, c.NowMs); ok {
 		text, err := c.shortString(db, e, maxIntText)
 		if err != nil {
 			return err
@@ -122,7 +122,7 @@ func cmdIncrByFloat(c *Ctx) error {
 	db := k.Shard.DB(c.DBID)
 	var sum resp.LongDouble
 	var atMs int64
-	if e, ok := db.Get(k.Key, c.NowMs); ok {
+	if e, ok := db.Look(k.Key, c.NowMs); ok {
 		text, err := c.shortString(db, e, maxFloatText)
 		if err != nil {
 			return err

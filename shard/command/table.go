@@ -26,6 +26,8 @@ type Row struct {
 	RunsQueue bool
 	// Protected: refused unless enable-debug-command allows it.
 	Protected bool
+	// Touches: sets access clocks even for a session that said CLIENT NO-TOUCH (TOUCH).
+	Touches bool
 	// KeyFlags says what a call does to the keys of specs flagged KeyVariable; nil elsewhere.
 	KeyFlags func(args [][]byte) KeyFlags
 	// Subs are the subcommands of a container; the container's own handler runs when none is named.
