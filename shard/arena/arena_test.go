@@ -217,7 +217,7 @@ func checkPool(t *testing.T, s *Space) int64 {
 		}
 	}
 	free, touched := int64(0), int64(0)
-	last := stateUsed
+	last, atRun := stateUsed, false
 	for slab := uint32(0); slab < p.frontier; {
 		head := p.at(slab)
 		n := head.runSlabs
@@ -227,13 +227,24 @@ func checkPool(t *testing.T, s *Space) int64 {
 		}
 		if head.state == stateFree {
 			free += int64(n)
+			resident := uint32(0)
+			for i := slab; i < slab+n; i++ {
+				resident += uint32(p.at(i).touched)
+			}
+			if resident != head.resident {
+				t.Fatalf("free run at %d of %d slabs: %d resident, kept %d", slab, n, resident, head.resident)
+			}
 			if !listed[slab] {
 				t.Fatalf("free run at %d of %d slabs is in no bin", slab, n)
 			}
 			delete(listed, slab)
 		}
 		last = head.state
+		atRun = atRun || p.sweepAt == slab
 		slab += n
+	}
+	if !atRun && p.sweepAt != p.frontier {
+		t.Fatalf("the sweep is at %d, inside a run", p.sweepAt)
 	}
 	for slab := range p.frontier {
 		touched += int64(p.at(slab).touched)

@@ -32,11 +32,12 @@ type slabMeta struct {
 	state    uint8
 	// pool: valid at every slab
 	touched uint8 // may be resident: handed out since it was last released
-	// the background goroutine's: valid at the first slab of a region
-	huge uint8 // a huge page was asked for
+	// pool: valid at the first slab of a region
+	huge uint8 // what the system was told about huge pages there
 	_    uint8
 	// pool: valid at the first slab of a free run
-	freedAt uint32 // the pool's epoch when the run last grew
+	freedAt  uint32 // the pool's epoch when the run last grew
+	resident uint32 // slabs of the run that are touched
 
 	// pool while the run is free, arena while it is used: list links, 0 = none
 	next, prev uint32
@@ -47,8 +48,16 @@ type slabMeta struct {
 	used     uint16 // live blocks
 	capacity uint16
 	carved   uint16 // blocks ever handed out since the slab came from the pool
-	_        [34]byte
+	leaving  uint8  // its blocks are being moved elsewhere (evacuate.go)
+	_        [29]byte
 }
+
+// States of slabMeta.huge.
+const (
+	hugeUnasked uint8 = iota
+	hugeAsked
+	hugeRefused // part of the region was released: the system must not fill it up again
+)
 
 const metaSize = 64
 
@@ -65,6 +74,9 @@ type pool struct {
 	touched  int64          // slabs that are or may be resident
 	bins     [binCount]uint32
 	filled   [(binCount + 63) / 64]uint64 // set of the bins that are not empty
+
+	sweepAt uint32 // first slab of the run that the sweep looks at next
+	scanned uint32 // the sweep found nothing resident in that run before this slab; 0 = it hasn't looked
 
 	noPopulate bool // the kernel doesn't know MADV_POPULATE_WRITE
 }
@@ -85,8 +97,11 @@ func binOf(n uint32) int {
 	return exactBins + (e-5)*subBins + int(n>>(e-3)&(subBins-1))
 }
 
-func (p *pool) link(slab, n uint32) {
+// link puts a run that is in no bin into its bin. resident is how many of its slabs are touched.
+func (p *pool) link(slab, n, resident uint32) {
+	p.begin(slab, n)
 	head, tail := p.at(slab), p.at(slab+n-1)
+	head.resident = resident
 	head.state, tail.state = stateFree, stateFree
 	head.runSlabs, tail.runSlabs = n, n
 	bin := binOf(n)
@@ -97,6 +112,13 @@ func (p *pool) link(slab, n uint32) {
 	p.bins[bin] = slab
 	p.filled[bin>>6] |= 1 << (bin & 63)
 	p.freed += int64(n)
+}
+
+// begin keeps the sweep at the beginning of a run: there is now one from slab on.
+func (p *pool) begin(slab, n uint32) {
+	if p.sweepAt >= slab && p.sweepAt < slab+n {
+		p.sweepAt, p.scanned = slab, 0
+	}
 }
 
 func (p *pool) unlink(slab uint32) {
@@ -138,44 +160,49 @@ func (p *pool) find(n uint32) uint32 {
 // take cuts n slabs off the head of the free run at slab and marks them used.
 func (p *pool) take(slab, n uint32) {
 	head := p.at(slab)
-	have, freedAt := head.runSlabs, head.freedAt
+	have, freedAt, left := head.runSlabs, head.freedAt, head.resident
 	p.unlink(slab)
-	if have > n {
-		p.at(slab + n).freedAt = freedAt
-		p.link(slab+n, have-n)
-	}
-	p.mark(slab, n)
 	for s := slab; s < slab+n; s++ {
 		if m := p.at(s); m.touched == 0 {
 			m.touched = 1
 			p.touched++
+		} else {
+			left--
 		}
 	}
+	if have > n {
+		p.at(slab + n).freedAt = freedAt
+		p.link(slab+n, have-n, left)
+	}
+	p.mark(slab, n)
 }
 
 // mark sets the tags of a used run.
 func (p *pool) mark(slab, n uint32) {
+	p.begin(slab, n)
 	head, tail := p.at(slab), p.at(slab+n-1)
 	head.state, tail.state = stateUsed, stateUsed
 	head.runSlabs, tail.runSlabs = n, n
 }
 
-// give returns a used run, joining it with free neighbours.
-func (p *pool) give(slab, n, freedAt uint32) {
+// give returns a used run of which so many slabs are resident, joining it with free neighbours.
+func (p *pool) give(slab, n, freedAt, resident uint32) {
 	if left := p.at(slab - 1); left.state == stateFree {
 		k := left.runSlabs
 		slab -= k
 		n += k
 		freedAt = max(freedAt, p.at(slab).freedAt)
+		resident += p.at(slab).resident
 		p.unlink(slab)
 	}
 	if slab+n < p.frontier {
 		if right := p.at(slab + n); right.state == stateFree {
 			freedAt = max(freedAt, right.freedAt)
+			resident += right.resident
 			p.unlink(slab + n)
 			n += right.runSlabs
 		}
 	}
 	p.at(slab).freedAt = freedAt
-	p.link(slab, n)
+	p.link(slab, n, resident)
 }

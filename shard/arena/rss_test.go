@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"testing"
+	"unsafe"
 )
 
 // residentBytes is the process's resident memory that is neither a file's nor shared.
@@ -136,4 +137,63 @@ func TestCollapse(t *testing.T) {
 		t.Error("no region was tried")
 	}
 	t.Logf("regions tried: %d, kernel unwilling: %v", s.collapsed, s.noCollapse)
+}
+
+// scatter fills slabs and frees three of four, so that no free run is longer than three slabs.
+func scatter(s *Space, slabs int) (a *Arena, kept []Ref) {
+	a = s.NewArena(0)
+	var refs []Ref
+	for i := range slabs {
+		r := a.Alloc(slabSize)
+		for page := 0; page < slabSize; page += pageSize {
+			*(*byte)(unsafe.Add(s.Pointer(r), page)) = byte(i)
+		}
+		refs = append(refs, r)
+	}
+	for i, r := range refs {
+		if i%4 == 0 {
+			kept = append(kept, r)
+		} else {
+			a.Free(r, slabSize)
+		}
+	}
+	return a, kept
+}
+
+// TestReleaseOfShortRuns: holes between slabs in use go back to the system within seconds, all but a small share,
+// and stay away; Purge gives back all of them at once.
+func TestReleaseOfShortRuns(t *testing.T) {
+	const slabs = 1024
+	for _, purge := range []bool{false, true} {
+		s := newSpace(t, 1<<40)
+		before := residentBytes(t)
+		a, kept := scatter(s, slabs)
+		want := int64(len(kept)) * slabSize
+		if purge {
+			s.Purge()
+		} else {
+			for range 2 * idleEpochsShort {
+				s.Release(32 << 20)
+			}
+			want += want / idleShare
+		}
+		checkPool(t, s)
+		if got := s.Stats().ResidentBytes; got > want {
+			t.Errorf("purge %v: %d MB of slabs resident, want %d", purge, got>>20, want>>20)
+		}
+		if got := residentBytes(t) - before; got > want+4<<20 {
+			t.Errorf("purge %v: %d MB resident, want %d", purge, got>>20, want>>20)
+		}
+		for i, r := range kept {
+			if got := *(*byte)(s.Pointer(r)); got != byte(4*i) {
+				t.Fatalf("purge %v: slab %d was released in use", purge, i)
+			}
+			a.Free(r, slabSize)
+		}
+		s.Purge()
+		if got := s.Stats().ResidentBytes; got != 0 {
+			t.Errorf("purge %v: %d bytes resident in the end", purge, got)
+		}
+		checkPool(t, s)
+	}
 }

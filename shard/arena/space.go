@@ -162,7 +162,7 @@ func (s *Space) takeRun(n uint32) uint32 {
 func (s *Space) giveRun(slab, n uint32) {
 	p := &s.pool
 	p.mu.Lock()
-	p.give(slab, n, p.epoch)
+	p.give(slab, n, p.epoch, n)
 	p.mu.Unlock()
 }
 
@@ -186,7 +186,7 @@ func (s *Space) grow(n uint32) error {
 	first := p.frontier
 	p.frontier = end
 	p.mark(first, end-first)
-	p.give(first, end-first, p.epoch)
+	p.give(first, end-first, p.epoch, 0)
 	return nil
 }
 
