@@ -16,12 +16,18 @@ type Arena struct {
 	used    int64              // UsableSize of the live blocks
 	slabs   int64              // slabs held, the spare included
 	spare   uint32             // one empty slab: a block that comes and goes need not visit the pool
+	taken   Ref                // returned blocks that TakeBack has taken and not yet freed; linked as those
 	partial [maxClasses]uint32 // first slab with free blocks, by class
+
+	_        [64]byte
+	returned returned
 }
 
 // NewArena returns an empty arena. owner is what Space.Owner reports for its blocks; give each shard its own.
 func (s *Space) NewArena(owner uint8) *Arena {
-	return &Arena{space: s, base: s.base, meta: s.pool.meta, owner: owner}
+	a := &Arena{space: s, base: s.base, meta: s.pool.meta, owner: owner}
+	s.arenas[owner].Store(a)
+	return a
 }
 
 // Space returns the space the arena allocates from.
@@ -74,7 +80,8 @@ func (a *Arena) Alloc(size int) Ref {
 	return Ref(slab)<<refShift | Ref(off)
 }
 
-// Free takes back block r, allocated by this arena with the same size or another one of the same UsableSize.
+// Free takes back block r, allocated with the same size or another one of the same UsableSize. A block of another
+// arena of the space goes to that one's returned blocks, and counts as used there until its TakeBack comes to it.
 func (a *Arena) Free(r Ref, size int) {
 	if uint(size) > MaxSmall {
 		a.freeLarge(r, size)
@@ -84,7 +91,8 @@ func (a *Arena) Free(r Ref, size int) {
 	slab, off := uint32(r>>refShift), uint32(r&(1<<refShift-1))
 	m := a.at(slab)
 	if m.id != uint16(class)|uint16(a.owner)<<8 || m.used == 0 {
-		panic("BUG: arena: Free of a block that is not this arena's, or not of this size")
+		a.giveBack(r, m, class, size)
+		return
 	}
 	bytes := classes.size[class]
 	p := unsafe.Add(a.base, uintptr(r)<<3)
@@ -181,8 +189,12 @@ func (a *Arena) freeLarge(r Ref, size int) {
 	n := uint32((size + slabSize - 1) >> slabShift)
 	slab := uint32(r >> refShift)
 	m := a.at(slab)
-	if m.id != largeClass|uint16(a.owner)<<8 || m.runSlabs != n {
-		panic("BUG: arena: Free of a big block that is not this arena's, or not of this size")
+	if m.id != largeClass|uint16(a.owner)<<8 {
+		a.giveBack(r, m, largeClass, size)
+		return
+	}
+	if m.runSlabs != n {
+		panic("BUG: arena: Free of a big block that is not of this size")
 	}
 	poisonBig(a.space.Pointer(r), UsableSize(size))
 	m.id = deadClass

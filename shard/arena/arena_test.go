@@ -310,15 +310,17 @@ func TestFreeChecks(t *testing.T) {
 	a, b := s.NewArena(1), s.NewArena(2)
 	small, big := a.Alloc(88), a.Alloc(1<<20)
 	mustPanic(t, "another class", func() { a.Free(small, 96) })
-	mustPanic(t, "another arena", func() { b.Free(small, 88) })
+	mustPanic(t, "another arena and class", func() { b.Free(small, 96) })
 	mustPanic(t, "big, another length", func() { a.Free(big, 1<<20+1) })
-	mustPanic(t, "big, another arena", func() { b.Free(big, 1<<20) })
+	mustPanic(t, "another arena, as if it were small", func() { b.Free(big, 88) })
 	mustPanic(t, "negative", func() { a.Alloc(-1) })
 	mustPanic(t, "too big", func() { a.Alloc(MaxSize + 1) })
 	a.Free(small, 88)
 	a.Free(big, 1<<20)
 	mustPanic(t, "big, twice", func() { a.Free(big, 1<<20) })
 	mustPanic(t, "slab gone", func() { a.Free(small, 88) })
+	mustPanic(t, "slab gone, another arena", func() { b.Free(small, 88) })
+	mustPanic(t, "big, gone, another arena", func() { b.Free(big, 1<<20) })
 }
 
 func mustPanic(t *testing.T, what string, fn func()) {

@@ -12,7 +12,9 @@
 // # Ownership
 //
 // A Space is safe for concurrent use. An Arena is used by one goroutine at a time: whoever holds its shard's baton.
-// A block belongs to the Arena that allocated it and must be freed there; Space.Owner says which one that is.
+// A block belongs to the Arena that allocated it, which Space.Owner tells, and is freed there in the end. Its content
+// belongs to whoever holds the reference: a value may pass from one shard to another as it is (RENAME), and what that
+// one frees of it goes back by a list (returned.go).
 //
 // # Format
 //
@@ -34,5 +36,6 @@
 //  4. A slab of a class with 0 < used < capacity is in its Arena's partial list of the class; a full slab is in none;
 //     an empty slab is the Arena's spare or back in the pool.
 //  5. Arena.UsedBytes is the sum of UsableSize over its live blocks.
-//  6. Address space handed out once stays mapped until Close: a stale Ref may be read by a prefetch at any time.
+//  6. A block in the list of returned ones is live, and nobody refers to it.
+//  7. Address space handed out once stays mapped until Close: a stale Ref may be read by a prefetch at any time.
 package arena

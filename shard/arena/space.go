@@ -3,6 +3,7 @@ package arena
 import (
 	"errors"
 	"fmt"
+	"sync/atomic"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
@@ -45,6 +46,8 @@ type Space struct {
 	nextCollapse uint32 // the region that collapse looks at next
 	collapsed    int    // regions that it asked a huge page for
 	noCollapse   bool   // the kernel doesn't know it
+
+	arenas [256]atomic.Pointer[Arena] // by owner: where Free gives another arena's blocks back
 
 	pool pool
 }
