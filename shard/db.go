@@ -22,7 +22,7 @@ type Key struct {
 // themselves), then blocks and nodes are written or freed, then watchers are told. What a command means for the
 // log is staged by its caller; only the disappearance of expired keys is staged here, since nobody asked for it.
 type DB struct {
-	// atomic, for the prefetches; changed by Flush with the baton held
+	// atomic, for the prefetches; changed by Flush and SwapDBs with the baton held
 	x atomic.Pointer[index.Index]
 
 	// immutable
@@ -33,15 +33,20 @@ type DB struct {
 	_ [64]byte // keep what follows off the prefetchers' line
 
 	// held with the baton
-	expires int // entries that have an expiry
-	cursor  index.ExpireCursor
-	swept   uint64 // the expire cycle that was here last
-	skip    int    // a fault that a test plants: changes in place that remain unannounced
+	content
+	skip int // a fault that a test plants: changes in place that remain unannounced
 	// counts are to be published; the databases of which that is true are a list from keyspace.touched
 	touched     bool
 	nextTouched *DB
 
 	counts publishedCounts
+}
+
+// content is what is said about a database's index, and goes with it when databases are swapped.
+type content struct {
+	expires int // entries that have an expiry
+	cursor  index.ExpireCursor
+	swept   uint64 // the expire cycle that was here last
 }
 
 // keyspace is a shard's databases and its background work on them; held with the baton.
@@ -82,8 +87,8 @@ func (db *DB) newIndex() *index.Index {
 // ID returns the database's number.
 func (db *DB) ID() int { return db.id }
 
-// Index returns the database's index as it is now; Flush puts another in its place. It is for walks: nothing
-// else but the DB may change it.
+// Index returns the database's index as it is now; Flush puts another in its place, and SwapDBs that of another
+// database. It is for walks: nothing else but the DB may change it.
 func (db *DB) Index() *index.Index { return db.x.Load() }
 
 // PrefetchBucket fetches the line in which the key with the given hash would be found. Anyone may call it at
@@ -131,16 +136,6 @@ func (db *DB) Look(k Key, nowMs int64) (index.Entry, bool) {
 		return index.Entry{}, false
 	}
 	return e, true
-}
-
-// peek returns the entry of a key, if it is there and not expired, and changes nothing.
-func (db *DB) peek(k Key, nowMs int64) (index.Entry, bool) {
-	x := db.x.Load()
-	p, ok := x.Find(k.Hash, k.Bytes)
-	if !ok || expired(x.Entry(p), nowMs) {
-		return index.Entry{}, false
-	}
-	return x.Entry(p), true
 }
 
 // HasExpired reports whether a key is there though its time has passed. It changes nothing.
@@ -237,7 +232,7 @@ func (db *DB) Flush(async bool) {
 		return
 	}
 	s := db.shard
-	s.flushed(db, s.set.Clock.NowMs())
+	s.flushed(db)
 	db.x.Store(db.newIndex())
 	db.expires, db.cursor = 0, index.ExpireCursor{}
 	db.touch()

@@ -21,11 +21,11 @@ func TestExpiryMoment(t *testing.T) {
 		t.Error("the cycle takes it too early")
 	}
 	w.now.Advance(time.Millisecond)
-	if _, ok := db.peek(k, w.nowMs()); ok {
-		t.Error("peek sees it")
+	if !db.HasExpired(k, w.nowMs()) {
+		t.Error("HasExpired doesn't see it")
 	}
 	if n := db.Len(); n != 1 {
-		t.Error("peek deletes")
+		t.Error("HasExpired deletes")
 	}
 	if _, ok := w.get0(k); ok || db.Len() != 0 || db.Expires() != 0 {
 		t.Errorf("still there: %v, Len %d, Expires %d", ok, db.Len(), db.Expires())

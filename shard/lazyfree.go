@@ -62,9 +62,12 @@ func (l *lazyList) some(budget int) (done bool) {
 
 func (l *lazyList) finish() { l.some(math.MaxInt) }
 
-// FreeSome frees about budget entries and nodes of what was detached, at some 100 ns each, and reports whether
-// nothing is left.
-func (s *Shard) FreeSome(budget int) (done bool) { return s.lazy.some(budget) }
+// FreeSome frees about budget entries and nodes of what was detached, and as many that other shards gave back, at some
+// 100 ns each, and reports whether nothing is left.
+func (s *Shard) FreeSome(budget int) (done bool) {
+	back := s.arena.TakeBack(budget)
+	return s.lazy.some(budget) && back
+}
 
 // LazyPending returns the number of detached objects that are still to be freed.
 func (s *Shard) LazyPending() int { return len(s.lazy.items) }

@@ -82,25 +82,30 @@ func (s *Shard) Changed(db int, key []byte) {
 	}
 	k := watchKey{db, string(key)}
 	list := s.watches.by[k]
-	for _, w := range list {
-		w.dirty.Store(true)
-	}
+	markDirty(list)
 	if len(list) > 0 { // dirty for good: they need not hear of this key again
 		delete(s.watches.by, k)
 	}
 }
 
-// flushed tells the watchers of all existing keys of db that they changed. Called before they go.
-func (s *Shard) flushed(db *DB, nowMs int64) {
+func markDirty(list []*Watcher) {
+	for _, w := range list {
+		w.dirty.Store(true)
+	}
+}
+
+// flushed tells the watchers of all keys that are in db that they changed. Called before they go. One that has expired
+// meanwhile was there when the watch began, as WATCH removes what has expired, and so has changed, too.
+func (s *Shard) flushed(db *DB) {
+	x := db.x.Load()
 	for k, list := range s.watches.by {
 		if k.db != db.id {
 			continue
 		}
-		if _, ok := db.peek(s.set.Key([]byte(k.key)), nowMs); !ok {
-			continue
-		}
-		for _, w := range list {
-			w.dirty.Store(true)
+		key := s.set.Key([]byte(k.key))
+		if _, ok := x.Find(key.Hash, key.Bytes); ok {
+			markDirty(list)
+			delete(s.watches.by, k)
 		}
 	}
 }

@@ -87,6 +87,7 @@ func Connection() Grammar {
 func Everything() Grammar {
 	all := Strings()
 	all = append(all, Keyspace()...)
+	all = append(all, Moving()...)
 	return append(all, Connection()...)
 }
 

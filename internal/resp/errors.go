@@ -12,6 +12,7 @@ import (
 var (
 	ErrSyntax           = generic("syntax error")
 	ErrNotInteger       = generic("value is not an integer or out of range")
+	ErrIntRange         = generic("value is out of range, value must between -2147483648 and 2147483647")
 	ErrNotFloat         = generic("value is not a valid float")
 	ErrOutOfRange       = generic("value is out of range")
 	ErrNotPositive      = generic("value is out of range, must be positive")

@@ -3,7 +3,6 @@ package server
 import (
 	"crypto/sha256"
 	"crypto/subtle"
-	"math"
 
 	"fulmen/internal/resp"
 	"fulmen/shard/command"
@@ -75,17 +74,12 @@ func cmdEcho(s *Session) error {
 
 // SELECT index
 func cmdSelect(s *Session) error {
-	n, ok := resp.ParseInt(s.c.Args[1])
-	if !ok {
-		return resp.ErrNotInteger
+	a := s.c.ArgsFrom(1)
+	id := s.c.DBIndex(&a)
+	if a.Err() != nil {
+		return a.Err()
 	}
-	if n != int64(int32(n)) {
-		return resp.Errorf("ERR", "value is out of range, value must between %d and %d", math.MinInt32, math.MaxInt32)
-	}
-	if n < 0 || n >= int64(s.srv.set.Databases()) {
-		return resp.ErrDBIndex
-	}
-	s.selectDB(int(n))
+	s.selectDB(id)
 	s.c.OK()
 	return nil
 }

@@ -100,6 +100,22 @@ var writes = map[string]func(s *stream, nowMs int64) []string{
 	"pexpireat": func(s *stream, nowMs int64) []string {
 		return []string{s.key(), strconv.FormatInt(nowMs+s.ms(), 10)}
 	},
+	"rename":   func(s *stream, _ int64) []string { return []string{s.key(), s.key()} },
+	"renamenx": func(s *stream, _ int64) []string { return []string{s.key(), s.key()} },
+	"copy": func(s *stream, _ int64) []string {
+		args := []string{s.key(), s.key()}
+		if s.rnd.IntN(2) == 0 {
+			args = append(args, "REPLACE")
+		}
+		if s.rnd.IntN(3) == 0 {
+			args = append(args, "DB", strconv.Itoa(s.rnd.IntN(3)))
+		}
+		return args
+	},
+	"move": func(s *stream, _ int64) []string { return []string{s.key(), strconv.Itoa(s.rnd.IntN(3))} },
+	"swapdb": func(s *stream, _ int64) []string {
+		return []string{strconv.Itoa(s.rnd.IntN(3)), strconv.Itoa(s.rnd.IntN(3))}
+	},
 	"persist":  func(s *stream, _ int64) []string { return []string{s.key()} },
 	"flushdb":  func(*stream, int64) []string { return nil },
 	"flushall": func(s *stream, _ int64) []string { return s.options("ASYNC", "SYNC") },

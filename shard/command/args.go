@@ -63,6 +63,15 @@ func (a *Args) IntOr(err error) int64 {
 	return n
 }
 
+// Int32 consumes an integer of 32 bits.
+func (a *Args) Int32() int64 {
+	n := a.Int()
+	if n != int64(int32(n)) {
+		a.Fail(resp.ErrIntRange)
+	}
+	return n
+}
+
 // Float consumes a floating-point number.
 func (a *Args) Float() float64 {
 	b := a.Bytes()

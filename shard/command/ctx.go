@@ -2,6 +2,7 @@ package command
 
 import (
 	"math"
+	"slices"
 
 	"fulmen/internal/resp"
 	"fulmen/shard"
@@ -91,6 +92,34 @@ func (c *Ctx) Effect(i int, args ...[]byte) {
 	if s := c.Shard(i); s.Logging() {
 		s.Stage(c.DBID, args...)
 	}
+}
+
+// EffectOfKeys logs the call as it came, once for the shards of all its keys: as a record in which they meet if there
+// are several.
+func (c *Ctx) EffectOfKeys() {
+	c.effects = true
+	if !c.Logging() {
+		return
+	}
+	var shards []int
+	for i := range c.Keys {
+		shards = append(shards, c.Keys[i].Shard.ID)
+	}
+	slices.Sort(shards)
+	c.Set.StageBarrier(slices.Compact(shards), c.DBID, c.Args...)
+}
+
+// EffectOfAll logs args, once for all shards.
+func (c *Ctx) EffectOfAll(args ...[]byte) {
+	c.effects = true
+	if !c.Logging() {
+		return
+	}
+	all := make([]int, len(c.Set.Shards))
+	for i := range all {
+		all[i] = i
+	}
+	c.Set.StageBarrier(all, c.DBID, args...)
 }
 
 // Logging tells whether effects are read by anybody; handlers may skip building them otherwise.

@@ -92,6 +92,20 @@ var effectCases = []struct {
 	{"SET k v", "FLUSHDB", []string{"FLUSHDB"}, nil},
 	{"SET k v", "FLUSHALL ASYNC", []string{"FLUSHALL"}, nil},
 
+	{"SET a v EX 9", "RENAME a b", []string{"RENAME a b"}, nil},
+	{"SET a v", "RENAME a a", nil, nil},
+	{"", "RENAME a b", nil, nil},
+	{"MSET a 1 b 2", "RENAMENX a b", nil, nil},
+	{"SET a v", "renamenx a b", []string{"renamenx a b"}, nil},
+	{"SET a v", "COPY a b", []string{"COPY a b"}, nil},
+	{"MSET a 1 b 2", "COPY a b", nil, nil},
+	{"MSET a 1 b 2", "COPY a b DB 1 REPLACE", []string{"COPY a b DB 1 REPLACE"}, nil},
+	{"SET a v", "MOVE a 1", []string{"MOVE a 1"}, nil},
+	{"", "MOVE a 1", nil, nil},
+	{"", "SWAPDB 0 1", []string{"SWAPDB 0 1"}, nil},
+	{"", "SWAPDB 2 2", []string{"SWAPDB 2 2"}, nil},
+	{"SET a v PXAT 1", "COPY a b", []string{"DEL a"}, nil},
+
 	// A key that is past its time is deleted by whoever comes across it.
 	{"SET k v PXAT 1", "GET k", []string{"DEL k"}, nil},
 	{"SET k v PXAT 1", "INCR k", []string{"DEL k", "INCR k"}, nil},
@@ -233,7 +247,17 @@ func (g commandGen) options(words ...[]string) (all []string) {
 
 func (g commandGen) command() []string {
 	expiry := [][]string{{"EX", g.seconds()}, {"PX", g.ms()}, {"PXAT", g.atMs()}}[g.IntN(3)]
-	switch g.IntN(22) {
+	switch g.IntN(26) {
+	case 22, 23:
+		return []string{g.pick("RENAME", "RENAMENX"), g.key(), g.key()}
+	case 24:
+		return append([]string{"COPY", g.key(), g.key()},
+			g.options([]string{"REPLACE"}, []string{"DB", strconv.Itoa(g.IntN(2))})...)
+	case 25:
+		if g.IntN(4) == 0 {
+			return []string{"SWAPDB", strconv.Itoa(g.IntN(2)), strconv.Itoa(g.IntN(2))}
+		}
+		return []string{"MOVE", g.key(), strconv.Itoa(g.IntN(2))}
 	case 0, 1:
 		return append([]string{"SET", g.key(), g.value()},
 			g.options([]string{g.pick("NX", "XX")}, expiry, []string{"KEEPTTL"}, []string{"GET"})...)

@@ -62,14 +62,7 @@ func (c *Ctx) flush(name []byte, from, to int) error {
 			db.Flush(async)
 		})
 	}
-	if c.Logging() {
-		all := make([]int, len(c.Set.Shards))
-		for i := range all {
-			all[i] = i
-		}
-		c.Set.StageBarrier(all, c.DBID, name)
-	}
-	c.NoEffect()
+	c.EffectOfAll(name)
 	c.OK()
 	return nil
 }

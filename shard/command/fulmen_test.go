@@ -49,7 +49,7 @@ func fulmen(shards int, params ...string) redistest.Server {
 func TestDiffRedis(t *testing.T) {
 	for _, shards := range []int{1, 8} {
 		t.Run(strconv.Itoa(shards), func(t *testing.T) {
-			grammar := append(redistest.Strings(), redistest.Keyspace()...)
+			grammar := append(append(redistest.Strings(), redistest.Keyspace()...), redistest.Moving()...)
 			redistest.Diff(t, redistest.Redis(), fulmen(shards), grammar)
 		})
 	}

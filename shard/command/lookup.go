@@ -3,6 +3,7 @@ package command
 import (
 	"strconv"
 
+	"fulmen/internal/resp"
 	"fulmen/shard"
 	"fulmen/shard/ds/index"
 )
@@ -55,6 +56,15 @@ func (c *Ctx) setExpire(k *Keyed, atMs int64) {
 	if c.Logging() {
 		c.Effect(k.Arg, wordPExpireAt, k.Key.Bytes, c.number(atMs))
 	}
+}
+
+// DBIndex consumes the number of a database.
+func (c *Ctx) DBIndex(a *Args) int {
+	id := a.Int32()
+	if id < 0 || id >= int64(c.Set.Databases()) {
+		a.Fail(resp.ErrDBIndex)
+	}
+	return int(id)
 }
 
 // number writes n into the scratch buffer.

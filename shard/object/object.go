@@ -38,6 +38,9 @@ const (
 // KindOf returns the kind of an entry with the given tag.
 func KindOf(tag byte) Kind { return Kind(tag & kindMask) }
 
+// WithKind returns tag with another kind.
+func WithKind(tag byte, k Kind) byte { return tag&^kindMask | byte(k) }
+
 // TypeOf returns the type of an entry with the given tag.
 func TypeOf(tag byte) Type {
 	switch KindOf(tag) {

@@ -236,20 +236,47 @@ func (p *Paged) FreeSome(a *arena.Arena, budget int) (done bool) {
 func (p *Paged) Free(a *arena.Arena) { p.FreeSome(a, math.MaxInt) }
 
 // UsedBytes returns the arena memory of the string's nodes, by visiting them.
-func (p Paged) UsedBytes(space *arena.Space) int { return nodesBytes(space, p.root) }
+func (p Paged) UsedBytes(space *arena.Space) (sum int) {
+	p.Blocks(space, func(_ arena.Ref, size int) { sum += size })
+	return sum
+}
 
-func nodesBytes(space *arena.Space, ref arena.Ref) int {
+// Blocks calls fn for the block of each node.
+func (p Paged) Blocks(space *arena.Space, fn func(ref arena.Ref, size int)) {
+	eachNode(space, p.root, fn)
+}
+
+func eachNode(space *arena.Space, ref arena.Ref, fn func(ref arena.Ref, size int)) {
+	if ref == 0 {
+		return
+	}
+	n := nodeAt(space, ref)
+	fn(ref, n.sizeBytes())
+	if n.level() > 0 {
+		for i := range int(*n.slots()) {
+			eachNode(space, *n.slot(i), fn)
+		}
+	}
+}
+
+// Clone returns a copy of the string with nodes of a's, whosever its own are.
+func (p Paged) Clone(a *arena.Arena) Paged { return Paged{p.length, cloneNodes(a, p.root)} }
+
+func cloneNodes(a *arena.Arena, ref arena.Ref) arena.Ref {
 	if ref == 0 {
 		return 0
 	}
-	n := nodeAt(space, ref)
-	sum := n.sizeBytes()
-	if n.level() > 0 {
-		for i := range int(*n.slots()) {
-			sum += nodesBytes(space, *n.slot(i))
-		}
+	n := nodeAt(a.Space(), ref)
+	to, m := newNode(a, n.level(), n.sizeBytes()-nodeHeader)
+	*m.slots() = *n.slots()
+	if n.level() == 0 {
+		copy(m.content(), n.content())
+		return to
 	}
-	return sum
+	for i := range int(*n.slots()) {
+		*m.slot(i) = cloneNodes(a, *n.slot(i))
+	}
+	return to
 }
 
 // Nodes returns how many nodes freeing the string would visit, at most.
