@@ -47,6 +47,8 @@ type content struct {
 	expires int // entries that have an expiry
 	cursor  index.ExpireCursor
 	swept   uint64 // the expire cycle that was here last
+	// sampleAt is where the search for candidates of eviction goes on if it came by none; 0: anywhere.
+	sampleAt uint64
 }
 
 // keyspace is a shard's databases and its background work on them; held with the baton.
@@ -65,6 +67,7 @@ func (s *Shard) init(databases int) {
 	s.hash = func(key []byte) uint64 { return s.set.Key(key).Hash }
 	s.cycle = 1
 	s.lazy.init(s)
+	s.initEvict()
 	s.dbs = make([]DB, databases)
 	for i := range s.dbs {
 		db := &s.dbs[i]
@@ -116,7 +119,7 @@ func expired(e index.Entry, nowMs int64) bool {
 func (db *DB) Get(k Key, nowMs int64) (index.Entry, bool) {
 	e, ok := db.Look(k, nowMs)
 	if ok {
-		db.shard.touch(e)
+		db.shard.Touch(e)
 	}
 	return e, ok
 }

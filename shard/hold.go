@@ -121,6 +121,7 @@ func (s *Shard) endHold(w *Worker) {
 	if s.touched != nil {
 		s.publishCounts()
 	}
+	publish(&s.hold.lazy, int64(len(s.lazy.items)))
 	ns := w.NowNs - s.hold.beganNs
 	cpu := ns
 	if ns >= suspectNs {

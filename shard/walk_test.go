@@ -108,7 +108,7 @@ func (w *world) run(steps int) error {
 }
 
 func TestKeyspaceModelWithWalks(t *testing.T) {
-	walks := 0
+	walks, evicted := 0, int64(0)
 	for seed := range uint64(8) {
 		w := newWorld(t, seed, 1+int(seed%3))
 		err := w.run(6000)
@@ -120,6 +120,10 @@ func TestKeyspaceModelWithWalks(t *testing.T) {
 			t.Errorf("seed %d: %v", seed, err)
 		}
 		walks += w.walked
+		evicted += w.evicted
+	}
+	if evicted < 400 {
+		t.Errorf("only %d keys evicted", evicted)
 	}
 	if walks < 100 {
 		t.Errorf("only %d walks compared", walks)

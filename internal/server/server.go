@@ -46,7 +46,8 @@ type Server struct {
 	clients   registry
 
 	limits          atomic.Pointer[command.Limits]
-	maxMemory       atomic.Int64
+	memory          atomic.Pointer[memoryPolicy]
+	evict           evictor
 	replyLimit      atomic.Int64 // hard output limit of normal clients, 0 = none
 	clientMemory    atomic.Int64 // sum of the sessions' memoryBytes
 	activeExpireOff atomic.Bool  // DEBUG SET-ACTIVE-EXPIRE 0
@@ -122,6 +123,7 @@ func (srv *Server) makeLoops(v *config.Values) {
 	for i, s := range srv.set.Shards {
 		h := &homeShard{s: s, l: srv.loops[i%len(srv.loops)]}
 		h.Letter.To = h
+		h.mail.srv, h.mail.Task = srv, &h.mail
 		h.l.home = append(h.l.home, h)
 		srv.homes = append(srv.homes, h)
 	}

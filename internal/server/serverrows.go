@@ -139,6 +139,7 @@ func cmdConfigResetStat(s *Session) error {
 		shared.reset()
 	}
 	s.srv.reactor.ResetTotals()
+	s.srv.evict.reset()
 	s.srv.peakMemory.Store(s.srv.usedMemory())
 	s.c.OK()
 	return nil
