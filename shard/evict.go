@@ -163,13 +163,13 @@ func (s *Shard) EvictSome(w *Worker, nowMs, goal int64, rival uint64, untilNs in
 			switch freed = began - s.UsedBytes(); {
 			case freed >= goal:
 				end, done = EvictedEnough, true
-			case s.LazyPending() > 0: // before anybody else has to go
-				s.FreeSome(2 * lazySlice)
+			case !s.FreeSome(2 * lazySlice): // before anybody else has to go
 			case v.params.Policy == NoEviction:
 				end, done = EvictNothing, true
 			default:
 				if end = s.evictOne(rival); end == EvictedEnough {
 					end = EvictedSlice
+					done = s.UsedBytes() == began-freed && s.LazyPending() == 0 // another shard has to free it
 				} else {
 					done = true
 				}
@@ -239,7 +239,7 @@ func (db *DB) evict(p index.Pos, e index.Entry) {
 // if memory waits to be freed or nothing is known of its keys; 0 if the policy can free nothing there. Safe from any
 // goroutine.
 func (s *Shard) EvictionRank(p EvictionPolicy) uint64 {
-	if s.hold.lazy.Load() > 0 {
+	if s.hold.lazy.Load() > 0 || s.arena.Owed() {
 		return math.MaxUint64
 	}
 	if p == NoEviction {

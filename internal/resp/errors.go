@@ -105,7 +105,8 @@ var (
 	ErrNoIdleTime = &Error{Code: "ERR", Msg: "An LFU maxmemory policy is selected, idle time not tracked. " +
 		"Please note that when switching between policies at runtime LRU and LFU data will take some time to adjust."}
 	ErrNoFrequency = &Error{Code: "ERR", Msg: "An LFU maxmemory policy is not selected, access frequency not " +
-		"tracked. Please note that when switching between policies at runtime LRU and LFU data will take some time to adjust."}
+		"tracked. Please note that when switching between policies at runtime LRU and LFU data will take some time " +
+		"to adjust."}
 	ErrOOM        = &Error{Code: "OOM", Msg: "command not allowed when used memory > 'maxmemory'."}
 	ErrNoReplicas = &Error{Code: "NOREPLICAS", Msg: "Not enough good replicas to write."}
 	ErrMisconf    = &Error{Code: "MISCONF", Msg: "Redis is configured to save RDB snapshots, but it's currently " +

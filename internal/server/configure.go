@@ -49,8 +49,8 @@ func (srv *Server) watchConfig() {
 func (srv *Server) warnOfLimit(limit int64) {
 	if used := srv.usedMemory(); limit > 0 && limit < used {
 		srv.log.Warn(fmt.Sprintf("WARNING: the new maxmemory value set via CONFIG SET (%d) is smaller than the "+
-			"current memory usage (%d). This will result in key eviction and/or the inability to accept new write commands "+
-			"depending on the maxmemory-policy.", limit, used))
+			"current memory usage (%d). This will result in key eviction and/or the inability to accept new "+
+			"write commands depending on the maxmemory-policy.", limit, used))
 	}
 }
 
