@@ -3,7 +3,7 @@ package arena
 import "unsafe"
 
 // Evacuation empties sparse slabs, so that they can be given back: whoever refers to the blocks in them moves the
-// blocks (Evacuating, Copy, and Free of the old one). The arena's part is to choose the slabs and to keep new blocks
+// blocks (Misplaced, Copy, and Free of the old one). The arena's part is to choose the slabs and to keep new blocks
 // out of them.
 //
 // For each class the blocks in partly filled slabs would fit into a smaller number of slabs. As many slabs stay: full
@@ -129,8 +129,12 @@ func (a *Arena) consider(slab uint32, m *slabMeta) {
 // Leaving returns the number of bytes of the slabs that are being emptied.
 func (a *Arena) Leaving() int64 { return a.evac.count * slabSize }
 
-// Evacuating reports whether block r lies in a slab that is being emptied.
-func (a *Arena) Evacuating(r Ref) bool { return a.at(uint32(r>>refShift)).leaving != 0 }
+// Misplaced reports whether the live block r should be moved: it lies in a slab that is being emptied, or is another
+// arena's.
+func (a *Arena) Misplaced(r Ref) bool {
+	m := a.at(uint32(r >> refShift))
+	return uint8(m.id>>8) != a.owner || m.leaving != 0
+}
 
 // Copy allocates a block of the given size, copies block r to it, and returns it. r is the caller's to free, once
 // nothing refers to it.

@@ -49,13 +49,13 @@ func (m *model) evacuate() {
 
 func (m *model) move(i int) (moved bool) {
 	b := &m.blocks[i]
-	if !m.a.Evacuating(b.ref) {
+	if !m.a.Misplaced(b.ref) {
 		return false
 	}
 	old := *b
 	b.ref = m.a.Copy(b.ref, b.size)
 	m.check(*b)
-	if m.a.Evacuating(b.ref) {
+	if m.a.Misplaced(b.ref) {
 		m.t.Fatal("a block was allocated in a slab that is being emptied")
 	}
 	m.a.Free(old.ref, old.size)
