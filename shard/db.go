@@ -34,7 +34,9 @@ type DB struct {
 
 	// held with the baton
 	content
-	skip int // a fault that a test plants: changes in place that remain unannounced
+	// faults that tests plant: changes in place, and moves, that remain unannounced
+	skip      int
+	skipMoves bool
 	// counts are to be published; the databases of which that is true are a list from keyspace.touched
 	touched     bool
 	nextTouched *DB
@@ -60,6 +62,7 @@ type keyspace struct {
 	expireDB int    // the database that the cycle looks at next
 	shrinkDB int
 	touched  *DB // first of the databases whose figures may have changed in this hold
+	defrag   defragger
 }
 
 // init makes the shard's databases.
@@ -68,6 +71,7 @@ func (s *Shard) init(databases int) {
 	s.cycle = 1
 	s.lazy.init(s)
 	s.initEvict()
+	s.defrag.move = s.moveEntry
 	s.dbs = make([]DB, databases)
 	for i := range s.dbs {
 		db := &s.dbs[i]

@@ -18,13 +18,14 @@ type published struct {
 	dueNs int64 // when stats are due; plain, with the baton held
 }
 
-const statsFields = 11
+const statsFields = 15
 
 // fields lists the counters in the order in which they are published.
 func (st *Stats) fields() [statsFields]*int64 {
 	return [statsFields]*int64{
 		&st.ExpiredKeys, &st.ExpiredLazily, &st.Hits, &st.Misses, &st.Drained, &st.HandedOver, &st.LazyFreed,
 		&st.ExpireCycleNs, &st.ExpireTimeouts, &st.Dirty, &st.EvictedKeys,
+		&st.DefragHits, &st.DefragMisses, &st.DefragKeyHits, &st.DefragKeyMisses,
 	}
 }
 

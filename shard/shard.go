@@ -24,6 +24,10 @@ type Stats struct {
 	ExpireCycleNs  int64
 	ExpireTimeouts int64 // slices of the active cycle that used up their budget
 	Dirty          int64 // changes since the start
+
+	// Of active defragmentation: blocks moved, and looked at for nothing; keys of which something was moved, and
+	// others.
+	DefragHits, DefragMisses, DefragKeyHits, DefragKeyMisses int64
 }
 
 // Shard is one partition of the keyspace.

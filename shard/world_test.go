@@ -155,6 +155,8 @@ func (w *world) step() {
 		if w.rnd.IntN(4) == 0 {
 			w.evict()
 		}
+	case 10, 11:
+		defragStep(w.s, w.rnd)
 	case 8:
 		switch w.rnd.IntN(30) {
 		case 0:
