@@ -16,7 +16,6 @@ import (
 	"time"
 
 	"fulmen/internal/resp"
-	"fulmen/persist/vfs"
 	"fulmen/reactor"
 )
 
@@ -98,9 +97,6 @@ func run(port, loops, size int) error {
 	}
 	if err := r.Start(); err != nil {
 		return err
-	}
-	if err := reactor.CalmSysmon(vfs.OS{}); err != nil {
-		fmt.Fprintln(os.Stderr, "fulmen-floor:", err)
 	}
 	r.Listen(ln)
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, syscall.SIGINT)

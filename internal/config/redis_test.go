@@ -79,7 +79,7 @@ func answer(c *Config, args []string) []string {
 
 // ourDefaults are rows whose default is not Redis's, with ours.
 var ourDefaults = map[string]string{
-	"port": "6379", "unixsocket": "", "dir": "/srv", "io-threads": "0", "latency-tracking": "no",
+	"port": "6379", "unixsocket": "", "dir": "/srv", "io-threads": "0",
 	"activerehashing": "no", "jemalloc-bg-thread": "no", "disable-thp": "no", "set-proc-title": "no",
 	"io-threads-do-reads": "yes", "lazyfree-lazy-eviction": "yes", "lazyfree-lazy-expire": "yes",
 	"lazyfree-lazy-server-del": "yes", "lazyfree-lazy-user-del": "yes",

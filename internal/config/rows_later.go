@@ -3,7 +3,6 @@ package config
 import (
 	"math"
 	"slices"
-	"strconv"
 	"strings"
 )
 
@@ -16,6 +15,7 @@ const (
 	snapshots   = "persistence"
 	appendFile  = "an append-only file"
 	replication = "replication"
+	eviction    = "eviction"
 	lists       = "the type it belongs to"
 )
 
@@ -82,7 +82,11 @@ var replicationRows = []row{
 }
 
 var evictionRows = []row{
+	{name: "maxmemory-samples", kind: integer, standard: "5", min: 1, max: math.MaxInt32, later: eviction},
+	{name: "maxmemory-eviction-tenacity", kind: integer, standard: "10", max: 100, later: eviction},
 	{name: "maxmemory-clients", kind: share, standard: "0", later: "eviction of clients"},
+	{name: "lfu-log-factor", kind: integer, standard: "10", max: math.MaxInt32, later: eviction},
+	{name: "lfu-decay-time", kind: integer, standard: "1", max: math.MaxInt32, later: eviction},
 	{name: "active-expire-effort", kind: integer, standard: "1", min: 1, max: 10, later: "a choice of efforts"},
 	{name: "activedefrag", kind: boolean, standard: "no", later: "active defragmentation"},
 }
@@ -106,13 +110,6 @@ var encodingRows = []row{
 }
 
 var observationRows = []row{
-	{name: "slowlog-log-slower-than", kind: integer, standard: "10000", min: -1, max: math.MaxInt64,
-		later: "a slow log"},
-	{name: "slowlog-max-len", kind: integer, standard: "128", max: math.MaxInt64, later: "a slow log"},
-	{name: "latency-monitor-threshold", kind: integer, standard: "0", max: math.MaxInt64, later: "a latency monitor"},
-	{name: "latency-tracking", kind: boolean, standard: "no", later: "INFO latencystats"},
-	{name: "latency-tracking-info-percentiles", kind: list, standard: "50 99 99.9", check: checkPercentiles,
-		later: "INFO latencystats"},
 	{name: "notify-keyspace-events", kind: text, standard: `""`, check: checkEvents, later: "publish/subscribe"},
 	{name: "tracking-table-max-keys", kind: integer, standard: "1000000", max: math.MaxInt64,
 		later: "client-side caching"},
@@ -165,19 +162,6 @@ var inertRows = []row{
 }
 
 const freesLazily = "large values are always freed in slices"
-
-func checkPercentiles(s setting) error {
-	for _, w := range s.words {
-		f, err := strconv.ParseFloat(w, 64)
-		if err != nil {
-			return reason("Invalid latency-tracking-info-percentiles parameters")
-		}
-		if !(f >= 0 && f <= 100) {
-			return reason("latency-tracking-info-percentiles parameters should sit between [0.0,100.0]")
-		}
-	}
-	return nil
-}
 
 func checkEvents(s setting) error {
 	if strings.Trim(s.text, "Ag$lshzxeKEtmdn") != "" {

@@ -3,10 +3,11 @@ package config
 import (
 	"math"
 	"slices"
+	"strconv"
 )
 
 // rows is the table of parameters, in the order of CONFIG GET * and fulmen.conf.
-var rows = slices.Concat(networkRows, processRows, dataRows, laterRows, inertRows)
+var rows = slices.Concat(networkRows, processRows, dataRows, watchRows, laterRows, inertRows)
 
 // networkRows: where clients come in and what a connection may use. All live.
 var networkRows = []row{{
@@ -103,7 +104,7 @@ var processRows = []row{{
 	store: func(v *Values, s setting) { v.Hz = int(s.n) },
 }}
 
-// dataRows: the dataset. All live.
+// dataRows: the dataset. All live but for the policy.
 var dataRows = []row{{
 	name: "databases", kind: integer, standard: "16", min: 1, max: math.MaxInt32, immutable: true,
 	store: func(v *Values, s setting) { v.Databases = int(s.n) },
@@ -111,23 +112,51 @@ var dataRows = []row{{
 	name: "maxmemory", kind: memory, standard: "0",
 	store: func(v *Values, s setting) { v.MaxMemoryBytes = s.n },
 }, {
-	name: "maxmemory-policy", kind: enum, standard: "noeviction",
+	// noeviction is what the server does: it refuses commands that need memory. The others arrive with eviction.
+	name: "maxmemory-policy", kind: enum, standard: "noeviction", later: "eviction",
 	words: []string{"volatile-lru", "volatile-lfu", "volatile-random", "volatile-ttl",
 		"allkeys-lru", "allkeys-lfu", "allkeys-random", "noeviction"},
-	store: func(v *Values, s setting) { v.MaxMemoryPolicy = int(s.n) },
-}, {
-	name: "maxmemory-samples", kind: integer, standard: "5", min: 1, max: math.MaxInt32,
-	store: func(v *Values, s setting) { v.MaxMemorySamples = int(s.n) },
-}, {
-	name: "maxmemory-eviction-tenacity", kind: integer, standard: "10", max: 100,
-	store: func(v *Values, s setting) { v.MaxMemoryTenacity = int(s.n) },
-}, {
-	name: "lfu-log-factor", kind: integer, standard: "10", max: math.MaxInt32,
-	store: func(v *Values, s setting) { v.LFULogFactor = s.n },
-}, {
-	name: "lfu-decay-time", kind: integer, standard: "1", max: math.MaxInt32,
-	store: func(v *Values, s setting) { v.LFUDecayMinutes = s.n },
 }, {
 	name: "lazyfree-lazy-user-flush", kind: boolean, standard: "no",
 	store: func(v *Values, s setting) { v.LazyFlushByDefault = s.n == 1 },
 }}
+
+// watchRows: what is noted of commands. All live.
+var watchRows = []row{{
+	name: "slowlog-log-slower-than", kind: integer, standard: "10000", min: -1, max: math.MaxInt64,
+	store: func(v *Values, s setting) { v.SlowLogFromUs = s.n },
+}, {
+	name: "slowlog-max-len", kind: integer, standard: "128", max: math.MaxInt64,
+	store: func(v *Values, s setting) { v.SlowLogEntries = s.n },
+}, {
+	name: "latency-monitor-threshold", kind: integer, standard: "0", max: math.MaxInt64,
+	store: func(v *Values, s setting) { v.LatencyFromMs = s.n },
+}, {
+	name: "latency-tracking", kind: boolean, standard: "yes",
+	store: func(v *Values, s setting) { v.LatencyTracking = s.n == 1 },
+}, {
+	name: "latency-tracking-info-percentiles", kind: list, standard: "50 99 99.9", check: checkPercentiles,
+	store: func(v *Values, s setting) { v.LatencyPercentiles = percentiles(s) },
+}}
+
+func checkPercentiles(s setting) error {
+	for _, w := range s.words {
+		f, err := strconv.ParseFloat(w, 64)
+		if err != nil {
+			return reason("Invalid latency-tracking-info-percentiles parameters")
+		}
+		if !(f >= 0 && f <= 100) {
+			return reason("latency-tracking-info-percentiles parameters should sit between [0.0,100.0]")
+		}
+	}
+	return nil
+}
+
+// percentiles reads words that checkPercentiles has let pass.
+func percentiles(s setting) []float64 {
+	all := make([]float64, len(s.words))
+	for i, w := range s.words {
+		all[i], _ = strconv.ParseFloat(w, 64)
+	}
+	return all
+}

@@ -18,31 +18,7 @@ func splitArgs(line string) ([]string, error) {
 }
 
 // quote gives s in double quotes so that splitArgs gives s back; bytes that do not print become \xHH.
-func quote(s string) string {
-	const hex = "0123456789abcdef"
-	buf := append(make([]byte, 0, len(s)+2), '"')
-	for i := 0; i < len(s); i++ {
-		switch c := s[i]; {
-		case c == '"' || c == '\\':
-			buf = append(buf, '\\', c)
-		case c == '\n':
-			buf = append(buf, `\n`...)
-		case c == '\r':
-			buf = append(buf, `\r`...)
-		case c == '\t':
-			buf = append(buf, `\t`...)
-		case c == '\a':
-			buf = append(buf, `\a`...)
-		case c == '\b':
-			buf = append(buf, `\b`...)
-		case c < ' ' || c > '~':
-			buf = append(buf, '\\', 'x', hex[c>>4], hex[c&15])
-		default:
-			buf = append(buf, c)
-		}
-	}
-	return string(append(buf, '"'))
-}
+func quote(s string) string { return string(resp.AppendQuoted(nil, s)) }
 
 // quoteWord quotes s only where a file needs it.
 func quoteWord(s string) string {

@@ -43,12 +43,14 @@ type Values struct {
 	// The data.
 	Databases          int
 	MaxMemoryBytes     int64 // 0: no limit
-	MaxMemoryPolicy    int   // place of the word in Redis's order: volatile-lru 0 … noeviction 7
-	MaxMemorySamples   int   // keys looked at for a victim, at least 1
-	MaxMemoryTenacity  int   // effort of eviction before a command, 0..100
-	LFULogFactor       int64 // the higher, the slower counters of uses grow
-	LFUDecayMinutes    int64 // after which a counter falls by one, 0: never
 	LazyFlushByDefault bool  // FLUSHALL and FLUSHDB without an option are ASYNC
+
+	// What is noted of commands.
+	SlowLogFromUs      int64 // the slow log takes calls that took as long, negative: none
+	SlowLogEntries     int64
+	LatencyFromMs      int64 // the latency monitor notes what took as long, 0: nothing
+	LatencyTracking    bool  // durations are counted by command
+	LatencyPercentiles []float64
 
 	cpus     int       // immutable, from Env
 	settings []setting // by row

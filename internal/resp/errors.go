@@ -101,15 +101,11 @@ var (
 	ErrLoading    = &Error{Code: "LOADING", Msg: "Redis is loading the dataset in memory"}
 	ErrMasterDown = &Error{Code: "MASTERDOWN",
 		Msg: "Link with MASTER is down and replica-serve-stale-data is set to 'no'."}
-	ErrReadOnly   = &Error{Code: "READONLY", Msg: "You can't write against a read only replica."}
-	ErrNoIdleTime = &Error{Code: "ERR", Msg: "An LFU maxmemory policy is selected, idle time not tracked. " +
-		"Please note that when switching between policies at runtime LRU and LFU data will take some time to adjust."}
-	ErrNoFrequency = &Error{Code: "ERR", Msg: "An LFU maxmemory policy is not selected, access frequency not " +
-		"tracked. Please note that when switching between policies at runtime LRU and LFU data will take some time " +
-		"to adjust."}
-	ErrOOM        = &Error{Code: "OOM", Msg: "command not allowed when used memory > 'maxmemory'."}
-	ErrNoReplicas = &Error{Code: "NOREPLICAS", Msg: "Not enough good replicas to write."}
-	ErrMisconf    = &Error{Code: "MISCONF", Msg: "Redis is configured to save RDB snapshots, but it's currently " +
+	ErrReadOnly    = &Error{Code: "READONLY", Msg: "You can't write against a read only replica."}
+	ErrOOM         = &Error{Code: "OOM", Msg: "command not allowed when used memory > 'maxmemory'."}
+	ErrReplicaKeys = generic("Replica can't interact with the keyspace")
+	ErrNoReplicas  = &Error{Code: "NOREPLICAS", Msg: "Not enough good replicas to write."}
+	ErrMisconf     = &Error{Code: "MISCONF", Msg: "Redis is configured to save RDB snapshots, but it's currently " +
 		"unable to persist to disk. Commands that may modify the data set are disabled, because this instance is " +
 		"configured to report errors during writes if RDB snapshotting fails (stop-writes-on-bgsave-error option). " +
 		"Please check the Redis logs for details about the RDB error."}

@@ -99,3 +99,30 @@ func hexDigit(c byte) byte {
 	}
 	return (c | 0x20) - 'a' + 10
 }
+
+// AppendQuoted appends s in double quotes, so that SplitArgs gives s back; bytes that do not print become \xHH.
+func AppendQuoted[T []byte | string](dst []byte, s T) []byte {
+	const hex = "0123456789abcdef"
+	dst = append(dst, '"')
+	for i := 0; i < len(s); i++ {
+		switch c := s[i]; {
+		case c == '"' || c == '\\':
+			dst = append(dst, '\\', c)
+		case c == '\n':
+			dst = append(dst, `\n`...)
+		case c == '\r':
+			dst = append(dst, `\r`...)
+		case c == '\t':
+			dst = append(dst, `\t`...)
+		case c == '\a':
+			dst = append(dst, `\a`...)
+		case c == '\b':
+			dst = append(dst, `\b`...)
+		case c < ' ' || c > '~':
+			dst = append(dst, '\\', 'x', hex[c>>4], hex[c&15])
+		default:
+			dst = append(dst, c)
+		}
+	}
+	return append(dst, '"')
+}

@@ -288,10 +288,13 @@ func orEmpty(p *string) string {
 // describe is the session's line in CLIENT LIST. Safe from any goroutine.
 func (s *Session) describe(nowMs int64) string {
 	flags := ""
+	if s.monitoring.Load() {
+		flags += "O"
+	}
 	if s.queued.Load() >= 0 {
 		flags += "x"
 	}
-	if s.laddr == s.addr && strings.HasSuffix(s.addr, ":0") {
+	if _, isUnix := s.unixPath(); isUnix {
 		flags += "U"
 	}
 	if s.noEvict.Load() {

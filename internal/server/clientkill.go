@@ -94,6 +94,13 @@ func (f *killFilter) read(a *command.Args) *resp.Error {
 	return nil
 }
 
+// killFromAfar has the session's loop close it. Safe from any goroutine.
+func (s *Session) killFromAfar() {
+	if s.killNow.CompareAndSwap(false, true) {
+		s.conn.Loop().Post(&s.killMail)
+	}
+}
+
 // kill closes the clients that match and returns their number. The session itself goes after its reply.
 func (s *Session) kill(f *killFilter) (n int) {
 	for _, x := range s.srv.clients.all() {
@@ -103,8 +110,8 @@ func (s *Session) kill(f *killFilter) (n int) {
 		n++
 		if x == s {
 			s.killed = true
-		} else if x.killNow.CompareAndSwap(false, true) {
-			x.conn.Loop().Post(&x.killMail)
+		} else {
+			x.killFromAfar()
 		}
 	}
 	return n

@@ -33,7 +33,7 @@ func connectionRows() []*command.Row {
 			Complexity: "O(N) where N is the number of passwords defined for the user",
 			History:    []command.Change{{Since: "6.0.0", What: "Added ACL style (username and password)."}},
 			Args:       "username?@6.0.0 password",
-		}, RunSession: onSession(cmdAuth)},
+		}, Secret: secretOfAuth, RunSession: onSession(cmdAuth)},
 		{Info: command.Info{
 			Name: "hello", Arity: -1, Flags: anytime, Categories: command.CatConnection, Group: "connection",
 			Since: "6.0.0", Summary: "Handshake with Redis", Complexity: "O(1)",
@@ -41,15 +41,15 @@ func connectionRows() []*command.Row {
 				"arguments " +
 				"the command reports the current connection's context."}},
 			Args: "arguments?(protover:integer username_password=AUTH?(username password) clientname=SETNAME?)",
-		}, RunSession: onSession(cmdHello)},
+		}, Secret: secretOfHello, RunSession: onSession(cmdHello)},
 		{Info: command.Info{
 			Name: "reset", Arity: 1, Flags: anytime, Categories: command.CatConnection, Group: "connection",
 			Since: "6.2.0", Summary: "Reset the connection", Complexity: "O(1)",
-		}, InMulti: true, EvenOOM: true, RunSession: onSession(cmdReset)},
+		}, InMulti: true, RunSession: onSession(cmdReset)},
 		{Info: command.Info{
 			Name: "quit", Arity: -1, Flags: anytime, Categories: command.CatConnection, Group: "connection",
 			Since: "1.0.0", Summary: "Close the connection", Complexity: "O(1)",
-		}, InMulti: true, EvenOOM: true, RunSession: onSession(cmdQuit)},
+		}, InMulti: true, RunSession: onSession(cmdQuit)},
 	}
 }
 
@@ -176,6 +176,7 @@ func cmdReset(s *Session) error {
 		s.endMulti()
 	}
 	s.forgetWatches()
+	s.endMonitor()
 	s.selectDB(0)
 	s.setProto(2)
 	s.name.Store(nil)

@@ -66,8 +66,11 @@ func (s *Session) decide(b *parsed) {
 	case s.multi != nil && row.Flags&command.NoMulti != 0:
 		s.refuse(row, resp.ErrInMulti)
 		return
-	case s.outOfMemory(row):
+	case !s.loop.admits(row):
 		s.refuse(row, resp.ErrOOM)
+		return
+	case s.monitor != nil && row.Flags&(command.Write|command.ReadOnly|command.MayReplicate) != 0:
+		s.refuse(row, resp.ErrReplicaKeys)
 		return
 	}
 	if s.multi != nil && !row.InMulti {
@@ -91,7 +94,7 @@ func (s *Session) runHeld(row *command.Row, args [][]byte, keys []command.Keyed)
 	w := &s.loop.worker
 	began := w.NowNs
 	if row.RunsQueue && s.multi != nil {
-		s.runQueue(row)
+		s.runQueue(row, args)
 	} else {
 		s.c.Args, s.c.Keys = args, keys
 		command.Call(s.c, row)

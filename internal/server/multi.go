@@ -8,11 +8,10 @@ import (
 
 // multi is what MULTI queued.
 type multi struct {
-	queue   []queuedCommand
-	doomed  bool // a command was refused: EXEC will be too
-	denyOOM bool // a command of the queue may need memory
-	bytes   int64
-	shards  shardSet
+	queue  []queuedCommand
+	doomed bool // a command was refused: EXEC will be too
+	bytes  int64
+	shards shardSet
 }
 
 type queuedCommand struct {
@@ -38,7 +37,7 @@ func multiRows() []*command.Row {
 			Name: "discard", Arity: 1, Flags: flags, Categories: command.CatTransaction, Group: "transactions",
 			Since: "2.0.0", Summary: "Discard all commands issued after MULTI",
 			Complexity: "O(N), when N is the number of queued commands",
-		}, InMulti: true, EvenOOM: true, RunSession: onSession(cmdDiscard)},
+		}, InMulti: true, RunSession: onSession(cmdDiscard)},
 		{Info: command.Info{
 			Name: "watch", Arity: -2, Flags: flags, Categories: command.CatTransaction,
 			Keys: command.AllKeys(1, command.KeyRO), Group: "transactions", Since: "2.2.0",
@@ -156,7 +155,6 @@ func (s *Session) enqueue(row *command.Row, args [][]byte) {
 		buf = append(buf, a...)
 		q.args = append(q.args, buf[at:len(buf):len(buf)])
 	}
-	m.denyOOM = m.denyOOM || row.Flags&command.DenyOOM != 0
 	m.bytes += int64(size) + int64(len(args))*24
 	keys := s.loop.keysOf(row, q.args)
 	q.keys = append(q.keys, keys...)
@@ -185,7 +183,7 @@ func (s *Session) exec(row *command.Row, args [][]byte) {
 }
 
 // runQueue executes the queue; all its batons are held.
-func (s *Session) runQueue(row *command.Row) {
+func (s *Session) runQueue(row *command.Row, args [][]byte) {
 	m := s.multi
 	dirty := s.watchesDirty()
 	// The queue is unwatched before it runs: its own changes are nobody's conflict.
@@ -195,15 +193,18 @@ func (s *Session) runQueue(row *command.Row) {
 		s.c.NullArray()
 	} else {
 		s.c.Array(len(m.queue))
+		s.executing = true
 		for i := range m.queue {
 			q := &m.queue[i]
 			s.c.Args, s.c.Keys = q.args, q.keys
 			command.Call(s.c, q.row)
 		}
+		s.executing = false
 	}
 	s.endMulti()
 	s.loop.worker.NowNs = s.srv.set.Clock.NowNs()
-	s.loop.calls.Count(row, s.loop.worker.NowNs-began)
+	s.c.Args, s.c.Keys = args, nil
+	s.c.Measured(row, s.loop.worker.NowNs-began)
 }
 
 // watchesDirty tells whether a watched key changed or expired since WATCH.

@@ -88,7 +88,7 @@ func (l *loop) parkTask(s *Session, row *command.Row, args [][]byte, keys []comm
 // Serve implements shard.Task: somebody who holds the baton executes the parked command.
 func (p *parking) Serve(sh *shard.Shard, w *shard.Worker) (keep bool) {
 	l := w.Owner.(*loop)
-	p.ctx.Worker, p.ctx.Calls = w, l.calls
+	p.ctx.Worker, p.ctx.Calls, p.ctx.Observers = w, l.calls, l.srv.observers.Load()
 	command.Call(&p.ctx, p.row)
 	sh.Commit()
 	p.s.conn.Loop().Post(&p.Letter)

@@ -22,6 +22,9 @@ func serverRows() []*command.Row {
 		configRow(),
 		debugRow(),
 		shutdownRow(),
+		slowlogRow(),
+		latencyRow(),
+		monitorRow(),
 		{Info: command.Info{
 			Name: "time", Arity: 1, Flags: command.Loading | command.Stale | command.Fast, Group: "server",
 			Since: "2.6.0", Summary: "Return the current server time", Complexity: "O(1)",
@@ -60,6 +63,7 @@ func configRow() *command.Row {
 	set.History = []command.Change{
 		{Since: "7.0.0", What: "Added the ability to set multiple parameters in one call."}}
 	set.Args = "parameter_value*(parameter value)"
+	set.Secret = secretOfConfigSet
 	set.Tips = []string{"request_policy:all_nodes", "response_policy:all_succeeded"}
 	rewrite := sub("rewrite", 2, "2.8.0", "Rewrite the configuration file with the in memory configuration", "O(1)",
 		cmdConfigRewrite)
@@ -102,6 +106,7 @@ func cmdConfigSet(s *Session) error {
 	if err := s.srv.cfg.Set(stringsOf(s.c.Args[2:]), s.local); err != nil {
 		return replyError(err)
 	}
+	s.c.Observers = s.srv.observers.Load() // this very call is observed as it has just said
 	s.c.OK()
 	return nil
 }
@@ -135,11 +140,11 @@ func cmdConfigResetStat(s *Session) error {
 		sh.ResetStats()
 		sh.ResetHolds()
 	}
-	for _, shared := range s.srv.shared {
+	for i, shared := range s.srv.shared {
 		shared.reset()
+		s.srv.loops[i].calls.ResetDurations()
 	}
 	s.srv.reactor.ResetTotals()
-	s.srv.evict.reset()
 	s.srv.peakMemory.Store(s.srv.usedMemory())
 	s.c.OK()
 	return nil

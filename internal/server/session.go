@@ -2,6 +2,7 @@ package server
 
 import (
 	"net"
+	"strings"
 	"sync/atomic"
 
 	"fulmen/internal/resp"
@@ -45,8 +46,11 @@ type Session struct {
 	watch   watchSet
 	counted int64 // bytes counted in Server.clientMemory
 	park    *parking
-	closed  bool
-	killed  bool // close after the replies of this batch
+	monitor *monitor // nil: not in MONITOR
+	// executing: the commands that run are those of EXEC, which must not block.
+	executing bool
+	closed    bool
+	killed    bool // close after the replies of this batch
 
 	// Published for other goroutines.
 	name       atomic.Pointer[string]
@@ -63,6 +67,7 @@ type Session struct {
 	outBytes   atomic.Int64
 	multiBytes atomic.Int64
 	noEvict    atomic.Bool
+	monitoring atomic.Bool
 	killNow    atomic.Bool // CLIENT KILL by another session
 	killMail   reactor.Letter
 }
@@ -107,6 +112,12 @@ func ends(remote, local net.Addr) (addr, laddr string, isLocal bool) {
 	return remote.String(), local.String(), isLocal
 }
 
+// unixPath tells whether the client came through the unix socket, and the socket's path.
+func (s *Session) unixPath() (path string, isUnix bool) {
+	path, isUnix = strings.CutSuffix(s.addr, ":0")
+	return path, isUnix && s.laddr == s.addr
+}
+
 func (s *Session) setAuthed(on bool) {
 	s.authed = on
 	s.parser.Authenticated = on
@@ -118,7 +129,7 @@ func (s *Session) setAuthed(on bool) {
 
 // refresh works out whether the session may take the short way; after every change of its state.
 func (s *Session) refresh() {
-	s.plain = s.authed && s.multi == nil && s.reply == replyOn
+	s.plain = s.authed && s.multi == nil && s.reply == replyOn && s.monitor == nil
 }
 
 // selectDB makes db the session's database.

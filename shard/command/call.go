@@ -2,25 +2,60 @@ package command
 
 import (
 	"errors"
+	"math"
+	"sync/atomic"
 
 	"fulmen/internal/resp"
+	"fulmen/internal/stats"
 )
+
+// Observers say who wants to know of calls; immutable, replaced as a whole. The server fills them in.
+type Observers struct {
+	// Tracking: the duration of every call is counted in its row's histogram.
+	Tracking bool
+	// FromNs is how long a call must have taken for Observe to be told of it: 0 while somebody wants to know of all.
+	FromNs int64
+	// Observe is told of a call that was made, its row and its duration. c is as its handler left it.
+	Observe func(c *Ctx, row *Row, ns int64)
+}
+
+// NoObservers is for those who execute commands that nobody watches.
+func NoObservers() *Observers { return &Observers{FromNs: math.MaxInt64} }
 
 // CallStat counts the calls of one row.
 type CallStat struct {
 	Calls, Failed, Rejected, Ns int64
 }
 
-// CallStats count calls on one goroutine since its last Flush.
+// CallStats count calls on one goroutine since its last Flush, and their durations since Reset.
 type CallStats struct {
 	byRow   []CallStat
 	touched []int // rows with counts, by Row.Index
 	Errors  map[string]int64
+
+	durations []atomic.Pointer[stats.Histogram] // by Row.Index; nil before the first
 }
 
 // NewCallStats returns empty statistics for a table.
 func NewCallStats(t *Table) *CallStats {
-	return &CallStats{byRow: make([]CallStat, len(t.All())), Errors: map[string]int64{}}
+	n := len(t.All())
+	return &CallStats{
+		byRow: make([]CallStat, n), Errors: map[string]int64{}, durations: make([]atomic.Pointer[stats.Histogram], n),
+	}
+}
+
+// SumDurations adds the durations of a row's calls to sum. Safe from any goroutine.
+func (cs *CallStats) SumDurations(index int, sum *stats.Counts) {
+	if h := cs.durations[index].Load(); h != nil {
+		sum.Sum(h)
+	}
+}
+
+// ResetDurations forgets all durations. Safe from any goroutine.
+func (cs *CallStats) ResetDurations() {
+	for i := range cs.durations {
+		cs.durations[i].Store(nil)
+	}
 }
 
 // at returns the counts of a row, which it notes as touched.
@@ -32,11 +67,14 @@ func (cs *CallStats) at(row *Row) *CallStat {
 	return st
 }
 
-// Count counts a call that was not made through Call.
-func (cs *CallStats) Count(row *Row, ns int64) {
-	st := cs.at(row)
-	st.Calls++
-	st.Ns += ns
+// track counts the duration of a call in the row's histogram.
+func (cs *CallStats) track(row *Row, ns int64) {
+	h := cs.durations[row.Index].Load()
+	if h == nil {
+		h = new(stats.Histogram)
+		cs.durations[row.Index].Store(h)
+	}
+	h.Add(ns)
 }
 
 // Flush gives every row's counts to add and zeroes them.
@@ -75,9 +113,7 @@ func Call(c *Ctx, row *Row) {
 	began := c.Worker.NowNs
 	now := c.Set.Clock.NowNs()
 	c.Worker.NowNs = now
-	st := c.Calls.at(row)
-	st.Calls++
-	st.Ns += now - began
+	c.Measured(row, now-began)
 	if len(c.Keys) > 0 {
 		c.Keys[0].Shard.Ran(row.FullName, now-began)
 	}
@@ -87,6 +123,21 @@ func Call(c *Ctx, row *Row) {
 func (c *Ctx) quiet(on bool) {
 	for i := range c.Keys {
 		c.Keys[i].Shard.Quiet(on)
+	}
+}
+
+// Measured counts a call of ns nanoseconds and tells those who observe calls. Call does it itself; it is there for
+// what executes other commands and so can't run in Call: EXEC, whose arguments must be in c.Args.
+func (c *Ctx) Measured(row *Row, ns int64) {
+	st := c.Calls.at(row)
+	st.Calls++
+	st.Ns += ns
+	o := c.Observers
+	if o.Tracking {
+		c.Calls.track(row, ns)
+	}
+	if ns >= o.FromNs {
+		o.Observe(c, row, ns)
 	}
 }
 

@@ -11,11 +11,12 @@ import (
 // Ctx is what a handler works with. One Ctx belongs to one goroutine and is reused from call to call.
 type Ctx struct {
 	// Set by the executor for the goroutine.
-	Set    *shard.Set
-	Worker *shard.Worker
-	Calls  *CallStats
-	Table  *Table
-	Limits *Limits
+	Set       *shard.Set
+	Worker    *shard.Worker
+	Calls     *CallStats
+	Table     *Table
+	Limits    *Limits
+	Observers *Observers
 
 	// Set by the executor for the session.
 	Session Session

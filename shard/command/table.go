@@ -24,12 +24,12 @@ type Row struct {
 	InMulti bool
 	// RunsQueue: inside MULTI the command executes what was queued (EXEC).
 	RunsQueue bool
-	// EvenOOM: runs inside MULTI even where memory is short, when nothing is queued (DISCARD).
-	EvenOOM bool
 	// Protected: refused unless enable-debug-command allows it.
 	Protected bool
 	// Touches: sets access clocks even for a session that said CLIENT NO-TOUCH (TOUCH).
 	Touches bool
+	// Secret appends the positions of arguments that neither MONITOR nor the slow log may show; nil: there are none.
+	Secret func(dst []int, args [][]byte) []int
 	// KeyFlags says what a call does to the keys of specs flagged KeyVariable; nil elsewhere.
 	KeyFlags func(args [][]byte) KeyFlags
 	// Subs are the subcommands of a container; the container's own handler runs when none is named.
