@@ -27,6 +27,9 @@ func (p EvictionPolicy) String() string { return policyNames[p] }
 // LFU tells whether the access clocks of entries count uses instead of telling the last one.
 func (p EvictionPolicy) LFU() bool { return p == VolatileLFU || p == AllKeysLFU }
 
+// LRU tells whether the policy chooses by the time of the last use.
+func (p EvictionPolicy) LRU() bool { return p == VolatileLRU || p == AllKeysLRU }
+
 // Volatile tells whether the policy chooses among keys with an expiry only.
 func (p EvictionPolicy) Volatile() bool { return p <= VolatileTTL }
 
@@ -37,6 +40,7 @@ func (p EvictionPolicy) ranked() bool {
 
 // EvictionParams are the parameters of eviction; immutable, replaced as a whole.
 type EvictionParams struct {
+	LimitBytes      int64 // maxmemory, 0: none
 	Policy          EvictionPolicy
 	Samples         int   // entries looked at for a victim: maxmemory-samples
 	LFULogFactor    int64 // lfu-log-factor
@@ -83,8 +87,8 @@ func (set *Set) Eviction() *EvictionParams { return set.eviction.Load() }
 // session that said CLIENT NO-TOUCH.
 func (s *Shard) Quiet(on bool) { s.quiet = on }
 
-// touch notes that an entry was used.
-func (s *Shard) touch(e index.Entry) {
+// Touch notes that an entry was used.
+func (s *Shard) Touch(e index.Entry) {
 	if s.quiet {
 		return
 	}
@@ -128,7 +132,7 @@ func (s *Shard) renewed(e index.Entry) {
 	if now&lfuClock == 0 {
 		e.SetAccess(uint32(now))
 	} else {
-		s.touch(e)
+		s.Touch(e)
 	}
 }
 

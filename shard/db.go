@@ -34,7 +34,9 @@ type DB struct {
 
 	// held with the baton
 	content
-	skip int // a fault that a test plants: changes in place that remain unannounced
+	// faults that tests plant: changes in place, and moves, that remain unannounced
+	skip      int
+	skipMoves bool
 	// counts are to be published; the databases of which that is true are a list from keyspace.touched
 	touched     bool
 	nextTouched *DB
@@ -47,6 +49,8 @@ type content struct {
 	expires int // entries that have an expiry
 	cursor  index.ExpireCursor
 	swept   uint64 // the expire cycle that was here last
+	// sampleAt is where the search for candidates of eviction goes on if it came by none; 0: anywhere.
+	sampleAt uint64
 }
 
 // keyspace is a shard's databases and its background work on them; held with the baton.
@@ -58,6 +62,7 @@ type keyspace struct {
 	expireDB int    // the database that the cycle looks at next
 	shrinkDB int
 	touched  *DB // first of the databases whose figures may have changed in this hold
+	defrag   defragger
 }
 
 // init makes the shard's databases.
@@ -65,6 +70,8 @@ func (s *Shard) init(databases int) {
 	s.hash = func(key []byte) uint64 { return s.set.Key(key).Hash }
 	s.cycle = 1
 	s.lazy.init(s)
+	s.initEvict()
+	s.defrag.move = s.moveEntry
 	s.dbs = make([]DB, databases)
 	for i := range s.dbs {
 		db := &s.dbs[i]
@@ -116,7 +123,7 @@ func expired(e index.Entry, nowMs int64) bool {
 func (db *DB) Get(k Key, nowMs int64) (index.Entry, bool) {
 	e, ok := db.Look(k, nowMs)
 	if ok {
-		db.shard.touch(e)
+		db.shard.Touch(e)
 	}
 	return e, ok
 }

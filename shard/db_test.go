@@ -70,7 +70,7 @@ func TestStringKindsChange(t *testing.T) {
 		if _, view := db.StringView(e); view != inline || db.Type(e) != object.String {
 			t.Errorf("tag %x, view %v", e.Tag(), view)
 		}
-		return db.StringEncoding(e)
+		return db.Encoding(e)
 	}
 	expect := func(what, want string) {
 		t.Helper()

@@ -22,6 +22,7 @@
 //	inbox of a shard   one node per connection or transaction under way: bounded by their number
 //	backlog of a shard what was taken off the inbox and exceeds one drain's budget; same bound
 //	lazy-free list     detached values and indexes; freed in slices by the home loop
+//	defragmentation    one pass a shard, in slices by the home loop; of one big value it remembers the key
 //
 // # Invariants
 //

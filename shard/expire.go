@@ -101,5 +101,5 @@ func (s *Shard) ShrinkSome(budget int) (done bool) {
 	return true
 }
 
-// StringEncoding returns the name that OBJECT ENCODING gives the string in e.
-func (db *DB) StringEncoding(e index.Entry) string { return object.StringEncoding(e) }
+// Encoding returns the name that OBJECT ENCODING gives the value in e.
+func (db *DB) Encoding(e index.Entry) string { return object.StringEncoding(e) }

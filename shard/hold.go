@@ -117,10 +117,12 @@ func (t *Tx) Ran(name string, ns int64) {
 func (s *Shard) endHold(w *Worker) {
 	if used := s.arena.UsedBytes(); used != s.used.Load() {
 		s.used.Store(used)
+		publish(&s.defrag.held, s.arena.HeldBytes())
 	}
 	if s.touched != nil {
 		s.publishCounts()
 	}
+	publish(&s.hold.lazy, int64(len(s.lazy.items)))
 	ns := w.NowNs - s.hold.beganNs
 	cpu := ns
 	if ns >= suspectNs {

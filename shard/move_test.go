@@ -110,6 +110,7 @@ func (m *mover) step() {
 		s.FreeSome(1 + m.rnd.IntN(50))
 		s.ExpireSome(m.now.NowMs(), 20)
 		s.ShrinkSome(100)
+		defragStep(s, m.rnd)
 	case n == 90:
 		m.now.Advance(time.Duration(m.rnd.IntN(300)) * time.Millisecond)
 	case n == 91 && len(m.walk) == 0:
@@ -124,13 +125,15 @@ func (m *mover) cut() {
 	m.id++
 	for _, s := range m.set.Shards {
 		for i := range m.model {
-			k := &walk{db: i, x: s.DB(i).Index(), seen: map[string]value{}}
-			k.shadow = dump(m.set.Space, k.x)
+			k := newWalk(m.set.Space, i, s.DB(i).Index())
 			k.x.BeginWalk(m.id, func(e index.Entry) {
 				if _, ok := k.seen[string(e.Key())]; ok {
 					m.t.Errorf("walk %d shows %s of db %d twice", m.id, e.Key(), k.db)
 				}
 				k.seen[string(e.Key())] = valueOf(m.set.Space, e)
+				if k.places[string(e.Key())] != placeOf(e) {
+					m.t.Errorf("walk %d shows %s of db %d in other blocks than at the cut", m.id, e.Key(), k.db)
+				}
 			})
 			m.walk = append(m.walk, k)
 		}

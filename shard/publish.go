@@ -9,7 +9,7 @@ const statsEveryNs = 10_000_000
 // published is what others may read of a shard without its baton. Atomic; written with the baton held, in endHold.
 type published struct {
 	stats [statsFields]atomic.Int64
-	lazy  atomic.Int64 // objects that wait to be freed
+	lazy  atomic.Int64 // objects that wait to be freed; published at every release
 
 	count, cpu               [HoldBuckets]atomic.Int64
 	maxNs, maxCPUNs, totalNs atomic.Int64
@@ -18,13 +18,14 @@ type published struct {
 	dueNs int64 // when stats are due; plain, with the baton held
 }
 
-const statsFields = 10
+const statsFields = 15
 
 // fields lists the counters in the order in which they are published.
 func (st *Stats) fields() [statsFields]*int64 {
 	return [statsFields]*int64{
 		&st.ExpiredKeys, &st.ExpiredLazily, &st.Hits, &st.Misses, &st.Drained, &st.HandedOver, &st.LazyFreed,
-		&st.ExpireCycleNs, &st.ExpireTimeouts, &st.Dirty,
+		&st.ExpireCycleNs, &st.ExpireTimeouts, &st.Dirty, &st.EvictedKeys,
+		&st.DefragHits, &st.DefragMisses, &st.DefragKeyHits, &st.DefragKeyMisses,
 	}
 }
 
@@ -34,7 +35,6 @@ func (s *Shard) publishStats(nowNs int64) {
 	for i, n := range s.Stats.fields() {
 		p.stats[i].Store(*n)
 	}
-	p.lazy.Store(int64(s.LazyPending()))
 	h := &s.hold
 	for i := range h.count {
 		publish(&p.count[i], int64(h.count[i]))

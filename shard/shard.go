@@ -16,6 +16,7 @@ type Bell interface {
 type Stats struct {
 	ExpiredKeys    int64 // deleted because their time had come
 	ExpiredLazily  int64 // of these, found by an access
+	EvictedKeys    int64 // deleted for their memory
 	Hits, Misses   int64 // lookups by commands that read
 	Drained        int64 // tasks served from the inbox
 	HandedOver     int64 // batons given to transactions that waited and kept theirs
@@ -23,6 +24,10 @@ type Stats struct {
 	ExpireCycleNs  int64
 	ExpireTimeouts int64 // slices of the active cycle that used up their budget
 	Dirty          int64 // changes since the start
+
+	// Of active defragmentation: blocks moved, and looked at for nothing; keys of which something was moved, and
+	// others.
+	DefragHits, DefragMisses, DefragKeyHits, DefragKeyMisses int64
 }
 
 // Shard is one partition of the keyspace.
@@ -49,6 +54,7 @@ type Shard struct {
 	watches watchTable
 	quiet   bool   // lookups leave access clocks alone
 	random  uint64 // state of a generator
+	evict   evictor
 	keyspace
 }
 

@@ -5,8 +5,11 @@ import (
 	"strings"
 	"testing"
 	"time"
+	"unsafe"
 
+	"fulmen/shard/arena"
 	"fulmen/shard/ds/index"
+	"fulmen/shard/object"
 )
 
 // The proof of the choke point: a walk over the shard's databases that begins at a random moment must show
@@ -18,22 +21,47 @@ type walk struct {
 	db     int
 	x      *index.Index // the one of the cut: after a flush it is detached
 	shadow map[string]value
+	places map[string]place
 	seen   map[string]value
 	done   bool
+}
+
+// place is where an entry and its value are: a walk may refer to that until it has shown them.
+type place struct {
+	entry unsafe.Pointer
+	value object.Paged
+}
+
+func placeOf(e index.Entry) place {
+	p := place{entry: e.Pointer()}
+	if object.HasNodes(e.Tag()) {
+		p.value = object.LoadPaged(e.Payload())
+	}
+	return p
+}
+
+// newWalk notes what is in an index at the cut.
+func newWalk(space *arena.Space, db int, x *index.Index) *walk {
+	k := &walk{db: db, x: x, seen: map[string]value{}, places: map[string]place{}}
+	k.shadow = dump(space, x)
+	each(x, func(e index.Entry) { k.places[string(e.Key())] = placeOf(e) })
+	return k
 }
 
 // cut begins a walk over all databases.
 func (w *world) cut() {
 	w.walkID++
 	for i := range w.model {
-		k := &walk{db: i, x: w.s.DB(i).Index(), seen: map[string]value{}}
-		k.shadow = dump(w.set.Space, k.x)
+		k := newWalk(w.set.Space, i, w.s.DB(i).Index())
 		k.x.BeginWalk(w.walkID, func(e index.Entry) {
 			name := string(e.Key())
 			if _, ok := k.seen[name]; ok {
 				w.failf("walk %d shows %s of db %d twice", w.walkID, name, k.db)
 			}
 			k.seen[name] = valueOf(w.set.Space, e)
+			if k.places[name] != placeOf(e) {
+				w.failf("walk %d shows %s of db %d in other blocks than at the cut", w.walkID, name, k.db)
+			}
 		})
 		w.walk = append(w.walk, k)
 	}
@@ -108,7 +136,7 @@ func (w *world) run(steps int) error {
 }
 
 func TestKeyspaceModelWithWalks(t *testing.T) {
-	walks := 0
+	walks, evicted := 0, int64(0)
 	for seed := range uint64(8) {
 		w := newWorld(t, seed, 1+int(seed%3))
 		err := w.run(6000)
@@ -120,6 +148,10 @@ func TestKeyspaceModelWithWalks(t *testing.T) {
 			t.Errorf("seed %d: %v", seed, err)
 		}
 		walks += w.walked
+		evicted += w.evicted
+	}
+	if evicted < 400 {
+		t.Errorf("only %d keys evicted", evicted)
 	}
 	if walks < 100 {
 		t.Errorf("only %d walks compared", walks)

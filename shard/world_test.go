@@ -50,18 +50,19 @@ func (v value) expired(nowMs int64) bool { return v.at != 0 && v.at < nowMs }
 
 // world is a shard beside a model of it. Its steps change both alike; the first difference stops it.
 type world struct {
-	set    *Set
-	s      *Shard
-	now    *clock.Fake
-	rnd    *rand.Rand
-	model  []map[string]value // by db; expired keys stay until they are seen to be gone
-	keys   int                // names in use
-	big    int                // the longest value
-	walk   []*walk
-	walkID uint16
-	walked int // walks compared
-	buf    []byte
-	err    error
+	set     *Set
+	s       *Shard
+	now     *clock.Fake
+	rnd     *rand.Rand
+	model   []map[string]value // by db; expired keys stay until they are seen to be gone
+	keys    int                // names in use
+	big     int                // the longest value
+	walk    []*walk
+	walkID  uint16
+	walked  int // walks compared
+	evicted int64
+	buf     []byte
+	err     error
 }
 
 func newWorld(t testing.TB, seed uint64, databases int) *world {
@@ -150,6 +151,12 @@ func (w *world) step() {
 		w.s.FreeSome(1 + w.rnd.IntN(100))
 	case 6, 7:
 		w.s.ShrinkSome(1 + w.rnd.IntN(500))
+	case 9:
+		if w.rnd.IntN(4) == 0 {
+			w.evict()
+		}
+	case 10, 11:
+		defragStep(w.s, w.rnd)
 	case 8:
 		switch w.rnd.IntN(30) {
 		case 0:

@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"fulmen/internal/resp"
+	"fulmen/persist/vfs"
 	"fulmen/reactor"
 )
 
@@ -97,6 +98,9 @@ func run(port, loops, size int) error {
 	}
 	if err := r.Start(); err != nil {
 		return err
+	}
+	if err := reactor.CalmSysmon(vfs.OS{}); err != nil {
+		fmt.Fprintln(os.Stderr, "fulmen-floor:", err)
 	}
 	r.Listen(ln)
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, syscall.SIGINT)

@@ -15,7 +15,6 @@ const (
 	snapshots   = "persistence"
 	appendFile  = "an append-only file"
 	replication = "replication"
-	eviction    = "eviction"
 	lists       = "the type it belongs to"
 )
 
@@ -82,11 +81,7 @@ var replicationRows = []row{
 }
 
 var evictionRows = []row{
-	{name: "maxmemory-samples", kind: integer, standard: "5", min: 1, max: math.MaxInt32, later: eviction},
-	{name: "maxmemory-eviction-tenacity", kind: integer, standard: "10", max: 100, later: eviction},
 	{name: "maxmemory-clients", kind: share, standard: "0", later: "eviction of clients"},
-	{name: "lfu-log-factor", kind: integer, standard: "10", max: math.MaxInt32, later: eviction},
-	{name: "lfu-decay-time", kind: integer, standard: "1", max: math.MaxInt32, later: eviction},
 	{name: "active-expire-effort", kind: integer, standard: "1", min: 1, max: 10, later: "a choice of efforts"},
 	{name: "activedefrag", kind: boolean, standard: "no", later: "active defragmentation"},
 }

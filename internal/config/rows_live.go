@@ -104,7 +104,7 @@ var processRows = []row{{
 	store: func(v *Values, s setting) { v.Hz = int(s.n) },
 }}
 
-// dataRows: the dataset. All live but for the policy.
+// dataRows: the dataset. All live.
 var dataRows = []row{{
 	name: "databases", kind: integer, standard: "16", min: 1, max: math.MaxInt32, immutable: true,
 	store: func(v *Values, s setting) { v.Databases = int(s.n) },
@@ -112,10 +112,22 @@ var dataRows = []row{{
 	name: "maxmemory", kind: memory, standard: "0",
 	store: func(v *Values, s setting) { v.MaxMemoryBytes = s.n },
 }, {
-	// noeviction is what the server does: it refuses commands that need memory. The others arrive with eviction.
-	name: "maxmemory-policy", kind: enum, standard: "noeviction", later: "eviction",
+	name: "maxmemory-policy", kind: enum, standard: "noeviction",
 	words: []string{"volatile-lru", "volatile-lfu", "volatile-random", "volatile-ttl",
 		"allkeys-lru", "allkeys-lfu", "allkeys-random", "noeviction"},
+	store: func(v *Values, s setting) { v.MaxMemoryPolicy = int(s.n) },
+}, {
+	name: "maxmemory-samples", kind: integer, standard: "5", min: 1, max: math.MaxInt32,
+	store: func(v *Values, s setting) { v.MaxMemorySamples = int(s.n) },
+}, {
+	name: "maxmemory-eviction-tenacity", kind: integer, standard: "10", max: 100,
+	store: func(v *Values, s setting) { v.MaxMemoryTenacity = int(s.n) },
+}, {
+	name: "lfu-log-factor", kind: integer, standard: "10", max: math.MaxInt32,
+	store: func(v *Values, s setting) { v.LFULogFactor = s.n },
+}, {
+	name: "lfu-decay-time", kind: integer, standard: "1", max: math.MaxInt32,
+	store: func(v *Values, s setting) { v.LFUDecayMinutes = s.n },
 }, {
 	name: "lazyfree-lazy-user-flush", kind: boolean, standard: "no",
 	store: func(v *Values, s setting) { v.LazyFlushByDefault = s.n == 1 },

@@ -43,6 +43,11 @@ type Values struct {
 	// The data.
 	Databases          int
 	MaxMemoryBytes     int64 // 0: no limit
+	MaxMemoryPolicy    int   // place of the word in Redis's order: volatile-lru 0 … noeviction 7
+	MaxMemorySamples   int   // keys looked at for a victim, at least 1
+	MaxMemoryTenacity  int   // effort of eviction before a command, 0..100
+	LFULogFactor       int64 // the higher, the slower counters of uses grow
+	LFUDecayMinutes    int64 // after which a counter falls by one, 0: never
 	LazyFlushByDefault bool  // FLUSHALL and FLUSHDB without an option are ASYNC
 
 	// What is noted of commands.

@@ -101,7 +101,12 @@ var (
 	ErrLoading    = &Error{Code: "LOADING", Msg: "Redis is loading the dataset in memory"}
 	ErrMasterDown = &Error{Code: "MASTERDOWN",
 		Msg: "Link with MASTER is down and replica-serve-stale-data is set to 'no'."}
-	ErrReadOnly    = &Error{Code: "READONLY", Msg: "You can't write against a read only replica."}
+	ErrReadOnly   = &Error{Code: "READONLY", Msg: "You can't write against a read only replica."}
+	ErrNoIdleTime = &Error{Code: "ERR", Msg: "An LFU maxmemory policy is selected, idle time not tracked. " +
+		"Please note that when switching between policies at runtime LRU and LFU data will take some time to adjust."}
+	ErrNoFrequency = &Error{Code: "ERR", Msg: "An LFU maxmemory policy is not selected, access frequency not " +
+		"tracked. Please note that when switching between policies at runtime LRU and LFU data will take some time " +
+		"to adjust."}
 	ErrOOM         = &Error{Code: "OOM", Msg: "command not allowed when used memory > 'maxmemory'."}
 	ErrReplicaKeys = generic("Replica can't interact with the keyspace")
 	ErrNoReplicas  = &Error{Code: "NOREPLICAS", Msg: "Not enough good replicas to write."}

@@ -17,6 +17,7 @@ const (
 func (srv *Server) Tick(rl *reactor.Loop) {
 	l := rl.State.(*loop)
 	l.worker.NowNs = srv.set.Clock.NowNs()
+	srv.set.Tick(srv.set.Clock.NowMs())
 	for range l.home {
 		h := l.home[l.nextHome]
 		l.nextHome = (l.nextHome + 1) % len(l.home)
@@ -24,6 +25,9 @@ func (srv *Server) Tick(rl *reactor.Loop) {
 			rl.TickSoon()
 			break
 		}
+	}
+	if l.evictInBackground() {
+		rl.TickSoon()
 	}
 	l.closeIdle()
 	rl.WantTick()

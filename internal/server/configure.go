@@ -2,6 +2,7 @@ package server
 
 import (
 	"errors"
+	"fmt"
 	"log/slog"
 
 	"fulmen/internal/config"
@@ -15,7 +16,7 @@ func (srv *Server) apply(v *config.Values) {
 		LazyUserFlush:  v.LazyFlushByDefault,
 	})
 	srv.observe(v)
-	srv.maxMemory.Store(v.MaxMemoryBytes)
+	srv.applyMemory(v)
 	srv.replyLimit.Store(v.OutputLimits[config.ClassNormal].HardBytes)
 	if srv.logLevel != nil {
 		srv.logLevel.Set(slogLevel(v.LogLevel))
@@ -28,8 +29,14 @@ func (srv *Server) watchConfig() {
 	cfg.OnApply(func(_, v *config.Values) error {
 		srv.apply(v)
 		return nil
-	}, "proto-max-bulk-len", "lazyfree-lazy-user-flush", "maxmemory", "loglevel", "client-output-buffer-limit",
-		"slowlog-log-slower-than", "slowlog-max-len", "latency-monitor-threshold", "latency-tracking")
+	}, "proto-max-bulk-len", "lazyfree-lazy-user-flush", "loglevel", "client-output-buffer-limit",
+		"slowlog-log-slower-than", "slowlog-max-len", "latency-monitor-threshold", "latency-tracking",
+		"maxmemory-policy", "maxmemory-samples", "maxmemory-eviction-tenacity", "lfu-log-factor", "lfu-decay-time")
+	cfg.OnApply(func(_, v *config.Values) error {
+		srv.apply(v)
+		srv.warnOfLimit(v.MaxMemoryBytes)
+		return nil
+	}, "maxmemory")
 	cfg.OnApply(func(_, v *config.Values) error { return raiseFileLimit(v.MaxClients) }, "maxclients")
 	cfg.OnApply(func(_, v *config.Values) error {
 		srv.reactor.SetLimits(connLimits(v))
@@ -38,6 +45,15 @@ func (srv *Server) watchConfig() {
 	cfg.OnApply(func(_, v *config.Values) error { return srv.relisten(v) }, "bind", "port")
 	cfg.OnApply(func(_, v *config.Values) error { return srv.console.apply(srv, v) }, "http-port", "http-bind")
 	cfg.OnApply(func(_, v *config.Values) error { return chdir(v.Dir) }, "dir")
+}
+
+// warnOfLimit says that a new maxmemory is exceeded already. Ticks begin to evict.
+func (srv *Server) warnOfLimit(limit int64) {
+	if used := srv.usedMemory(); limit > 0 && limit < used {
+		srv.log.Warn(fmt.Sprintf("WARNING: the new maxmemory value set via CONFIG SET (%d) is smaller than the "+
+			"current memory usage (%d). This will result in key eviction and/or the inability to accept new "+
+			"write commands depending on the maxmemory-policy.", limit, used))
+	}
 }
 
 // relisten binds the new addresses before it lets go of the old ones.

@@ -45,11 +45,11 @@ func connectionRows() []*command.Row {
 		{Info: command.Info{
 			Name: "reset", Arity: 1, Flags: anytime, Categories: command.CatConnection, Group: "connection",
 			Since: "6.2.0", Summary: "Reset the connection", Complexity: "O(1)",
-		}, InMulti: true, RunSession: onSession(cmdReset)},
+		}, InMulti: true, EvenOOM: true, RunSession: onSession(cmdReset)},
 		{Info: command.Info{
 			Name: "quit", Arity: -1, Flags: anytime, Categories: command.CatConnection, Group: "connection",
 			Since: "1.0.0", Summary: "Close the connection", Complexity: "O(1)",
-		}, InMulti: true, RunSession: onSession(cmdQuit)},
+		}, InMulti: true, EvenOOM: true, RunSession: onSession(cmdQuit)},
 	}
 }
 

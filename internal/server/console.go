@@ -252,7 +252,7 @@ func (src consoleSource) memory(st *console.Status) {
 	space := srv.space.Stats()
 	m.UsedBytes, m.RSSBytes, m.GoHeapBytes = st.UsedMemoryBytes, st.RSSBytes, st.GoHeapBytes
 	m.PeakBytes = max(srv.peakMemory.Load(), m.UsedBytes)
-	m.LimitBytes = srv.maxMemory.Load()
+	m.LimitBytes = srv.memory.Load().limit
 	m.ArenaMappedBytes, m.ArenaFreeBytes = space.MappedBytes, space.FreeBytes
 	m.ClientBytes = srv.clientBytes()
 	m.LogBytes = srv.set.Log.MemoryBytes()

@@ -232,7 +232,7 @@ func TestConsoleMoves(t *testing.T) {
 		}
 		mustScrape(t, second, "/healthz")
 	}
-	if v := p.srv.cfg.Values(); v.MaxMemoryBytes != 0 || p.srv.maxMemory.Load() != 0 {
+	if v := p.srv.cfg.Values(); v.MaxMemoryBytes != 0 || p.srv.memory.Load().limit != 0 {
 		t.Error("a refused CONFIG SET has changed something")
 	}
 

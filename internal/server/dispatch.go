@@ -66,7 +66,7 @@ func (s *Session) decide(b *parsed) {
 	case s.multi != nil && row.Flags&command.NoMulti != 0:
 		s.refuse(row, resp.ErrInMulti)
 		return
-	case !s.loop.admits(row):
+	case s.outOfMemory(row):
 		s.refuse(row, resp.ErrOOM)
 		return
 	case s.monitor != nil && row.Flags&(command.Write|command.ReadOnly|command.MayReplicate) != 0:

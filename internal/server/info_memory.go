@@ -49,7 +49,7 @@ func (t *infoText) memory() {
 	t.scriptMemory()
 	t.line("maxmemory:%d", limit)
 	t.line("maxmemory_human:%s", human(limit))
-	t.line("maxmemory_policy:noeviction")
+	t.line("maxmemory_policy:%s", srv.memory.Load().eviction)
 	t.line("allocator_frag_ratio:%.2f", ratio(arena.UsedBytes, srv.datasetBytes()))
 	t.line("allocator_frag_bytes:%d", arena.UsedBytes-srv.datasetBytes())
 	t.line("allocator_rss_ratio:%.2f", ratio(arena.ResidentBytes, arena.UsedBytes))

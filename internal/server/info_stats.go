@@ -96,11 +96,12 @@ func (t *infoText) stats() {
 
 // keyspaceStats are the statistics that the shards count.
 func (t *infoText) keyspaceStats() {
-	var hits, misses, expired, timeouts, cycleNs int64
+	var hits, misses, expired, evicted, timeouts, cycleNs int64
 	for _, s := range t.srv.set.Shards {
 		hits += s.Stats.Hits
 		misses += s.Stats.Misses
 		expired += s.Stats.ExpiredKeys
+		evicted += s.Stats.EvictedKeys
 		timeouts += s.Stats.ExpireTimeouts
 		cycleNs += s.Stats.ExpireCycleNs
 	}
@@ -108,10 +109,11 @@ func (t *infoText) keyspaceStats() {
 	t.line("expired_stale_perc:0.00")
 	t.line("expired_time_cap_reached_count:%d", timeouts)
 	t.line("expire_cycle_cpu_milliseconds:%d", cycleNs/1e6)
-	t.line("evicted_keys:0")
+	t.line("evicted_keys:%d", evicted)
 	t.line("evicted_clients:0")
-	t.line("total_eviction_exceeded_time:0")
-	t.line("current_eviction_exceeded_time:0")
+	total, current := t.srv.evict.exceededTimes(t.srv.set.Clock.NowNs())
+	t.line("total_eviction_exceeded_time:%d", total/1e6)
+	t.line("current_eviction_exceeded_time:%d", current/1e6)
 	t.line("keyspace_hits:%d", hits)
 	t.line("keyspace_misses:%d", misses)
 }

@@ -39,7 +39,13 @@ type loop struct {
 	idleCheckedMs int64
 	// attackLoggedMs is when a connection that speaks HTTP was last logged.
 	attackLoggedMs int64
-	oom            bool // used memory was above maxmemory when the batch began
+
+	// Memory as it was when the batch last looked; evict.go.
+	limited bool       // there is a maxmemory
+	oom     bool       // it is exceeded, and nothing can be evicted
+	wait    bool       // commands that need memory wait
+	grown   int64      // bytes by which the batch has let memory grow since
+	waiting []*Session // paused until there is room
 }
 
 // parsed is one command of a batch.
@@ -56,6 +62,7 @@ type homeShard struct {
 	l *loop
 	reactor.Letter
 	rung ringFlag
+	mail evictMail
 }
 
 // Open implements reactor.Handler.
@@ -103,6 +110,7 @@ func (srv *Server) Data(c *reactor.Conn, p []byte) (consumed int) {
 	s := c.Context.(*Session)
 	l := s.loop
 	l.begin(s)
+	l.checkMemory()
 	for c.Ready() && consumed < len(p) && !s.killed {
 		authed := s.authed
 		n, whole := l.parse(s, p[consumed:])
@@ -141,8 +149,6 @@ func (l *loop) begin(s *Session) {
 	l.ctx.Limits, l.ctx.Observers = l.srv.limits.Load(), l.srv.observers.Load()
 	l.ctx.Out = l.ctx.Out[:0]
 	l.ctx.ReplyLimit, l.ctx.Overflow = int(l.srv.replyLimit.Load()), false
-	limit := l.srv.maxMemory.Load()
-	l.oom = limit > 0 && l.srv.usedMemory() > limit
 	s.c = &l.ctx
 }
 
@@ -193,6 +199,9 @@ func (l *loop) trim() {
 // drop releases the baton that the batch holds, if any.
 func (l *loop) drop() {
 	if l.held != nil {
+		if l.limited {
+			l.grown += l.held.UsedBytes() - l.held.PublishedBytes()
+		}
 		l.held.Release(&l.worker)
 		l.held = nil
 	}
@@ -292,6 +301,11 @@ func (l *loop) run(s *Session, n int) (done int) {
 			return i
 		}
 		b := &l.batch[i]
+		if b.row != nil && l.mustWait(b.row) {
+			l.drop()
+			l.awaitRoom(s)
+			return i
+		}
 		if s.plain && b.row != nil && b.row.Single() && b.keyHi > b.keyLo && l.admits(b.row) {
 			if !l.runSingle(s, b) {
 				return i + 1
@@ -299,6 +313,7 @@ func (l *loop) run(s *Session, n int) (done int) {
 		} else if len(b.args) > 0 {
 			l.drop()
 			s.dispatch(b)
+			l.grown += recheckBytes // or less: it is not known what has grown
 		} else if s.reply == replySkipNext {
 			s.reply = replyOn // an empty command is one, too
 			s.refresh()

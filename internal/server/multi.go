@@ -8,10 +8,11 @@ import (
 
 // multi is what MULTI queued.
 type multi struct {
-	queue  []queuedCommand
-	doomed bool // a command was refused: EXEC will be too
-	bytes  int64
-	shards shardSet
+	queue   []queuedCommand
+	doomed  bool // a command was refused: EXEC will be too
+	denyOOM bool // a command of the queue may need memory
+	bytes   int64
+	shards  shardSet
 }
 
 type queuedCommand struct {
@@ -37,7 +38,7 @@ func multiRows() []*command.Row {
 			Name: "discard", Arity: 1, Flags: flags, Categories: command.CatTransaction, Group: "transactions",
 			Since: "2.0.0", Summary: "Discard all commands issued after MULTI",
 			Complexity: "O(N), when N is the number of queued commands",
-		}, InMulti: true, RunSession: onSession(cmdDiscard)},
+		}, InMulti: true, EvenOOM: true, RunSession: onSession(cmdDiscard)},
 		{Info: command.Info{
 			Name: "watch", Arity: -2, Flags: flags, Categories: command.CatTransaction,
 			Keys: command.AllKeys(1, command.KeyRO), Group: "transactions", Since: "2.2.0",
@@ -155,6 +156,7 @@ func (s *Session) enqueue(row *command.Row, args [][]byte) {
 		buf = append(buf, a...)
 		q.args = append(q.args, buf[at:len(buf):len(buf)])
 	}
+	m.denyOOM = m.denyOOM || row.Flags&command.DenyOOM != 0
 	m.bytes += int64(size) + int64(len(args))*24
 	keys := s.loop.keysOf(row, q.args)
 	q.keys = append(q.keys, keys...)

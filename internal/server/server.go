@@ -46,9 +46,10 @@ type Server struct {
 	clients   registry
 
 	limits          atomic.Pointer[command.Limits]
+	memory          atomic.Pointer[memoryPolicy]
+	evict           evictor
 	observers       atomic.Pointer[command.Observers]
 	observation     observation
-	maxMemory       atomic.Int64
 	replyLimit      atomic.Int64 // hard output limit of normal clients, 0 = none
 	clientMemory    atomic.Int64 // sum of the sessions' memoryBytes
 	activeExpireOff atomic.Bool  // DEBUG SET-ACTIVE-EXPIRE 0
@@ -124,6 +125,7 @@ func (srv *Server) makeLoops(v *config.Values) {
 	for i, s := range srv.set.Shards {
 		h := &homeShard{s: s, l: srv.loops[i%len(srv.loops)]}
 		h.Letter.To = h
+		h.mail.srv, h.mail.Task = srv, &h.mail
 		h.l.home = append(h.l.home, h)
 		srv.homes = append(srv.homes, h)
 	}
@@ -153,6 +155,10 @@ func (srv *Server) Start() error {
 	srv.log.Info(fmt.Sprintf("Port: %d", v.Port))
 	srv.log.Info(fmt.Sprintf(" PID: %d", os.Getpid()))
 	srv.checkFileLimit(v)
+	if err := reactor.CalmSysmon(srv.files); err != nil {
+		srv.log.Debug(err.Error() + ": on few cores the Go runtime's monitor costs more processor time than it need " +
+			"(CAP_SYS_NICE, or TimerSlackNSec=1ms in a systemd unit, would help)")
+	}
 	listeners, err := listenTCP(v)
 	if err != nil {
 		return err

@@ -18,6 +18,7 @@ type Arena struct {
 	spare   uint32             // one empty slab: a block that comes and goes need not visit the pool
 	taken   Ref                // returned blocks that TakeBack has taken and not yet freed; linked as those
 	partial [maxClasses]uint32 // first slab with free blocks, by class
+	evac    evacuation         // evacuate.go
 
 	_        [64]byte
 	returned returned
@@ -25,7 +26,7 @@ type Arena struct {
 
 // NewArena returns an empty arena. owner is what Space.Owner reports for its blocks; give each shard its own.
 func (s *Space) NewArena(owner uint8) *Arena {
-	a := &Arena{space: s, base: s.base, meta: s.pool.meta, owner: owner}
+	a := &Arena{space: s, base: s.base, meta: s.pool.meta, owner: owner, evac: evacuation{class: -1}}
 	s.arenas[owner].Store(a)
 	return a
 }
@@ -111,22 +112,32 @@ func (a *Arena) Free(r Ref, size int) {
 // link puts a slab in front of its class's partial list. A slab that was full until now is the fullest: filling
 // it again first lets the others drain.
 func (a *Arena) link(slab uint32, m *slabMeta) {
-	class := uint8(m.id)
-	m.prev, m.next = 0, a.partial[class]
-	if m.next != 0 {
-		a.at(m.next).prev = slab
-	}
-	a.partial[class] = slab
+	a.linkTo(&a.partial[uint8(m.id)], slab, m)
 }
 
 func (a *Arena) unlink(slab uint32, m *slabMeta) {
+	if slab == a.evac.cursor {
+		a.evac.cursor = m.next
+	}
+	a.unlinkFrom(&a.partial[uint8(m.id)], m)
+}
+
+func (a *Arena) linkTo(list *uint32, slab uint32, m *slabMeta) {
+	m.prev, m.next = 0, *list
+	if m.next != 0 {
+		a.at(m.next).prev = slab
+	}
+	*list = slab
+}
+
+func (a *Arena) unlinkFrom(list *uint32, m *slabMeta) {
 	if m.next != 0 {
 		a.at(m.next).prev = m.prev
 	}
 	if m.prev != 0 {
 		a.at(m.prev).next = m.next
 	} else {
-		a.partial[uint8(m.id)] = m.next
+		*list = m.next
 	}
 }
 
@@ -150,8 +161,13 @@ func (a *Arena) newSlab(class uint8) uint32 {
 }
 
 func (a *Arena) emptied(slab uint32, m *slabMeta) {
-	a.unlink(slab, m)
-	if a.spare == 0 {
+	left := m.leaving != 0 // such a slab was chosen to go
+	if left {
+		a.stopLeaving(slab, m)
+	} else {
+		a.unlink(slab, m)
+	}
+	if a.spare == 0 && !left {
 		a.spare = slab
 		m.id = deadClass // no block of it may be freed
 		return

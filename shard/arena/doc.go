@@ -33,8 +33,9 @@
 //  2. The first and last slab of a run carry its state and, if it is free, its length.
 //  3. Fields of slabMeta marked "pool" are written with the pool's mutex held; those marked "arena" by the goroutine
 //     that holds the owning Arena.
-//  4. A slab of a class with 0 < used < capacity is in its Arena's partial list of the class; a full slab is in none;
-//     an empty slab is the Arena's spare or back in the pool.
+//  4. A slab of a class with 0 < used < capacity is in its Arena's partial list of the class, or, while its blocks
+//     are to be moved elsewhere (evacuate.go), in the list of slabs that are leaving; a full slab is in none; an
+//     empty slab is the Arena's spare or back in the pool.
 //  5. Arena.UsedBytes is the sum of UsableSize over its live blocks.
 //  6. A block in the list of returned ones is live, and nobody refers to it.
 //  7. Address space handed out once stays mapped until Close: a stale Ref may be read by a prefetch at any time.

@@ -38,6 +38,9 @@ func (a *Arena) giveBack(r Ref, m *slabMeta, class uint8, size int) {
 	}
 }
 
+// Owed tells whether other arenas have given back blocks that TakeBack has not come to. Safe from any goroutine.
+func (a *Arena) Owed() bool { return a.returned.top.Load() != 0 }
+
 // TakeBack frees at most budget blocks that other arenas have given back, and reports whether none is left.
 func (a *Arena) TakeBack(budget int) (done bool) {
 	for ; budget > 0; budget-- {

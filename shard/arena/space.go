@@ -161,6 +161,13 @@ func (s *Space) takeRun(n uint32) uint32 {
 	return slab
 }
 
+// frontier returns the number of slabs that are mapped.
+func (s *Space) frontier() uint32 {
+	s.pool.mu.Lock()
+	defer s.pool.mu.Unlock()
+	return s.pool.frontier
+}
+
 // giveRun takes back a run.
 func (s *Space) giveRun(slab, n uint32) {
 	p := &s.pool

@@ -5,7 +5,7 @@ func Rows() []*Row {
 	var all []*Row
 	for _, family := range [][]*Row{
 		stringRows(), multiStringRows(), numericRows(), rangeRows(),
-		keyRows(), moveRows(), expireRows(), ttlRows(), scanRows(), flushRows(),
+		keyRows(), moveRows(), objectRows(), expireRows(), ttlRows(), scanRows(), flushRows(),
 		commandRows(),
 	} {
 		all = append(all, family...)

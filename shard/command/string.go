@@ -239,7 +239,11 @@ func (c *Ctx) storeString(o *stringOptions, val []byte) (stored bool, err error)
 		} else {
 			e, found = db.Look(k.Key, c.NowMs)
 		}
-		if found && o.has&optNX != 0 || !found && o.has&optXX != 0 {
+		switch {
+		case found && o.has&optNX != 0:
+			k.Shard.Touch(e) // SetString, which notes a use, does not come to it
+			return false, nil
+		case !found && o.has&optXX != 0:
 			return false, nil
 		}
 		if found && o.has&optKeepTTL != 0 {

@@ -24,6 +24,8 @@ type Row struct {
 	InMulti bool
 	// RunsQueue: inside MULTI the command executes what was queued (EXEC).
 	RunsQueue bool
+	// EvenOOM: runs inside MULTI even where memory is short, when nothing is queued (DISCARD).
+	EvenOOM bool
 	// Protected: refused unless enable-debug-command allows it.
 	Protected bool
 	// Touches: sets access clocks even for a session that said CLIENT NO-TOUCH (TOUCH).

@@ -1,5 +1,10 @@
 package object
 
+import (
+	"fulmen/shard/arena"
+	"fulmen/shard/ds/index"
+)
+
 // Type is a value's type as clients see it.
 type Type uint8
 
@@ -48,4 +53,23 @@ func TypeOf(tag byte) Type {
 		return String
 	}
 	panic("BUG: object: unknown kind")
+}
+
+// HasNodes reports whether values of entries with the given tag are made of nodes beside the entry.
+func HasNodes(tag byte) bool { return KindOf(tag) == StringPaged }
+
+// MoveNodes moves nodes of the value in e that a wants to have elsewhere (arena.Misplaced), from place `at` on, 0 being
+// the beginning, looking at about budget nodes. It returns the place to go on with, 0 at the end, and how many nodes
+// were moved and looked at. A place stays good while the value changes: it is one in the order of its content. The
+// index must have been told (Index.BeforeMove). A kind with nodes has a MoveSome of this form, and its case here.
+func MoveNodes(a *arena.Arena, e index.Entry, at uint64, budget int) (next uint64, moved, looked int) {
+	switch KindOf(e.Tag()) {
+	case StringPaged:
+		p := LoadPaged(e.Payload())
+		next, moved, looked = p.MoveSome(a, at, budget)
+		if moved > 0 {
+			p.Store(e.Payload())
+		}
+	}
+	return next, moved, looked
 }

@@ -279,6 +279,50 @@ func cloneNodes(a *arena.Arena, ref arena.Ref) arena.Ref {
 	return to
 }
 
+// MoveSome moves nodes of the string that a wants to have elsewhere (arena.Misplaced), those on the way to the pages
+// from number `from` on, until it has looked at budget pages. It returns the page to go on with, 0 at the end, and how
+// many nodes were moved and pages looked at. Nodes must have been announced as moving, and Store is the caller's. The
+// string may change between two calls.
+func (p *Paged) MoveSome(a *arena.Arena, from uint64, budget int) (next uint64, moved, looked int) {
+	pages := pageCount(p.Len())
+	for i := int(min(from, uint64(pages))); i < pages; {
+		if looked >= budget {
+			return uint64(i), moved, looked
+		}
+		step, n := p.movePath(a, i)
+		moved += n
+		looked++
+		i += step
+	}
+	return 0, moved, looked
+}
+
+// movePath moves the misplaced nodes on the way to a page, and returns how many pages there are from that one on to
+// which the way ends at the same place.
+func (p *Paged) movePath(a *arena.Arena, page int) (pages, moved int) {
+	slot, at, span := &p.root, page, math.MaxInt/2
+	for *slot != 0 {
+		n := nodeAt(a.Space(), *slot)
+		if a.Misplaced(*slot) {
+			old := *slot
+			*slot = a.Copy(old, n.sizeBytes())
+			a.Free(old, n.sizeBytes())
+			n = nodeAt(a.Space(), *slot)
+			moved++
+		}
+		level := n.level()
+		if level == 0 {
+			return 1, moved
+		}
+		per := reach(level - 1)
+		if at/per >= int(*n.slots()) {
+			return reach(level) - at, moved
+		}
+		slot, at, span = n.slot(at/per), at%per, per
+	}
+	return span - at, moved
+}
+
 // Nodes returns how many nodes freeing the string would visit, at most.
 func (p Paged) Nodes() int { return pageCount(p.Len()) + 1 }
 

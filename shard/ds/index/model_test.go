@@ -33,6 +33,7 @@ type model struct {
 	scanBase map[string]bool // keys there since the scan began: false until given
 	changed  map[string]bool // keys changed since NextVersion
 	noCheck  bool            // do without Check, for faults that callbacks are to notice
+	moves    moves
 }
 
 func newModel(t testing.TB, seed uint64) *model {
@@ -191,6 +192,7 @@ func (m *model) walkStep() {
 		for k, v := range m.want {
 			m.cut[k] = v
 		}
+		m.noteBlocks()
 		m.walkID += uint16(1 + m.rnd.IntN(5000))
 		m.BeginWalk(m.walkID, func(e Entry) {
 			k := string(e.Key())
@@ -198,6 +200,7 @@ func (m *model) walkStep() {
 				m.failf("walk showed %q twice", k)
 			}
 			m.shown[k] = value{string(e.Payload()), e.ExpireAt()}
+			m.checkBlock(k, e)
 		})
 		return
 	}
@@ -261,6 +264,9 @@ func (e Entry) p2key() []byte {
 
 // step does one random operation; grow is the chance in percent that a change adds a key.
 func (m *model) step(grow int) {
+	if m.rnd.IntN(20) == 0 {
+		m.moveStep()
+	}
 	switch n := m.rnd.IntN(1000); {
 	case n < 700:
 		for range m.rnd.IntN(20) {

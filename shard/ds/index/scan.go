@@ -70,13 +70,13 @@ func (x *Index) Random(rnd uint64) (Entry, bool) {
 	}
 	d := x.directory()
 	for range randomSlots {
-		rnd = nextRandom(rnd)
+		rnd = NextRandom(rnd)
 		at := rnd >> (64 - positionBits)
 		el := x.element(d.desc(), at)
 		if at>>(positionBits-d.depth)<<(positionBits-d.depth) != el.start(at) {
 			continue // a segment of less depth fills several directory elements: only the first of them counts
 		}
-		number, low := bits.Mul64(nextRandom(^rnd), bigBuckets)
+		number, low := bits.Mul64(NextRandom(^rnd), bigBuckets)
 		slot, _ := bits.Mul64(low, slotCount)
 		if uint(number) >= el.buckets() {
 			continue
@@ -87,7 +87,7 @@ func (x *Index) Random(rnd uint64) (Entry, bool) {
 	}
 	var at uint64
 	for range randomBuckets {
-		rnd = nextRandom(rnd)
+		rnd = NextRandom(rnd)
 		at = rnd >> (64 - positionBits)
 		el := x.element(d.desc(), at)
 		if e, ok := x.anyOf(x.segmentOf(el).bucket(el.home(at)), rnd); ok {
@@ -124,8 +124,8 @@ func (x *Index) anyOf(b bucket, rnd uint64) (Entry, bool) {
 	return x.entryAt(b.ref(uint(bits.TrailingZeros32(m)))), true
 }
 
-// nextRandom is a step of the generator splitmix64 (Steele, Lea, Flood, 2014), its state being its own output.
-func nextRandom(z uint64) uint64 {
+// NextRandom is a step of the generator splitmix64 (Steele, Lea, Flood, 2014), its state being its own output.
+func NextRandom(z uint64) uint64 {
 	z += 0x9E3779B97F4A7C15
 	z = (z ^ z>>30) * 0xBF58476D1CE4E5B9
 	z = (z ^ z>>27) * 0x94D049BB133111EB

@@ -102,8 +102,11 @@ func blockSize(buckets uint) int {
 	return size
 }
 
-// newSegment returns an empty segment whose buckets carry the walk's stamp and the given change version.
-func (x *Index) newSegment(prefix uint64, depth, buckets uint, version uint32) (element, segment) {
+// bytes returns the whole segment.
+func (s segment) bytes() []byte { return unsafe.Slice((*byte)(s.p), segmentSize(s.n)) }
+
+// allocSegment returns the place for a segment, in which nothing but its block is set.
+func (x *Index) allocSegment(depth, buckets uint) (element, segment) {
 	size := blockSize(buckets)
 	block := x.arena.Alloc(size)
 	x.bytes += int64(arena.UsableSize(size))
@@ -112,7 +115,15 @@ func (x *Index) newSegment(prefix uint64, depth, buckets uint, version uint32) (
 		x.readable.Store(end)
 	}
 	s := segment{unsafe.Add(x.base, uint64(ref)<<3), buckets}
-	clear(unsafe.Slice((*byte)(s.p), segmentSize(buckets)))
+	*s.block() = block
+	return newElement(ref, depth, buckets), s
+}
+
+// newSegment returns an empty segment whose buckets carry the walk's stamp and the given change version.
+func (x *Index) newSegment(prefix uint64, depth, buckets uint, version uint32) (element, segment) {
+	el, s := x.allocSegment(depth, buckets)
+	block := *s.block()
+	clear(s.bytes())
 	*s.minExpire() = never
 	*s.prefix() = prefix
 	*s.block() = block
@@ -125,7 +136,7 @@ func (x *Index) newSegment(prefix uint64, depth, buckets uint, version uint32) (
 		*b.stamp() = stamp
 		*b.version() = version
 	}
-	return newElement(ref, depth, buckets), s
+	return el, s
 }
 
 func (x *Index) freeSegment(el element) {

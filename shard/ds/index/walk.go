@@ -16,9 +16,9 @@ import (
 // stamps it. The walk's own steps visit the buckets in the order of their positions and show those that are stale;
 // writers show the others, one at a time, each before its own change.
 //
-// All of this happens in preWrite. It is called by Insert, Replace, Remove, BeforeChange and FreeSome for the one
-// bucket they touch, and by collect for every bucket of a segment that is to be rebuilt, split or merged; a shown
-// bucket's entries may go anywhere. Thus:
+// All of this happens in preWrite. It is called by Insert, Replace, Remove, BeforeChange, BeforeMove and FreeSome for
+// the one bucket they touch, and by collect for every bucket of a segment that is to be rebuilt, split or merged; a
+// shown bucket's entries may go anywhere. Thus:
 //
 //   - Rebuild, split, merge: all buckets of the old segment, or of both, are shown first; the new segments are born
 //     with the walk's stamp, so no entry is shown twice. The price is that the write which made a segment grow pays
@@ -27,6 +27,7 @@ import (
 //     that one was born after the cut and has no stale bucket: whatever number the walk goes on with, it skips
 //     nothing. A merged segment begins before the walk's position, and the walk goes on behind its end: nothing is
 //     skipped, for the same reason.
+//   - A segment that is moved (move.go) is the same one in another place: buckets, numbers and stamps are copied.
 //   - Directory copies move no entries and take no part. Prefetches neither.
 //   - Overflow counts change in buckets that an insertion passes or a removal leaves behind. They say nothing about
 //     the bucket's own entries, and are not guarded.
