@@ -39,6 +39,7 @@ type Loop struct {
 	spare   [][]byte // chunks of output for reuse
 	// spareQuery is a query buffer above the pool's size for reuse, nil or empty.
 	spareQuery []byte
+	later      []*Letter
 	soon       bool  // tick at the next ring of the own bell
 	softMs     int64 // when soft limits were last looked at
 
@@ -69,6 +70,22 @@ func (l *Loop) TickSoon() {
 	}
 }
 
+// PostLater has a letter delivered on this loop once the events that wait now had their turn; on the loop only.
+func (l *Loop) PostLater(letter *Letter) {
+	if l.later = append(l.later, letter); len(l.later) == 1 {
+		l.bell.ringLater()
+	}
+}
+
+// deliverLater delivers what PostLater was given.
+func (l *Loop) deliverLater() {
+	list := l.later
+	l.later = nil
+	for _, letter := range list {
+		letter.To.Deliver(l, letter)
+	}
+}
+
 // feedSoon has the connection's next slice executed once the events that wait now had their turn.
 func (l *Loop) feedSoon(c *Conn) {
 	if c.hungry {
@@ -96,6 +113,7 @@ func (l *Loop) feedHungry() {
 func (l *Loop) rung() {
 	l.maybeSleep.Store(false)
 	l.feedHungry()
+	l.deliverLater()
 	if l.soon {
 		l.soon = false
 		l.tick()

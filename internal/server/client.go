@@ -334,7 +334,7 @@ const sessionBytes = 2048
 
 // memoryBytes is what the session occupies. Safe from any goroutine.
 func (s *Session) memoryBytes() int64 {
-	return sessionBytes + s.queryCap.Load() + s.outBytes.Load() + s.transactionBytes()
+	return sessionBytes + s.queryCap.Load() + s.outBytes.Load() + s.replyBytes.Load() + s.transactionBytes()
 }
 
 // transactionBytes is what MULTI and WATCH made the session keep. Safe from any goroutine.

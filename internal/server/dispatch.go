@@ -86,6 +86,10 @@ func (s *Session) decide(b *parsed) {
 		s.exec(row, b.args)
 		return
 	}
+	if row.Slices != nil {
+		s.beginSlices(row, b.args, keys)
+		return
+	}
 	s.withBatons(l.route(row, b.args, keys), row, b.args, keys)
 }
 
@@ -130,11 +134,8 @@ func (l *loop) keysOf(row *command.Row, args [][]byte) []command.Keyed {
 // route returns the shards that a command needs, ascending; valid until the next call.
 func (l *loop) route(row *command.Row, args [][]byte, keys []command.Keyed) []int {
 	l.shards = l.shards[:0]
-	switch row.Route {
-	case command.RouteAll:
+	if row.Route == command.RouteAll {
 		return l.srv.allShards
-	case command.RouteCursor:
-		return append(l.shards, command.CursorShard(args[1], len(l.srv.allShards)))
 	}
 	var set shardSet
 	for i := range keys {

@@ -28,6 +28,11 @@ type parking struct {
 	shards []int
 	silent bool // CLIENT REPLY has its reply dropped
 
+	// A command that runs in slices.
+	slicing bool
+	waits   bool // for the baton of the next slice; else the letter is under way
+	sliced  command.Sliced
+
 	// Owned by the holder of the shard's baton from parkTask until the letter is posted.
 	task bool
 	ctx  command.Ctx
@@ -115,6 +120,10 @@ func (p *parking) Deliver(*reactor.Loop, *reactor.Letter) {
 		}
 		p.trim()
 		s.conn.Resume()
+		return
+	}
+	if p.slicing {
+		p.nextSlices()
 		return
 	}
 	l := s.loop

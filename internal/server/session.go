@@ -66,6 +66,7 @@ type Session struct {
 	queryCap   atomic.Int64
 	outBytes   atomic.Int64
 	multiBytes atomic.Int64
+	replyBytes atomic.Int64 // of a reply under construction in slices
 	noEvict    atomic.Bool
 	monitoring atomic.Bool
 	killNow    atomic.Bool // CLIENT KILL by another session

@@ -97,9 +97,12 @@ func Call(c *Ctx, row *Row) {
 		c.quiet(true)
 	}
 	var err error
-	if row.Run != nil {
+	switch {
+	case row.Run != nil:
 		err = row.Run(c)
-	} else {
+	case row.Slices != nil:
+		err = c.whole(row)
+	default:
 		err = row.RunSession(c.Session)
 	}
 	if quiet {

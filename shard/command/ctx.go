@@ -182,20 +182,6 @@ type Keyed struct {
 	Arg   int
 }
 
-// CursorShard returns the shard that a SCAN cursor, an argument, points into: its low byte. Cursors that no server
-// gave point into the first.
-func CursorShard(arg []byte, shards int) int {
-	cursor, _ := parseCursor(arg)
-	return cursorShard(cursor, shards)
-}
-
-func cursorShard(cursor uint64, shards int) int {
-	if n := int(cursor & 0xff); n < shards {
-		return n
-	}
-	return 0
-}
-
 // parseCursor reads a SCAN cursor as Redis does, with C's strtoul: an unsigned decimal number of 64 bits, or one
 // with a sign, whose negative it then is modulo 2^64; no digits at all are 0, and a NUL ends it.
 func parseCursor(b []byte) (cursor uint64, ok bool) {

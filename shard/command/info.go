@@ -141,8 +141,6 @@ const (
 	RouteKeys Route = iota
 	// RouteAll: all shards.
 	RouteAll
-	// RouteCursor: the shard that the cursor in argument 1 points into (SCAN).
-	RouteCursor
 )
 
 // AllCategories returns the ACL categories including those that follow from flags.

@@ -4,7 +4,6 @@ import (
 	"math/rand/v2"
 
 	"fulmen/internal/glob"
-	"fulmen/internal/resp"
 	"fulmen/shard"
 	"fulmen/shard/ds/index"
 	"fulmen/shard/object"
@@ -56,7 +55,7 @@ func keyRows() []*Row {
 			Complexity: "O(N) with N being the number of keys in the database, under the assumption that the key " +
 				"names in the database and the given pattern have limited length.",
 			Tips: []string{"request_policy:all_shards", "nondeterministic_output_order"}, Args: "pattern:pattern",
-		}, Run: cmdKeys},
+		}, Slices: beginKeys},
 		{Info: Info{
 			Name: "randomkey", Arity: 1, Flags: ReadOnly, Categories: CatKeyspace, Route: RouteAll,
 			Group: "generic", Since: "1.0.0", Summary: "Return a random key from the keyspace", Complexity: "O(1)",
@@ -129,28 +128,47 @@ func cmdType(c *Ctx) error {
 	return nil
 }
 
-// keysStep is how many keys KEYS asks the index for at a time.
-const keysStep = 1000
+// keysStep is how many keys a slice of KEYS asks the index for.
+const keysStep = 64
+
+// keysJob is a KEYS under way.
+type keysJob struct {
+	pattern namePattern
+	dbID    int
+	shard   int
+	cursor  uint64 // in the shard's index
+	found   int
+}
 
 // KEYS pattern
-func cmdKeys(c *Ctx) error {
-	pattern := keyPattern(c.Args[1])
-	head, n := len(c.Out), 0
-	each := func(e index.Entry) {
-		if pattern.match(e.Key()) {
-			c.Bulk(e.Key())
-			n++
-		}
-	}
-	for _, s := range c.Set.Shards {
-		db := s.DB(c.DBID)
-		for cursor := db.Scan(0, keysStep, c.NowMs, each); cursor != 0; {
-			cursor = db.Scan(cursor, keysStep, c.NowMs, each)
-		}
-	}
-	c.Out = resp.InsertArray(c.Out, head, n)
-	return nil
+func beginKeys(c *Ctx) (Job, error) {
+	return &keysJob{pattern: keyPattern(c.Args[1]), dbID: c.DBID}, nil
 }
+
+// Shard implements Job.
+func (j *keysJob) Shard() int { return j.shard }
+
+// Slice implements Job.
+func (j *keysJob) Slice(c *Ctx) (done bool) {
+	db := c.Set.Shards[j.shard].DB(j.dbID)
+	j.cursor = db.Scan(j.cursor, keysStep, c.NowMs, func(e index.Entry) {
+		if j.pattern.match(e.Key()) {
+			c.Bulk(e.Key())
+			j.found++
+		}
+	})
+	if j.cursor != 0 {
+		return false
+	}
+	if j.shard+1 == len(c.Set.Shards) {
+		return true
+	}
+	j.shard++
+	return false
+}
+
+// Head implements Job.
+func (j *keysJob) Head(c *Ctx) { c.Array(j.found) }
 
 // namePattern is the pattern of KEYS and SCAN; nil matches all names.
 type namePattern []byte

@@ -1,10 +1,10 @@
 package command
 
 import (
-	"slices"
 	"strconv"
 
 	"fulmen/internal/resp"
+	"fulmen/shard"
 	"fulmen/shard/ds/index"
 )
 
@@ -21,7 +21,7 @@ func scanRows() []*Row {
 			History: []Change{{"6.0.0", "Added the `TYPE` subcommand."}},
 			Tips:    []string{"nondeterministic_output", "request_policy:special"},
 			Args:    "cursor:integer pattern:pattern=MATCH? count:integer=COUNT? type=TYPE?@6.0.0",
-		}, Run: cmdScan},
+		}, Slices: beginScan},
 	}
 }
 
@@ -34,47 +34,40 @@ const (
 	scanLeast = 10
 )
 
-// scanOptions are the options of one call of SCAN.
-type scanOptions struct {
+// scanStep is how many keys a slice asks the index for.
+const scanStep = 64
+
+// scanJob is a call of SCAN under way.
+type scanJob struct {
 	pattern  namePattern
 	count    int
 	typeName []byte // nil: all types
+
+	dbID   int
+	shard  int
+	cursor uint64 // in the shard's index
+	asked  int    // keys that the shard was asked for
+	given  int    // keys looked at, in all shards
+	found  int    // keys replied
+	end    bool   // there is nothing behind what was looked at
 }
 
 // SCAN cursor [MATCH pattern] [COUNT count] [TYPE type]
-func cmdScan(c *Ctx) error {
+func beginScan(c *Ctx) (Job, error) {
 	cursor, ok := parseCursor(c.Args[1])
 	if !ok {
-		return resp.ErrInvalidCursor
+		return nil, resp.ErrInvalidCursor
 	}
-	o := scanOptions{count: scanCount}
-	if err := o.parse(c.ArgsFrom(2)); err != nil {
-		return err
+	j := &scanJob{count: scanCount, dbID: c.DBID, cursor: cursor >> 8}
+	// The shard is in the low byte; cursors that no server gave point into the first.
+	if n := int(cursor & 0xff); n < len(c.Set.Shards) {
+		j.shard = n
 	}
-	head, found := len(c.Out), 0
-	next := c.scan(&o, cursor, func(e index.Entry) {
-		if !o.pattern.match(e.Key()) {
-			return
-		}
-		if o.typeName != nil {
-			c.Set.Shards[0].Stats.Hits++ // Redis looks the key up to see its type
-			if !typeNamed(o.typeName, c.Set.Shards[0].DB(c.DBID).Type(e)) {
-				return
-			}
-		}
-		c.Bulk(e.Key())
-		found++
-	})
-	var text [20]byte
-	c.scratch = resp.AppendArray(c.scratch[:0], 2)
-	c.scratch = resp.AppendBulk(c.scratch, strconv.AppendUint(text[:0], next, 10))
-	c.scratch = resp.AppendArray(c.scratch, found)
-	c.Out = slices.Insert(c.Out, head, c.scratch...)
-	return nil
+	return j, j.parse(c.ArgsFrom(2))
 }
 
 // parse reads options to the end.
-func (o *scanOptions) parse(a Args) error {
+func (j *scanJob) parse(a Args) error {
 	for a.More() {
 		switch {
 		case a.Left() == 1:
@@ -84,11 +77,11 @@ func (o *scanOptions) parse(a Args) error {
 			if n < 1 {
 				a.Syntax()
 			}
-			o.count = int(min(n, scanMaxCount))
+			j.count = int(min(n, scanMaxCount))
 		case a.Option("match"):
-			o.pattern = keyPattern(a.Bytes())
+			j.pattern = keyPattern(a.Bytes())
 		case a.Option("type"):
-			o.typeName = a.Bytes()
+			j.typeName = a.Bytes()
 		default:
 			a.Syntax()
 		}
@@ -96,22 +89,52 @@ func (o *scanOptions) parse(a Args) error {
 	return a.Err()
 }
 
-// scan calls fn for about o.count keys from cursor on and returns the cursor to go on with.
-func (c *Ctx) scan(o *scanOptions, cursor uint64, fn func(e index.Entry)) (next uint64) {
-	given := 0
-	count := func(e index.Entry) {
-		given++
-		fn(e)
+// Shard implements Job.
+func (j *scanJob) Shard() int { return j.shard }
+
+// Slice implements Job. Each shard is asked for as many keys as are still missing, in pieces.
+func (j *scanJob) Slice(c *Ctx) (done bool) {
+	s := c.Set.Shards[j.shard]
+	db := s.DB(j.dbID)
+	step := min(max(j.count-j.given, scanLeast-j.asked), scanStep)
+	j.asked += step
+	j.cursor = db.Scan(j.cursor, step, c.NowMs, func(e index.Entry) { j.look(c, s, db, e) })
+	if j.cursor != 0 {
+		return j.asked >= max(j.count, scanLeast) || j.given >= j.count && j.asked >= scanLeast
 	}
-	for s := cursorShard(cursor, len(c.Set.Shards)); s < len(c.Set.Shards); s++ {
-		db := c.Set.Shards[s].DB(c.DBID)
-		if at := db.Scan(cursor>>8, max(o.count-given, scanLeast), c.NowMs, count); at != 0 {
-			return at<<8 | uint64(s)
-		}
-		cursor = 0
-		if given >= o.count && s+1 < len(c.Set.Shards) {
-			return uint64(s + 1)
+	if j.shard+1 == len(c.Set.Shards) {
+		j.end = true
+		return true
+	}
+	j.shard++
+	j.asked = 0
+	return j.given >= j.count
+}
+
+// look replies a key if it is what was asked for.
+func (j *scanJob) look(c *Ctx, s *shard.Shard, db *shard.DB, e index.Entry) {
+	j.given++
+	if !j.pattern.match(e.Key()) {
+		return
+	}
+	if j.typeName != nil {
+		s.Stats.Hits++ // Redis looks the key up to see its type
+		if !typeNamed(j.typeName, db.Type(e)) {
+			return
 		}
 	}
-	return 0
+	c.Bulk(e.Key())
+	j.found++
+}
+
+// Head implements Job.
+func (j *scanJob) Head(c *Ctx) {
+	next := uint64(0)
+	if !j.end {
+		next = j.cursor<<8 | uint64(j.shard)
+	}
+	var text [20]byte
+	c.Array(2)
+	c.Bulk(strconv.AppendUint(text[:0], next, 10))
+	c.Array(j.found)
 }

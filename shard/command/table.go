@@ -11,8 +11,8 @@ type Session interface {
 	CommandSession()
 }
 
-// Row is one command, or one subcommand of a container. A row without Subs has exactly one of Run and
-// RunSession.
+// Row is one command, or one subcommand of a container. A row without Subs has exactly one of Run, RunSession and
+// Slices.
 type Row struct {
 	Info
 	// Run executes under the batons that the route names.
@@ -20,6 +20,9 @@ type Row struct {
 	// RunSession executes on the session's loop, under the batons that the route names; s is the
 	// server's session type, and s's context is where it replies.
 	RunSession func(s Session) error
+	// Slices begins the command on c.Args; it runs in slices if it is not in MULTI. The route names the batons that
+	// it needs if it is.
+	Slices func(c *Ctx) (Job, error)
 	// InMulti: runs at once inside MULTI instead of being queued.
 	InMulti bool
 	// RunsQueue: inside MULTI the command executes what was queued (EXEC).
@@ -78,7 +81,13 @@ func NewTable(lists ...[]*Row) *Table {
 }
 
 func (t *Table) add(r *Row, container *Row) {
-	if len(r.Subs) == 0 && (r.Run == nil) == (r.RunSession == nil) {
+	handlers := 0
+	for _, there := range []bool{r.Run != nil, r.RunSession != nil, r.Slices != nil} {
+		if there {
+			handlers++
+		}
+	}
+	if handlers > 1 || handlers == 0 && len(r.Subs) == 0 {
 		panic(fmt.Sprintf("BUG: command %s must have exactly one handler", r.Name))
 	}
 	for i := range r.Keys {

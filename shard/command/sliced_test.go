@@ -1,0 +1,203 @@
+package command
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+
+	"fulmen/internal/resp"
+)
+
+// slice executes a command in the shortest slices there are, each under the baton of its shard, with between called
+// after each, and gives the reply.
+func (h *harness) slice(between func(), args ...string) resp.Value {
+	h.t.Helper()
+	row := h.table.Lookup([]byte(args[0]))
+	c := &h.ctx
+	c.Out, c.Args, c.Keys, c.NowMs = c.Out[:0], bytesOf(args), nil, h.now.NowMs()
+	var s Sliced
+	done := s.Begin(c, row)
+	for !done {
+		c.Args, c.NowMs = bytesOf(args), h.now.NowMs()
+		held := h.set.Shards[s.Shard()]
+		if !held.Acquire(&h.w) {
+			h.t.Fatal("the baton is taken")
+		}
+		done = s.Run(c, 0)
+		held.Release(&h.w)
+		out := c.Out
+		if between != nil && !done {
+			between()
+		}
+		c.Out = out
+	}
+	var reply []byte
+	s.Reply(c, func(piece []byte) { reply = append(reply, piece...) })
+	return h.parse(append(reply, c.Out...))
+}
+
+// churn lets keys come and go, many at a time, so that indexes grow and shrink.
+type churn struct {
+	h    *harness
+	rnd  *rand.Rand
+	want int // keys that come and go
+	have int
+}
+
+func (ch *churn) step() {
+	if ch.rnd.IntN(50) == 0 {
+		ch.want = ch.rnd.IntN(2) * ch.rnd.IntN(30_000)
+	}
+	for range ch.rnd.IntN(100) {
+		switch {
+		case ch.have < ch.want:
+			ch.h.call(bytesOf([]string{"SET", "comes:" + strconv.Itoa(ch.have), "v"}))
+			ch.have++
+		case ch.have > ch.want:
+			ch.have--
+			ch.h.call(bytesOf([]string{"DEL", "comes:" + strconv.Itoa(ch.have)}))
+		}
+	}
+	for _, s := range ch.h.set.Shards {
+		s.ShrinkSome(500)
+	}
+}
+
+// TestKeysInSlices: what is there throughout comes once, whatever comes and goes meanwhile, indexes grow and shrink.
+func TestKeysInSlices(t *testing.T) {
+	for seed, shards := range []int{1, 3, 8} {
+		h := newHarness(t, shards)
+		ch := &churn{h: h, rnd: rand.New(rand.NewPCG(uint64(seed), 4)), want: 20_000}
+		for i := range 3000 {
+			h.call(bytesOf([]string{"SET", "stays:" + strconv.Itoa(i), "v"}))
+		}
+		rounds := 0
+		for range 12 {
+			seen := map[string]int{}
+			v := h.slice(func() { ch.step(); rounds++ }, "KEYS", "*s*")
+			for _, key := range v.Elems {
+				seen[string(key.Str)]++
+			}
+			for i := range 3000 {
+				if n := seen["stays:"+strconv.Itoa(i)]; n != 1 {
+					t.Fatalf("%d shards: stays:%d came %d times", shards, i, n)
+				}
+			}
+		}
+		if rounds < 12*30 {
+			t.Errorf("%d shards: only %d slices", shards, rounds)
+		}
+	}
+}
+
+// TestScanGuarantees: the same for whole iterations of SCAN with any options, in slices and in one piece by turns.
+func TestScanGuarantees(t *testing.T) {
+	for seed, shards := range []int{1, 2, 8, 13} {
+		h := newHarness(t, shards)
+		rnd := rand.New(rand.NewPCG(uint64(seed), 8))
+		ch := &churn{h: h, rnd: rnd, want: 20_000}
+		for i := range 1000 {
+			h.call(bytesOf([]string{"SET", "stays:" + strconv.Itoa(i), "v"}))
+		}
+		for range 10 {
+			options := [][]string{
+				{"MATCH", "stays:*"}, {"count", strconv.Itoa(1 + rnd.IntN(500))}, {"TYPE", "string"},
+			}
+			rnd.Shuffle(len(options), func(i, j int) { options[i], options[j] = options[j], options[i] })
+			given := slices.Concat(options...)
+			seen := map[string]int{}
+			for cursor := "0"; ; ch.step() {
+				var v resp.Value
+				if args := append([]string{"SCAN", cursor}, given...); rnd.IntN(2) == 0 {
+					v = h.slice(ch.step, args...)
+				} else {
+					v = h.do(args...)
+				}
+				for _, key := range v.Elems[1].Elems {
+					seen[string(key.Str)]++
+				}
+				if cursor = string(v.Elems[0].Str); cursor == "0" {
+					break
+				}
+			}
+			if len(seen) != 1000 {
+				t.Fatalf("%d shards: SCAN %q gives %d keys", shards, given, len(seen))
+			}
+			for key, n := range seen {
+				if n != 1 {
+					t.Fatalf("%d shards: SCAN %q gives %s %d times", shards, given, key, n)
+				}
+			}
+		}
+	}
+}
+
+// TestSlicesReplyAsOneHold: without changes in between it makes no difference whether a command runs in slices.
+func TestSlicesReplyAsOneHold(t *testing.T) {
+	h := newHarness(t, 8)
+	for i := range 2000 {
+		h.do("SET", fmt.Sprint("key:", i), "v")
+	}
+	h.do("SET", strings.Repeat("long", 50_000), "v")
+	for _, args := range [][]string{
+		{"KEYS", "*"}, {"KEYS", "key:1?"}, {"KEYS", "nothing"}, {"KEYS", ""}, {"KEYS", "*long*"},
+		{"SCAN", "0"}, {"SCAN", "0", "COUNT", "1"}, {"SCAN", "0", "COUNT", "100000"}, {"SCAN", "3", "MATCH", "*9"},
+		{"SCAN", "99999999999999", "TYPE", "list"}, {"SCAN", "-1"}, {"SCAN", "x"}, {"SCAN", "0", "COUNT"},
+		{"SCAN", "0", "COUNT", "0"}, {"SCAN", "0", "COUNT", "x"}, {"SCAN", "0", "TYPE"}, {"SCAN", "0", "nonsense", "1"},
+	} {
+		want := h.do(args...).Append(nil)
+		if got := h.slice(nil, args...).Append(nil); string(got) != string(want) {
+			t.Errorf("%q: %.60q in slices, %.60q in one hold", args, got, want)
+		}
+	}
+}
+
+// TestSlicesAreCounted: as one call, with its errors, and held to the limit of a reply.
+func TestSlicesAreCounted(t *testing.T) {
+	h := newHarness(t, 2)
+	for i := range 500 {
+		h.do("SET", fmt.Sprint("key:", i), "v")
+	}
+	counts := func(name string) (st CallStat) {
+		row := h.table.Lookup([]byte(name))
+		h.ctx.Calls.Flush(func(i int, s *CallStat) {
+			if i == row.Index {
+				st = *s
+			}
+		})
+		return st
+	}
+	counts("keys")
+	h.slice(nil, "KEYS", "*")
+	if st := counts("keys"); st.Calls != 1 || st.Failed != 0 || st.Ns < 0 {
+		t.Errorf("KEYS: %+v", st)
+	}
+	h.slice(nil, "SCAN", "x")
+	if st := counts("scan"); st.Calls != 1 || st.Failed != 1 {
+		t.Errorf("SCAN: %+v", st)
+	}
+	h.ctx.ReplyLimit = 1000
+	row := h.table.Lookup([]byte("KEYS"))
+	var s Sliced
+	h.ctx.Out, h.ctx.Args = nil, bytesOf([]string{"KEYS", "*"})
+	s.Begin(&h.ctx, row)
+	for n := 0; ; n++ {
+		held := h.set.Shards[s.Shard()]
+		held.Acquire(&h.w)
+		done := s.Run(&h.ctx, 0)
+		held.Release(&h.w)
+		if done {
+			break
+		}
+	}
+	if !h.ctx.Overflow || s.Bytes() > 3000 {
+		t.Errorf("overflow %v with %d bytes", h.ctx.Overflow, s.Bytes())
+	}
+	s.Reply(&h.ctx, func([]byte) { t.Error("replies all the same") })
+	if len(h.ctx.Out) != 0 || s.Bytes() != 0 {
+		t.Errorf("%d bytes of reply, %d kept", len(h.ctx.Out), s.Bytes())
+	}
+}
