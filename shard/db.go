@@ -138,6 +138,9 @@ func (db *DB) Look(k Key, nowMs int64) (index.Entry, bool) {
 	}
 	e := x.Entry(p)
 	if expired(e, nowMs) {
+		if nowMs < db.shard.set.frozenMs.Load() {
+			return index.Entry{}, false
+		}
 		db.shard.Stats.ExpiredLazily++
 		db.expire(p, e)
 		return index.Entry{}, false

@@ -48,8 +48,8 @@ type Parser struct {
 // bytes and at least Need() of them in all. n > 0 with no arguments appended is an empty command (an empty line, *0,
 // *-1), which gets no reply.
 //
-// The arguments alias data, each capped to its own bytes; an inline command with quotes is unquoted in place,
-// so its bytes in data change. err is an *Error to send before closing; the connection can't be parsed further.
+// The arguments alias data, each capped to its own bytes; those of an inline command with quotes
+// alias a copy. data does not change. err is an *Error to send before closing; the connection can't be parsed further.
 func (p *Parser) Parse(data []byte, args [][]byte) (out [][]byte, n int, err error) {
 	if len(data) < p.need || len(data) == 0 {
 		return args, 0, nil
@@ -252,6 +252,9 @@ func (p *Parser) parseInline(data []byte, args [][]byte) ([][]byte, int, error) 
 	line := data[:end]
 	if end > 0 && line[end-1] == '\r' {
 		line = line[:end-1]
+	}
+	if bytes.IndexByte(line, '"') >= 0 || bytes.IndexByte(line, '\'') >= 0 {
+		line = bytes.Clone(line) // a command that has to wait is parsed again
 	}
 	out, ok := SplitArgs(line, args)
 	if !ok {

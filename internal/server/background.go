@@ -29,6 +29,7 @@ func (srv *Server) Tick(rl *reactor.Loop) {
 	if l.evictInBackground() {
 		rl.TickSoon()
 	}
+	l.wakePostponed()
 	l.closeIdle()
 	rl.WantTick()
 }
@@ -43,7 +44,7 @@ func (l *loop) backgroundSlice(s *shard.Shard) (more bool) {
 	until := l.worker.NowNs + sliceNs
 	for !more {
 		began := l.worker.NowNs
-		expired := srv.activeExpireOff.Load() || s.ExpireSome(now, sliceBudget)
+		expired := srv.activeExpireOff.Load() || srv.pausing.at(srv, now) != nil || s.ExpireSome(now, sliceBudget)
 		freed := s.FreeSome(sliceBudget)
 		shrunk := s.ShrinkSome(sliceBudget)
 		l.worker.NowNs = srv.set.Clock.NowNs()
@@ -74,7 +75,7 @@ func (l *loop) closeIdle() {
 	l.idleCheckedMs = now
 	l.rl.Conns(func(c *reactor.Conn) {
 		s := c.Context.(*Session)
-		if now-s.lastMs.Load() > timeout && !s.parked() {
+		if now-s.lastMs.Load() > timeout && !s.parked() && !s.postponed {
 			l.srv.log.Debug("Closing idle client", "addr", s.addr)
 			c.Abort(reactor.ErrClosedByServer)
 		}

@@ -19,17 +19,18 @@ func clientRows() []*command.Row {
 			Name: "client", Arity: -2, Group: "connection", Since: "2.4.0",
 			Summary: "A container for client connection commands", Complexity: "Depends on subcommand.",
 		},
-		Subs: []*command.Row{
+		Subs: slices.Concat(clientPauseRows(), clientTrackingRows(), []*command.Row{
 			clientSub("getname", 2, "2.6.9", "Get the current connection name", "", cmdClientGetName),
 			clientHelpRow(),
 			clientSub("id", 2, "5.0.0", "Returns the client ID for the current connection", "", cmdClientID),
 			clientInfoRow(), clientKillRow(), clientListRow(), clientNoEvictRow(),
+			clientNoTouchRow(), clientUnblockRow(),
 			clientSub("reply", 3, "3.2.0", "Instruct the server whether to reply to commands",
 				"on_off_skip(ON|OFF|SKIP)",
 				cmdClientReply),
 			clientSetInfoRow(),
 			clientSub("setname", 3, "2.6.9", "Set the current connection name", "connection-name", cmdClientSetName),
-		},
+		}),
 	}}
 }
 
@@ -285,24 +286,42 @@ func orEmpty(p *string) string {
 	return *p
 }
 
+// flags are the session's flags in CLIENT LIST, in Redis's order.
+func (s *Session) flags() string {
+	text := make([]byte, 0, 8)
+	for _, f := range [...]struct {
+		on   bool
+		name byte
+	}{
+		{s.monitoring.Load(), 'O'},
+		{s.queued.Load() >= 0, 'x'},
+		{s.waiting.Load() || s.blocked.Load() != nil, 'b'},
+		{s.dirtyCAS(), 'd'},
+		{s.closing.Load(), 'c'},
+		{s.killNow.Load(), 'A'},
+		{s.unix, 'U'},
+		{s.noEvict.Load(), 'e'},
+		{s.noTouch.Load(), 'T'},
+	} {
+		if f.on {
+			text = append(text, f.name)
+		}
+	}
+	if len(text) == 0 {
+		return "N"
+	}
+	return string(text)
+}
+
+// dirtyCAS tells whether EXEC would fail because of a watched key. Safe from any goroutine.
+func (s *Session) dirtyCAS() bool {
+	w := s.watching.Load()
+	return w != nil && w.Dirty()
+}
+
 // describe is the session's line in CLIENT LIST. Safe from any goroutine.
 func (s *Session) describe(nowMs int64) string {
-	flags := ""
-	if s.monitoring.Load() {
-		flags += "O"
-	}
-	if s.queued.Load() >= 0 {
-		flags += "x"
-	}
-	if _, isUnix := s.unixPath(); isUnix {
-		flags += "U"
-	}
-	if s.noEvict.Load() {
-		flags += "e"
-	}
-	if flags == "" {
-		flags = "N"
-	}
+	flags := s.flags()
 	cmd := "NULL"
 	if i := s.lastRow.Load(); i > 0 {
 		cmd = s.srv.table.All()[i-1].FullName
@@ -343,7 +362,11 @@ func (s *Session) transactionBytes() int64 {
 }
 
 // clientHelp is the text of CLIENT HELP but for what Help adds.
-const clientHelp = `GETNAME
+const clientHelp = `CACHING (YES|NO)
+    Enable/disable tracking of the keys for next command in OPTIN/OPTOUT modes.
+GETREDIR
+    Return the client ID we are redirecting to when tracking is enabled.
+GETNAME
     Return the name of the current connection.
 ID
     Return the ID of the current connection.
@@ -363,10 +386,18 @@ KILL <option> <value> [<option> <value> [...]]
       Kill connections authenticated by <username>.
     * SKIPME (YES|NO)
       Skip killing current connection (default: yes).
+    * ID <client-id>
+      Kill connections by client id.
+    * MAXAGE <maxage>
+      Kill connections older than the specified age.
 LIST [options ...]
     Return information about client connections. Options:
     * TYPE (NORMAL|MASTER|REPLICA|PUBSUB)
       Return clients of specified type.
+UNPAUSE
+    Stop the current client pause, resuming traffic.
+PAUSE <timeout> [WRITE|ALL]
+    Suspend all, or just write, clients for <timeout> milliseconds.
 REPLY (ON|OFF|SKIP)
     Control the replies sent to the current connection.
 SETNAME <name>
@@ -375,8 +406,17 @@ SETINFO <option> <value>
     Set client meta attr. Options are:
     * LIB-NAME: the client lib name.
     * LIB-VER: the client lib version.
+UNBLOCK <clientid> [TIMEOUT|ERROR]
+    Unblock the specified blocked client.
+TRACKING (ON|OFF) [REDIRECT <id>] [BCAST] [PREFIX <prefix> [...]]
+         [OPTIN] [OPTOUT] [NOLOOP]
+    Control server assisted client side caching.
+TRACKINGINFO
+    Report tracking status for the current connection.
 NO-EVICT (ON|OFF)
     Protect current client connection from eviction.
+NO-TOUCH (ON|OFF)
+    Will not touch LRU/LFU stats when this mode is on.
 `
 
 // CLIENT HELP

@@ -26,6 +26,13 @@ func (r *registry) remove(s *Session) {
 	r.mu.Unlock()
 }
 
+// find returns the session with an id, nil if there is none.
+func (r *registry) find(id uint64) *Session {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.byID[id]
+}
+
 // all returns the sessions by ascending id.
 func (r *registry) all() []*Session {
 	r.mu.Lock()

@@ -181,6 +181,7 @@ func cmdReset(s *Session) error {
 	s.setProto(2)
 	s.name.Store(nil)
 	s.noEvict.Store(false)
+	s.setNoTouch(false)
 	s.reply = replyOn
 	s.setAuthed(s.srv.cfg.Values().RequirePass == "")
 	s.c.Simple("RESET")

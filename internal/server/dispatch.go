@@ -12,11 +12,15 @@ import (
 // each is small. Special commands are flags in their rows.
 func (s *Session) dispatch(b *parsed) {
 	c := s.c
-	mark := len(c.Out)
+	mark, reply := len(c.Out), s.reply
 	if s.reply == replySkipNext {
 		s.reply = replySkip
 	}
 	s.decide(b)
+	if s.postponed && !s.parked() {
+		s.reply = reply // it is decided about once more
+		return
+	}
 	if s.reply == replyOn {
 		return
 	}
@@ -71,6 +75,8 @@ func (s *Session) decide(b *parsed) {
 		return
 	case s.monitor != nil && row.Flags&(command.Write|command.ReadOnly|command.MayReplicate) != 0:
 		s.refuse(row, resp.ErrReplicaKeys)
+		return
+	case s.monitor == nil && s.heldBack(row):
 		return
 	}
 	if s.multi != nil && !row.InMulti {

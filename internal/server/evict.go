@@ -71,7 +71,7 @@ func (m *evictMail) Serve(s *shard.Shard, w *shard.Worker) (keep bool) {
 	m.queued.Store(false)
 	srv := m.srv
 	p := srv.memory.Load()
-	if goal := srv.excess(p); p.limit > 0 && goal > 0 {
+	if goal := srv.excess(p); p.limit > 0 && goal > 0 && !srv.paused() {
 		srv.evict.claimed.Add(goal)
 		s.EvictSome(w, srv.set.Clock.NowMs(), goal, 0, w.NowNs+sliceNs)
 		srv.evict.claimed.Add(-goal)
@@ -153,7 +153,7 @@ func (l *loop) checkMemory() {
 	srv := l.srv
 	p := srv.memory.Load()
 	l.limited, l.grown, l.oom, l.wait = p.limit > 0, 0, false, false
-	if !l.limited {
+	if !l.limited || l.pause != nil { // nothing is evicted in a pause, and nothing refused
 		return
 	}
 	used := srv.usedMemory()
@@ -227,7 +227,7 @@ func (l *loop) evictInBackground() (more bool) {
 	srv := l.srv
 	p := srv.memory.Load()
 	used := srv.usedMemory()
-	if p.limit > 0 && used > p.limit {
+	if p.limit > 0 && used > p.limit && !srv.paused() {
 		srv.notePeak(used)
 		end := evictBusy
 		if goal := srv.excess(p); goal > 0 {

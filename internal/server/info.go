@@ -114,17 +114,19 @@ func (t *infoText) server() {
 
 func (t *infoText) clients() {
 	var maxIn, maxOut int64
+	blocked := 0 // by commands; those that a pause holds back don't count
 	all := t.srv.clients.all()
 	for _, s := range all {
 		maxIn = max(maxIn, s.queryBytes.Load())
 		maxOut = max(maxOut, s.outBytes.Load())
+		blocked += btoi(s.blocked.Load() != nil)
 	}
 	t.line("connected_clients:%d", len(all))
 	t.line("cluster_connections:0")
 	t.line("maxclients:%d", t.srv.cfg.Values().MaxClients)
 	t.line("client_recent_max_input_buffer:%d", maxIn)
 	t.line("client_recent_max_output_buffer:%d", maxOut)
-	t.line("blocked_clients:0")
+	t.line("blocked_clients:%d", blocked)
 	t.line("tracking_clients:0")
 	t.line("clients_in_timeout_table:0")
 }

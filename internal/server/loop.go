@@ -46,6 +46,12 @@ type loop struct {
 	wait    bool       // commands that need memory wait
 	grown   int64      // bytes by which the batch has let memory grow since
 	waiting []*Session // paused until there is room
+
+	// CLIENT PAUSE; pause.go.
+	pause     *pause        // as it was when the batch began, nil: none
+	barred    command.Flags // of commands that it may hold back
+	postponed []*Session    // wait for its end
+	unpaused  unpaused
 }
 
 // parsed is one command of a batch.
@@ -78,6 +84,9 @@ func (srv *Server) Close(c *reactor.Conn, err error) {
 	s := c.Context.(*Session)
 	s.closed = true
 	s.endMonitor()
+	if s.postponed {
+		s.loop.forgetPostponed(s)
+	}
 	srv.clients.remove(s)
 	srv.clientMemory.Add(-s.counted)
 	switch {
@@ -145,10 +154,11 @@ func (l *loop) begin(s *Session) {
 	l.ctx.NowMs = clock.NowMs()
 	l.srv.set.Tick(l.ctx.NowMs)
 	l.ctx.Session = s
-	l.ctx.DBID, l.ctx.Proto = s.db, s.proto
+	l.ctx.DBID, l.ctx.Proto, l.ctx.NoTouch = s.db, s.proto, s.noTouch.Load()
 	l.ctx.Limits, l.ctx.Observers = l.srv.limits.Load(), l.srv.observers.Load()
 	l.ctx.Out = l.ctx.Out[:0]
 	l.ctx.ReplyLimit, l.ctx.Overflow = int(l.srv.replyLimit.Load()), false
+	l.regate()
 	s.c = &l.ctx
 }
 
@@ -157,6 +167,7 @@ func (l *loop) finish(s *Session) {
 	l.drop()
 	l.flush(s)
 	if s.killed && !s.closed {
+		s.closing.Store(true)
 		s.conn.CloseAfterFlush()
 	}
 	s.publish(l.ctx.NowMs)
@@ -209,8 +220,7 @@ func (l *loop) drop() {
 
 // parse fills l.batch with commands at the head of p and prefetches their keys. A protocol error is
 // returned along with the commands before it. Without authentication commands come one at a time, since
-// AUTH changes what the parser may accept. An inline command comes first in a batch or not at all: parsing it
-// may change its bytes, and behind a command that has to wait it would be parsed again.
+// AUTH changes what the parser may accept.
 func (l *loop) parse(s *Session, p []byte) (n int, protocol error) {
 	l.args = l.args[:0]
 	l.keys = l.keys[:0]
@@ -220,9 +230,6 @@ func (l *loop) parse(s *Session, p []byte) (n int, protocol error) {
 	}
 	at := 0
 	for n < limit && at < len(p) {
-		if n > 0 && p[at] != '*' {
-			break
-		}
 		lo := len(l.args)
 		args, used, err := s.parser.Parse(p[at:], l.args)
 		if err != nil {
@@ -310,9 +317,14 @@ func (l *loop) run(s *Session, n int) (done int) {
 			if !l.runSingle(s, b) {
 				return i + 1
 			}
+			if s.postponed {
+				return i
+			}
 		} else if len(b.args) > 0 {
 			l.drop()
-			s.dispatch(b)
+			if s.dispatch(b); s.postponed && !s.parked() {
+				return i
+			}
 			l.grown += recheckBytes // or less: it is not known what has grown
 		} else if s.reply == replySkipNext {
 			s.reply = replyOn // an empty command is one, too
@@ -328,7 +340,9 @@ func (l *loop) run(s *Session, n int) (done int) {
 }
 
 // admits tells whether the server's state lets an ordinary command of this row run.
-func (l *loop) admits(row *command.Row) bool { return !l.oom || row.Flags&command.DenyOOM == 0 }
+func (l *loop) admits(row *command.Row) bool {
+	return row.Flags&l.barred == 0 && (!l.oom || row.Flags&command.DenyOOM == 0)
+}
 
 // runSingle executes a one-key command under its shard's baton; false: the session is parked.
 func (l *loop) runSingle(s *Session, b *parsed) bool {
@@ -341,6 +355,11 @@ func (l *loop) runSingle(s *Session, b *parsed) bool {
 			return false
 		}
 		l.held = sh
+		if l.pauseChanged() && s.heldBack(b.row) {
+			s.lastRow.Store(int32(b.row.Index) + 1)
+			l.drop()
+			return true
+		}
 	}
 	s.lastRow.Store(int32(b.row.Index) + 1)
 	l.ctx.Args, l.ctx.Keys = b.args, k

@@ -11,8 +11,10 @@ type multi struct {
 	queue   []queuedCommand
 	doomed  bool // a command was refused: EXEC will be too
 	denyOOM bool // a command of the queue may need memory
+	paused  bool // CLIENT PAUSE is among those that were run
 	bytes   int64
 	shards  shardSet
+	flags   command.Flags // of all commands queued
 }
 
 type queuedCommand struct {
@@ -90,6 +92,7 @@ func cmdWatch(s *Session) error {
 	}
 	if s.watch.watcher == nil {
 		s.watch.watcher = &shard.Watcher{}
+		s.watching.Store(s.watch.watcher)
 	}
 	for _, k := range s.c.Keys {
 		s.watchKey(k)
@@ -130,6 +133,7 @@ func (s *Session) forgetWatches() {
 	}
 	s.watch.watcher.Drop()
 	s.watch.watcher = nil
+	s.watching.Store(nil)
 	s.watch.keys, s.watch.seen = nil, nil
 	s.watched.Store(0)
 }
@@ -164,6 +168,7 @@ func (s *Session) enqueue(row *command.Row, args [][]byte) {
 		m.shards.add(i)
 	}
 	m.queue = append(m.queue, q)
+	m.flags |= row.Flags
 	s.queued.Store(int32(len(m.queue)))
 	s.multiBytes.Store(m.bytes)
 	s.c.Out = resp.AppendQueued(s.c.Out)
@@ -202,6 +207,9 @@ func (s *Session) runQueue(row *command.Row, args [][]byte) {
 			command.Call(s.c, q.row)
 		}
 		s.executing = false
+	}
+	if m.paused {
+		s.srv.pausing.freeze(s.srv)
 	}
 	s.endMulti()
 	s.loop.worker.NowNs = s.srv.set.Clock.NowNs()

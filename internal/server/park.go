@@ -27,6 +27,7 @@ type parking struct {
 	buf    []byte
 	shards []int
 	silent bool // CLIENT REPLY has its reply dropped
+	paused bool // a pause held the task back
 
 	// A command that runs in slices.
 	slicing bool
@@ -93,6 +94,12 @@ func (l *loop) parkTask(s *Session, row *command.Row, args [][]byte, keys []comm
 // Serve implements shard.Task: somebody who holds the baton executes the parked command.
 func (p *parking) Serve(sh *shard.Shard, w *shard.Worker) (keep bool) {
 	l := w.Owner.(*loop)
+	srv := p.s.srv
+	if pause := srv.pausing.at(srv, p.ctx.NowMs); pause != nil && pause.holds(p.row, p.s) {
+		p.paused = true
+		p.s.conn.Loop().Post(&p.Letter)
+		return false
+	}
 	p.ctx.Worker, p.ctx.Calls, p.ctx.Observers = w, l.calls, l.srv.observers.Load()
 	command.Call(&p.ctx, p.row)
 	sh.Commit()
@@ -106,6 +113,13 @@ func (p *parking) Resume(*shard.Tx) { p.s.conn.Loop().Post(&p.Letter) }
 // Deliver implements reactor.Recipient on the session's loop.
 func (p *parking) Deliver(*reactor.Loop, *reactor.Letter) {
 	s := p.s
+	if p.paused {
+		p.paused = false
+		if !s.closed {
+			s.postpone()
+			return
+		}
+	}
 	if p.task {
 		p.task, p.busy = false, false
 		if s.closed {
@@ -131,13 +145,19 @@ func (p *parking) Deliver(*reactor.Loop, *reactor.Letter) {
 	if !p.tx.Acquire(&l.worker) {
 		return // still waiting
 	}
-	p.busy = false
 	if s.closed {
+		p.busy = false
 		p.tx.Release(&l.worker)
 		s.forgetWatches()
 		return
 	}
 	l.begin(s)
+	if s.heldBack(p.row) {
+		p.tx.Release(&l.worker)
+		l.finish(s)
+		return
+	}
+	p.busy = false
 	s.runHeld(p.row, p.args, p.keys)
 	if p.silent {
 		l.ctx.Out = l.ctx.Out[:0]
@@ -146,6 +166,17 @@ func (p *parking) Deliver(*reactor.Loop, *reactor.Letter) {
 	l.finish(s)
 	p.trim()
 	s.conn.Resume()
+}
+
+// again has the parked command tried once more after a pause.
+func (p *parking) again() {
+	if p.task {
+		p.ctx.NowMs = p.s.srv.set.Clock.NowMs()
+		p.keys[0].Shard.Enqueue(&p.Node, &p.s.loop.worker)
+		return
+	}
+	p.tx.Begin(p.shards)
+	p.Deliver(nil, nil)
 }
 
 // trim lets go of a big command's memory, which the session would keep otherwise.
@@ -169,7 +200,9 @@ func (s *Session) withBatons(shards []int, row *command.Row, args [][]byte, keys
 	// The command is copied first: once Acquire has put the transaction into an inbox it may be resumed
 	// at any moment, though only by a letter that this loop reads after this callback.
 	if p.tx.Acquire(&l.worker) {
-		s.runHeld(row, args, keys)
+		if !l.pauseChanged() || !s.heldBack(row) {
+			s.runHeld(row, args, keys)
+		}
 		p.tx.Release(&l.worker)
 		return
 	}

@@ -90,7 +90,7 @@ func ask(t testing.TB, conn *redistest.Conn, args ...string) resp.Value {
 }
 
 // newer are the commands that redis-server 7.0 does not have.
-var newer = []string{"client|setinfo"}
+var newer = []string{"client|setinfo", "client|no-touch"}
 
 // TestRowsEqualRedis compares what COMMAND INFO and COMMAND DOCS say about every command of the server with
 // redis-server, field by field and in both protocols.

@@ -53,6 +53,7 @@ type Server struct {
 	replyLimit      atomic.Int64 // hard output limit of normal clients, 0 = none
 	clientMemory    atomic.Int64 // sum of the sessions' memoryBytes
 	activeExpireOff atomic.Bool  // DEBUG SET-ACTIVE-EXPIRE 0
+	pausing         pausing
 	stopping        atomic.Bool
 	stop            chan stopRequest
 	listenMu        sync.Mutex
@@ -117,6 +118,8 @@ func (srv *Server) makeLoops(v *config.Values) {
 	for _, rl := range srv.reactor.Loops() {
 		l := &loop{srv: srv, rl: rl, calls: command.NewCallStats(srv.table), shared: newSharedStats(srv.table)}
 		l.worker.Owner = l
+		l.unpaused.l = l
+		l.unpaused.Letter.To = &l.unpaused
 		l.ctx = command.Ctx{Set: srv.set, Worker: &l.worker, Calls: l.calls, Table: srv.table}
 		rl.State = l
 		srv.loops = append(srv.loops, l)

@@ -31,6 +31,7 @@ type Session struct {
 	addr  string
 	laddr string
 	local bool // loopback or unix socket
+	unix  bool
 	fd    int
 	born  int64 // ms
 
@@ -51,6 +52,7 @@ type Session struct {
 	executing bool
 	closed    bool
 	killed    bool // close after the replies of this batch
+	postponed bool // a pause holds the next command back, or the parked one: in loop.postponed
 
 	// Published for other goroutines.
 	name       atomic.Pointer[string]
@@ -68,8 +70,13 @@ type Session struct {
 	multiBytes atomic.Int64
 	replyBytes atomic.Int64 // of a reply under construction in slices
 	noEvict    atomic.Bool
+	noTouch    atomic.Bool
 	monitoring atomic.Bool
-	killNow    atomic.Bool // CLIENT KILL by another session
+	waiting    atomic.Bool             // postponed
+	blocked    atomic.Pointer[blocked] // nil unless a command waits for keys
+	killNow    atomic.Bool             // CLIENT KILL by another session
+	closing    atomic.Bool             // killed, and replies have not left yet
+	watching   atomic.Pointer[shard.Watcher]
 	killMail   reactor.Letter
 }
 
@@ -91,6 +98,7 @@ func newSession(srv *Server, l *loop, conn *reactor.Conn) *Session {
 		srv: srv, conn: conn, loop: l, id: conn.ID, proto: 2, fd: conn.Fd(),
 		born: srv.set.Clock.NowMs(),
 	}
+	s.unix = conn.LocalAddr().Network() == "unix"
 	s.addr, s.laddr, s.local = ends(conn.RemoteAddr(), conn.LocalAddr())
 	s.killMail.To = &killer{s}
 	s.lastMs.Store(s.born)
