@@ -175,6 +175,5 @@ var foreign = []struct {
 	{name: "tls-", missing: "TLS"},
 	{name: "cluster-", missing: "cluster mode"},
 	{name: "syslog-", missing: "logging to syslog"},
-	{name: "active-defrag-", missing: "active defragmentation"},
 	{name: "crash-", missing: "a crash report of our own"},
 }

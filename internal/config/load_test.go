@@ -78,7 +78,7 @@ func TestLineErrors(t *testing.T) {
 		{"save 900 1", notYet + "'save' must be \"\" until there is persistence"},
 		{"save 900", "Invalid save parameters"},
 		{"io-engine io_uring", notYet + "'io-engine' must be epoll until there is an io_uring engine"},
-		{"activedefrag yes", notYet + "'activedefrag' must be no until there is active defragmentation"},
+		{"cluster-enabled yes", notYet + "'cluster-enabled' must be no until there is cluster mode"},
 		{"slaveof 127.0.0.1 6379", notYet + `'replicaof' must be "" until there is replication`},
 		{"tls-cert-file x", notYet + "'tls-cert-file' must not be set until there is TLS"},
 		{"user bob on", notYet + "'user' must not be set until there is access control"},

@@ -82,6 +82,7 @@ var ourDefaults = map[string]string{
 	"port": "6379", "unixsocket": "", "dir": "/srv", "io-threads": "0",
 	"activerehashing": "no", "jemalloc-bg-thread": "no", "disable-thp": "no", "set-proc-title": "no",
 	"io-threads-do-reads": "yes", "lazyfree-lazy-eviction": "yes", "lazyfree-lazy-expire": "yes",
+	"activedefrag": "yes", "active-defrag-ignore-bytes": "10485760",
 	"lazyfree-lazy-server-del": "yes", "lazyfree-lazy-user-del": "yes",
 }
 

@@ -7,7 +7,7 @@ import (
 )
 
 // rows is the table of parameters, in the order of CONFIG GET * and fulmen.conf.
-var rows = slices.Concat(networkRows, processRows, dataRows, watchRows, laterRows, inertRows)
+var rows = slices.Concat(networkRows, processRows, dataRows, defragRows, watchRows, laterRows, inertRows)
 
 // networkRows: where clients come in and what a connection may use. All live.
 var networkRows = []row{{
@@ -131,6 +131,31 @@ var dataRows = []row{{
 }, {
 	name: "lazyfree-lazy-user-flush", kind: boolean, standard: "no",
 	store: func(v *Values, s setting) { v.LazyFlushByDefault = s.n == 1 },
+}}
+
+// defragRows: active defragmentation. All live. It is on by default, and begins earlier than in Redis: it takes no
+// time while memory is not fragmented, and a pass is short.
+var defragRows = []row{{
+	name: "activedefrag", kind: boolean, standard: "yes",
+	store: func(v *Values, s setting) { v.ActiveDefrag = s.n == 1 },
+}, {
+	name: "active-defrag-ignore-bytes", kind: memory, standard: "10mb", min: 1, max: math.MaxInt64,
+	store: func(v *Values, s setting) { v.DefragIgnoreBytes = s.n },
+}, {
+	name: "active-defrag-threshold-lower", kind: integer, standard: "10", max: 1000,
+	store: func(v *Values, s setting) { v.DefragLowerPercent = s.n },
+}, {
+	name: "active-defrag-threshold-upper", kind: integer, standard: "100", max: 1000,
+	store: func(v *Values, s setting) { v.DefragUpperPercent = s.n },
+}, {
+	name: "active-defrag-cycle-min", kind: integer, standard: "1", min: 1, max: 99,
+	store: func(v *Values, s setting) { v.DefragCycleMin = s.n },
+}, {
+	name: "active-defrag-cycle-max", kind: integer, standard: "25", min: 1, max: 99,
+	store: func(v *Values, s setting) { v.DefragCycleMax = s.n },
+}, {
+	name: "active-defrag-max-scan-fields", kind: integer, standard: "1000", min: 1, max: math.MaxInt64,
+	store: func(v *Values, s setting) { v.DefragMaxScanFields = s.n },
 }}
 
 // watchRows: what is noted of commands. All live.

@@ -50,6 +50,16 @@ type Values struct {
 	LFUDecayMinutes    int64 // after which a counter falls by one, 0: never
 	LazyFlushByDefault bool  // FLUSHALL and FLUSHDB without an option are ASYNC
 
+	// Active defragmentation.
+	ActiveDefrag       bool
+	DefragIgnoreBytes  int64 // waste below which nothing is done
+	DefragLowerPercent int64 // waste in percent of used memory from which it is done,
+	DefragUpperPercent int64 // and from which with most effort
+	DefragCycleMin     int64 // effort in percent of a loop's time
+	DefragCycleMax     int64
+	// nodes of one value looked at in one go
+	DefragMaxScanFields int64
+
 	// What is noted of commands.
 	SlowLogFromUs      int64 // the slow log takes calls that took as long, negative: none
 	SlowLogEntries     int64

@@ -29,6 +29,9 @@ func (srv *Server) Tick(rl *reactor.Loop) {
 	if l.evictInBackground() {
 		rl.TickSoon()
 	}
+	if l.defragInBackground() {
+		rl.TickSoon()
+	}
 	l.wakePostponed()
 	l.closeIdle()
 	rl.WantTick()

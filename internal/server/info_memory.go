@@ -66,7 +66,7 @@ func (t *infoText) memory() {
 	t.line("mem_cluster_links:0")
 	t.line("mem_aof_buffer:0")
 	t.line("mem_allocator:fulmen-arena")
-	t.line("active_defrag_running:0")
+	t.line("active_defrag_running:%d", srv.defrag.running())
 	var pending int
 	var freed int64
 	for _, s := range srv.set.Shards {

@@ -70,12 +70,7 @@ func (t *infoText) stats() {
 	t.line("total_forks:0")
 	t.line("migrate_cached_sockets:0")
 	t.line("slave_expires_tracked_keys:0")
-	t.line("active_defrag_hits:0")
-	t.line("active_defrag_misses:0")
-	t.line("active_defrag_key_hits:0")
-	t.line("active_defrag_key_misses:0")
-	t.line("total_active_defrag_time:0")
-	t.line("current_active_defrag_time:0")
+	t.defragStats()
 	t.line("tracking_total_keys:0")
 	t.line("tracking_total_items:0")
 	t.line("tracking_total_prefixes:0")
@@ -92,6 +87,24 @@ func (t *infoText) stats() {
 	t.line("client_output_buffer_limit_disconnections:%d", totals.OutputLimitHits)
 	t.line("reply_buffer_shrinks:0")
 	t.line("reply_buffer_expands:0")
+}
+
+// defragStats are those of active defragmentation; times in milliseconds.
+func (t *infoText) defragStats() {
+	var hits, misses, keyHits, keyMisses int64
+	for _, s := range t.srv.set.Shards {
+		hits += s.Stats.DefragHits
+		misses += s.Stats.DefragMisses
+		keyHits += s.Stats.DefragKeyHits
+		keyMisses += s.Stats.DefragKeyMisses
+	}
+	total, current := t.srv.defrag.times(t.srv.set.Clock.NowNs())
+	t.line("active_defrag_hits:%d", hits)
+	t.line("active_defrag_misses:%d", misses)
+	t.line("active_defrag_key_hits:%d", keyHits)
+	t.line("active_defrag_key_misses:%d", keyMisses)
+	t.line("total_active_defrag_time:%d", total/1e6)
+	t.line("current_active_defrag_time:%d", current/1e6)
 }
 
 // keyspaceStats are the statistics that the shards count.

@@ -35,8 +35,11 @@ type loop struct {
 	shared *sharedStats
 	home   []*homeShard // shards that this loop is home to
 	// nextHome is whose turn it is for background work.
-	nextHome      int
-	idleCheckedMs int64
+	nextHome int
+	// defragNs is the time that may be spent on defragmentation as of defragAtNs; negative: was spent in advance.
+	defragNs, defragAtNs int64
+	nextDefrag           int // whose turn it is
+	idleCheckedMs        int64
 	// attackLoggedMs is when a connection that speaks HTTP was last logged.
 	attackLoggedMs int64
 

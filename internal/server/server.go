@@ -60,6 +60,7 @@ type Server struct {
 	listeners       []net.Listener // TCP ones, replaced by CONFIG SET bind/port
 	unix            net.Listener
 	sampler         sampler
+	defrag          defragmenter
 	peakMemory      atomic.Int64
 	console         consoleServer
 }

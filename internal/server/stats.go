@@ -157,6 +157,7 @@ func (s *sampler) start(srv *Server) {
 			if used := srv.usedMemory(); used > srv.peakMemory.Load() {
 				srv.peakMemory.Store(used)
 			}
+			srv.defrag.sample(srv)
 			srv.space.Release(releaseBudget)
 			s.releaseHeap(now)
 		}
