@@ -123,6 +123,8 @@ func (s *linState) run(client int, c linCommand) string {
 			all = append(all, orNil(s.val[key]))
 		}
 		return "[" + strings.Join(all, " ") + "]"
+	case "RENAME", "RENAMENX", "COPY":
+		return s.move(c.name, k[0], k[1])
 	case "FLUSHALL":
 		for key, val := range s.val {
 			if val != "" {
@@ -140,6 +142,27 @@ func (s *linState) run(client int, c linCommand) string {
 		return "OK"
 	}
 	panic("no such command: " + c.name)
+}
+
+// move is RENAME, RENAMENX and COPY of different keys.
+func (s *linState) move(name string, from, to int) string {
+	val := s.val[from]
+	switch {
+	case val == "" && name == "COPY":
+		return "0"
+	case val == "":
+		return "ERR no such key"
+	case s.val[to] != "" && name != "RENAME":
+		return "0"
+	}
+	s.put(to, val)
+	if name != "COPY" {
+		s.put(from, "")
+	}
+	if name == "RENAME" {
+		return "OK"
+	}
+	return "1"
 }
 
 func (s *linState) apply(op linOp) string {
@@ -179,10 +202,11 @@ func linModel() porcupine.Model {
 type linFault int
 
 const (
-	sound     linFault = iota
-	tornMSET           // MSET as several SETs
-	tornMulti          // transactions as commands one by one
-	noWatch            // WATCH is not sent
+	sound      linFault = iota
+	tornMSET            // MSET as several SETs
+	tornMulti           // transactions as commands one by one
+	noWatch             // WATCH is not sent
+	tornRename          // RENAME as COPY and DEL
 )
 
 // linClient makes a part of a history.
@@ -208,7 +232,7 @@ func (l *linClient) some(n int) []int { return l.rnd.Perm(linKeys)[:1+l.rnd.IntN
 func (l *linClient) command() linCommand {
 	names := []string{
 		"GET", "GET", "GET", "SET", "SET", "GETSET", "SETNX", "APPEND", "INCR", "INCR", "DEL", "MSET", "MSET",
-		"MSETNX", "MGET", "MGET",
+		"MSETNX", "MGET", "MGET", "RENAME", "RENAME", "RENAMENX", "COPY",
 	}
 	c := linCommand{name: names[l.rnd.IntN(len(names))]}
 	if l.rnd.IntN(40) == 0 {
@@ -220,6 +244,10 @@ func (l *linClient) command() linCommand {
 		most = linKeys
 	}
 	c.keys = l.some(most)
+	switch c.name {
+	case "RENAME", "RENAMENX", "COPY":
+		c.keys = l.rnd.Perm(linKeys)[:2]
+	}
 	switch c.name {
 	case "SET", "GETSET", "SETNX", "APPEND", "MSET", "MSETNX":
 		for range c.keys {
@@ -296,6 +324,18 @@ func (l *linClient) send(op linOp) (done func() string) {
 		return func() string {
 			for range first.keys {
 				l.c.reply()
+			}
+			return "OK"
+		}
+	case first.name == "RENAME" && l.fault == tornRename:
+		from, to := l.key(first.keys[0]), l.key(first.keys[1])
+		l.c.add("COPY", from, to, "REPLACE")
+		l.c.add("DEL", from)
+		return func() string {
+			copied := text(l.c.reply())
+			l.c.reply()
+			if copied == "0" {
+				return "ERR no such key"
 			}
 			return "OK"
 		}
@@ -395,7 +435,9 @@ func TestLinearizable(t *testing.T) {
 
 // TestUnsoundHistoriesAreNoticed shows that the test above would notice what it is there for.
 func TestUnsoundHistoriesAreNoticed(t *testing.T) {
-	for name, fault := range map[string]linFault{"torn MSET": tornMSET, "torn MULTI": tornMulti, "no WATCH": noWatch} {
+	for name, fault := range map[string]linFault{
+		"torn MSET": tornMSET, "torn MULTI": tornMulti, "no WATCH": noWatch, "torn RENAME": tornRename,
+	} {
 		p := startProof(t, 8, 2, 3)
 		p.meddlers()
 		bad, n := 0, 0
