@@ -1,6 +1,8 @@
 package shard
 
 import (
+	"encoding/binary"
+
 	"fulmen/shard/ds/index"
 	"fulmen/shard/object"
 )
@@ -55,6 +57,101 @@ func (db *DB) AppendString(dst []byte, e index.Entry) []byte {
 // outside the string is left out.
 func (db *DB) AppendStringRange(dst []byte, e index.Entry, start, end int) []byte {
 	return object.AppendStringRange(dst, db.shard.arena.Space(), e, start, end)
+}
+
+// StringPieces calls fn for the bytes from start up to, not including, end of the string in e, from left to right,
+// until it returns false: n bytes at a time, the first of which are b and the others zero. Nothing is copied, and a hole of
+// any size is one piece or few. 0 ≤ start ≤ end ≤ the string's length.
+func (db *DB) StringPieces(e index.Entry, start, end int, fn func(b []byte, n int) bool) {
+	object.StringPieces(db.shard.arena.Space(), e, start, end, fn)
+}
+
+// StringRead copies the bytes of the string in e from off on to dst; what lies behind the string's end is zero.
+func (db *DB) StringRead(dst []byte, e index.Entry, off int) {
+	clear(dst)
+	end, at := min(off+len(dst), object.StringLen(e)), 0
+	if off >= end {
+		return
+	}
+	db.StringPieces(e, off, end, func(b []byte, n int) bool {
+		copy(dst[at:], b)
+		at += n
+		return true
+	})
+}
+
+// StringRaw marks the string in the entry of k, which is there, as one that was written to, as StringSetRange does. It
+// is still the same value: neither watchers nor the log are told.
+func (db *DB) StringRaw(k Key) {
+	x := db.x.Load()
+	p, ok := x.Find(k.Hash, k.Bytes)
+	if !ok {
+		panic("BUG: shard: marking a string that isn't there")
+	}
+	if e := x.Entry(p); e.Tag()&object.FlagRaw == 0 {
+		db.beforeChange(p)
+		e.SetTag(e.Tag() | object.FlagRaw)
+	}
+}
+
+// StringBuild gives a key a string of n bytes, 0 < n ≤ object.MaxString, without expiry, whatever it had before. part
+// writes the bytes from off on to b, which is zero: len(buf) bytes at a time, from left to right. The old value is
+// there until part has been called for all of them, so that it may be read to make the new one. Parts that stay zero
+// take no memory.
+func (db *DB) StringBuild(k Key, n int, buf []byte, part func(b []byte, off int)) {
+	if object.FitsInline(len(k.Bytes), n, false) && n <= len(buf) {
+		b := buf[:n]
+		clear(b)
+		part(b, 0)
+		db.SetString(k, b, 0)
+		db.StringRaw(k)
+		return
+	}
+	var pages object.Paged
+	for off := 0; off < n; off += len(buf) {
+		b := buf[:min(len(buf), n-off)]
+		clear(b)
+		part(b, off)
+		if !zero(b) {
+			pages.Write(db.shard.arena, off, b)
+		}
+	}
+	pages.Extend(db.shard.arena, n)
+	db.setPages(k, pages)
+}
+
+// setPages makes pages, written to as by StringSetRange, the value of a key, without expiry.
+func (db *DB) setPages(k Key, pages object.Paged) {
+	const tag = byte(object.StringPaged) | object.FlagRaw
+	x := db.x.Load()
+	if p, ok := x.Find(k.Hash, k.Bytes); ok {
+		db.beforeChange(p)
+		db.shard.freeValue(x.Entry(p))
+		e := db.reshape(p, object.PagedSize, 0, 0)
+		e.SetTag(tag)
+		db.shard.renewed(e)
+		pages.Store(e.Payload())
+	} else {
+		e, ref := db.insert(k, tag, object.PagedSize, 0)
+		pages.Store(e.Payload())
+		x.Insert(k.Hash, ref)
+	}
+	db.shard.Changed(db.id, k.Bytes)
+}
+
+// zero reports whether all bytes are zero.
+func zero(b []byte) bool {
+	for ; len(b) >= 8; b = b[8:] {
+		if binary.NativeEndian.Uint64(b) != 0 {
+			return false
+		}
+	}
+	for _, c := range b {
+		if c != 0 {
+			return false
+		}
+	}
+	return true
 }
 
 // StringAppend appends suffix to the string in e, the entry of k, and returns the new length, which must not exceed

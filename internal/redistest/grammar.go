@@ -88,6 +88,7 @@ func Everything() Grammar {
 	all := Strings()
 	all = append(all, Keyspace()...)
 	all = append(all, Moving()...)
+	all = append(all, Bitmaps()...)
 	return append(all, Connection()...)
 }
 

@@ -106,6 +106,20 @@ var effectCases = []struct {
 	{"", "SWAPDB 2 2", []string{"SWAPDB 2 2"}, nil},
 	{"SET a v PXAT 1", "COPY a b", []string{"DEL a"}, nil},
 
+	{"", "SETBIT k 9 1", []string{"SETBIT k 9 1"}, nil},
+	{"", "SETBIT k 9 0", []string{"SETBIT k 9 0"}, nil},
+	{"SETBIT k 9 1", "SETBIT k 9 1", nil, nil},
+	{"SET k v", "BITFIELD k GET u8 0", nil, nil},
+	{"", "BITFIELD k GET u8 0", nil, nil},
+	{"", "BITFIELD k SET u8 0 0", []string{"BITFIELD k SET u8 0 0"}, nil},
+	{"SET k v", "BITFIELD k SET u8 0 118 INCRBY u8 0 0", nil, nil},
+	{"SET k v", "BITFIELD k INCRBY u8 0 1 GET u8 0", []string{"BITFIELD k INCRBY u8 0 1 GET u8 0"}, nil},
+	{"SET k v", "BITFIELD k OVERFLOW FAIL SET u2 0 9", nil, nil},
+	{"", "BITFIELD k OVERFLOW FAIL SET u2 0 9", []string{"BITFIELD k OVERFLOW FAIL SET u2 0 9"}, nil},
+	{"MSET a 1 b 2", "BITOP OR c a b", []string{"BITOP OR c a b"}, nil},
+	{"MSET a 1 b 2", "BITOP AND b x y", []string{"DEL b"}, nil},
+	{"", "BITOP AND b x y", nil, nil},
+
 	// A key that is past its time is deleted by whoever comes across it.
 	{"SET k v PXAT 1", "GET k", []string{"DEL k"}, nil},
 	{"SET k v PXAT 1", "INCR k", []string{"DEL k", "INCR k"}, nil},
@@ -247,7 +261,16 @@ func (g commandGen) options(words ...[]string) (all []string) {
 
 func (g commandGen) command() []string {
 	expiry := [][]string{{"EX", g.seconds()}, {"PX", g.ms()}, {"PXAT", g.atMs()}}[g.IntN(3)]
-	switch g.IntN(26) {
+	switch g.IntN(30) {
+	case 26:
+		return []string{"SETBIT", g.key(), strconv.Itoa(g.IntN(70_000)), g.pick("0", "1")}
+	case 27:
+		return []string{"BITOP", g.pick("AND", "OR", "XOR"), g.key(), g.key(), g.key(), g.key()}
+	case 28:
+		return []string{"BITOP", "NOT", g.key(), g.key()}
+	case 29:
+		return []string{"BITFIELD", g.key(), "OVERFLOW", g.pick("WRAP", "SAT", "FAIL"),
+			g.pick("SET", "INCRBY"), g.pick("u8", "i13", "i64"), strconv.Itoa(g.IntN(40_000)), g.number()}
 	case 22, 23:
 		return []string{g.pick("RENAME", "RENAMENX"), g.key(), g.key()}
 	case 24:

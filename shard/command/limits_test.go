@@ -40,7 +40,11 @@ func TestHitsAndMisses(t *testing.T) {
 		"EXISTS k x k", "TOUCH k x", "TYPE k", "TYPE x", "TTL k", "PTTL x", "EXPIRETIME k", "PERSIST k",
 		"EXPIRE k 100", "EXPIRE x 100", "DEL x a", "UNLINK x", "KEYS *", "SCAN 0 COUNT 1000",
 		"SCAN 0 COUNT 1000 TYPE string", "SCAN 0 COUNT 1000 TYPE list MATCH k*", "DBSIZE", "RANDOMKEY",
-		"SET gone v PXAT 1", "GET gone", "SET gone v PXAT 1", "EXISTS gone", "SET gone v PXAT 1", "DEL gone",
+		"SETBIT k 1 1", "GETBIT k 1", "GETBIT x 1", "GETBIT k x",
+		"BITCOUNT k", "BITCOUNT x", "BITCOUNT k 0", "BITPOS k 1", "BITPOS x 2", "BITPOS x 1", "BITOP OR d k x k",
+		"BITOP NOT d x", "BITFIELD k", "BITFIELD x GET u8 0", "BITFIELD k SET u8 0 1", "BITFIELD_RO k GET u8 0",
+		"BITFIELD_RO k SET u8 0 1", "LCS k x", "LCS k x FOO", "SET gone v PXAT 1", "GET gone", "SET gone v PXAT 1",
+		"EXISTS gone", "SET gone v PXAT 1", "DEL gone",
 	} {
 		args := strings.Fields(command)
 		if _, err := conn.Do(args...); err != nil {
@@ -75,4 +79,33 @@ func field(info []byte, name string) (n int64) {
 		}
 	}
 	return n
+}
+
+// TestBitLimit: proto-max-bulk-len bounds what bits can be written, and LCS's table.
+func TestBitLimit(t *testing.T) {
+	h := newHarness(t, 1)
+	h.ctx.Limits = &Limits{MaxStringBytes: 100}
+	h.expect("0", "SETBIT", "k", "799", "1")
+	h.expect("ERR bit offset is not an integer or out of range", "SETBIT", "k", "800", "1")
+	h.expect("ERR bit offset is not an integer or out of range", "GETBIT", "k", "800")
+	h.expect("ERR bit offset is not an integer or out of range", "BITFIELD", "k", "GET", "u8", "#100")
+	h.expect("[16]", "BITFIELD", "k", "SET", "u8", "796", "255")
+	h.expect("101", "STRLEN", "k") // a field may end behind the limit, as in Redis
+	h.expect("ERR Insufficient memory, transient memory for LCS exceeds proto-max-bulk-len", "LCS", "k", "x")
+	h.do("SET", "a", "abcd")
+	h.do("SET", "b", "bcde")
+	h.expect("bcd", "LCS", "a", "b")
+
+	h.ctx.Limits = &Limits{MaxStringBytes: 1 << 40}
+	tooLong := "ERR string exceeds maximum allowed size (proto-max-bulk-len)"
+	h.expect("0", "SETBIT", "end", "4294967295", "1")
+	h.expect(tooLong, "SETBIT", "end", "4294967296", "1")
+	h.expect(tooLong, "BITFIELD", "end", "SET", "u8", "4294967295", "1")
+	h.expect("536870912", "STRLEN", "end")
+	h.expect("1", "BITCOUNT", "end")
+	h.expect("4294967295", "BITPOS", "end", "1")
+	h.expect("0", "GETBIT", "end", "8796093022207")
+	if used := h.set.Shards[0].UsedBytes(); used > 1<<20 {
+		t.Errorf("a string of one bit takes %d bytes", used)
+	}
 }

@@ -1,6 +1,7 @@
 package command
 
 import (
+	"slices"
 	"strconv"
 
 	"fulmen/internal/resp"
@@ -81,4 +82,10 @@ func (c *Ctx) oneShard() bool {
 		}
 	}
 	return true
+}
+
+// buffer returns n bytes of the scratch buffer, with any content.
+func (c *Ctx) buffer(n int) []byte {
+	c.scratch = slices.Grow(c.scratch[:0], n)[:n]
+	return c.scratch
 }

@@ -23,6 +23,8 @@ import (
 const (
 	// PagedSize is the size in bytes of a paged string's descriptor.
 	PagedSize = 16
+	// ChunkSize is a length in bytes that many whole pages hold: for writing long strings part by part.
+	ChunkSize = 16 * pageBytes
 
 	nodeBytes  = 4096
 	nodeHeader = 8
@@ -221,6 +223,51 @@ func (p Paged) AppendRange(dst []byte, space *arena.Space, start, end int) []byt
 		start += n
 	}
 	return dst
+}
+
+// Pieces calls fn for the bytes from start up to, not including, end, from left to right, until it returns false: n
+// bytes at a time, the first of which are b and the others zero. It descends once, and not at all into what was never
+// written to. 0 ≤ start ≤ end ≤ Len.
+func (p Paged) Pieces(space *arena.Space, start, end int, fn func(b []byte, n int) bool) {
+	eachPiece(space, p.root, start, end, fn)
+}
+
+// eachPiece is Pieces for the tree under ref; start and end count from its beginning.
+func eachPiece(space *arena.Space, ref arena.Ref, start, end int, fn func(b []byte, n int) bool) bool {
+	if start >= end {
+		return true
+	}
+	if ref == 0 {
+		return fn(nil, end-start)
+	}
+	n := nodeAt(space, ref)
+	level := n.level()
+	if level == 0 {
+		b := n.content()
+		return fn(b[min(start, len(b)):min(end, len(b))], end-start)
+	}
+	per := reach(level-1) * pageBytes
+	for start < end {
+		i := start / per
+		if i >= int(*n.slots()) {
+			return fn(nil, end-start)
+		}
+		from, to := start-i*per, min(end-i*per, per)
+		if !eachPiece(space, *n.slot(i), from, to, fn) {
+			return false
+		}
+		start += to - from
+	}
+	return true
+}
+
+// Extend makes the string n bytes long if it is shorter; what that adds is zero and takes no memory.
+func (p *Paged) Extend(a *arena.Arena, n int) {
+	invariant.Check(n <= MaxString, "object: string longer than allowed")
+	if uint64(n) > p.length {
+		p.length = uint64(n)
+		p.raise(a)
+	}
 }
 
 // FreeSome frees up to budget nodes of a string that nobody reads any more, from its end, and reports whether
