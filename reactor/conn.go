@@ -262,7 +262,10 @@ func (c *Conn) feed(data []byte) {
 	if c.closed || c.closing {
 		return
 	}
-	c.loop.totals.netInput.Add(int64(len(data)))
+	if len(data) > 0 {
+		c.loop.totals.netInput.Add(int64(len(data)))
+		c.loop.reads.Add(1)
+	}
 	in := data
 	if c.query.buf != nil {
 		c.query.add(data, c.need)

@@ -74,13 +74,20 @@ func (r *Reactor) ConnCount() int { return int(r.totals.live.Load()) }
 // Totals are counters over all connections since the start or the last ResetTotals.
 type Totals struct {
 	NetInputBytes, NetOutputBytes     int64
+	Reads, Writes                     int64 // system calls
 	QueryLimitHits, OutputLimitHits   int64
 	Accepted, Refused, AcceptFailures int64
 }
 
 // Totals returns the counters; safe from any goroutine.
 func (r *Reactor) Totals() Totals {
+	var reads, writes int64
+	for _, l := range r.loops {
+		reads += l.reads.Load()
+		writes += l.writes.Load()
+	}
 	return Totals{
+		Reads: reads, Writes: writes,
 		NetInputBytes: r.totals.netInput.Load(), NetOutputBytes: r.totals.netOutput.Load(),
 		QueryLimitHits: r.totals.queryLimitHits.Load(), OutputLimitHits: r.totals.outputLimitHits.Load(),
 		Accepted: r.accept.accepted.Load(), Refused: r.accept.refused.Load(), AcceptFailures: r.accept.failed.Load(),
@@ -89,6 +96,10 @@ func (r *Reactor) Totals() Totals {
 
 // ResetTotals zeroes the counters (CONFIG RESETSTAT).
 func (r *Reactor) ResetTotals() {
+	for _, l := range r.loops {
+		l.reads.Store(0)
+		l.writes.Store(0)
+	}
 	r.totals.netInput.Store(0)
 	r.totals.netOutput.Store(0)
 	r.totals.queryLimitHits.Store(0)

@@ -49,6 +49,8 @@ type Loop struct {
 	tickDue    atomic.Bool // wants to be told of the next tick
 	tickNow    atomic.Bool // the tick has come
 	connCount  atomic.Int64
+	reads      atomic.Int64 // written by the loop
+	writes     atomic.Int64 // written by the loop
 }
 
 // Post hands a letter to the loop. Safe from any goroutine; a letter may be under way only once.

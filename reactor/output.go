@@ -13,6 +13,7 @@ func (c *Conn) write(p []byte, owned bool) {
 	c.loop.totals.netOutput.Add(int64(len(p)))
 	room := cap(p)
 	if c.out.empty() {
+		c.loop.writes.Add(1)
 		n, err := c.raw.Write(p)
 		if err != nil {
 			c.Abort(err)
@@ -134,6 +135,7 @@ const drainBytes = 1 << 20
 func (c *Conn) drain() {
 	for sent := 0; sent < drainBytes && !c.out.empty(); {
 		head := c.out.head()
+		c.loop.writes.Add(1)
 		n, err := c.raw.Write(head)
 		if err != nil {
 			c.Abort(err)

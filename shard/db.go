@@ -47,22 +47,27 @@ type DB struct {
 // content is what is said about a database's index, and goes with it when databases are swapped.
 type content struct {
 	expires int // entries that have an expiry
-	cursor  index.ExpireCursor
-	swept   uint64 // the expire cycle that was here last
+	// expireSumMs is the sum of their expiries modulo 2^64.
+	expireSumMs int64
+	cursor      index.ExpireCursor
+	swept       uint64 // the expire cycle that was here last
 	// sampleAt is where the search for candidates of eviction goes on if it came by none; 0: anywhere.
 	sampleAt uint64
 }
 
 // keyspace is a shard's databases and its background work on them; held with the baton.
 type keyspace struct {
-	dbs      []DB
-	hash     func(key []byte) uint64
-	lazy     lazyList
-	cycle    uint64 // number of the running expire cycle, from 1
-	expireDB int    // the database that the cycle looks at next
-	shrinkDB int
-	touched  *DB // first of the databases whose figures may have changed in this hold
-	defrag   defragger
+	dbs   []DB
+	hash  func(key []byte) uint64
+	lazy  lazyList
+	cycle uint64 // number of the running expire cycle, from 1
+	// cycleFrom is how many keys earlier cycles have deleted, stalePPM what Stats.StalePPM is rounded from.
+	cycleFrom int64
+	stalePPM  float64
+	expireDB  int // the database that the cycle looks at next
+	shrinkDB  int
+	touched   *DB // first of the databases whose figures may have changed in this hold
+	defrag    defragger
 }
 
 // init makes the shard's databases.
@@ -77,7 +82,10 @@ func (s *Shard) init(databases int) {
 		db := &s.dbs[i]
 		db.id, db.shard, db.due = i, s, db.expire
 		db.x.Store(db.newIndex())
+		db.touch()
 	}
+	s.publishCounts()
+	s.used.Store(s.arena.UsedBytes())
 }
 
 // DB returns database number i.
@@ -111,6 +119,21 @@ func (db *DB) Len() int { return db.x.Load().Len() }
 
 // Expires returns the number of keys that have an expiry.
 func (db *DB) Expires() int { return db.expires }
+
+// noteExpiry keeps the figures on expiries: an entry had one and now has another; 0: none.
+func (db *DB) noteExpiry(hadMs, hasMs int64) {
+	if hadMs == hasMs {
+		return
+	}
+	if hadMs != 0 {
+		db.expires--
+	}
+	if hasMs != 0 {
+		db.expires++
+	}
+	db.expireSumMs += hasMs - hadMs // may wrap around: what counts are differences
+	db.touch()
+}
 
 // expired reports whether an entry's time has passed: in the very millisecond it is still there.
 func expired(e index.Entry, nowMs int64) bool {
@@ -171,9 +194,7 @@ func (db *DB) Delete(k Key) bool {
 func (db *DB) remove(p index.Pos) {
 	x := db.x.Load()
 	e, ref := x.Entry(p), x.Ref(p)
-	if e.ExpireAt() != 0 {
-		db.expires--
-	}
+	db.noteExpiry(e.ExpireAt(), 0)
 	x.Remove(p)
 	db.touch()
 	db.shard.freeEntry(ref, e)
@@ -196,6 +217,7 @@ func (db *DB) reshape(p index.Pos, n int, expireAtMs int64, keep int) index.Entr
 	x, a := db.x.Load(), db.shard.arena
 	e := x.Entry(p)
 	key, had, has := e.Key(), e.ExpireAt() != 0, expireAtMs != 0
+	db.noteExpiry(e.ExpireAt(), expireAtMs)
 	oldSize, size := e.SizeBytes(), index.EntrySize(len(key), n, has)
 	if had == has && arena.UsableSize(oldSize) == arena.UsableSize(size) {
 		e.SetPayloadLen(n)
@@ -204,12 +226,6 @@ func (db *DB) reshape(p index.Pos, n int, expireAtMs int64, keep int) index.Entr
 			x.NoteExpire(p, expireAtMs)
 		}
 		return e
-	}
-	if had {
-		db.expires--
-	}
-	if has {
-		db.expires++
 	}
 	db.touch()
 	ref, old := a.Alloc(size), x.Ref(p)
@@ -226,9 +242,7 @@ func (db *DB) insert(k Key, tag byte, n int, expireAtMs int64) (index.Entry, are
 	a := db.shard.arena
 	db.touch()
 	ref := a.Alloc(index.EntrySize(len(k.Bytes), n, expireAtMs != 0))
-	if expireAtMs != 0 {
-		db.expires++
-	}
+	db.noteExpiry(0, expireAtMs)
 	e := index.InitEntry(a.Space().Pointer(ref), tag, k.Bytes, n, expireAtMs)
 	e.SetAccess(db.shard.fresh())
 	return e, ref
@@ -244,7 +258,7 @@ func (db *DB) Flush(async bool) {
 	s := db.shard
 	s.flushed(db)
 	db.x.Store(db.newIndex())
-	db.expires, db.cursor = 0, index.ExpireCursor{}
+	db.expires, db.expireSumMs, db.cursor = 0, 0, index.ExpireCursor{}
 	db.touch()
 	s.lazy.addIndex(x)
 	if !async {

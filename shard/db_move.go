@@ -23,9 +23,7 @@ func (db *DB) MoveTo(k Key, dst *DB, to Key) {
 		panic("BUG: shard: moving a key that isn't there")
 	}
 	e, ref := x.Entry(p), x.Ref(p)
-	if e.ExpireAt() != 0 {
-		db.expires--
-	}
+	db.noteExpiry(e.ExpireAt(), 0)
 	x.Remove(p)
 	db.touch()
 	db.shard.Changed(db.id, k.Bytes)

@@ -77,7 +77,25 @@ func (s *Shard) ExpireSome(nowMs int64, budget int) (done bool) {
 		}
 	}
 	s.cycle++
+	s.noteStale()
 	return true
+}
+
+// noteStale ends a cycle's account of how many keys it found due. As in Redis a cycle counts for a twentieth of the
+// average.
+func (s *Shard) noteStale() {
+	gone := s.Stats.ExpiredKeys - s.Stats.ExpiredLazily - s.cycleFrom
+	s.cycleFrom += gone
+	expires := gone
+	for i := range s.dbs {
+		expires += int64(s.dbs[i].expires)
+	}
+	ppm := float64(0)
+	if expires > 0 {
+		ppm = float64(max(gone, 0)) * 1e6 / float64(expires)
+	}
+	s.stalePPM += (ppm - s.stalePPM) / 20
+	s.Stats.StalePPM = int64(s.stalePPM)
 }
 
 // ShrinkSome is one slice of giving back the memory of indexes that lost most of their keys. budget is in keys

@@ -18,13 +18,13 @@ type published struct {
 	dueNs int64 // when stats are due; plain, with the baton held
 }
 
-const statsFields = 15
+const statsFields = 16
 
 // fields lists the counters in the order in which they are published.
 func (st *Stats) fields() [statsFields]*int64 {
 	return [statsFields]*int64{
 		&st.ExpiredKeys, &st.ExpiredLazily, &st.Hits, &st.Misses, &st.Drained, &st.HandedOver, &st.LazyFreed,
-		&st.ExpireCycleNs, &st.ExpireTimeouts, &st.Dirty, &st.EvictedKeys,
+		&st.ExpireCycleNs, &st.ExpireTimeouts, &st.Dirty, &st.EvictedKeys, &st.StalePPM,
 		&st.DefragHits, &st.DefragMisses, &st.DefragKeyHits, &st.DefragKeyMisses,
 	}
 }
@@ -55,16 +55,32 @@ func (s *Shard) PublishedStats() (st Stats, lazyPending int64) {
 	return st, s.hold.lazy.Load()
 }
 
+// FreshStats is PublishedStats as of now, if the baton can be had. It takes the baton for a moment; others must not be
+// held, unless held says that this one is.
+func (s *Shard) FreshStats(w *Worker, held bool) (st Stats, lazyPending int64) {
+	switch {
+	case held:
+		return s.Stats, int64(s.LazyPending())
+	case s.Acquire(w):
+		st, lazyPending = s.Stats, int64(s.LazyPending())
+		s.Release(w)
+		return st, lazyPending
+	}
+	return s.PublishedStats()
+}
+
 // Counts are a database's figures in one shard.
 type Counts struct {
-	Keys       int64 // expired ones that are still there included
-	Expires    int64 // keys that have an expiry
-	IndexBytes int64
+	Keys    int64 // expired ones that are still there included
+	Expires int64 // keys that have an expiry
+	// ExpireSumMs is the sum of their expiries modulo 2^64.
+	ExpireSumMs int64
+	IndexBytes  int64
 }
 
 // publishedCounts are a database's figures as others may read them. Written with the baton held.
 type publishedCounts struct {
-	keys, expires, indexBytes atomic.Int64
+	keys, expires, expireSumMs, indexBytes atomic.Int64
 }
 
 // touch has the database's figures published when the baton is released: they may have changed.
@@ -81,6 +97,7 @@ func (s *Shard) publishCounts() {
 		p := &db.counts
 		publish(&p.keys, int64(db.Len()))
 		publish(&p.expires, int64(db.expires))
+		publish(&p.expireSumMs, db.expireSumMs)
 		publish(&p.indexBytes, db.x.Load().SizeBytes())
 		next := db.nextTouched
 		db.touched, db.nextTouched = false, nil
@@ -96,9 +113,23 @@ func publish(to *atomic.Int64, n int64) {
 	}
 }
 
+// Counts is PublishedCounts, or the figures as of now if the caller says that it holds the baton.
+func (db *DB) Counts(held bool) Counts {
+	if !held {
+		return db.PublishedCounts()
+	}
+	return Counts{
+		Keys: int64(db.Len()), Expires: int64(db.expires), ExpireSumMs: db.expireSumMs,
+		IndexBytes: db.x.Load().SizeBytes(),
+	}
+}
+
 // PublishedCounts returns the database's figures as of the last release of its shard's baton. Safe from any
 // goroutine; two figures may be of different moments.
 func (db *DB) PublishedCounts() Counts {
 	p := &db.counts
-	return Counts{Keys: p.keys.Load(), Expires: p.expires.Load(), IndexBytes: p.indexBytes.Load()}
+	return Counts{
+		Keys: p.keys.Load(), Expires: p.expires.Load(), ExpireSumMs: p.expireSumMs.Load(),
+		IndexBytes: p.indexBytes.Load(),
+	}
 }

@@ -22,12 +22,21 @@ type Stats struct {
 	HandedOver     int64 // batons given to transactions that waited and kept theirs
 	LazyFreed      int64 // objects freed in the background
 	ExpireCycleNs  int64
+	StalePPM       int64 // of the keys with an expiry, those due when a cycle came to them: average over cycles
 	ExpireTimeouts int64 // slices of the active cycle that used up their budget
 	Dirty          int64 // changes since the start
 
 	// Of active defragmentation: blocks moved, and looked at for nothing; keys of which something was moved, and
 	// others.
 	DefragHits, DefragMisses, DefragKeyHits, DefragKeyMisses int64
+}
+
+// Add adds what another shard counted.
+func (st *Stats) Add(other *Stats) {
+	to := st.fields()
+	for i, n := range other.fields() {
+		*to[i] += *n
+	}
 }
 
 // Shard is one partition of the keyspace.

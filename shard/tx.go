@@ -1,6 +1,10 @@
 package shard
 
-import "fulmen/persist/log"
+import (
+	"slices"
+
+	"fulmen/persist/log"
+)
 
 // politeRounds is how often a transaction gives back what it took before it starts keeping it.
 const politeRounds = 3
@@ -40,6 +44,9 @@ func (t *Tx) Begin(shards []int) {
 
 // Shards returns what Begin was given.
 func (t *Tx) Shards() []int { return t.shards }
+
+// Holds tells whether the transaction holds the baton of a shard.
+func (t *Tx) Holds(shard int) bool { return slices.Contains(t.shards[:t.held], shard) }
 
 // Held tells whether all batons are held.
 func (t *Tx) Held() bool { return t.held == len(t.shards) }

@@ -306,7 +306,7 @@ func (w *world) check() {
 func (w *world) checkDB(i int) (sum int64) {
 	db, space := w.s.DB(i), w.set.Space
 	sum = db.Index().SizeBytes()
-	expires, count := 0, 0
+	expires, count, expireSum := 0, 0, int64(0)
 	left := make(map[string]value, len(w.model[i]))
 	for name, v := range w.model[i] {
 		left[name] = v
@@ -328,12 +328,16 @@ func (w *world) checkDB(i int) (sum int64) {
 		count++
 		if e.ExpireAt() != 0 {
 			expires++
+			expireSum += e.ExpireAt()
 		}
 		sum += int64(arena.UsableSize(e.SizeBytes()))
 		if object.KindOf(e.Tag()) == object.StringPaged {
 			sum += int64(object.LoadPaged(e.Payload()).UsedBytes(space))
 		}
 	})
+	if db.expireSumMs != expireSum {
+		w.failf("db %d: the sum of expiries is %d, counted %d", i, db.expireSumMs, expireSum)
+	}
 	if db.Len() != count || db.Expires() != expires {
 		w.failf("db %d: Len %d, counted %d; Expires %d, counted %d", i, db.Len(), count, db.Expires(), expires)
 	}

@@ -7,13 +7,41 @@ import (
 	"strings"
 
 	"golang.org/x/sys/unix"
+
+	"fulmen/shard"
 )
 
-// infoText builds INFO; all batons are held.
+// infoText builds INFO. It needs no baton: what clients may compare with their own commands is exact, since a release
+// publishes it or shards are taken one after the other; the rest is a few milliseconds old.
 type infoText struct {
 	strings.Builder
+	s     *Session
 	srv   *Server
 	nowMs int64
+
+	shards *shardFigures // nil before they were asked for
+}
+
+// shardFigures are what all shards counted.
+type shardFigures struct {
+	shard.Stats
+	lazyPending int64
+}
+
+// figures returns what the shards counted, as of now.
+func (t *infoText) figures() *shardFigures {
+	if t.shards != nil {
+		return t.shards
+	}
+	t.shards = &shardFigures{}
+	sum := t.shards
+	for _, sh := range t.srv.set.Shards {
+		st, pending := sh.FreshStats(&t.s.loop.worker, t.s.holds(sh))
+		sum.Add(&st)
+		sum.lazyPending += pending
+	}
+	sum.StalePPM /= int64(len(t.srv.set.Shards))
+	return sum
 }
 
 func (t *infoText) line(format string, args ...any) {
@@ -23,7 +51,7 @@ func (t *infoText) line(format string, args ...any) {
 
 // infoSections are the sections of INFO in Redis's order and ours last; extra ones are not part of the default.
 // Within a section the fields have Redis's order, too. A field whose mechanism does not exist here has the value
-// that it has in Redis while the mechanism is off. There is no section latencystats since latency-tracking is no.
+// that it has in Redis while the mechanism is off.
 var infoSections = [...]struct {
 	name  string
 	extra bool
@@ -39,6 +67,7 @@ var infoSections = [...]struct {
 	{"modules", false, func(*infoText) {}},
 	{"commandstats", true, (*infoText).commandStats},
 	{"errorstats", false, (*infoText).errorStats},
+	{"latencystats", true, (*infoText).latencyStats},
 	{"cluster", false, (*infoText).cluster},
 	{"keyspace", false, (*infoText).keyspace},
 	{"fulmen", false, (*infoText).fulmen},
@@ -53,7 +82,8 @@ func cmdInfo(s *Session) error {
 	wanted["modules"] = wanted["modules"] || wanted["module_list"]
 	all := wanted["all"] || wanted["everything"]
 	standard := len(s.c.Args) == 1 || wanted["default"]
-	t := &infoText{srv: s.srv, nowMs: s.c.NowMs}
+	s.loop.publishCalls() // those of this batch, too
+	t := &infoText{s: s, srv: s.srv, nowMs: s.c.NowMs}
 	for _, sec := range infoSections {
 		if !all && !wanted[sec.name] && !(standard && !sec.extra) {
 			continue
@@ -113,12 +143,10 @@ func (t *infoText) server() {
 }
 
 func (t *infoText) clients() {
-	var maxIn, maxOut int64
+	maxIn, maxOut := t.srv.bufferPeaks.recent()
 	blocked := 0 // by commands; those that a pause holds back don't count
 	all := t.srv.clients.all()
 	for _, s := range all {
-		maxIn = max(maxIn, s.queryBytes.Load())
-		maxOut = max(maxOut, s.outBytes.Load())
 		blocked += btoi(s.blocked.Load() != nil)
 	}
 	t.line("connected_clients:%d", len(all))

@@ -26,8 +26,9 @@ func (t *infoText) memory() {
 	used, rss := srv.usedMemory(), residentBytes(srv.files)
 	peak := max(srv.peakMemory.Load(), used)
 	srv.peakMemory.Store(peak)
-	index, clients := srv.indexBytes(), srv.clientBytes()
-	values := srv.datasetBytes() - index
+	clients := srv.clientBytes()
+	overhead := srv.startBytes + clients + max(srv.indexBytes()-srv.startIndexBytes, 0)
+	values := max(used-overhead, 0)
 	total, limit := totalMemory(), srv.cfg.Values().MaxMemoryBytes
 	t.line("used_memory:%d", used)
 	t.line("used_memory_human:%s", human(used))
@@ -36,10 +37,10 @@ func (t *infoText) memory() {
 	t.line("used_memory_peak:%d", peak)
 	t.line("used_memory_peak_human:%s", human(peak))
 	t.line("used_memory_peak_perc:%.2f%%", 100*ratio(used, peak))
-	t.line("used_memory_overhead:%d", clients+index)
-	t.line("used_memory_startup:0")
+	t.line("used_memory_overhead:%d", overhead)
+	t.line("used_memory_startup:%d", srv.startBytes)
 	t.line("used_memory_dataset:%d", values)
-	t.line("used_memory_dataset_perc:%.2f%%", 100*ratio(values, used))
+	t.line("used_memory_dataset_perc:%.2f%%", 100*ratio(values, used-srv.startBytes))
 	arena := srv.space.Stats()
 	t.line("allocator_allocated:%d", srv.datasetBytes())
 	t.line("allocator_active:%d", arena.UsedBytes)
@@ -67,14 +68,9 @@ func (t *infoText) memory() {
 	t.line("mem_aof_buffer:0")
 	t.line("mem_allocator:fulmen-arena")
 	t.line("active_defrag_running:%d", srv.defrag.running())
-	var pending int
-	var freed int64
-	for _, s := range srv.set.Shards {
-		pending += s.LazyPending()
-		freed += s.Stats.LazyFreed
-	}
-	t.line("lazyfree_pending_objects:%d", pending)
-	t.line("lazyfreed_objects:%d", freed)
+	f := t.figures()
+	t.line("lazyfree_pending_objects:%d", f.lazyPending)
+	t.line("lazyfreed_objects:%d", f.LazyFreed)
 }
 
 // scriptMemory is what scripts and functions, of which there are none, occupy.
@@ -105,7 +101,7 @@ func (srv *Server) datasetBytes() (n int64) {
 func (srv *Server) indexBytes() (n int64) {
 	for _, s := range srv.set.Shards {
 		for id := range srv.set.Databases() {
-			n += s.DB(id).Index().SizeBytes()
+			n += s.DB(id).PublishedCounts().IndexBytes
 		}
 	}
 	return n

@@ -1,17 +1,17 @@
 package server
 
 import (
+	"fmt"
 	"runtime/metrics"
 	"slices"
+	"strconv"
 	"strings"
 	"syscall"
+
+	"fulmen/shard"
 )
 
 func (t *infoText) persistence() {
-	var dirty int64
-	for _, s := range t.srv.set.Shards {
-		dirty += s.Stats.Dirty
-	}
 	t.line("loading:0")
 	t.line("async_loading:0")
 	t.line("current_cow_peak:0")
@@ -20,7 +20,7 @@ func (t *infoText) persistence() {
 	t.line("current_fork_perc:0.00")
 	t.line("current_save_keys_processed:0")
 	t.line("current_save_keys_total:0")
-	t.line("rdb_changes_since_last_save:%d", dirty)
+	t.line("rdb_changes_since_last_save:%d", t.figures().Dirty)
 	t.line("rdb_bgsave_in_progress:0")
 	t.line("rdb_last_save_time:%d", t.srv.startMs/1000)
 	t.line("rdb_last_bgsave_status:ok")
@@ -81,8 +81,11 @@ func (t *infoText) stats() {
 	}
 	t.line("total_error_replies:%d", errorReplies)
 	t.line("dump_payload_sanitizations:0")
-	t.line("io_threaded_reads_processed:0")
-	t.line("io_threaded_writes_processed:0")
+	threaded := int64(btoi(len(srv.loops) > 1)) // each loop is a thread of its own
+	t.line("total_reads_processed:%d", totals.Reads)
+	t.line("total_writes_processed:%d", totals.Writes)
+	t.line("io_threaded_reads_processed:%d", threaded*totals.Reads)
+	t.line("io_threaded_writes_processed:%d", threaded*totals.Writes)
 	t.line("client_query_buffer_limit_disconnections:%d", totals.QueryLimitHits)
 	t.line("client_output_buffer_limit_disconnections:%d", totals.OutputLimitHits)
 	t.line("reply_buffer_shrinks:0")
@@ -91,44 +94,30 @@ func (t *infoText) stats() {
 
 // defragStats are those of active defragmentation; times in milliseconds.
 func (t *infoText) defragStats() {
-	var hits, misses, keyHits, keyMisses int64
-	for _, s := range t.srv.set.Shards {
-		hits += s.Stats.DefragHits
-		misses += s.Stats.DefragMisses
-		keyHits += s.Stats.DefragKeyHits
-		keyMisses += s.Stats.DefragKeyMisses
-	}
+	f := t.figures()
 	total, current := t.srv.defrag.times(t.srv.set.Clock.NowNs())
-	t.line("active_defrag_hits:%d", hits)
-	t.line("active_defrag_misses:%d", misses)
-	t.line("active_defrag_key_hits:%d", keyHits)
-	t.line("active_defrag_key_misses:%d", keyMisses)
+	t.line("active_defrag_hits:%d", f.DefragHits)
+	t.line("active_defrag_misses:%d", f.DefragMisses)
+	t.line("active_defrag_key_hits:%d", f.DefragKeyHits)
+	t.line("active_defrag_key_misses:%d", f.DefragKeyMisses)
 	t.line("total_active_defrag_time:%d", total/1e6)
 	t.line("current_active_defrag_time:%d", current/1e6)
 }
 
 // keyspaceStats are the statistics that the shards count.
 func (t *infoText) keyspaceStats() {
-	var hits, misses, expired, evicted, timeouts, cycleNs int64
-	for _, s := range t.srv.set.Shards {
-		hits += s.Stats.Hits
-		misses += s.Stats.Misses
-		expired += s.Stats.ExpiredKeys
-		evicted += s.Stats.EvictedKeys
-		timeouts += s.Stats.ExpireTimeouts
-		cycleNs += s.Stats.ExpireCycleNs
-	}
-	t.line("expired_keys:%d", expired)
-	t.line("expired_stale_perc:0.00")
-	t.line("expired_time_cap_reached_count:%d", timeouts)
-	t.line("expire_cycle_cpu_milliseconds:%d", cycleNs/1e6)
-	t.line("evicted_keys:%d", evicted)
+	f := t.figures()
+	t.line("expired_keys:%d", f.ExpiredKeys)
+	t.line("expired_stale_perc:%.2f", float64(f.StalePPM)/1e4)
+	t.line("expired_time_cap_reached_count:%d", f.ExpireTimeouts)
+	t.line("expire_cycle_cpu_milliseconds:%d", f.ExpireCycleNs/1e6)
+	t.line("evicted_keys:%d", f.EvictedKeys)
 	t.line("evicted_clients:0")
 	total, current := t.srv.evict.exceededTimes(t.srv.set.Clock.NowNs())
 	t.line("total_eviction_exceeded_time:%d", total/1e6)
 	t.line("current_eviction_exceeded_time:%d", current/1e6)
-	t.line("keyspace_hits:%d", hits)
-	t.line("keyspace_misses:%d", misses)
+	t.line("keyspace_hits:%d", f.Hits)
+	t.line("keyspace_misses:%d", f.Misses)
 }
 
 func (t *infoText) replication() {
@@ -191,30 +180,67 @@ func (t *infoText) cluster() { t.line("cluster_enabled:0") }
 
 func (t *infoText) keyspace() {
 	for id := range t.srv.set.Databases() {
-		keys, expires := 0, 0
-		for _, s := range t.srv.set.Shards {
-			keys += s.DB(id).Len()
-			expires += s.DB(id).Expires()
+		c := t.databaseCounts(id)
+		if c.Keys > 0 {
+			t.line("db%d:keys=%d,expires=%d,avg_ttl=%d", id, c.Keys, c.Expires, averageTTL(c, t.nowMs))
 		}
-		if keys > 0 {
-			t.line("db%d:keys=%d,expires=%d,avg_ttl=0", id, keys, expires)
+	}
+}
+
+// databaseCounts sums a database's figures over the shards.
+func (t *infoText) databaseCounts(id int) (sum shard.Counts) {
+	for _, sh := range t.srv.set.Shards {
+		c := sh.DB(id).Counts(t.s.holds(sh))
+		sum.Keys += c.Keys
+		sum.Expires += c.Expires
+		sum.ExpireSumMs += c.ExpireSumMs
+		sum.IndexBytes += c.IndexBytes
+	}
+	return sum
+}
+
+// averageTTL returns the milliseconds that keys with an expiry have left on average.
+func averageTTL(c shard.Counts, nowMs int64) int64 {
+	return max(c.ExpireSumMs-c.Expires*nowMs, 0) / max(c.Expires, 1)
+}
+
+// latencyStats are percentiles of the durations of commands, in microseconds.
+func (t *infoText) latencyStats() {
+	v := t.srv.cfg.Values()
+	if !v.LatencyTracking {
+		return
+	}
+	for _, row := range t.srv.table.All() {
+		if t.srv.rowTotals(row.Index).Calls == 0 {
+			continue
 		}
+		d := t.srv.durations(row)
+		if d.Total == 0 {
+			continue
+		}
+		fmt.Fprintf(&t.Builder, "latency_percentiles_usec_%s:", row.FullName)
+		for i, percent := range v.LatencyPercentiles {
+			if i > 0 {
+				t.WriteByte(',')
+			}
+			fmt.Fprintf(&t.Builder, "p%s=%.3f", strconv.FormatFloat(percent, 'f', -1, 64),
+				float64(d.Percentile(percent))/1000)
+		}
+		t.WriteString("\r\n")
 	}
 }
 
 func (t *infoText) fulmen() {
 	srv := t.srv
-	var drained int64
 	var longest int64
 	for _, s := range srv.set.Shards {
-		drained += s.Stats.Drained
 		longest = max(longest, s.Holds().MaxNs)
 	}
 	gc := readGC()
 	t.line("shards:%d", len(srv.set.Shards))
 	t.line("event_loops:%d", len(srv.loops))
 	t.line("io_engine:epoll")
-	t.line("tasks_served_from_inboxes:%d", drained)
+	t.line("tasks_served_from_inboxes:%d", t.figures().Drained)
 	t.line("longest_hold_usec:%d", longest/1000)
 	t.line("log_lsn:%d", srv.set.Log.LSN())
 	t.line("log_memory_bytes:%d", srv.set.Log.MemoryBytes())

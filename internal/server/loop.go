@@ -174,12 +174,17 @@ func (l *loop) finish(s *Session) {
 		s.conn.CloseAfterFlush()
 	}
 	s.publish(l.ctx.NowMs)
+	l.publishCalls()
+	l.ctx.Session = nil
+	l.trim()
+}
+
+// publishCalls lets others see what the batch counted.
+func (l *loop) publishCalls() {
 	l.calls.Flush(l.shared.add)
 	if len(l.calls.Errors) > 0 {
 		l.shared.addErrors(l.calls.Errors)
 	}
-	l.ctx.Session = nil
-	l.trim()
 }
 
 // flush writes the replies so far.

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"fulmen/internal/resp"
+	"fulmen/shard"
 )
 
 // TestParkedCommandsAreObserved: a command that another goroutine executes, since it had to wait for its baton, is
@@ -128,5 +129,54 @@ func TestLatencySamples(t *testing.T) {
 	}
 	if n := l.reset([]string{"x", "x", "z"}); n != 1 || len(l.all()) != 1 || l.reset(nil) != 1 {
 		t.Errorf("%d reset, %v left", n, l.all())
+	}
+}
+
+// TestInfoNeedsNoBaton: INFO answers while somebody else holds a shard, and in a transaction that has changed something
+// it tells of that.
+func TestInfoNeedsNoBaton(t *testing.T) {
+	p := startProof(t, 2, 1, 0)
+	c, o := p.dial(), p.outsider()
+	value := func(text, name string) string {
+		_, rest, _ := strings.Cut(text, "\r\n"+name+":")
+		got, _, _ := strings.Cut(rest, "\r\n")
+		return got
+	}
+	c.do("SET", "a", "1", "PX", "100000")
+	o.take(0, 1)
+	held := text(c.do("INFO", "everything"))
+	o.drop()
+	if !strings.HasPrefix(value(held, "db0"), "keys=1,expires=1,avg_ttl=") {
+		t.Errorf("the keyspace is %q", value(held, "db0"))
+	}
+	for _, args := range [][]string{
+		{"MULTI"}, {"SET", "b", "2"}, {"GET", "b"}, {"GET", "c"}, {"INFO", "keyspace", "stats"}, {"EXEC"},
+	} {
+		c.add(args...)
+	}
+	replies := c.all()
+	got := text(replies[5].Elems[3])
+	if db := value("\r\n"+got, "db0"); !strings.HasPrefix(db, "keys=2,expires=1,avg_ttl=") ||
+		value(got, "keyspace_hits") != "1" || value(got, "keyspace_misses") != "1" {
+		t.Errorf("in a transaction INFO has %s", got)
+	}
+}
+
+// TestAverageTTL: whatever happens to keys with an expiry, the average is that of those left.
+func TestAverageTTL(t *testing.T) {
+	const now = 1_700_000_000_000
+	many := int64(10_000_000) // their sum is above 2^63
+	for _, test := range []struct {
+		counts shard.Counts
+		want   int64
+	}{
+		{shard.Counts{}, 0},
+		{shard.Counts{Keys: 3, Expires: 2, ExpireSumMs: 2*now + 3000}, 1500},
+		{shard.Counts{Keys: 3, Expires: 2, ExpireSumMs: 2*now - 3000}, 0},
+		{shard.Counts{Expires: many, ExpireSumMs: many * (now + 60_000)}, 60_000},
+	} {
+		if got := averageTTL(test.counts, now); got != test.want {
+			t.Errorf("%+v: %d, want %d", test.counts, got, test.want)
+		}
 	}
 }

@@ -52,6 +52,9 @@ func (s *Session) parkingLot() *parking {
 	return s.park
 }
 
+// holds tells whether the session's command runs with the shard's baton held.
+func (s *Session) holds(sh *shard.Shard) bool { return s.park != nil && s.park.tx.Holds(sh.ID) }
+
 // copyCommand makes the command independent of the read buffer.
 func (p *parking) copyCommand(row *command.Row, args [][]byte, keys []command.Keyed) {
 	size := 0

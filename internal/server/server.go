@@ -62,6 +62,9 @@ type Server struct {
 	sampler         sampler
 	defrag          defragmenter
 	peakMemory      atomic.Int64
+	startBytes      int64 // memory in use before there was a client or a key
+	startIndexBytes int64 // of these, indexes
+	bufferPeaks     bufferPeaks
 	console         consoleServer
 }
 
@@ -102,6 +105,7 @@ func New(o Options) (*Server, error) {
 	srv.apply(v)
 	srv.makeLoops(v)
 	srv.watchConfig()
+	srv.startBytes, srv.startIndexBytes = srv.usedMemory(), srv.indexBytes()
 	return srv, nil
 }
 

@@ -14,10 +14,11 @@ func serverRows() []*command.Row {
 		{Info: command.Info{
 			Name: "info", Arity: -1, Flags: command.Loading | command.Stale, Categories: command.CatDangerous,
 			Group: "server", Since: "1.0.0", Summary: "Get information and statistics about the server",
-			Complexity: "O(1)", Route: command.RouteAll,
-			Tips:    []string{"nondeterministic_output", "request_policy:all_shards", "response_policy:special"},
-			History: []command.Change{{Since: "7.0.0", What: "Added support for taking multiple section arguments."}},
-			Args:    "section?*",
+			Complexity: "O(1)",
+			Tips:       []string{"nondeterministic_output", "request_policy:all_shards", "response_policy:special"},
+			History: []command.Change{
+				{Since: "7.0.0", What: "Added support for taking multiple section arguments."}},
+			Args: "section?*",
 		}, RunSession: onSession(cmdInfo)},
 		configRow(),
 		debugRow(),

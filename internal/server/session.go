@@ -166,6 +166,7 @@ func (s *Session) publishBuffers() {
 	s.queryBytes.Store(int64(s.conn.QueryBytes()))
 	s.queryCap.Store(int64(s.conn.QueryCapacity()))
 	s.outBytes.Store(int64(s.conn.OutputBytes()))
+	s.srv.bufferPeaks.note(s.queryCap.Load(), s.outBytes.Load())
 	s.count()
 }
 

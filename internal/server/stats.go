@@ -150,6 +150,7 @@ func (s *sampler) start(srv *Server) {
 			case <-t.C:
 			}
 			now := srv.set.Clock.NowNs()
+			srv.bufferPeaks.turn(now)
 			totals := srv.reactor.Totals()
 			s.ops.sample(now, srv.commandsProcessed())
 			s.in.sample(now, totals.NetInputBytes)
@@ -205,4 +206,49 @@ func (s *sampler) close() {
 		close(s.quit)
 		<-s.done
 	}
+}
+
+// peakSlots is for how many seconds the largest buffers of clients are remembered.
+const peakSlots = 8
+
+// bufferPeaks are the largest query and output buffers that clients had in the last seconds, a slot each. Atomic.
+type bufferPeaks struct {
+	slot    atomic.Int64 // the current one; moved on by the sampler
+	in, out [peakSlots]atomic.Int64
+	turnNs  int64 // when the slot is moved on; the sampler's
+}
+
+// note keeps the sizes of a client's buffers.
+func (p *bufferPeaks) note(in, out int64) {
+	i := p.slot.Load()
+	raise(&p.in[i], in)
+	raise(&p.out[i], out)
+}
+
+func raise(to *atomic.Int64, n int64) {
+	for {
+		old := to.Load()
+		if n <= old || to.CompareAndSwap(old, n) {
+			return
+		}
+	}
+}
+
+// turn begins a new slot each second; it forgets what was there.
+func (p *bufferPeaks) turn(nowNs int64) {
+	if nowNs < p.turnNs {
+		return
+	}
+	p.turnNs = nowNs + int64(time.Second)
+	next := (p.slot.Load() + 1) % peakSlots
+	p.in[next].Store(0)
+	p.out[next].Store(0)
+	p.slot.Store(next)
+}
+
+func (p *bufferPeaks) recent() (in, out int64) {
+	for i := range p.in {
+		in, out = max(in, p.in[i].Load()), max(out, p.out[i].Load())
+	}
+	return in, out
 }
