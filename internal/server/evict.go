@@ -18,7 +18,7 @@ import (
 // but where ticks can't keep up, and memory is above the limit by 1/waitShare, its connection waits until they have.
 const (
 	recheckBytes = 16 << 10
-	waitShare    = 128
+	waitShare    = 256
 )
 
 // memoryPolicy is what CONFIG says of maxmemory; immutable, replaced as a whole.

@@ -229,49 +229,57 @@ func (p *proof) digest() string { return text(p.dial().do("DEBUG", "DIGEST")) }
 func TestReplay(t *testing.T) {
 	for _, n := range []struct{ shards, loops, others int }{{1, 2, 3}, {2, 2, 1}, {8, 1, 8}, {8, 3, 2}, {13, 2, 8}} {
 		t.Run(fmt.Sprintf("%d shards %d loops", n.shards, n.loops), func(t *testing.T) {
-			p := startProof(t, n.shards, n.loops, 3)
-			p.meddlers()
-			first := p.clock.NowMs()
-			if n.shards > 2 {
-				p.pour(flood{seed: 77, connections: 3, each: 300, keys: 300})
-			}
-			r := p.record()
-			f := flood{seed: uint64(n.shards), connections: 6, each: 4000 / proofShare, keys: 400, flush: 100}
-			p.pour(f)
-			p.pour(flood{seed: 99, connections: 4, each: 200, keys: 400}) // so that something is there
-			r.end()
-			want, digest := p.dump(), p.digest()
-			if len(want) < 100 {
-				t.Fatalf("only %d keys", len(want))
-			}
-			for _, way := range []string{"stream", "flows"} {
-				q := startProof(t, n.others, 1, 0)
-				q.clock.wall.SetMs(first)
-				play := q.replay()
-				err := play.load(r.before)
-				if err != nil {
-					t.Fatal(err)
-				}
-				if way == "stream" {
-					err = play.stream(r.merged)
-				} else {
-					err = play.flows(r.frames, rand.New(rand.NewPCG(1, 1)))
-				}
-				if err != nil {
-					t.Fatalf("%s: %v", way, err)
-				}
-				if d := difference(q.dump(), want); d != "" {
-					t.Errorf("%s: %s", way, d)
-				}
-				q.clock.wall.SetMs(p.clock.NowMs())
-				if got := q.digest(); got != digest {
-					t.Errorf("%s: digest %s, want %s", way, got, digest)
-				}
-			}
-			t.Logf("%d keys before, %d commands, %d bytes of log, %d keys, %+v",
-				len(r.before), f.connections*f.each, len(r.merged), len(want), p.mustContend())
+			proveReplay(t, n.shards, n.loops, n.others).mustContend()
 		})
 	}
+}
+
+// proveReplay is TestReplay for a server with the given shards, loops and parameters; it is replayed by one with
+// others shards.
+func proveReplay(t *testing.T, shards, loops, others int, params ...string) *proof {
+	p := startProof(t, shards, loops, 3, params...)
+	p.meddlers()
+	first := p.clock.NowMs()
+	if shards > 2 {
+		p.pour(flood{seed: 77, connections: 3, each: 300, keys: 300})
+	}
+	r := p.record()
+	f := flood{seed: uint64(shards), connections: 6, each: 4000 / proofShare, keys: 400, flush: 100}
+	p.pour(f)
+	p.pour(flood{seed: 99, connections: 4, each: 200, keys: 400}) // so that something is there
+	p.dial().do("CONFIG", "SET", "maxmemory", "0")                // so that nothing goes any more
+	r.end()
+	want, digest := p.dump(), p.digest()
+	if len(want) < 100 {
+		t.Fatalf("only %d keys", len(want))
+	}
+	for _, way := range []string{"stream", "flows"} {
+		q := startProof(t, others, 1, 0)
+		q.clock.wall.SetMs(first)
+		play := q.replay()
+		err := play.load(r.before)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if way == "stream" {
+			err = play.stream(r.merged)
+		} else {
+			err = play.flows(r.frames, rand.New(rand.NewPCG(1, 1)))
+		}
+		if err != nil {
+			t.Fatalf("%s: %v", way, err)
+		}
+		if d := difference(q.dump(), want); d != "" {
+			t.Errorf("%s: %s", way, d)
+		}
+		q.clock.wall.SetMs(p.clock.NowMs())
+		if got := q.digest(); got != digest {
+			t.Errorf("%s: digest %s, want %s", way, got, digest)
+		}
+	}
+	t.Logf("%d keys before, %d commands, %d bytes of log, %d keys, %+v",
+		len(r.before), f.connections*f.each, len(r.merged), len(want), p.contention())
+	return p
 }
 
 // TestReplayNoticesADroppedEffect plants a fault: one record that made the final state what it is, is left out.
