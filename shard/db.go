@@ -293,3 +293,21 @@ func (db *DB) Random(rnd uint64, nowMs int64) (index.Entry, bool) {
 
 // Type returns the type of the value in e.
 func (db *DB) Type(e index.Entry) object.Type { return object.TypeOf(e.Tag()) }
+
+// UsageBytes returns the memory that a key takes, expired or not: its entry's block, what hangs on it, and its share of
+// the index.
+func (db *DB) UsageBytes(k Key) (n int64, ok bool) {
+	x := db.x.Load()
+	p, ok := x.Find(k.Hash, k.Bytes)
+	if !ok {
+		return 0, false
+	}
+	e := x.Entry(p)
+	n = int64(arena.UsableSize(e.SizeBytes())) + x.SizeBytes()/int64(x.Len())
+	if object.KindOf(e.Tag()) == object.StringPaged {
+		object.LoadPaged(e.Payload()).Blocks(db.shard.arena.Space(), func(_ arena.Ref, size int) {
+			n += int64(arena.UsableSize(size))
+		})
+	}
+	return n, true
+}

@@ -24,7 +24,7 @@ func (p *proof) evicted() (n int64) {
 func TestReplayUnderEviction(t *testing.T) {
 	for _, policy := range []string{"allkeys-lru", "allkeys-lfu", "allkeys-random", "volatile-ttl"} {
 		t.Run(policy, func(t *testing.T) {
-			p := proveReplay(t, 8, 3, 3, "--maxmemory", "400kb", "--maxmemory-policy", policy)
+			p := proveReplay(t, 8, 3, 3, "--maxmemory", "250kb", "--maxmemory-policy", policy)
 			if n := p.evicted(); n < 300/proofShare {
 				t.Errorf("only %d keys evicted", n)
 			} else {
@@ -88,10 +88,13 @@ func (p *proof) overshoot(connections, each int) (peak int64, refused int64) {
 // exceeds it by more than 2 %; no write is refused.
 func TestOvershoot(t *testing.T) {
 	const limit = 32 << 20
-	for _, n := range []struct {
+	for i, n := range []struct {
 		policy string
 		shards int
 	}{{"allkeys-lru", 8}, {"allkeys-lfu", 1}, {"allkeys-random", 8}} {
+		if i > 0 && proofShare > 1 {
+			break // memory can't be scaled down as well: what is under way is not
+		}
 		t.Run(fmt.Sprintf("%s %d shards", n.policy, n.shards), func(t *testing.T) {
 			p := startProof(t, n.shards, 4, 50, "--maxmemory", strconv.Itoa(limit), "--maxmemory-policy", n.policy)
 			peak, refused := p.overshoot(50, 2000)

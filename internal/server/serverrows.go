@@ -22,6 +22,7 @@ func serverRows() []*command.Row {
 		}, RunSession: onSession(cmdInfo)},
 		configRow(),
 		debugRow(),
+		memoryRow(),
 		shutdownRow(),
 		slowlogRow(),
 		latencyRow(),
