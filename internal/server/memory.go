@@ -232,28 +232,28 @@ func (r *memoryReport) diagnose() string {
 	}
 	var found []string
 	if ratio(r.peak, r.used) > 1.5 {
-		found = append(found, "Peak memory: In the past this instance used more than 150% the memory that is currently "+
-			"using. Memory that is not in use is given back to the system in the background, whole slabs at a time. "+
-			"MEMORY PURGE does it at once.")
+		found = append(found, "Peak memory: In the past this instance used more than 150% the memory that is "+
+			"currently using. Memory that is not in use is given back to the system in the background, whole slabs "+
+			"at a time. MEMORY PURGE does it at once.")
 	}
 	if ratio(r.rss, r.used) > 1.4 && r.rss-r.used > doctorMargin {
-		found = append(found, "High total RSS: This instance has a memory fragmentation and RSS overhead greater than "+
-			"1.4 (this means that the Resident Set Size of the process is much larger than the sum of what it uses). "+
-			"This problem is usually due either to a large peak memory (check if there is a peak memory entry above in "+
-			"the report) or to many deletions that left slabs partly filled.")
+		found = append(found, "High total RSS: This instance has a memory fragmentation and RSS overhead greater "+
+			"than 1.4 (this means that the Resident Set Size of the process is much larger than the sum of what it "+
+			"uses). This problem is usually due either to a large peak memory (check if there is a peak memory "+
+			"entry above in the report) or to many deletions that left slabs partly filled.")
 	}
 	if ratio(r.active, r.allocated) > 1.1 && r.active-r.allocated > doctorMargin {
-		found = append(found, "High allocator fragmentation: The slabs of this instance are filled to less than 1/1.1. "+
-			"This is usually due to many deletions, or to values that changed their sizes; new values fill them again.")
+		found = append(found, "High allocator fragmentation: The slabs of this instance are filled to less than "+
+			"1/1.1. This is usually due to many deletions, or to values that changed their sizes; new values fill them again.")
 	}
 	if ratio(r.resident, r.active) > 1.1 && r.resident-r.active > doctorMargin {
-		found = append(found, "High allocator RSS overhead: The process holds more than 1.1 times the slabs that are in "+
-			"use. This problem is usually due to a large peak memory (check if there is a peak memory entry above in "+
-			"the report); MEMORY PURGE gives them back.")
+		found = append(found, "High allocator RSS overhead: The process holds more than 1.1 times the slabs that "+
+			"are in use. This problem is usually due to a large peak memory (check if there is a peak memory entry "+
+			"above in the report); MEMORY PURGE gives them back.")
 	}
 	if ratio(r.rss, r.resident) > 1.1 && r.rss-r.resident > doctorMargin {
-		found = append(found, "High process RSS overhead: More than 1.1 times the data's resident memory is resident: "+
-			"buffers of clients and the log of changes. See INFO memory and MEMORY MALLOC-STATS.")
+		found = append(found, "High process RSS overhead: More than 1.1 times the data's resident memory is "+
+			"resident: buffers of clients and the log of changes. See INFO memory and MEMORY MALLOC-STATS.")
 	}
 	if r.clientCount > 0 && r.clients/r.clientCount > 200<<10 {
 		found = append(found, "Big client buffers: The clients' buffers in this instance are greater than 200K per "+
