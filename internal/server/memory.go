@@ -244,7 +244,8 @@ func (r *memoryReport) diagnose() string {
 	}
 	if ratio(r.active, r.allocated) > 1.1 && r.active-r.allocated > doctorMargin {
 		found = append(found, "High allocator fragmentation: The slabs of this instance are filled to less than "+
-			"1/1.1. This is usually due to many deletions, or to values that changed their sizes; new values fill them again.")
+			"1/1.1. This is usually due to many deletions, or to values that changed their sizes; new values fill "+
+			"them again.")
 	}
 	if ratio(r.resident, r.active) > 1.1 && r.resident-r.active > doctorMargin {
 		found = append(found, "High allocator RSS overhead: The process holds more than 1.1 times the slabs that "+

@@ -65,7 +65,7 @@ func (p *proof) overshoot(connections, each int) (peak int64, refused int64) {
 					case 2:
 						c.add("MSET", key, val, key+"+", val, key+"-", val)
 					case 3:
-						c.add("SETRANGE", key, "5000", val)
+						c.add("SETRANGE", key, "500", val)
 					default:
 						c.add("SET", key, val)
 					}
