@@ -3,7 +3,8 @@
 //
 // It knows HTTP and the form of the figures; it knows no shard and no configuration. A Source gives it the figures,
 // and its owner the listeners. Nothing can be changed through it, and it asks for no password: who may reach its
-// address may read.
+// address may read, but for pages that a browser was lured into asking for under another name: requests have to name
+// the console by its own address or name.
 //
 // # Ownership
 //
@@ -69,15 +70,21 @@ type Console struct {
 	conns   chan struct{} // a token for each open connection
 	reports chan struct{} // a token for each report that is being made
 	serving sync.WaitGroup
+	// hosts are what requests may name beside loopback addresses, in lower case.
+	hosts      []string
+	anyAddress bool // they may name any address
 
 	mu        sync.Mutex
 	listeners []net.Listener
 	stopped   chan struct{} // nil until Stop
 }
 
-// New gives a console that does not listen yet. log gets lines about clients that misbehave and sockets that fail.
-func New(source Source, log func(text string)) *Console {
-	return newConsole(source, log, standardLimits)
+// New gives a console that does not listen yet. bind are the addresses that it is configured to listen on: a request
+// that names another host is refused. log gets lines about clients that misbehave and sockets that fail.
+func New(source Source, bind []string, log func(text string)) *Console {
+	c := newConsole(source, log, standardLimits)
+	c.takeHosts(bind)
+	return c
 }
 
 func newConsole(source Source, logLine func(text string), l limits) *Console {

@@ -208,7 +208,7 @@ func TestRoutes(t *testing.T) {
 		{"POST", "/status", "x", 413}, {"GET", "/metrics", "{}", 413},
 	} {
 		conn := dial(t, addr)
-		fmt.Fprintf(conn, "%s %s HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n%s",
+		fmt.Fprintf(conn, "%s %s HTTP/1.1\r\nHost: localhost\r\nContent-Length: %d\r\n\r\n%s",
 			c.method, c.path, len(c.body), c.body)
 		r, err := http.ReadResponse(bufio.NewReader(conn), &http.Request{Method: c.method})
 		if err != nil {
@@ -246,10 +246,10 @@ func TestHostileClients(t *testing.T) {
 	_, addr := start(t, &fakeSource{status: figures()}, l)
 	for name, send := range map[string]string{
 		"nothing":         "",
-		"half a header":   "GET /status HTTP/1.1\r\nHost: x\r\nX-A: ",
-		"idle afterwards": "GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n",
-		"a body promised": "POST /status HTTP/1.1\r\nHost: x\r\nContent-Length: 1000000000000\r\n\r\nabc",
-		"a body in chunks": "POST /status HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n" +
+		"half a header":   "GET /status HTTP/1.1\r\nHost: localhost\r\nX-A: ",
+		"idle afterwards": "GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n",
+		"a body promised": "POST /status HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1000000000000\r\n\r\nabc",
+		"a body in chunks": "POST /status HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n" +
 			"ffffffff\r\nabc",
 		"no http": "*1\r\n$4\r\nPING\r\n",
 	} {
@@ -261,7 +261,7 @@ func TestHostileClients(t *testing.T) {
 	}
 	t.Run("a long header", func(t *testing.T) {
 		conn := dial(t, addr)
-		io.WriteString(conn, "GET /status HTTP/1.1\r\nHost: x\r\n")
+		io.WriteString(conn, "GET /status HTTP/1.1\r\nHost: localhost\r\n")
 		line := "X-A: " + strings.Repeat("a", 1000) + "\r\n"
 		sent := 0
 		for ; sent < 100<<20; sent += len(line) {
@@ -291,14 +291,14 @@ func TestConnectionsAreBounded(t *testing.T) {
 	for range l.conns {
 		conn := dial(t, addr)
 		// An answer shows that the connection was accepted; it stays open.
-		io.WriteString(conn, "GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n")
+		io.WriteString(conn, "GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n")
 		if _, err := http.ReadResponse(bufio.NewReader(conn), nil); err != nil {
 			t.Fatal(err)
 		}
 		held = append(held, conn)
 	}
 	over := dial(t, addr)
-	io.WriteString(over, "GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n")
+	io.WriteString(over, "GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n")
 	if text := readClosed(over); text != "" {
 		t.Errorf("one connection too many got %q", text)
 	}
@@ -306,7 +306,7 @@ func TestConnectionsAreBounded(t *testing.T) {
 	held[0].Close()
 	for {
 		conn := dial(t, addr)
-		io.WriteString(conn, "GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n")
+		io.WriteString(conn, "GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n")
 		if _, err := http.ReadResponse(bufio.NewReader(conn), nil); err == nil {
 			break
 		}
@@ -344,7 +344,7 @@ func TestStop(t *testing.T) {
 	l.drain = time.Minute
 	c, addr := start(t, source, l)
 	idle := dial(t, addr)
-	io.WriteString(idle, "GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n")
+	io.WriteString(idle, "GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n")
 	if _, err := http.ReadResponse(bufio.NewReader(idle), nil); err != nil {
 		t.Fatal(err)
 	}
@@ -387,9 +387,9 @@ func TestStopCutsOff(t *testing.T) {
 	l.drain = time.Millisecond
 	c, addr := start(t, &fakeSource{status: figures()}, l)
 	slow := dial(t, addr)
-	io.WriteString(slow, "GET /status HTTP/1.1\r\nHost: x\r\nX-A: ")
+	io.WriteString(slow, "GET /status HTTP/1.1\r\nHost: localhost\r\nX-A: ")
 	busy := dial(t, addr)
-	io.WriteString(busy, "GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n")
+	io.WriteString(busy, "GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n")
 	if _, err := http.ReadResponse(bufio.NewReader(busy), nil); err != nil {
 		t.Fatal(err)
 	}

@@ -36,6 +36,11 @@ func (c *Console) handler() http.Handler {
 	}))
 	mux.HandleFunc("GET /status", c.report(jsonText, c.writeStatus))
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if !c.hostAllowed(r) {
+			w.Header().Set("Connection", "close")
+			answer(w, http.StatusForbidden, plainText, []byte("the console does not go by this name: see http-bind\n"))
+			return
+		}
 		if r.ContentLength != 0 {
 			// Closing spares net/http from reading the body to find the next request behind it.
 			w.Header().Set("Connection", "close")

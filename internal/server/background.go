@@ -16,6 +16,7 @@ const (
 // of them has used up a slice the sockets get their turn, and the next shard goes on after them.
 func (srv *Server) Tick(rl *reactor.Loop) {
 	l := rl.State.(*loop)
+	l.cameRoundMs.Store(srv.set.Clock.NowMs())
 	l.worker.NowNs = srv.set.Clock.NowNs()
 	srv.set.Tick(srv.set.Clock.NowMs())
 	for range l.home {

@@ -57,7 +57,7 @@ func (c *consoleServer) listen(srv *Server, v *config.Values, port int, bind []s
 	if err != nil {
 		return err
 	}
-	c.running = console.New(consoleSource{srv}, func(text string) { srv.log.Info(text) })
+	c.running = console.New(consoleSource{srv}, bind, func(text string) { srv.log.Info(text) })
 	for _, ln := range listeners {
 		c.running.Serve(ln)
 		srv.log.Info("http console: /metrics, /status and /healthz at " + ln.Addr().String())
@@ -102,10 +102,20 @@ func (c *consoleServer) close() {
 // consoleSource is the server as the console sees it. It takes no baton: everything is in atomics.
 type consoleSource struct{ srv *Server }
 
+// stuckMs is how long a loop may be busy with one thing, or kept from running, before the server counts as ill. Loops
+// come round every 10 ms.
+const stuckMs = 3000
+
 // Health implements console.Source.
 func (src consoleSource) Health() error {
 	if src.srv.stopping.Load() {
 		return errors.New("the server is shutting down")
+	}
+	now := src.srv.set.Clock.NowMs()
+	for _, l := range src.srv.loops {
+		if silent := now - l.cameRoundMs.Load(); silent > stuckMs {
+			return fmt.Errorf("event loop %d has not come round for %d s", l.rl.ID, silent/1000)
+		}
 	}
 	return nil
 }

@@ -325,3 +325,36 @@ func TestConsoleAddressTaken(t *testing.T) {
 		}
 	}
 }
+
+// TestHealthNoticesStuckLoops has a command take long: the console says so, and that it is over.
+func TestHealthNoticesStuckLoops(t *testing.T) {
+	port := strconv.Itoa(freePort(t))
+	srv := startServer(t, "--http-port", port)
+	addr := "127.0.0.1:" + port
+	if code, body, err := scrape(addr, "/healthz"); err != nil || code != http.StatusOK {
+		t.Fatal(code, body, err)
+	}
+	c := dial(t, srv.Addr())
+	done := make(chan string)
+	go func() { done <- c.do("DEBUG", "SLEEP", "4.5") }()
+	for {
+		code, body, err := scrape(addr, "/healthz")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if code == http.StatusServiceUnavailable {
+			if !strings.Contains(body, "has not come round for 3 s") {
+				t.Errorf("the reason is %q", body)
+			}
+			break
+		}
+	}
+	if got := <-done; got != "OK" {
+		t.Error(got)
+	}
+	for {
+		if code, _, err := scrape(addr, "/healthz"); err == nil && code == http.StatusOK {
+			return
+		}
+	}
+}

@@ -2,6 +2,7 @@ package server
 
 import (
 	"errors"
+	"sync/atomic"
 
 	"fulmen/internal/resp"
 	"fulmen/reactor"
@@ -40,6 +41,7 @@ type loop struct {
 	defragNs, defragAtNs int64
 	nextDefrag           int // whose turn it is
 	idleCheckedMs        int64
+	cameRoundMs          atomic.Int64 // when the last tick was; read by the console
 	// attackLoggedMs is when a connection that speaks HTTP was last logged.
 	attackLoggedMs int64
 

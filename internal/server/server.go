@@ -180,6 +180,7 @@ func (srv *Server) Start() error {
 	}
 	srv.log.Info("Server initialized")
 	for _, l := range srv.loops {
+		l.cameRoundMs.Store(srv.set.Clock.NowMs())
 		l.rl.WantTick()
 	}
 	for _, ln := range srv.listeners {
