@@ -208,3 +208,22 @@ func TestEvictBusyShard(t *testing.T) {
 		}
 	})
 }
+
+// TestNoEvictionDuringPause: while CLIENT PAUSE holds writes back, nothing is evicted, and reads go on.
+func TestNoEvictionDuringPause(t *testing.T) {
+	p := startProof(t, 4, 1, 0, "--maxmemory-policy", "allkeys-random")
+	c := p.dial()
+	p.fill(1000)
+	c.expectReply("OK", "CLIENT", "PAUSE", "100000000", "WRITE")
+	c.expectReply("OK", "CONFIG", "SET", "maxmemory", "1")
+	c.expectReply("nil", "GET", "nothing")
+	if n := p.evicted(); n != 0 {
+		t.Errorf("%d keys evicted during a pause", n)
+	}
+	c.expectReply("OK", "CLIENT", "UNPAUSE")
+	c.expectReply("nil", "GET", "nothing")
+	for p.srv.datasetBytes() > 500 {
+		p.clock.NowNs()
+	}
+	c.expectReply("0", "DBSIZE")
+}
