@@ -248,9 +248,9 @@ func (db *DB) insert(k Key, tag byte, n int, expireAtMs int64) (index.Entry, are
 	return e, ref
 }
 
-// Flush removes all keys. The index is detached at once; what it held is freed here, or if async is set in the
-// background. A walk that is running on the detached index goes on there.
-func (db *DB) Flush(async bool) {
+// Flush removes all keys. The index is detached at once; what it held is freed later (FreeSome). A walk that is
+// running on the detached index goes on there.
+func (db *DB) Flush() {
 	x := db.x.Load()
 	if x.Len() == 0 {
 		return
@@ -261,9 +261,6 @@ func (db *DB) Flush(async bool) {
 	db.expires, db.expireSumMs, db.cursor = 0, 0, index.ExpireCursor{}
 	db.touch()
 	s.lazy.addIndex(x)
-	if !async {
-		s.lazy.finish()
-	}
 }
 
 // Scan calls fn for about count keys that are not expired, beginning at cursor, and returns the cursor to go on

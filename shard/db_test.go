@@ -162,9 +162,9 @@ func TestWatchersAreTold(t *testing.T) {
 		{"Delete of nothing", false, func() { db.Delete(k) }},
 		{"StringSetRange, new", true, func() { db.StringSetRange(k, 0, []byte("4")) }},
 		{"Delete", true, func() { db.Delete(k) }},
-		{"Flush without it", false, func() { w.set0("other", "x", 0); db.Flush(true) }},
+		{"Flush without it", false, func() { w.set0("other", "x", 0); db.Flush() }},
 		{"SetString, new", true, func() { db.SetString(k, []byte("2"), 0) }},
-		{"Flush", true, func() { db.Flush(true) }},
+		{"Flush", true, func() { db.Flush() }},
 	} {
 		var watcher Watcher
 		w.s.Watch(0, k.Bytes, &watcher)

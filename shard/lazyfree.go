@@ -1,8 +1,6 @@
 package shard
 
 import (
-	"math"
-
 	"fulmen/shard/arena"
 	"fulmen/shard/ds/index"
 	"fulmen/shard/object"
@@ -59,8 +57,6 @@ func (l *lazyList) some(budget int) (done bool) {
 	}
 	return false
 }
-
-func (l *lazyList) finish() { l.some(math.MaxInt) }
 
 // FreeSome frees about budget entries and nodes of what was detached, and as many that other shards gave back, at some
 // 100 ns each, and reports whether nothing is left.

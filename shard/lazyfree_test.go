@@ -41,34 +41,32 @@ func TestBigValuesAreFreedLater(t *testing.T) {
 	}
 }
 
-// TestFlushIsLazy: an asynchronous flush takes no time of its own, a synchronous one leaves nothing to do.
+// TestFlushIsLazy: a flush takes no time of its own.
 func TestFlushIsLazy(t *testing.T) {
-	for _, async := range []bool{true, false} {
-		w := newWorld(t, 0, 1)
-		for i := range 10_000 {
-			w.set0(fmt.Sprint(i), "x", int64(i%2)*future)
-		}
-		w.set0("big", strings.Repeat("v", 1<<20), 0)
-		used := w.s.UsedBytes()
-		w.s.DB(0).Flush(async)
-		if w.s.DB(0).Len() != 0 || w.s.DB(0).Expires() != 0 {
-			t.Errorf("Len %d, Expires %d", w.s.DB(0).Len(), w.s.DB(0).Expires())
-		}
-		if now := w.s.UsedBytes(); async && now != used || !async && now != 0 {
-			t.Errorf("async %v: %d bytes used, %d before", async, now, used)
-		}
-		k := w.set0("again", "x", 0)
-		slices := 0
-		for ; !w.s.FreeSome(100); slices++ {
-		}
-		if async && slices < 60 || !async && slices > 0 {
-			t.Errorf("async %v: %d slices", async, slices)
-		}
-		if got, ok := w.get0(k); !ok || got != "x" || w.s.DB(0).Len() != 1 {
-			t.Error("the new key is damaged")
-		}
-		if w.empty(); w.err != nil {
-			t.Errorf("async %v: %v", async, w.err)
-		}
+	w := newWorld(t, 0, 1)
+	for i := range 10_000 {
+		w.set0(fmt.Sprint(i), "x", int64(i%2)*future)
+	}
+	w.set0("big", strings.Repeat("v", 1<<20), 0)
+	used := w.s.UsedBytes()
+	w.s.DB(0).Flush()
+	if w.s.DB(0).Len() != 0 || w.s.DB(0).Expires() != 0 {
+		t.Errorf("Len %d, Expires %d", w.s.DB(0).Len(), w.s.DB(0).Expires())
+	}
+	if now := w.s.UsedBytes(); now != used {
+		t.Errorf("%d bytes used, %d before", now, used)
+	}
+	k := w.set0("again", "x", 0)
+	slices := 0
+	for ; !w.s.FreeSome(100); slices++ {
+	}
+	if slices < 60 {
+		t.Errorf("%d slices", slices)
+	}
+	if got, ok := w.get0(k); !ok || got != "x" || w.s.DB(0).Len() != 1 {
+		t.Error("the new key is damaged")
+	}
+	if w.empty(); w.err != nil {
+		t.Error(w.err)
 	}
 }

@@ -102,7 +102,7 @@ func (m *mover) step() {
 		delete(m.model[i], string(k.Bytes))
 	case n == 80 && m.rnd.IntN(10) == 0:
 		for _, s := range m.set.Shards {
-			s.DB(i).Flush(m.rnd.IntN(4) > 0)
+			s.DB(i).Flush()
 		}
 		clear(m.model[i])
 	case n < 90:
@@ -233,7 +233,7 @@ func TestValuesMoveAbout(t *testing.T) {
 		}
 		for _, s := range m.set.Shards {
 			for i := range m.model {
-				s.DB(i).Flush(i == 1)
+				s.DB(i).Flush()
 			}
 		}
 		for range 2 {
@@ -339,7 +339,7 @@ func TestFlushTellsWatchersOfExpiredKeys(t *testing.T) {
 	w.s.Watch(0, k.Bytes, &watcher)
 	w.s.Watch(0, []byte("missing"), &other)
 	w.now.Advance(2 * time.Millisecond)
-	w.s.DB(0).Flush(true)
+	w.s.DB(0).Flush()
 	if !watcher.Dirty() || other.Dirty() {
 		t.Errorf("dirty %v, want true; %v, want false", watcher.Dirty(), other.Dirty())
 	}

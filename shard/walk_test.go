@@ -252,32 +252,30 @@ func TestWalkNoticesUnannouncedChangesAtRandom(t *testing.T) {
 
 // TestWalkAcrossFlush: a walk goes on with the detached index while that is freed and the new one filled.
 func TestWalkAcrossFlush(t *testing.T) {
-	for _, async := range []bool{false, true} {
-		w := newWorld(t, 3, 2)
-		for i := range 5000 {
-			k := w.set.Key(fmt.Appendf(nil, "k%d", i))
-			at := int64(0)
-			if i%3 == 0 {
-				at = w.nowMs() + int64(i%50)
-			}
-			w.s.DB(i%2).SetString(k, []byte(strings.Repeat("v", i%100)), at)
+	w := newWorld(t, 3, 2)
+	for i := range 5000 {
+		k := w.set.Key(fmt.Appendf(nil, "k%d", i))
+		at := int64(0)
+		if i%3 == 0 {
+			at = w.nowMs() + int64(i%50)
 		}
-		w.s.DB(0).SetString(w.set.Key([]byte("big")), []byte(strings.Repeat("v", 1_000_000)), 0)
-		w.cut()
-		w.walkOn(300)
-		w.now.Advance(20 * time.Millisecond)
-		w.s.ExpireSome(w.nowMs(), 100)
-		w.s.DB(0).Flush(async)
-		for i := range 100 {
-			w.s.DB(0).SetString(w.set.Key(fmt.Appendf(nil, "k%d", i)), []byte("new"), 0)
-		}
-		for w.s.FreeSome(50); !w.walkOn(100); w.s.FreeSome(50) {
-		}
-		if w.err != nil {
-			t.Errorf("async %v: %v", async, w.err)
-		}
-		if got := w.s.DB(0).Len(); got != 100 {
-			t.Errorf("async %v: %d keys after the flush", async, got)
-		}
+		w.s.DB(i%2).SetString(k, []byte(strings.Repeat("v", i%100)), at)
+	}
+	w.s.DB(0).SetString(w.set.Key([]byte("big")), []byte(strings.Repeat("v", 1_000_000)), 0)
+	w.cut()
+	w.walkOn(300)
+	w.now.Advance(20 * time.Millisecond)
+	w.s.ExpireSome(w.nowMs(), 100)
+	w.s.DB(0).Flush()
+	for i := range 100 {
+		w.s.DB(0).SetString(w.set.Key(fmt.Appendf(nil, "k%d", i)), []byte("new"), 0)
+	}
+	for w.s.FreeSome(50); !w.walkOn(100); w.s.FreeSome(50) {
+	}
+	if w.err != nil {
+		t.Error(w.err)
+	}
+	if got := w.s.DB(0).Len(); got != 100 {
+		t.Errorf("%d keys after the flush", got)
 	}
 }

@@ -160,7 +160,7 @@ func (w *world) step() {
 	case 8:
 		switch w.rnd.IntN(30) {
 		case 0:
-			w.s.DB(i).Flush(w.rnd.IntN(4) > 0)
+			w.s.DB(i).Flush()
 			clear(w.model[i])
 		case 1, 2:
 			w.keys = []int{20, 300, 4000}[w.rnd.IntN(3)]
@@ -367,7 +367,7 @@ func valueOf(space *arena.Space, e index.Entry) value {
 // empty deletes everything and looks whether all memory has come back.
 func (w *world) empty() {
 	for i := range w.model {
-		w.s.DB(i).Flush(i%2 == 0)
+		w.s.DB(i).Flush()
 		clear(w.model[i])
 	}
 	for !w.s.FreeSome(100) {

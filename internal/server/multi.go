@@ -207,6 +207,7 @@ func (s *Session) runQueue(row *command.Row, args [][]byte) {
 			command.Call(s.c, q.row)
 		}
 		s.executing = false
+		s.c.TakeThen() // what they left to do is done in the background
 	}
 	if m.paused {
 		s.srv.pausing.freeze(s.srv)

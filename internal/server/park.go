@@ -161,11 +161,16 @@ func (p *parking) Deliver(*reactor.Loop, *reactor.Letter) {
 		return
 	}
 	p.busy = false
+	mark := len(l.ctx.Out)
 	s.runHeld(p.row, p.args, p.keys)
 	if p.silent {
-		l.ctx.Out = l.ctx.Out[:0]
+		l.ctx.Out = l.ctx.Out[:mark]
 	}
 	p.tx.Release(&l.worker)
+	if job := l.ctx.TakeThen(); job != nil && !p.goOn(p.row, job, mark, p.silent) {
+		l.finish(s)
+		return
+	}
 	l.finish(s)
 	p.trim()
 	s.conn.Resume()
@@ -202,11 +207,18 @@ func (s *Session) withBatons(shards []int, row *command.Row, args [][]byte, keys
 	p.tx.Begin(p.shards)
 	// The command is copied first: once Acquire has put the transaction into an inbox it may be resumed
 	// at any moment, though only by a letter that this loop reads after this callback.
+	mark := len(s.c.Out)
 	if p.tx.Acquire(&l.worker) {
 		if !l.pauseChanged() || !s.heldBack(row) {
 			s.runHeld(row, args, keys)
 		}
 		p.tx.Release(&l.worker)
+		if job := s.c.TakeThen(); job != nil {
+			p.copyCommand(row, args, keys)
+			if !p.goOn(row, job, mark, s.reply != replyOn) {
+				s.conn.Pause()
+			}
+		}
 		return
 	}
 	p.copyCommand(row, args, keys)

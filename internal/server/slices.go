@@ -19,6 +19,19 @@ func (s *Session) beginSlices(row *command.Row, args [][]byte, keys []command.Ke
 	s.conn.Pause()
 }
 
+// goOn goes on in slices with what the call of row left to do, whose reply stands in the context from mark on. false:
+// it isn't done, and its letter will come.
+func (p *parking) goOn(row *command.Row, job command.Job, mark int, silent bool) (done bool) {
+	c := p.s.c
+	p.sliced.GoOn(row, job, c.Out[mark:])
+	c.Out = c.Out[:mark]
+	p.busy, p.slicing = true, true
+	if done = p.runSlices(); done {
+		p.endSlices(silent)
+	}
+	return done
+}
+
 // runSlices goes on with the command. false: it isn't done, and its letter will come.
 func (p *parking) runSlices() (done bool) {
 	l := p.s.loop

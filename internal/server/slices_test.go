@@ -172,3 +172,61 @@ func TestKeysStopsAtTheOutputLimit(t *testing.T) {
 	}
 	other.do("PING")
 }
+
+// TestFlushSyncRepliesWhenAllIsFree: with one loop, while others are served; and nothing is left then. With ASYNC, and
+// in a transaction, the memory is freed later.
+func TestFlushSyncRepliesWhenAllIsFree(t *testing.T) {
+	p := startProof(t, 4, 1, 0)
+	c, other := p.dial(), p.dial()
+	pending := func() (n int) {
+		p.outsider().all(func() {
+			for _, s := range p.srv.set.Shards {
+				n += s.LazyPending()
+			}
+		})
+		return n
+	}
+	const names = 200_000
+	for _, args := range [][]string{{"FLUSHALL"}, {"FLUSHALL", "SYNC"}, {"FLUSHDB"}, {"FLUSHDB", "ASYNC"}} {
+		p.fill(names)
+		p.send(c, args...)
+		c.add("SET", "behind", "1")
+		c.flush()
+		freeing := 0
+		for range 5 {
+			if got := text(other.do("DBSIZE")); got != "0" && got != "1" {
+				t.Errorf("%s: %s keys during the flush", args, got)
+			}
+			if pending() > 0 {
+				freeing++
+			}
+		}
+		if got := text(c.reply()); got != "OK" {
+			t.Errorf("%s: %s", args, got)
+		}
+		if async := args[len(args)-1] == "ASYNC"; !async {
+			if n := pending(); n > 0 {
+				t.Errorf("%s: %d objects wait to be freed after the reply", args, n)
+			}
+			if freeing == 0 {
+				t.Errorf("%s: nobody was served meanwhile", args)
+			}
+		}
+		if got := text(c.reply()); got != "OK" {
+			t.Error(got)
+		}
+		if got := text(c.do("GET", "behind")); got != "1" {
+			t.Errorf("%s: GET %s", args, got)
+		}
+	}
+	for _, line := range []string{
+		"CLIENT REPLY OFF", "FLUSHALL SYNC", "CLIENT REPLY ON", "MULTI", "FLUSHALL SYNC", "EXEC",
+	} {
+		c.add(strings.Fields(line)...)
+	}
+	c.n -= 2
+	if got := text(c.all()[3]); got != "[OK]" {
+		t.Error(got)
+	}
+	p.mustBalance()
+}

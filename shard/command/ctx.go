@@ -42,6 +42,10 @@ type Ctx struct {
 	Dirty   int
 	effects bool
 
+	// Then is what the call has left to do before its reply may leave, in slices and without its batons. Handlers set
+	// it, executors take it (TakeThen); in MULTI nobody waits for it.
+	Then Job
+
 	scratch []byte // for handlers; contents do not outlive the call
 }
 

@@ -59,10 +59,38 @@ func (c *Ctx) flush(name []byte, from, to int) error {
 	for id := from; id < to; id++ {
 		c.EachDB(id, func(db *shard.DB) {
 			c.Dirty += db.Len()
-			db.Flush(async)
+			db.Flush()
 		})
 	}
 	c.EffectOfAll(name)
+	if !async {
+		c.Then = &freeJob{}
+	}
 	c.OK()
 	return nil
 }
+
+// freeJob frees what is detached in all shards: whoever flushes with SYNC is told when the memory is free, but nobody
+// else waits for that.
+type freeJob struct{ shard int }
+
+// freeStep is how many entries and nodes a slice frees.
+const freeStep = 64
+
+// Shard implements Job.
+func (j *freeJob) Shard() int { return j.shard }
+
+// Slice implements Job.
+func (j *freeJob) Slice(c *Ctx) (done bool) {
+	if !c.Set.Shards[j.shard].FreeSome(freeStep) {
+		return false
+	}
+	if j.shard+1 == len(c.Set.Shards) {
+		return true
+	}
+	j.shard++
+	return false
+}
+
+// Head implements Job.
+func (*freeJob) Head(*Ctx) {}

@@ -31,6 +31,7 @@ type Sliced struct {
 	full  [][]byte // … behind these
 	bytes int      // of all of full
 	ns    int64
+	rest  bool // what a call left to do, which has been counted
 }
 
 // Begin begins a command on c.Args, which must stay as they are until it is done; no baton is needed. It reports
@@ -47,6 +48,21 @@ func (s *Sliced) Begin(c *Ctx, row *Row) (done bool) {
 		s.count(c)
 	}
 	return err != nil
+}
+
+// GoOn begins what a call of row left to do. reply is the call's, which the job has nothing to add to.
+func (s *Sliced) GoOn(row *Row, job Job, reply []byte) {
+	s.row, s.job, s.rest = row, job, true
+	s.out = append(s.out, reply...)
+}
+
+// TakeThen returns what the last call left to do, nil for nothing.
+func (c *Ctx) TakeThen() Job {
+	job := c.Then
+	if job != nil {
+		c.Then = nil
+	}
+	return job
 }
 
 // Shard is the number of the shard whose baton Run needs next.
@@ -96,7 +112,11 @@ func (s *Sliced) ran(c *Ctx) (ns int64) {
 	return ns
 }
 
-func (s *Sliced) count(c *Ctx) { c.Measured(s.row, s.ns) }
+func (s *Sliced) count(c *Ctx) {
+	if !s.rest {
+		c.Measured(s.row, s.ns)
+	}
+}
 
 // Reply appends the reply to c.Out, unless that has become too long (c.Overflow), and forgets the command. A long one
 // is given to write instead, all but its end, behind what c.Out had; write may keep what it is given.
