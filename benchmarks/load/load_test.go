@@ -164,6 +164,10 @@ func (s *store) run(args []string) string {
 		for i := 1; i+1 < len(args); i += 2 {
 			s.values[args[i]] = args[i+1]
 		}
+	case "DEL":
+		for _, key := range args[1:] {
+			delete(s.values, key)
+		}
 	}
 	return "+OK\r\n"
 }
@@ -194,6 +198,25 @@ func TestFill(t *testing.T) {
 		t.Errorf("%d SETs with expiry %q", s.sets, s.expire)
 	}
 	s.mu.Unlock()
+	if err := Fill(ctx, addr, Keys{Prefix: "mix:", To: 500, ValueBytes: 3, MostBytes: 9, Seed: 2}); err != nil {
+		t.Fatal(err)
+	}
+	n, err := Delete(ctx, addr, Keys{Prefix: "mix:", To: 500, Seed: 7}, 70)
+	if err != nil || n < 300 || n > 400 {
+		t.Errorf("deleted %d of 500, %v", n, err)
+	}
+	s.mu.Lock()
+	sizes, left := map[int]bool{}, uint64(0)
+	for key, value := range s.values {
+		if strings.HasPrefix(key, "mix:") {
+			sizes[len(value)] = true
+			left++
+		}
+	}
+	if len(sizes) != 7 || !sizes[3] || !sizes[9] || left != 500-n {
+		t.Errorf("%d keys left after deleting %d, sizes %v", left, n, sizes)
+	}
+	s.mu.Unlock()
 	if err := Fill(ctx, addr, Keys{Prefix: "one:", To: 7, ValueBytes: 8, Single: true}); err != nil {
 		t.Fatal(err)
 	}
@@ -203,7 +226,7 @@ func TestFill(t *testing.T) {
 	}
 	s.answer = "-OOM no\r\n"
 	s.mu.Unlock()
-	err := Fill(ctx, addr, Keys{Prefix: "key:", To: 100_000, ValueBytes: 64})
+	err = Fill(ctx, addr, Keys{Prefix: "key:", To: 100_000, ValueBytes: 64})
 	if err == nil || !strings.Contains(err.Error(), "OOM") {
 		t.Errorf("refused fill: %v", err)
 	}
