@@ -133,7 +133,7 @@ func (l *loop) defragSlice(s *shard.Shard) (busy bool) {
 		}
 		l.worker.NowNs = srv.set.Clock.NowNs()
 	}
-	l.defragNs -= l.worker.NowNs - began
+	l.defragNs -= min(l.worker.NowNs-began, 2*sliceNs) // in what is beyond it the thread was not running
 	s.Ran("defragmentation", l.worker.NowNs-began)
 	switch after := s.Defragmenting(); {
 	case after && !before:

@@ -174,6 +174,10 @@ func (a *Arena) emptied(slab uint32, m *slabMeta) {
 	}
 	m.id = deadClass
 	a.slabs--
+	if left {
+		a.space.giveIdle(slab)
+		return
+	}
 	a.space.giveRun(slab, 1)
 }
 

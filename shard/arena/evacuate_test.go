@@ -107,6 +107,9 @@ func TestEvacuationPacks(t *testing.T) {
 	if m.a.HeldBytes() < held*9/10 {
 		t.Fatal("the blocks were not freed at random")
 	}
+	for range idleEpochsShort + 1 {
+		s.Release(0)
+	}
 	m.a.BeginEvacuation()
 	calls := 1
 	for ; !m.a.Choose(64); calls++ {
@@ -126,6 +129,9 @@ func TestEvacuationPacks(t *testing.T) {
 	m.verify()
 	checkLists(t, m.a)
 	checkPool(t, s)
+	if got := s.Release(1 << 30); got < int(held-m.a.HeldBytes())*8/10 {
+		t.Errorf("of %d bytes in slabs that were emptied, %d are released at once", held-m.a.HeldBytes(), got)
+	}
 	if moved > len(m.blocks)*3/4 {
 		t.Errorf("%d of %d blocks moved", moved, len(m.blocks))
 	}

@@ -98,7 +98,8 @@ func reserve(size uintptr) (*Space, error) {
 	s.base = unsafe.Add(raw, -uintptr(raw)&(regionSize-1))
 	s.pool.meta = meta
 	s.pool.limit = uint32(slabs)
-	s.pool.frontier = 1 // slab 0 is never used: Ref 0 means none
+	s.pool.epoch = 2 * idleEpochsShort // so that there is a time before the first call of Release
+	s.pool.frontier = 1                // slab 0 is never used: Ref 0 means none
 	s.pool.mark(0, 1)
 	return s, nil
 }
@@ -173,6 +174,14 @@ func (s *Space) giveRun(slab, n uint32) {
 	p := &s.pool
 	p.mu.Lock()
 	p.give(slab, n, p.epoch, n)
+	p.mu.Unlock()
+}
+
+// giveIdle takes back a slab that is not expected to be needed soon: Release need not wait to see whether it is.
+func (s *Space) giveIdle(slab uint32) {
+	p := &s.pool
+	p.mu.Lock()
+	p.give(slab, 1, p.epoch-idleEpochsShort-1, 1)
 	p.mu.Unlock()
 }
 
