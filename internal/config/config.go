@@ -73,6 +73,8 @@ type Config struct {
 	mu    sync.Mutex // one writer at a time; guards hooks
 	hooks []hook
 
+	renames []Rename // immutable
+
 	env  Env    // immutable
 	file string // immutable; absolute path of the configuration file, "" if there is none
 }

@@ -41,6 +41,7 @@ func Load(args []string, env Env) (*Config, error) {
 		return nil, err
 	}
 	c.values.Store(newValues(&env, l.settings))
+	c.renames = l.renames
 	return c, nil
 }
 
@@ -48,8 +49,15 @@ func Load(args []string, env Env) (*Config, error) {
 type loader struct {
 	env      *Env
 	settings []setting
+	renames  []Rename
 	includes int
 }
+
+// Rename is a line "rename-command old new"; an empty New makes the command unknown.
+type Rename struct{ Old, New string }
+
+// Renames returns the commands that files and command line have renamed, in their order.
+func (c *Config) Renames() []Rename { return c.renames }
 
 // include reads the named file, or all files that match a pattern; no match is no error.
 func (l *loader) include(name string, depth int) error {
@@ -143,6 +151,10 @@ func (l *loader) directive(name string, args []string, depth int) error {
 		}
 		return l.include(args[0], depth+1)
 	}
+	if name == "rename-command" && len(args) == 2 {
+		l.renames = append(l.renames, Rename{args[0], args[1]})
+		return nil
+	}
 	for _, f := range foreign {
 		if name == f.name || (strings.HasSuffix(f.name, "-") && strings.HasPrefix(name, f.name)) {
 			if f.ignored {
@@ -168,7 +180,6 @@ var foreign = []struct {
 	{name: "list-max-ziplist-entries", ignored: true},
 	{name: "list-max-ziplist-value", ignored: true},
 	{name: "lua-replicate-commands", ignored: true},
-	{name: "rename-command", missing: "renaming of commands"},
 	{name: "user", missing: "access control"},
 	{name: "loadmodule", missing: "a module interface"},
 	{name: "sentinel", missing: "a sentinel mode"},

@@ -16,6 +16,9 @@ func parseInt(s string) (int64, bool) {
 	return n, err == nil
 }
 
+// ParseMemory reads a size in bytes as parameters have it.
+func ParseMemory(text string) (bytes int64, ok bool) { return parseMemory(text) }
+
 // parseMemory reads a size in bytes: digits and an optional unit b, k, kb, m, mb, g, gb in any case, where k is 1000
 // and kb 1024 and so on. Unlike Redis it refuses sizes that do not fit 63 bits, and a unit without a number.
 func parseMemory(s string) (bytes int64, ok bool) {

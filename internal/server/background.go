@@ -19,23 +19,30 @@ func (srv *Server) Tick(rl *reactor.Loop) {
 	l.cameRoundMs.Store(srv.set.Clock.NowMs())
 	l.worker.NowNs = srv.set.Clock.NowNs()
 	srv.set.Tick(srv.set.Clock.NowMs())
+	if !srv.cronPaused.Load() {
+		l.workInBackground()
+	}
+	l.wakePostponed()
+	rl.WantTick()
+}
+
+// workInBackground does a little of all that is due on the loop.
+func (l *loop) workInBackground() {
 	for range l.home {
 		h := l.home[l.nextHome]
 		l.nextHome = (l.nextHome + 1) % len(l.home)
 		if l.backgroundSlice(h.s) {
-			rl.TickSoon()
+			l.rl.TickSoon()
 			break
 		}
 	}
 	if l.evictInBackground() {
-		rl.TickSoon()
+		l.rl.TickSoon()
 	}
 	if l.defragInBackground() {
-		rl.TickSoon()
+		l.rl.TickSoon()
 	}
-	l.wakePostponed()
 	l.closeIdle()
-	rl.WantTick()
 }
 
 // backgroundSlice works on one shard for a slice and tells whether work is left.
@@ -45,7 +52,8 @@ func (l *loop) backgroundSlice(s *shard.Shard) (more bool) {
 	}
 	srv := l.srv
 	now := srv.set.Clock.NowMs()
-	until := l.worker.NowNs + sliceNs
+	start := l.worker.NowNs
+	until := start + sliceNs
 	for !more {
 		began := l.worker.NowNs
 		expired := srv.activeExpireOff.Load() || srv.pausing.at(srv, now) != nil || s.ExpireSome(now, sliceBudget)
@@ -61,6 +69,9 @@ func (l *loop) backgroundSlice(s *shard.Shard) (more bool) {
 	}
 	if more {
 		s.Stats.ExpireTimeouts++
+	}
+	if ns := l.worker.NowNs - start; ns >= latencyUnitNs {
+		srv.observation.latency.add("expire-cycle", ns, now)
 	}
 	s.Release(&l.worker)
 	return more

@@ -1,9 +1,13 @@
 package server
 
 import (
+	"bytes"
 	"math"
+	"strings"
 	"time"
 
+	"fulmen/internal/config"
+	"fulmen/internal/glob"
 	"fulmen/internal/resp"
 	"fulmen/shard/command"
 )
@@ -17,32 +21,246 @@ func debugRow() *command.Row {
 }
 
 // debugHelp is the text of DEBUG HELP but for what Help adds.
-const debugHelp = `DIGEST
+const debugHelp = `CHANGE-REPL-ID
+    Change the replication IDs of the instance.
+    Dangerous: should be used only for testing the replication subsystem.
+DIGEST
     Output a hex signature representing the current DB content.
+DIGEST-VALUE <key> [<key> ...]
+    Output a hex signature of the values of all the specified keys.
+ERROR <string>
+    Return a Redis protocol error with <string> as message. Useful for clients
+    unit tests to simulate Redis errors.
+LOG <message>
+    Write <message> to the server log.
+HTSTATS <dbid>
+    Return hash table statistics of the specified Redis database.
+HTSTATS-KEY <key>
+    Like HTSTATS but for the hash table stored at <key>'s value.
+OBJECT <key>
+    Show low level info about ` + "`key`" + ` and associated value.
+POPULATE <count> [<prefix>] [<size>]
+    Create <count> string keys named key:<num>. If <prefix> is specified then
+    it is used instead of the 'key' prefix.
+PROTOCOL <type>
+    Reply with a test value of the specified type. <type> can be: string,
+    integer, double, bignum, null, array, set, map, attrib, push, verbatim,
+    true, false.
 SET-ACTIVE-EXPIRE <0|1>
     Setting it to 0 disables expiring keys in background when they are not
     accessed (otherwise the Redis behavior). Setting it to 1 reenables back the
     default.
+QUICKLIST-PACKED-THRESHOLD <size>
+    Sets the threshold for elements to be inserted as plain vs packed nodes
+    Default value is 1GB, allows values up to 4GB. Setting to 0 restores to default.
 SLEEP <seconds>
     Stop the server for <seconds>. Decimals allowed.
+STRINGMATCH-LEN <pattern> <string>
+    Tell whether the glob-like <pattern> matches <string>.
+PAUSE-CRON <0|1>
+    Stop periodic cron job processing.
+REPLYBUFFER PEAK-RESET-TIME <NEVER||RESET|time>
+    Sets the time (in milliseconds) to wait between client reply buffer peak resets.
+    In case NEVER is provided the last observed peak will never be reset
+    In case RESET is provided the peak reset time will be restored to the default value
+REPLYBUFFER RESIZING <0|1>
+    Enable or disable the reply buffer resize cron job
 `
 
-// DEBUG SLEEP seconds | DIGEST | SET-ACTIVE-EXPIRE 0|1 | HELP
+// DEBUG subcommand [arg ...]
 func cmdDebug(s *Session) error {
-	a := s.c.ArgsFrom(1)
-	switch {
-	case a.Left() == 2 && a.Option("sleep"):
-		time.Sleep(sleepTime(a.Bytes())) // with all batons: the whole server stands still
-		s.c.OK()
-	case a.Left() == 1 && a.Option("digest"):
-		s.c.Simple(s.srv.digest(s.c.NowMs))
-	case a.Left() == 2 && a.Option("set-active-expire"):
-		s.srv.activeExpireOff.Store(math.Trunc(leadingNumber(a.Bytes())) == 0)
-		s.c.OK()
-	case a.Left() == 1 && a.Option("help"):
-		s.c.Help(debugHelp)
+	sub := cString(s.c.Args[1])
+	for i := range debugSubs {
+		d := &debugSubs[i]
+		if strings.EqualFold(sub, d.name) && len(s.c.Args)-2 >= d.min && len(s.c.Args)-2 <= d.max {
+			return d.run(s, s.c.Args[2:])
+		}
+	}
+	return resp.ErrSubcommandSyntax(s.c.Args[0], s.c.Args[1])
+}
+
+// debugSubs are DEBUG's subcommands with the number of their arguments. As in Redis they have no rows.
+var debugSubs = [...]struct {
+	name     string
+	min, max int
+	run      func(s *Session, args [][]byte) error
+}{
+	{"change-repl-id", 0, 0, debugChangeReplID},
+	{"digest", 0, 0, debugDigest},
+	{"digest-value", 0, math.MaxInt, debugDigestValue},
+	{"error", 1, 1, debugError},
+	{"help", 0, 0, debugPrintHelp},
+	{"htstats", 1, 2, debugHTStats},
+	{"htstats-key", 1, 2, debugHTStatsKey},
+	{"listpack", 1, 1, debugListpack},
+	{"loadaof", 0, 0, debugLoadAOF},
+	{"log", 1, 1, debugLog},
+	{"object", 1, 1, debugObject},
+	{"pause-cron", 1, 1, debugPauseCron},
+	{"populate", 1, 3, debugPopulate},
+	{"protocol", 1, 1, debugProtocol},
+	{"quicklist", 1, 2, debugQuicklist},
+	{"quicklist-packed-threshold", 1, 1, debugPackedThreshold},
+	{"reload", 0, math.MaxInt, debugReload},
+	{"replybuffer", 2, 2, debugReplyBuffer},
+	{"set-active-expire", 1, 1, debugActiveExpire},
+	{"set-disable-deny-scripts", 1, 1, debugOK}, // there are no scripts to deny anything
+	{"sleep", 1, 1, debugSleep},
+	{"stringmatch-len", 2, 2, debugStringMatch},
+}
+
+func debugOK(s *Session, _ [][]byte) error {
+	s.c.OK()
+	return nil
+}
+
+func debugPrintHelp(s *Session, _ [][]byte) error {
+	s.c.Help(debugHelp)
+	return nil
+}
+
+// DEBUG SLEEP seconds: with all batons, so that the whole server stands still.
+func debugSleep(s *Session, args [][]byte) error {
+	time.Sleep(sleepTime(args[0]))
+	return debugOK(s, nil)
+}
+
+func debugDigest(s *Session, _ [][]byte) error {
+	s.c.Simple(s.srv.digest(s.c.NowMs))
+	return nil
+}
+
+// isOn reads a switch as C's atoi does.
+func isOn(text []byte) bool { return math.Trunc(leadingNumber(text)) != 0 }
+
+func debugActiveExpire(s *Session, args [][]byte) error {
+	s.srv.activeExpireOff.Store(!isOn(args[0]))
+	return debugOK(s, nil)
+}
+
+func debugPauseCron(s *Session, args [][]byte) error {
+	s.srv.cronPaused.Store(isOn(args[0]))
+	return debugOK(s, nil)
+}
+
+func debugChangeReplID(s *Session, _ [][]byte) error {
+	id := newRunID()
+	s.srv.replID.Store(&id)
+	s.srv.log.Info("Changing replication IDs after receiving change-repl-id")
+	return debugOK(s, nil)
+}
+
+func debugLog(s *Session, args [][]byte) error {
+	s.srv.log.Warn("DEBUG LOG: " + cString(args[0]))
+	return debugOK(s, nil)
+}
+
+// DEBUG ERROR text: the text is the whole line, without a code of our own, and is not counted as an error.
+func debugError(s *Session, args [][]byte) error {
+	s.c.Out = append(s.c.Out, '-')
+	for _, c := range args[0] {
+		if c == '\r' || c == '\n' {
+			c = ' '
+		}
+		s.c.Out = append(s.c.Out, c)
+	}
+	s.c.Out = append(s.c.Out, "\r\n"...)
+	return nil
+}
+
+func debugStringMatch(s *Session, args [][]byte) error {
+	s.c.Bool(glob.Match(args[0], args[1], false))
+	return nil
+}
+
+func debugLoadAOF(*Session, [][]byte) error {
+	return resp.Errorf("ERR", "DEBUG LOADAOF is not supported yet: there is no append-only file")
+}
+
+func debugReload(*Session, [][]byte) error {
+	return resp.Errorf("ERR", "DEBUG RELOAD is not supported yet: there are no snapshots")
+}
+
+// DEBUG REPLYBUFFER PEAK-RESET-TIME NEVER|RESET|ms | RESIZING 0|1: reply buffers belong to the event loops and have no
+// size of their own that could be changed.
+func debugReplyBuffer(s *Session, args [][]byte) error {
+	switch cString(bytes.ToLower(args[0])) {
+	case "peak-reset-time":
+		word := cString(bytes.ToLower(args[1]))
+		if _, ok := resp.ParseInt(args[1]); !ok && word != "never" && word != "reset" {
+			return resp.ErrNotInteger
+		}
+	case "resizing":
 	default:
 		return resp.ErrSubcommandSyntax(s.c.Args[0], s.c.Args[1])
+	}
+	return debugOK(s, nil)
+}
+
+// DEBUG QUICKLIST-PACKED-THRESHOLD size: without effect as long as there are no lists.
+func debugPackedThreshold(s *Session, args [][]byte) error {
+	const most = 1<<32 - 1<<20
+	if n, ok := config.ParseMemory(cString(args[0])); !ok || n > most {
+		return resp.Errorf("ERR", "argument must be a memory value bigger than 1 and smaller than 4gb")
+	}
+	return debugOK(s, nil)
+}
+
+// DEBUG PROTOCOL type
+func debugProtocol(s *Session, args [][]byte) error {
+	c := s.c
+	ints := func() {
+		for i := range int64(3) {
+			c.Int(i)
+		}
+	}
+	switch strings.ToLower(cString(args[0])) {
+	case "string":
+		c.BulkString("Hello World")
+	case "integer":
+		c.Int(12345)
+	case "double":
+		c.Out = resp.AppendDouble(c.Out, c.Proto, 3.141)
+	case "bignum":
+		c.Out = resp.AppendBigNumber(c.Out, c.Proto, "1234567999999999999999999999999999999")
+	case "null":
+		c.Null()
+	case "array":
+		c.Array(3)
+		ints()
+	case "set":
+		c.SetOf(3)
+		ints()
+	case "map":
+		c.Map(3)
+		for i := range int64(3) {
+			c.Int(i)
+			c.Out = resp.AppendBool(c.Out, c.Proto, i == 1)
+		}
+	case "attrib":
+		if c.Proto >= 3 {
+			c.Out = resp.AppendAttribute(c.Out, 1)
+			c.BulkString("key-popularity")
+			c.Array(2)
+			c.BulkString("key:123")
+			c.Int(90)
+		}
+		c.BulkString("Some real reply following the attribute")
+	case "push":
+		if c.Proto < 3 {
+			return resp.Errorf("ERR", "RESP2 is not supported by this command")
+		}
+		c.Out = resp.AppendPush(c.Out, c.Proto, 2)
+		c.BulkString("server-cpu-usage")
+		c.Int(42)
+		c.BulkString("Some real reply following the push reply")
+	case "true", "false":
+		c.Out = resp.AppendBool(c.Out, c.Proto, strings.EqualFold(cString(args[0]), "true"))
+	case "verbatim":
+		c.Verbatim("txt", "This is a verbatim\nstring")
+	default:
+		return resp.Errorf("ERR", "Wrong protocol type name. Please use one of the following: "+
+			"string|integer|double|bignum|null|array|set|map|attrib|push|verbatim|true|false")
 	}
 	return nil
 }

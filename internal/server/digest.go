@@ -26,10 +26,18 @@ func (d *sha) mix(p []byte) {
 	*d = sha1.Sum(d[:])
 }
 
+// value adds an entry's type, value and expiry.
+func (d *sha) value(db *shard.DB, e index.Entry) {
+	d.mix(binary.BigEndian.AppendUint32(nil, uint32(object.TypeOf(e.Tag()))))
+	d.mix(db.AppendString(nil, e))
+	if e.ExpireAt() != 0 {
+		d.xor([]byte("!!expire!!"))
+	}
+}
+
 // digest computes DEBUG DIGEST; all batons are held.
 func (srv *Server) digest(nowMs int64) string {
 	var final sha
-	var buf []byte
 	for id := range srv.set.Databases() {
 		n := 0
 		for _, s := range srv.set.Shards {
@@ -44,12 +52,7 @@ func (srv *Server) digest(nowMs int64) string {
 			eachEntry(db, nowMs, func(e index.Entry) {
 				var d sha
 				d.mix(e.Key())
-				buf = db.AppendString(buf[:0], e)
-				d.mix(binary.BigEndian.AppendUint32(nil, uint32(object.TypeOf(e.Tag()))))
-				d.mix(buf)
-				if e.ExpireAt() != 0 {
-					d.xor([]byte("!!expire!!"))
-				}
+				d.value(db, e)
 				final.xor(d[:])
 			})
 		}

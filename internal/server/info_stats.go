@@ -124,7 +124,7 @@ func (t *infoText) replication() {
 	t.line("role:master")
 	t.line("connected_slaves:0")
 	t.line("master_failover_state:no-failover")
-	t.line("master_replid:%s", t.srv.runID)
+	t.line("master_replid:%s", *t.srv.replID.Load())
 	t.line("master_replid2:%s", strings.Repeat("0", 40))
 	t.line("master_repl_offset:%d", t.srv.set.Log.LSN())
 	t.line("second_repl_offset:-1")

@@ -11,6 +11,9 @@ import (
 // latencySamples is how many samples of an event are kept: one a second in which it happened.
 const latencySamples = 160
 
+// latencyUnitNs is the unit of thresholds and samples: what takes less is no event.
+const latencyUnitNs = 1_000_000
+
 // latencySample is the longest that an event took in one second.
 type latencySample struct {
 	timeSec, ms int64
@@ -39,7 +42,7 @@ func (l *latencyMonitor) setThreshold(ms int64) {
 
 // add notes that an event took ns nanoseconds, if that is long.
 func (l *latencyMonitor) add(event string, ns, nowMs int64) {
-	ms, now := ns/1e6, nowMs/1000
+	ms, now := ns/latencyUnitNs, nowMs/1000
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.thresholdMs == 0 || ms < l.thresholdMs {

@@ -1,6 +1,7 @@
 package server
 
 import (
+	"math/rand/v2"
 	"strings"
 	"testing"
 	"time"
@@ -177,6 +178,18 @@ func TestAverageTTL(t *testing.T) {
 	} {
 		if got := averageTTL(test.counts, now); got != test.want {
 			t.Errorf("%+v: %d, want %d", test.counts, got, test.want)
+		}
+	}
+}
+
+// TestBolt: every picture stays within its width and reaches the ground.
+func TestBolt(t *testing.T) {
+	for seed := range uint64(200) {
+		lines := strings.Split(bolt(rand.New(rand.NewPCG(seed, 0)).IntN), "\n")
+		for i, line := range lines[:len(lines)-1] {
+			if len(line) > 40 || strings.TrimSpace(line) == "" {
+				t.Fatalf("seed %d, line %d is %q", seed, i, line)
+			}
 		}
 	}
 }

@@ -41,6 +41,7 @@ type Server struct {
 	allShards []int
 	homes     []*homeShard // by shard
 	runID     string
+	replID    atomic.Pointer[string]
 	startMs   int64
 	shared    []*sharedStats // by loop
 	clients   registry
@@ -52,6 +53,7 @@ type Server struct {
 	observation     observation
 	replyLimit      atomic.Int64 // hard output limit of normal clients, 0 = none
 	clientMemory    atomic.Int64 // sum of the sessions' memoryBytes
+	cronPaused      atomic.Bool  // DEBUG PAUSE-CRON 1
 	activeExpireOff atomic.Bool  // DEBUG SET-ACTIVE-EXPIRE 0
 	pausing         pausing
 	stopping        atomic.Bool
@@ -101,10 +103,17 @@ func New(o Options) (*Server, error) {
 		return nil, errors.Join(err, space.Close())
 	}
 	srv.table = command.NewTable(command.Rows(), sessionRows())
+	for _, r := range o.Config.Renames() {
+		if err := srv.table.Rename(r.Old, r.New); err != nil {
+			return nil, errors.Join(fmt.Errorf("rename-command %s: %w", r.Old, err), space.Close())
+		}
+	}
 	srv.clients.init()
 	srv.apply(v)
 	srv.makeLoops(v)
 	srv.watchConfig()
+	replID := newRunID()
+	srv.replID.Store(&replID)
 	srv.startBytes, srv.startIndexBytes = srv.usedMemory(), srv.indexBytes()
 	return srv, nil
 }

@@ -25,6 +25,7 @@ func serverRows() []*command.Row {
 		memoryRow(),
 		shutdownRow(),
 		slowlogRow(),
+		lolwutRow(),
 		latencyRow(),
 		monitorRow(),
 		{Info: command.Info{

@@ -189,7 +189,7 @@ func cmdCommandList(c *Ctx) error {
 	}
 	head, n := len(c.Out), 0
 	for _, row := range c.Table.All() {
-		if filter(row) {
+		if row.known() && filter(row) {
 			c.BulkString(row.FullName)
 			n++
 		}

@@ -2,7 +2,10 @@ package command
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
+	"slices"
+	"strings"
 )
 
 // Session is a client connection as the server knows it; handlers in internal/server assert their own type.
@@ -44,7 +47,16 @@ type Row struct {
 	Index     int    // position among all rows, subcommands included: the key of statistics
 	FullName  string // "config|get" for subcommands
 	Container *Row
+	called    string // what Lookup finds it by: its name in lower case, unless it was renamed
 	single    bool
+}
+
+// known tells whether clients can name the command or its container: it is not when it was renamed to nothing.
+func (r *Row) known() bool {
+	if r.Container != nil {
+		r = r.Container
+	}
+	return r.called != ""
 }
 
 // Single tells whether the command has exactly one key, its first argument.
@@ -67,17 +79,53 @@ func NewTable(lists ...[]*Row) *Table {
 		for _, r := range list {
 			t.rows = append(t.rows, r)
 			t.add(r, nil)
-			h := nameHash([]byte(r.Name))
-			for t.slots[h] != nil {
-				if t.slots[h].Name == r.Name {
-					panic("BUG: two rows named " + r.Name)
-				}
-				h = (h + 1) % tableSlots
+			r.called = r.Name
+			if !t.place(r) {
+				panic("BUG: two rows named " + r.Name)
 			}
-			t.slots[h] = r
 		}
 	}
 	return t
+}
+
+// place makes Lookup find a row; false: another one is called so.
+func (t *Table) place(r *Row) bool {
+	h := nameHash([]byte(r.called))
+	for ; t.slots[h] != nil; h = (h + 1) % tableSlots {
+		if t.slots[h].called == r.called {
+			return false
+		}
+	}
+	t.slots[h] = r
+	return true
+}
+
+// Errors of Rename, worded as Redis words them.
+var (
+	ErrRenameUnknown = errors.New("No such command in rename-command")
+	ErrRenameTaken   = errors.New("Target command name already exists")
+)
+
+// Rename makes a command known by another name instead of its own, or by none if name is empty. Statistics and
+// COMMAND go on to tell of it by its own. Only before the table is used.
+func (t *Table) Rename(old, name string) error {
+	r := t.Lookup([]byte(old))
+	if r == nil {
+		return ErrRenameUnknown
+	}
+	name = strings.ToLower(name)
+	if name != "" && t.Lookup([]byte(name)) != nil {
+		return ErrRenameTaken
+	}
+	r.called = name
+	if name == "" {
+		t.rows = slices.DeleteFunc(t.rows, func(x *Row) bool { return x == r })
+	}
+	t.slots = [tableSlots]*Row{}
+	for _, r := range t.rows {
+		t.place(r)
+	}
+	return nil
 }
 
 func (t *Table) add(r *Row, container *Row) {
@@ -131,7 +179,7 @@ func (t *Table) Lookup(name []byte) *Row {
 		if r == nil {
 			return nil
 		}
-		if equalFold(name, r.Name) {
+		if equalFold(name, r.called) {
 			return r
 		}
 	}

@@ -1,0 +1,64 @@
+package server_test
+
+import (
+	"regexp"
+	"strings"
+	"testing"
+)
+
+// TestDebugEqualsRedis compares the replies of DEBUG's subcommands, in both protocols.
+func TestDebugEqualsRedis(t *testing.T) {
+	b := dialBoth(t)
+	// What an object's address, encoding of its length in a file and access clock are is each server's own.
+	own := regexp.MustCompile(`Value at:0x[0-9a-f]+|refcount:\d+|lru:\d+`)
+	for _, proto := range []string{"2", "3"} {
+		b.do("HELLO", proto)
+		for _, line := range []string{
+			"FLUSHALL", "SET foo bar", "SET n 12", "SET m -40000",
+			"SET raw " + strings.Repeat("ab", 40), "SET t x EX 1000", "APPEND r x", "DEBUG", "DEBUG NOSUCH",
+			"DEBUG OBJECT foo", "DEBUG OBJECT n",
+			"DEBUG OBJECT m", "DEBUG OBJECT t", "DEBUG OBJECT r", "DEBUG OBJECT nosuch", "DEBUG OBJECT",
+			"DEBUG OBJECT foo fast", "DEBUG DIGEST-VALUE foo nosuch n raw t", "DEBUG DIGEST-VALUE", "DEBUG DIGEST",
+			"DEBUG DIGEST x", "DEBUG HTSTATS x", "DEBUG HTSTATS 99", "DEBUG HTSTATS -1", "DEBUG HTSTATS-KEY foo",
+			"DEBUG HTSTATS-KEY nosuch", "DEBUG LOG hello", "DEBUG LOG", "DEBUG PAUSE-CRON 1", "DEBUG PAUSE-CRON 0",
+			"DEBUG PAUSE-CRON x", "DEBUG REPLYBUFFER PEAK-RESET-TIME NEVER",
+			"DEBUG REPLYBUFFER PEAK-RESET-TIME RESET", "DEBUG replybuffer peak-reset-time 100",
+			"DEBUG REPLYBUFFER PEAK-RESET-TIME x", "DEBUG REPLYBUFFER RESIZING 0", "DEBUG REPLYBUFFER RESIZING 1",
+			"DEBUG REPLYBUFFER FOO 1", "DEBUG QUICKLIST-PACKED-THRESHOLD 100",
+			"DEBUG QUICKLIST-PACKED-THRESHOLD 5gb", "DEBUG QUICKLIST-PACKED-THRESHOLD 0",
+			"DEBUG QUICKLIST-PACKED-THRESHOLD x", "DEBUG QUICKLIST-PACKED-THRESHOLD 1k", "DEBUG CHANGE-REPL-ID",
+			"DEBUG CHANGE-REPL-ID x", "DEBUG ERROR hello", "DEBUG ERROR FOO bar", "DEBUG LISTPACK foo",
+			"DEBUG LISTPACK nosuch", "DEBUG QUICKLIST foo", "DEBUG QUICKLIST foo 1", "DEBUG JMAP",
+			"DEBUG SET-DISABLE-DENY-SCRIPTS 1", "DEBUG SET-DISABLE-DENY-SCRIPTS 0", "DEBUG PROTOCOL string",
+			"DEBUG PROTOCOL integer", "DEBUG PROTOCOL double", "DEBUG PROTOCOL bignum", "DEBUG PROTOCOL NULL",
+			"DEBUG PROTOCOL array", "DEBUG PROTOCOL set", "DEBUG PROTOCOL map", "DEBUG PROTOCOL true",
+			"DEBUG PROTOCOL false", "DEBUG PROTOCOL verbatim", "DEBUG PROTOCOL FOO", "DEBUG PROTOCOL",
+			"DEBUG SET-ACTIVE-EXPIRE", "DEBUG SET-ACTIVE-EXPIRE 1", "DEBUG SLEEP", "DEBUG SLEEP 0 0",
+			"DEBUG POPULATE x", "DEBUG POPULATE -5", "DEBUG POPULATE 1 a -1", "DEBUG POPULATE 1 a x",
+			"DEBUG POPULATE 20", "DEBUG POPULATE 25 pre 9", "DEBUG POPULATE 3 foo 3", "GET pre:24",
+			"GET foo:2", "GET key:19", "DBSIZE", "DEBUG DIGEST",
+		} {
+			right, ours := b.do(strings.Fields(line)...)
+			want := own.ReplaceAllString(right.String(), "")
+			if got := own.ReplaceAllString(ours.String(), ""); got != want {
+				t.Errorf("RESP%s: %s\ngot  %s\nwant %s", proto, line, got, want)
+			}
+		}
+	}
+}
+
+// TestDebugMessages compares the messages in which a reply is more than one value.
+func TestDebugMessages(t *testing.T) {
+	b := dialBoth(t)
+	for _, proto := range []string{"2", "3"} {
+		b.do("HELLO", proto)
+		for _, kind := range []string{"attrib", "push"} {
+			for n := 0; n < 2; n++ {
+				right, ours := b.do("DEBUG", "PROTOCOL", kind)
+				if right.String() != ours.String() {
+					t.Errorf("RESP%s %s: got %s, want %s", proto, kind, ours, right)
+				}
+			}
+		}
+	}
+}
