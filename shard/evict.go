@@ -19,11 +19,12 @@ import (
 const (
 	poolSize = 16
 
-	// evictLooks bounds the buckets looked at for one sample, and evictTries the samples for one victim.
+	// evictLooks bounds the buckets looked at for one sample.
 	evictLooks = 64
-	evictTries = 16
-	// evictRound is how many victims are taken between two looks at the clock, as in Redis.
+	// evictRound is how much is done between two looks at the clock, in samples, at up to 1 us each. A sample that
+	// comes to nothing, or a slice of freeing, counts as evictIdle.
 	evictRound = 16
+	evictIdle  = 6
 
 	scoreUnknown = 0 // published: the pool is empty, and the shard's best candidate has yet to be found
 )
@@ -45,6 +46,7 @@ type evictor struct {
 	from   *DB // that is being sampled
 	turn   int // database whose turn it is, with a random policy
 	seen   int // entries of a random sample
+	work   int // done since the clock was looked at, as evictRound counts
 	look   func(e index.Entry, ref arena.Ref)
 	best   atomic.Uint64
 }
@@ -118,8 +120,10 @@ func (s *Shard) sample() (any bool) {
 		}
 		given, next := db.x.Load().Sample(from, v.params.Samples, evictLooks, v.params.Policy.Volatile(), v.look)
 		db.sampleAt = 0
+		v.work++
 		if given == 0 {
 			db.sampleAt = next // few and far between: go on there
+			v.work += evictIdle
 		}
 		if given > 0 && !v.params.Policy.ranked() {
 			break
@@ -159,18 +163,21 @@ func (s *Shard) EvictSome(w *Worker, nowMs, goal int64, rival uint64, untilNs in
 	began, start := s.UsedBytes(), w.NowNs
 	for end = EvictedSlice; ; {
 		done := false
-		for n := 0; n < evictRound && !done; n++ {
+		for v.work = 0; v.work < evictRound && !done; {
 			switch freed = began - s.UsedBytes(); {
 			case freed >= goal:
 				end, done = EvictedEnough, true
 			case !s.FreeSome(2 * lazySlice): // before anybody else has to go
+				v.work += evictIdle
 			case v.params.Policy == NoEviction:
 				end, done = EvictNothing, true
 			default:
-				if end = s.evictOne(rival); end == EvictedEnough {
+				switch end = s.evictOne(rival); end {
+				case EvictedSlice:
+				case EvictedEnough:
 					end = EvictedSlice
 					done = s.UsedBytes() == began-freed && s.LazyPending() == 0 // another shard has to free it
-				} else {
+				default:
 					done = true
 				}
 			}
@@ -188,7 +195,7 @@ func (s *Shard) EvictSome(w *Worker, nowMs, goal int64, rival uint64, untilNs in
 	return began - s.UsedBytes(), end
 }
 
-// evictOne evicts one key: EvictedEnough if it did.
+// evictOne evicts one key: EvictedEnough if it did, EvictedSlice if it has not found one yet.
 func (s *Shard) evictOne(rival uint64) EvictEnd {
 	v := &s.evict
 	if v.params.Policy.ranked() {
@@ -199,7 +206,7 @@ func (s *Shard) evictOne(rival uint64) EvictEnd {
 	} else {
 		v.n = 0
 	}
-	for range evictTries {
+	for {
 		for v.n > 0 {
 			c := &v.pool[v.n-1]
 			if c.score < rival {
@@ -218,12 +225,14 @@ func (s *Shard) evictOne(rival uint64) EvictEnd {
 			c.db.evict(p, e)
 			return EvictedEnough
 		}
+		if v.work >= evictRound {
+			return EvictedSlice
+		}
 		v.seen = 0
 		if !s.sample() {
 			return EvictNothing
 		}
 	}
-	return EvictedSlice // none found yet
 }
 
 // evict deletes the entry at p for the sake of its memory. As with expiry, logs and replicas see a DEL.
