@@ -145,6 +145,9 @@ func (c *Conn) QueryCapacity() int { return c.query.sizeBytes() }
 // OutputBytes is the number of bytes written and not yet taken by the socket.
 func (c *Conn) OutputBytes() int { return c.out.bytes }
 
+// OutputChunks is the number of pieces of memory that these bytes lie in.
+func (c *Conn) OutputChunks() int { return len(c.out.chunks) - c.out.first }
+
 // Closing tells whether the connection is closed or will be once its output is flushed.
 func (c *Conn) Closing() bool { return c.closing || c.closed }
 

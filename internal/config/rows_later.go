@@ -81,7 +81,6 @@ var replicationRows = []row{
 }
 
 var evictionRows = []row{
-	{name: "maxmemory-clients", kind: share, standard: "0", later: "eviction of clients"},
 	{name: "active-expire-effort", kind: integer, standard: "1", min: 1, max: 10, later: "a choice of efforts"},
 }
 

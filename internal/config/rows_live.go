@@ -112,6 +112,9 @@ var dataRows = []row{{
 	name: "maxmemory", kind: memory, standard: "0",
 	store: func(v *Values, s setting) { v.MaxMemoryBytes = s.n },
 }, {
+	name: "maxmemory-clients", kind: share, standard: "0",
+	store: func(v *Values, s setting) { v.MaxMemoryClients = s.n },
+}, {
 	name: "maxmemory-policy", kind: enum, standard: "noeviction",
 	words: []string{"volatile-lru", "volatile-lfu", "volatile-random", "volatile-ttl",
 		"allkeys-lru", "allkeys-lfu", "allkeys-random", "noeviction"},

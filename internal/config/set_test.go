@@ -72,7 +72,6 @@ func TestRefusals(t *testing.T) {
 		{"save", "900 1", notYet + `'save' must be "" until there is persistence`},
 		{"acllog-max-len", "1", notYet + "'acllog-max-len' must be 128 until there is access control"},
 		{"min-slaves-to-write", "1", notYet + "'min-replicas-to-write' must be 0 until there is replication"},
-		{"maxmemory-clients", "5%", notYet + "'maxmemory-clients' must be 0 until there is eviction of clients"},
 		{"maxmemory-clients", "101%", "percentage argument must be less or equal to 100"},
 		{"notify-keyspace-events", "KEA",
 			notYet + `'notify-keyspace-events' must be "" until there is publish/subscribe`},

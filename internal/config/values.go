@@ -43,6 +43,7 @@ type Values struct {
 	// The data.
 	Databases          int
 	MaxMemoryBytes     int64 // 0: no limit
+	MaxMemoryClients   int64 // of all clients together; 0: no limit, negative: percent of MaxMemoryBytes
 	MaxMemoryPolicy    int   // place of the word in Redis's order: volatile-lru 0 … noeviction 7
 	MaxMemorySamples   int   // keys looked at for a victim, at least 1
 	MaxMemoryTenacity  int   // effort of eviction before a command, 0..100

@@ -7,7 +7,6 @@ import (
 	"slices"
 	"strings"
 	"sync/atomic"
-	"unsafe"
 
 	"fulmen/internal/resp"
 	"fulmen/shard/command"
@@ -216,9 +215,20 @@ func cmdClientReply(s *Session) error {
 	return nil
 }
 
+// publishRunning lets CLIENT LIST see what the command that runs occupies.
+func (s *Session) publishRunning() {
+	size := 0
+	for _, a := range s.c.Args {
+		size += len(a)
+	}
+	s.parkedBytes.Store(int64(size))
+	s.lastMs.Store(s.c.NowMs)
+}
+
 // CLIENT INFO
 func cmdClientInfo(s *Session) error {
-	s.publish(s.c.NowMs)
+	s.publishRunning()
+	defer s.parkedBytes.Store(0)
 	s.c.Verbatim("txt", s.describe(s.c.NowMs)+"\n")
 	return nil
 }
@@ -245,7 +255,8 @@ func cmdClientList(s *Session) error {
 	if err := a.Err(); err != nil {
 		return err
 	}
-	s.publish(s.c.NowMs)
+	s.publishRunning()
+	defer s.parkedBytes.Store(0)
 	var text strings.Builder
 	for _, x := range clients {
 		text.WriteString(x.describe(s.c.NowMs))
@@ -333,11 +344,12 @@ func (s *Session) describe(nowMs int64) string {
 		events = "rw"
 	}
 	return fmt.Sprintf("id=%d addr=%s laddr=%s fd=%d name=%s age=%d idle=%d flags=%s db=%d sub=0 psub=0 ssub=0 "+
-		"multi=%d qbuf=%d qbuf-free=%d argv-mem=0 multi-mem=%d rbs=0 rbp=0 obl=0 oll=%d omem=%d tot-mem=%d "+
-		"events=%s cmd=%s user=default redir=-1 resp=%d lib-name=%s lib-ver=%s",
+		"multi=%d watch=%d qbuf=%d qbuf-free=%d argv-mem=%d multi-mem=%d rbs=0 rbp=0 obl=0 oll=%d omem=%d "+
+		"tot-mem=%d events=%s cmd=%s user=default redir=-1 resp=%d lib-name=%s lib-ver=%s",
 		s.id, s.addr, s.laddr, s.fd, orEmpty(s.name.Load()), max(nowMs-s.born, 0)/1000,
-		max(nowMs-s.lastMs.Load(), 0)/1000, flags, s.pubDB.Load(), s.queued.Load(), qbuf,
-		max(qcap-qbuf, 0), s.transactionBytes(), btoi(omem > 0), omem, s.memoryBytes(), events, cmd, s.pubProto.Load(),
+		max(nowMs-s.lastMs.Load(), 0)/1000, flags, s.pubDB.Load(), s.queued.Load(),
+		s.watched.Load(), qbuf, max(qcap-qbuf, 0), s.parkedBytes.Load(), s.multiBytes.Load(),
+		s.outChunks.Load(), omem, s.memoryBytes(), events, cmd, s.pubProto.Load(),
 		orEmpty(s.libName.Load()), orEmpty(s.libVer.Load()))
 }
 
@@ -353,12 +365,13 @@ const sessionBytes = 2048
 
 // memoryBytes is what the session occupies. Safe from any goroutine.
 func (s *Session) memoryBytes() int64 {
-	return sessionBytes + s.queryCap.Load() + s.outBytes.Load() + s.replyBytes.Load() + s.transactionBytes()
+	return sessionBytes + s.queryCap.Load() + s.outBytes.Load() + s.replyBytes.Load() + s.transactionBytes() +
+		s.parkedBytes.Load()
 }
 
 // transactionBytes is what MULTI and WATCH made the session keep. Safe from any goroutine.
 func (s *Session) transactionBytes() int64 {
-	return s.multiBytes.Load() + int64(s.watched.Load())*int64(unsafe.Sizeof(watchedKey{}))
+	return s.multiBytes.Load() + s.watchBytes.Load()
 }
 
 // clientHelp is the text of CLIENT HELP but for what Help adds.

@@ -37,6 +37,10 @@ func (srv *Server) watchConfig() {
 		srv.warnOfLimit(v.MaxMemoryBytes)
 		return nil
 	}, "maxmemory")
+	cfg.OnApply(func(_, v *config.Values) error {
+		srv.applyClientLimit(v)
+		return nil
+	}, "maxmemory", "maxmemory-clients")
 	cfg.OnApply(func(_, v *config.Values) error { return raiseFileLimit(v.MaxClients) }, "maxclients")
 	cfg.OnApply(func(_, v *config.Values) error {
 		srv.reactor.SetLimits(connLimits(v))

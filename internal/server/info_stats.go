@@ -112,7 +112,7 @@ func (t *infoText) keyspaceStats() {
 	t.line("expired_time_cap_reached_count:%d", f.ExpireTimeouts)
 	t.line("expire_cycle_cpu_milliseconds:%d", f.ExpireCycleNs/1e6)
 	t.line("evicted_keys:%d", f.EvictedKeys)
-	t.line("evicted_clients:0")
+	t.line("evicted_clients:%d", t.srv.clientEvictor.evicted.Load())
 	total, current := t.srv.evict.exceededTimes(t.srv.set.Clock.NowNs())
 	t.line("total_eviction_exceeded_time:%d", total/1e6)
 	t.line("current_eviction_exceeded_time:%d", current/1e6)

@@ -94,6 +94,8 @@ func (srv *Server) Close(c *reactor.Conn, err error) {
 	}
 	srv.clients.remove(s)
 	srv.clientMemory.Add(-s.counted)
+	s.gone.Store(true)
+	s.undoom()
 	switch {
 	case errors.Is(err, reactor.ErrQueryBufferLimit):
 		srv.log.Warn("Closing client that reached max query buffer length: " + s.describe(srv.set.Clock.NowMs()))

@@ -1,6 +1,8 @@
 package server
 
 import (
+	"unsafe"
+
 	"fulmen/internal/resp"
 	"fulmen/shard"
 	"fulmen/shard/command"
@@ -102,6 +104,10 @@ func cmdWatch(s *Session) error {
 	return nil
 }
 
+// watchCost is about what a watched key costs, beside its bytes in the session's list, in its set and in the shard's
+// table: an element of each.
+const watchCost = int64(unsafe.Sizeof(watchedKey{})+2*unsafe.Sizeof(watchedID{})) + 64
+
 // watchKey registers one key; the baton of its shard is held.
 func (s *Session) watchKey(k command.Keyed) {
 	id := watchedID{s.db, string(k.Key.Bytes)}
@@ -116,6 +122,7 @@ func (s *Session) watchKey(k command.Keyed) {
 	// A key whose time has passed goes now: its disappearance later would look like a change.
 	k.Shard.DB(s.db).Look(key, s.c.NowMs)
 	k.Shard.Watch(s.db, key.Bytes, s.watch.watcher)
+	s.watchBytes.Add(watchCost + 3*int64(len(key.Bytes)))
 	s.watch.keys = append(s.watch.keys, watchedKey{db: s.db, shard: k.Shard, key: key})
 }
 
@@ -136,6 +143,7 @@ func (s *Session) forgetWatches() {
 	s.watching.Store(nil)
 	s.watch.keys, s.watch.seen = nil, nil
 	s.watched.Store(0)
+	s.watchBytes.Store(0)
 }
 
 func (s *Session) endMulti() {
@@ -145,6 +153,9 @@ func (s *Session) endMulti() {
 	s.forgetWatches()
 	s.refresh()
 }
+
+// sliceBytes is what a slice costs beside its elements.
+const sliceBytes = int64(unsafe.Sizeof([]byte{}))
 
 // enqueue keeps a command for EXEC, independent of the read buffer.
 func (s *Session) enqueue(row *command.Row, args [][]byte) {
@@ -161,16 +172,16 @@ func (s *Session) enqueue(row *command.Row, args [][]byte) {
 		q.args = append(q.args, buf[at:len(buf):len(buf)])
 	}
 	m.denyOOM = m.denyOOM || row.Flags&command.DenyOOM != 0
-	m.bytes += int64(size) + int64(len(args))*24
 	keys := s.loop.keysOf(row, q.args)
 	q.keys = append(q.keys, keys...)
+	m.bytes += int64(size) + int64(len(args))*sliceBytes + int64(cap(q.keys))*int64(unsafe.Sizeof(command.Keyed{}))
 	for _, i := range s.loop.route(row, q.args, keys) {
 		m.shards.add(i)
 	}
 	m.queue = append(m.queue, q)
 	m.flags |= row.Flags
 	s.queued.Store(int32(len(m.queue)))
-	s.multiBytes.Store(m.bytes)
+	s.multiBytes.Store(m.bytes + int64(cap(m.queue))*int64(unsafe.Sizeof(queuedCommand{})))
 	s.c.Out = resp.AppendQueued(s.c.Out)
 }
 

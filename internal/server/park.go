@@ -76,6 +76,7 @@ func (p *parking) copyCommand(row *command.Row, args [][]byte, keys []command.Ke
 	}
 	p.row = row
 	p.busy, p.silent = true, false
+	p.s.parkedBytes.Store(int64(size))
 }
 
 // parkTask leaves a one-key command in its shard's inbox and parks the session.
@@ -189,6 +190,7 @@ func (p *parking) again() {
 
 // trim lets go of a big command's memory, which the session would keep otherwise.
 func (p *parking) trim() {
+	p.s.parkedBytes.Store(0)
 	if cap(p.buf) > flushBytes || cap(p.args) > maxScratch || cap(p.keys) > maxScratch {
 		p.buf, p.args, p.keys = nil, nil, nil
 		p.ctx.Args, p.ctx.Keys = nil, nil

@@ -56,6 +56,7 @@ type Server struct {
 	cronPaused      atomic.Bool  // DEBUG PAUSE-CRON 1
 	activeExpireOff atomic.Bool  // DEBUG SET-ACTIVE-EXPIRE 0
 	pausing         pausing
+	clientEvictor   clientEvictor
 	stopping        atomic.Bool
 	stop            chan stopRequest
 	listenMu        sync.Mutex
@@ -110,6 +111,7 @@ func New(o Options) (*Server, error) {
 	}
 	srv.clients.init()
 	srv.apply(v)
+	srv.applyClientLimit(v)
 	srv.makeLoops(v)
 	srv.watchConfig()
 	replID := newRunID()

@@ -148,6 +148,7 @@ func cmdConfigResetStat(s *Session) error {
 		s.srv.loops[i].calls.ResetDurations()
 	}
 	s.srv.reactor.ResetTotals()
+	s.srv.clientEvictor.evicted.Store(0)
 	s.srv.defrag.reset(s.srv.set.Clock.NowNs())
 	s.srv.evict.reset()
 	s.srv.peakMemory.Store(s.srv.usedMemory())

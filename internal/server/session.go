@@ -67,6 +67,7 @@ type Session struct {
 	queryBytes atomic.Int64
 	queryCap   atomic.Int64
 	outBytes   atomic.Int64
+	outChunks  atomic.Int32
 	multiBytes atomic.Int64
 	replyBytes atomic.Int64 // of a reply under construction in slices
 	noEvict    atomic.Bool
@@ -78,6 +79,12 @@ type Session struct {
 	closing    atomic.Bool             // killed, and replies have not left yet
 	watching   atomic.Pointer[shard.Watcher]
 	killMail   reactor.Letter
+
+	// What commands make the session keep.
+	watchBytes  atomic.Int64
+	parkedBytes atomic.Int64 // of a command that waits
+	doomedBytes atomic.Int64 // counted in clientEvictor.doomed
+	gone        atomic.Bool  // no longer counted in Server.clientMemory
 }
 
 // CommandSession implements command.Session.
@@ -166,6 +173,7 @@ func (s *Session) publishBuffers() {
 	s.queryBytes.Store(int64(s.conn.QueryBytes()))
 	s.queryCap.Store(int64(s.conn.QueryCapacity()))
 	s.outBytes.Store(int64(s.conn.OutputBytes()))
+	s.outChunks.Store(int32(s.conn.OutputChunks()))
 	s.srv.bufferPeaks.note(s.queryCap.Load(), s.outBytes.Load())
 	s.count()
 }
@@ -174,7 +182,11 @@ func (s *Session) publishBuffers() {
 func (s *Session) count() {
 	if m := s.memoryBytes(); m != s.counted && !s.closed {
 		s.srv.clientMemory.Add(m - s.counted)
+		grew := m > s.counted
 		s.counted = m
+		if grew && s.srv.clientExcess() > 0 {
+			s.srv.evictClients(s)
+		}
 	}
 }
 
