@@ -116,6 +116,19 @@ var writes = map[string]func(s *stream, nowMs int64) []string{
 	"swapdb": func(s *stream, _ int64) []string {
 		return []string{strconv.Itoa(s.rnd.IntN(3)), strconv.Itoa(s.rnd.IntN(3))}
 	},
+	"setbit": func(s *stream, _ int64) []string {
+		return []string{s.key(), strconv.Itoa(s.rnd.IntN(40_000)), strconv.Itoa(s.rnd.IntN(2))}
+	},
+	"bitfield": func(s *stream, _ int64) []string {
+		offset := strconv.Itoa(s.rnd.IntN(40_000))
+		return []string{s.key(), "SET", "u8", offset, "77", "INCRBY", "i16", "#3", "1000"}
+	},
+	"bitop": func(s *stream, _ int64) []string {
+		if s.rnd.IntN(4) == 0 {
+			return []string{"NOT", s.key(), s.key()}
+		}
+		return []string{[]string{"AND", "OR", "XOR"}[s.rnd.IntN(3)], s.key(), s.key(), s.key()}
+	},
 	"persist":  func(s *stream, _ int64) []string { return []string{s.key()} },
 	"flushdb":  func(*stream, int64) []string { return nil },
 	"flushall": func(s *stream, _ int64) []string { return s.options("ASYNC", "SYNC") },
