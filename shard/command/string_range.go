@@ -102,6 +102,8 @@ func cmdStrlen(c *Ctx) error {
 }
 
 // GETRANGE key start end
+//
+// SUBSTR key start end
 func cmdGetRange(c *Ctx) error {
 	a := c.ArgsFrom(2)
 	start, end := a.Int(), a.Int()
