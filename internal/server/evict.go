@@ -158,7 +158,11 @@ func (l *loop) checkMemory() {
 	}
 	used := srv.usedMemory()
 	if used > p.limit {
+		began := srv.set.Clock.NowNs()
 		used = l.makeRoom(p, used)
+		if ns := l.worker.NowNs - began; ns >= latencyUnitNs {
+			srv.observation.latency.add("eviction-cycle", ns, l.ctx.NowMs)
+		}
 	}
 	if used <= p.limit {
 		srv.evict.within(srv.set.Clock.NowNs)
