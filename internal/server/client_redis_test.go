@@ -10,8 +10,8 @@ import (
 var newerFields = []string{"watch", "lib-name", "lib-ver"}
 
 // changingFields are those whose value is not the same on two servers.
-var changingFields = []string{"id", "addr", "laddr", "fd", "age", "idle", "qbuf", "qbuf-free", "multi-mem", "rbs", "rbp",
-	"tot-mem"}
+var changingFields = []string{"id", "addr", "laddr", "fd", "age", "idle", "qbuf", "qbuf-free", "multi-mem", "rbs",
+	"rbp", "tot-mem"}
 
 // clientFields parses a line of CLIENT LIST.
 func clientFields(line string) (names []string, values map[string]string) {

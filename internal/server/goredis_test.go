@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"testing"
 	"time"
 
@@ -25,6 +26,7 @@ func TestGoRedis(t *testing.T) {
 			usePipelines(ctx, t, c)
 			useTransactions(ctx, t, c)
 			useScan(ctx, t, c)
+			useClients(ctx, t, c, p.path, protocol)
 			if err := c.Close(); err != nil {
 				t.Error(err)
 			}
@@ -141,5 +143,47 @@ func useScan(ctx context.Context, t *testing.T, c *redis.Client) {
 	must(t, "", c.FlushDB(ctx).Err())
 	if n := c.DBSize(ctx).Val(); n != 0 {
 		t.Errorf("DBSIZE after FLUSHDB is %d", n)
+	}
+}
+
+// useClients has one client look at another, hold it back and close it.
+func useClients(ctx context.Context, t *testing.T, c *redis.Client, path string, protocol int) {
+	other := redis.NewClient(&redis.Options{
+		Network: "unix", Addr: path, Password: "secret", Protocol: protocol, ClientName: "other", PoolSize: 1,
+	})
+	defer other.Close()
+	info, err := other.ClientInfo(ctx).Result()
+	if err != nil || info.Name != "other" || info.Resp != protocol || info.User != "default" || info.LibName == "" {
+		t.Fatalf("CLIENT INFO is %+v, %v", info, err)
+	}
+	if text := must(t, c.ClientList(ctx).Val(), nil); !strings.Contains(text, fmt.Sprintf("id=%d ", info.ID)) {
+		t.Errorf("CLIENT LIST is %q", text)
+	}
+	if err := c.Do(ctx, "CLIENT", "PAUSE", 60_000, "WRITE").Err(); err != nil {
+		t.Fatal(err)
+	}
+	done := make(chan error)
+	go func() { done <- other.Set(ctx, "held", "back", 0).Err() }()
+	if n := c.Exists(ctx, "held").Val(); n != 0 {
+		t.Error("a write was executed in a pause")
+	}
+	if on, err := c.ClientUnpause(ctx).Result(); err != nil || !on {
+		t.Error(on, err)
+	}
+	must(t, 0, <-done)
+	if got := c.Get(ctx, "held").Err(); !errors.Is(got, redis.Nil) {
+		t.Errorf("the other client writes to database 0, and 3 has %v", got)
+	}
+	if n := c.ClientUnblock(ctx, info.ID).Val(); n != 0 {
+		t.Errorf("CLIENT UNBLOCK is %d", n)
+	}
+	if n := c.ClientKillByFilter(ctx, "ID", fmt.Sprint(info.ID)).Val(); n != 1 {
+		t.Errorf("CLIENT KILL is %d", n)
+	}
+	if err := other.Ping(ctx).Err(); err != nil { // on a new connection
+		t.Error(err)
+	}
+	if id := other.ClientID(ctx).Val(); id <= info.ID {
+		t.Errorf("the client's id is %d, and was %d", id, info.ID)
 	}
 }
