@@ -110,7 +110,8 @@ type sampler struct {
 	ops     rate
 	in, out rate
 
-	heapNs int64 // when the Go heap was looked at
+	heapNs int64       // when the Go heap was looked at
+	heap   heapFigures // allocated then, and kept after it was last given back
 }
 
 // rate averages the growth of a counter.
@@ -169,11 +170,19 @@ func (s *sampler) start(srv *Server) {
 const releaseBudget = 32 << 20
 
 // The Go heap holds buffers only, without pointers: collecting it is cheap at any size. After a peak of big queries or
-// replies it is given back; the runtime by itself would keep it for minutes.
+// replies it is given back; the runtime by itself would keep it for minutes. What a lesser load has left behind, some
+// megabytes, is given back when the load is over: when next to nothing is allocated any more.
 const (
-	heapEveryNs    = 3_000_000_000
+	heapEveryNs    = 500_000_000
 	heapSlackBytes = 64 << 20
+	heapGrownBytes = 1 << 20
 )
+
+// heapFigures are what the runtime says of the Go heap, in bytes.
+type heapFigures struct {
+	kept      int64 // of the system's memory
+	allocated int64 // since the start
+}
 
 // releaseHeap collects the Go heap and returns its memory to the system, if it is larger than a server needs.
 func (s *sampler) releaseHeap(nowNs int64) {
@@ -181,24 +190,28 @@ func (s *sampler) releaseHeap(nowNs int64) {
 		return
 	}
 	s.heapNs = nowNs
-	if heapBytes() > heapSlackBytes {
+	now := readHeap()
+	quiet := now.allocated-s.heap.allocated < heapGrownBytes
+	s.heap.allocated = now.allocated
+	if now.kept > heapSlackBytes || quiet && now.kept > s.heap.kept+heapGrownBytes {
 		debug.FreeOSMemory()
+		s.heap.kept = readHeap().kept
 	}
 }
 
-// heapBytes is what the Go heap keeps of the system's memory.
-func heapBytes() int64 {
+func readHeap() heapFigures {
 	samples := []metrics.Sample{
 		{Name: "/memory/classes/heap/objects:bytes"},
 		{Name: "/memory/classes/heap/free:bytes"},
 		{Name: "/memory/classes/heap/unused:bytes"},
+		{Name: "/gc/heap/allocs:bytes"},
 	}
 	metrics.Read(samples)
-	var sum uint64
-	for _, m := range samples {
-		sum += m.Value.Uint64()
+	var kept uint64
+	for _, m := range samples[:3] {
+		kept += m.Value.Uint64()
 	}
-	return int64(sum)
+	return heapFigures{int64(kept), int64(samples[3].Value.Uint64())}
 }
 
 func (s *sampler) close() {
