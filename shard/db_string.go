@@ -1,6 +1,7 @@
 package shard
 
 import (
+	"bytes"
 	"encoding/binary"
 
 	"fulmen/shard/ds/index"
@@ -64,6 +65,20 @@ func (db *DB) AppendStringRange(dst []byte, e index.Entry, start, end int) []byt
 // any size is one piece or few. 0 ≤ start ≤ end ≤ the string's length.
 func (db *DB) StringPieces(e index.Entry, start, end int, fn func(b []byte, n int) bool) {
 	object.StringPieces(db.shard.arena.Space(), e, start, end, fn)
+}
+
+// StringEqual reports whether the string in e is b.
+func (db *DB) StringEqual(e index.Entry, b []byte) bool {
+	if object.StringLen(e) != len(b) {
+		return false
+	}
+	equal := true
+	db.StringPieces(e, 0, len(b), func(piece []byte, n int) bool {
+		equal = bytes.Equal(piece, b[:len(piece)]) && zero(b[len(piece):n])
+		b = b[n:]
+		return equal
+	})
+	return equal
 }
 
 // StringRead copies the bytes of the string in e from off on to dst; what lies behind the string's end is zero.

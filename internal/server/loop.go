@@ -280,7 +280,7 @@ func (l *loop) classify(b *parsed) {
 	if row.Single() {
 		l.addKey(b.args, 1)
 	} else {
-		l.idx = row.KeyIndexes(l.idx[:0], len(b.args))
+		l.idx = row.KeyIndexes(l.idx[:0], b.args)
 		for _, i := range l.idx {
 			l.addKey(b.args, i)
 		}

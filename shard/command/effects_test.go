@@ -120,6 +120,24 @@ var effectCases = []struct {
 	{"MSET a 1 b 2", "BITOP AND b x y", []string{"DEL b"}, nil},
 	{"", "BITOP AND b x y", nil, nil},
 
+	{"SET k v EX 9", "SET k w IFEQ v", []string{"SET k w"}, nil},
+	{"SET k v", "SET k w IFNE x EX 100 GET", []string{"SET k w PXAT NOW+100000"}, nil},
+	{"SET k v EX 9", "SET k w IFNE x KEEPTTL", []string{"SET k w KEEPTTL"}, nil},
+	{"SET k v", "SET k w IFEQ x", nil, nil},
+	{"", "SET k w IFDNE x", []string{"SET k w"}, nil},
+	{"SET k v", "DELEX k IFEQ v", []string{"DEL k"}, nil},
+	{"SET k v", "DELEX k", []string{"DEL k"}, nil},
+	{"SET k v", "DELEX k IFNE v", nil, nil},
+	{"", "MSETEX 2 a 1 b 2", []string{"MSETEX 2 a 1 b 2"}, []string{"SET a 1", "SET b 2"}},
+	{"", "MSETEX 2 a 1 b 2 NX", []string{"MSETEX 2 a 1 b 2"}, []string{"SET a 1", "SET b 2"}},
+	{"", "MSETEX 2 a 1 b 2 EX 9", []string{"MSETEX 2 a 1 b 2 PXAT NOW+9000"},
+		[]string{"SET a 1 PXAT NOW+9000", "SET b 2 PXAT NOW+9000"}},
+	{"SET a 1 EX 9", "MSETEX 2 a 1 b 2 KEEPTTL", []string{"MSETEX 2 a 1 b 2 KEEPTTL"},
+		[]string{"SET a 1 KEEPTTL", "SET b 2 KEEPTTL"}},
+	{"MSET a 1 b 2", "MSETEX 2 a 1 b 2 XX PXAT 5000000000000", []string{"MSETEX 2 a 1 b 2 PXAT 5000000000000"},
+		[]string{"SET a 1 PXAT 5000000000000", "SET b 2 PXAT 5000000000000"}},
+	{"SET a 1", "MSETEX 2 a 1 b 2 NX", nil, nil},
+
 	// A key that is past its time is deleted by whoever comes across it.
 	{"SET k v PXAT 1", "GET k", []string{"DEL k"}, nil},
 	{"SET k v PXAT 1", "INCR k", []string{"DEL k", "INCR k"}, nil},
@@ -261,7 +279,14 @@ func (g commandGen) options(words ...[]string) (all []string) {
 
 func (g commandGen) command() []string {
 	expiry := [][]string{{"EX", g.seconds()}, {"PX", g.ms()}, {"PXAT", g.atMs()}}[g.IntN(3)]
-	switch g.IntN(30) {
+	switch g.IntN(33) {
+	case 30:
+		return append([]string{"SET", g.key(), g.value(), g.pick("IFEQ", "IFNE"), g.value()}, expiry...)
+	case 31:
+		return []string{"DELEX", g.key(), g.pick("IFEQ", "IFNE"), g.value()}
+	case 32:
+		return append([]string{"MSETEX", "2", g.key(), g.value(), g.key(), g.value()},
+			g.options(expiry, []string{g.pick("NX", "XX")}, []string{"KEEPTTL"})...)
 	case 26:
 		return []string{"SETBIT", g.key(), strconv.Itoa(g.IntN(70_000)), g.pick("0", "1")}
 	case 27:

@@ -60,7 +60,7 @@ func TestScripts(t *testing.T) {
 	redistest.RunScripts(t, "testdata", fulmen(1), fulmen(8))
 }
 
-// newer are the commands that the recorded redis-server does not have.
+// newer are the commands that the recorded redis-server does not have, and whose replies no script holds.
 var newer = []string{"client|setinfo", "client|no-touch"}
 
 // TestEveryCommandHasAScript looks for one at the table of the whole server.

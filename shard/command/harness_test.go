@@ -86,7 +86,7 @@ func (h *harness) call(args [][]byte) []byte {
 		h.ctx.Reject(row, resp.ErrWrongArity(row.FullName))
 		return h.ctx.Out
 	}
-	h.idx, h.keys = row.KeyIndexes(h.idx[:0], len(args)), h.keys[:0]
+	h.idx, h.keys = row.KeyIndexes(h.idx[:0], args), h.keys[:0]
 	for _, i := range h.idx {
 		s := h.set.Shards[h.set.ShardOf(args[i])]
 		h.keys = append(h.keys, Keyed{Key: h.set.Key(args[i]), Shard: s, Arg: i})

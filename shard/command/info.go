@@ -1,5 +1,7 @@
 package command
 
+import "fulmen/internal/resp"
+
 // Flags say what a command does; the names are those of COMMAND INFO.
 type Flags uint32
 
@@ -91,9 +93,11 @@ var keyFlagNames = [...]string{"RO", "RW", "OW", "RM", "access", "update", "inse
 	"incomplete", "variable_flags"}
 
 // KeySpec says where keys stand: from argument First, every Step-th, through Last; a negative Last counts
-// from the end of the arguments (-1 = the last one), a non-negative one from First.
+// from the end of the arguments (-1 = the last one), a non-negative one from First. Of a counted spec argument First
+// says how many keys follow it, the first of them at once, and Last means nothing.
 type KeySpec struct {
 	First, Last, Step int
+	Counted           bool
 	Flags             KeyFlags
 	Notes             string
 }
@@ -165,16 +169,23 @@ func (in *Info) AllCategories() Categories {
 	return c
 }
 
-// KeyIndexes appends the positions of the keys among argc arguments.
-func (in *Info) KeyIndexes(dst []int, argc int) []int {
+// KeyIndexes appends the positions of the keys among a call's arguments.
+func (in *Info) KeyIndexes(dst []int, args [][]byte) []int {
 	for i := range in.Keys {
-		dst = in.Keys[i].indexes(dst, argc)
+		dst = in.Keys[i].indexes(dst, args)
 	}
 	return dst
 }
 
-// indexes appends the positions of the spec's keys among argc arguments.
-func (spec *KeySpec) indexes(dst []int, argc int) []int {
+// indexes appends the positions of the spec's keys among arguments. A count that can't be has no keys.
+func (spec *KeySpec) indexes(dst []int, args [][]byte) []int {
+	argc := len(args)
+	if spec.Counted {
+		for k := range spec.count(args) {
+			dst = append(dst, spec.First+1+k*spec.Step)
+		}
+		return dst
+	}
 	last := spec.First + spec.Last
 	if spec.Last < 0 {
 		last = argc + spec.Last
@@ -185,10 +196,25 @@ func (spec *KeySpec) indexes(dst []int, argc int) []int {
 	return dst
 }
 
+// count reads how many keys a counted spec has; 0 if that can't be.
+func (spec *KeySpec) count(args [][]byte) int {
+	if spec.First >= len(args) {
+		return 0
+	}
+	n, ok := resp.ParseInt(args[spec.First])
+	if most := (len(args) - spec.First - 1) / spec.Step; !ok || n < 1 || n > int64(most) {
+		return 0
+	}
+	return int(n)
+}
+
 // keyRange puts all key specs into the one range that COMMAND knew of old; zeros if there are none.
 func (in *Info) keyRange() (first, last, step int) {
 	for i := range in.Keys {
 		spec := &in.Keys[i]
+		if spec.Counted {
+			continue
+		}
 		to := spec.Last
 		if to >= 0 {
 			to += spec.First
@@ -207,7 +233,8 @@ func (in *Info) keyRange() (first, last, step int) {
 
 // SingleKey tells whether the command has exactly one key, its first argument.
 func (in *Info) SingleKey() bool {
-	return in.Route == RouteKeys && len(in.Keys) == 1 && in.Keys[0].First == 1 && in.Keys[0].Last == 0
+	return in.Route == RouteKeys && len(in.Keys) == 1 && in.Keys[0].First == 1 && in.Keys[0].Last == 0 &&
+		!in.Keys[0].Counted
 }
 
 // ArityOK tells whether argc arguments, the name included, satisfy the arity.

@@ -146,6 +146,10 @@ func (c *Ctx) keySpec(spec *KeySpec) {
 	c.BulkString("begin_search")
 	c.specPart("index", "index", spec.First)
 	c.BulkString("find_keys")
+	if spec.Counted {
+		c.specPart("keynum", "keynumidx", 0, "firstkey", 1, "keystep", spec.Step)
+		return
+	}
 	c.specPart("range", "lastkey", spec.Last, "keystep", spec.Step, "limit", 0)
 }
 
@@ -245,7 +249,7 @@ func (c *Ctx) keysOf(reply func(key []byte, flags KeyFlags)) error {
 		if flags&KeyVariable != 0 {
 			flags = row.KeyFlags(args)
 		}
-		at = spec.indexes(at[:0], len(args))
+		at = spec.indexes(at[:0], args)
 		for _, k := range at {
 			reply(args[k], flags)
 			n++

@@ -11,7 +11,7 @@ import (
 )
 
 // TestRowsEqualRedis compares what COMMAND INFO and COMMAND DOCS say about every row, subcommands included, with
-// redis-server, field by field and in both protocols.
+// redis-server, field by field and in both protocols. What is newer than that one is left out.
 func TestRowsEqualRedis(t *testing.T) {
 	h := newHarness(t, 1)
 	conn, err := redistest.Dial(redistest.StartOracle(t).Addr)
@@ -25,13 +25,16 @@ func TestRowsEqualRedis(t *testing.T) {
 			t.Fatal(v, err)
 		}
 		for _, row := range h.table.All() {
+			if redistest.Newer(row.Since) {
+				continue
+			}
 			for _, ask := range []string{"INFO", "DOCS"} {
 				args := []string{"COMMAND", ask, row.FullName}
 				want, err := conn.Do(args...)
 				if err != nil {
 					t.Fatal(err)
 				}
-				got, want := sorted(h.do(args...)), sorted(want)
+				got, want := sorted(redistest.WithoutNewer(h.do(args...))), sorted(want)
 				if got, want := string(got.Append(nil)), string(want.Append(nil)); got != want {
 					t.Errorf("RESP%d: %q\n%s", proto, args, firstDifference(got, want))
 				}

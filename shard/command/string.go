@@ -18,8 +18,10 @@ func stringRows() []*Row {
 				{"2.6.12", "Added the `EX`, `PX`, `NX` and `XX` options."}, {"6.0.0", "Added the `KEEPTTL` option."},
 				{"6.2.0", "Added the `GET`, `EXAT` and `PXAT` option."},
 				{"7.0.0", "Allowed the `NX` and `GET` options to be used together."},
+				{"8.4.0", "Added 'IFEQ', 'IFNE', 'IFDEQ', 'IFDNE' options."},
 			},
-			Args: "key value condition?@2.6.12(NX|XX) GET?@6.2.0 expiration?(seconds:integer=EX@2.6.12|" +
+			Args: "key value condition?@2.6.12(NX|XX|ifeq-value=IFEQ@8.4.0|ifne-value=IFNE@8.4.0|" +
+				"ifdeq-digest:integer=IFDEQ@8.4.0|ifdne-digest:integer=IFDNE@8.4.0) GET?@6.2.0 expiration?(seconds:integer=EX@2.6.12|" +
 				"milliseconds:integer=PX@2.6.12|unix-time-seconds:unix-time=EXAT@6.2.0|" +
 				"unix-time-milliseconds:unix-time=PXAT@6.2.0|KEEPTTL@6.0.0)",
 		}, Run: cmdSet, KeyFlags: setKeyFlags},
@@ -123,7 +125,7 @@ func cmdGetDel(c *Ctx) error {
 // GETEX key [EX seconds | PX milliseconds | EXAT unix-time-seconds | PXAT unix-time-milliseconds | PERSIST]
 func cmdGetEx(c *Ctx) error {
 	var o stringOptions
-	if err := o.parse(c.ArgsFrom(2), false); err != nil {
+	if err := o.parse(c.ArgsFrom(2), optsOfGetEx); err != nil {
 		return err
 	}
 	db, e, ok, err := c.readString()
@@ -152,12 +154,12 @@ func cmdGetEx(c *Ctx) error {
 	return nil
 }
 
-// SET key value [NX | XX] [GET] [EX seconds | PX milliseconds | EXAT unix-time-seconds |
-// PXAT unix-time-milliseconds | KEEPTTL]
+// SET key value [NX | XX | IFEQ value | IFNE value | IFDEQ digest | IFDNE digest] [GET] [EX seconds | PX milliseconds |
+// EXAT unix-time-seconds | PXAT unix-time-milliseconds | KEEPTTL]
 func cmdSet(c *Ctx) error {
 	var o stringOptions
 	if len(c.Args) > 3 {
-		if err := o.parse(c.ArgsFrom(3), true); err != nil {
+		if err := o.parse(c.ArgsFrom(3), optsOfSet); err != nil {
 			return err
 		}
 	}
@@ -177,7 +179,9 @@ func cmdSet(c *Ctx) error {
 // setKeyFlags says what a SET does to its key.
 func setKeyFlags(args [][]byte) KeyFlags {
 	for _, a := range args[min(3, len(args)):] {
-		if equalFold(cString(a), "get") {
+		switch a = cString(a); {
+		case equalFold(a, "get"), equalFold(a, "ifeq"), equalFold(a, "ifne"), equalFold(a, "ifdeq"),
+			equalFold(a, "ifdne"):
 			return KeyRW | KeyAccess | KeyUpdate
 		}
 	}
@@ -228,7 +232,7 @@ func (c *Ctx) storeString(o *stringOptions, val []byte) (stored bool, err error)
 	}
 	k := &c.Keys[0]
 	db := k.Shard.DB(c.DBID)
-	if o.has&(optNX|optXX|optGet|optKeepTTL) != 0 {
+	if o.has&(optCondition|optGet|optKeepTTL) != 0 {
 		var e index.Entry
 		var found bool
 		if o.has&optGet != 0 {
@@ -239,12 +243,11 @@ func (c *Ctx) storeString(o *stringOptions, val []byte) (stored bool, err error)
 		} else {
 			e, found = db.Look(k.Key, c.NowMs)
 		}
-		switch {
-		case found && o.has&optNX != 0:
-			k.Shard.Touch(e) // SetString, which notes a use, does not come to it
-			return false, nil
-		case !found && o.has&optXX != 0:
-			return false, nil
+		if ok, err := c.allow(o, db, e, found); !ok || err != nil {
+			if found {
+				k.Shard.Touch(e) // SetString, which notes a use, does not come to it
+			}
+			return false, err
 		}
 		if found && o.has&optKeepTTL != 0 {
 			atMs = e.ExpireAt()

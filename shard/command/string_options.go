@@ -4,6 +4,9 @@ import (
 	"math"
 
 	"fulmen/internal/resp"
+	"fulmen/shard"
+	"fulmen/shard/ds/index"
+	"fulmen/shard/object"
 )
 
 // stringOption is a set of options of SET and GETEX.
@@ -19,7 +22,15 @@ const (
 	optPX
 	optEXAT
 	optPXAT
+	optIfEq
+	optIfNe
+	optIfDigestEq
+	optIfDigestNe
 
+	optIf    = optIfEq | optIfNe | optIfDigestEq | optIfDigestNe
+	optTimes = optEX | optPX | optEXAT | optPXAT
+	// optCondition are those that may forbid a SET: at most one of them can be given.
+	optCondition = optNX | optXX | optIf
 	// optAnyTTL are those that say something about the expiry: at most one of them can be given, but that one
 	// several times.
 	optAnyTTL = optKeepTTL | optPersist | optEX | optPX | optEXAT | optPXAT
@@ -31,42 +42,96 @@ var expireOptions = [...]struct {
 	opt  stringOption
 }{{"ex", optEX}, {"px", optPX}, {"exat", optEXAT}, {"pxat", optPXAT}}
 
+// ifOptions are the conditions on the value that is there.
+var ifOptions = [...]struct {
+	word string
+	opt  stringOption
+}{{"ifeq", optIfEq}, {"ifne", optIfNe}, {"ifdeq", optIfDigestEq}, {"ifdne", optIfDigestNe}}
+
+// The options that commands have.
+const (
+	optsOfSet    = optCondition | optGet | optKeepTTL | optTimes
+	optsOfGetEx  = optPersist | optTimes
+	optsOfMSetEx = optNX | optXX | optKeepTTL | optTimes
+)
+
 // stringOptions are the options of one call.
 type stringOptions struct {
 	has    stringOption
 	expire []byte // the argument of EX, PX, EXAT or PXAT
+	match  []byte // the argument of IFEQ, IFNE, IFDEQ or IFDNE
 }
 
-// parse reads options to the end: those of SET, or else those of GETEX.
-func (o *stringOptions) parse(a Args, forSet bool) error {
+// parse reads options to the end: those among may.
+func (o *stringOptions) parse(a Args, may stringOption) error {
 	for a.More() {
 		switch {
-		case forSet && o.has&optXX == 0 && a.Option("nx"):
+		case may&optNX != 0 && o.has&optCondition&^optNX == 0 && a.Option("nx"):
 			o.has |= optNX
-		case forSet && o.has&optNX == 0 && a.Option("xx"):
+		case may&optXX != 0 && o.has&optCondition&^optXX == 0 && a.Option("xx"):
 			o.has |= optXX
-		case forSet && a.Option("get"):
+		case may&optGet != 0 && a.Option("get"):
 			o.has |= optGet
-		case forSet && o.has&optAnyTTL&^optKeepTTL == 0 && a.Option("keepttl"):
+		case may&optKeepTTL != 0 && o.has&optAnyTTL&^optKeepTTL == 0 && a.Option("keepttl"):
 			o.has |= optKeepTTL
-		case !forSet && o.has&optAnyTTL&^optPersist == 0 && a.Option("persist"):
+		case may&optPersist != 0 && o.has&optAnyTTL&^optPersist == 0 && a.Option("persist"):
 			o.has |= optPersist
-		default:
-			o.parseExpire(&a)
+		case !o.parseExpire(&a) && (may&optIf == 0 || !o.parseIf(&a)):
+			a.Syntax()
 		}
 	}
 	return a.Err()
 }
 
-func (o *stringOptions) parseExpire(a *Args) {
+// parseExpire consumes an option that has a time, if one comes next that may.
+func (o *stringOptions) parseExpire(a *Args) bool {
 	for _, x := range expireOptions {
 		if o.has&optAnyTTL&^x.opt == 0 && a.Option(x.word) {
 			o.has |= x.opt
 			o.expire = a.Bytes()
-			return
+			return true
 		}
 	}
-	a.Syntax()
+	return false
+}
+
+// parseIf consumes a condition on the value that is there, if one comes next that may.
+func (o *stringOptions) parseIf(a *Args) bool {
+	for _, x := range ifOptions {
+		if o.has&optCondition&^x.opt == 0 && a.Option(x.word) {
+			o.has |= x.opt
+			o.match = a.Bytes()
+			return true
+		}
+	}
+	return false
+}
+
+// allow tells whether the conditions allow to set a key that has the string in e, or to set one that isn't there. A
+// value that is no string has no answer to optIf.
+func (c *Ctx) allow(o *stringOptions, db *shard.DB, e index.Entry, found bool) (bool, error) {
+	switch {
+	case o.has&optIf == 0:
+		return !found && o.has&optXX == 0 || found && o.has&optNX == 0, nil
+	case !found:
+		return o.has&(optIfNe|optIfDigestNe) != 0, nil
+	case db.Type(e) != object.String:
+		return false, resp.ErrWrongType
+	}
+	return c.matches(o, db, e)
+}
+
+// matches tells whether the string in e is as optIf wants it.
+func (c *Ctx) matches(o *stringOptions, db *shard.DB, e index.Entry) (bool, error) {
+	if o.has&(optIfEq|optIfNe) != 0 {
+		return db.StringEqual(e, o.match) == (o.has&optIfEq != 0), nil
+	}
+	if len(o.match) != digestLen {
+		return false, resp.ErrDigest
+	}
+	var b [digestLen]byte
+	digest := string(appendDigest(b[:0], db, e))
+	return equalFold(o.match, digest) == (o.has&optIfDigestEq != 0), nil
 }
 
 // expireAt returns the expiry that the options set, in absolute milliseconds; 0 if they set none.
