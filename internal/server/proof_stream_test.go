@@ -129,6 +129,20 @@ var writes = map[string]func(s *stream, nowMs int64) []string{
 		}
 		return []string{[]string{"AND", "OR", "XOR"}[s.rnd.IntN(3)], s.key(), s.key(), s.key()}
 	},
+	"delex": func(s *stream, _ int64) []string { return []string{s.key(), "IFNE", s.value()} },
+	"msetex": func(s *stream, nowMs int64) []string {
+		pairs := s.pairs()
+		args := append([]string{strconv.Itoa(len(pairs) / 2)}, pairs...)
+		switch s.rnd.IntN(4) {
+		case 0:
+			args = append(args, "PXAT", strconv.FormatInt(nowMs+s.ms(), 10))
+		case 1:
+			args = append(args, "EX", "1", "NX")
+		case 2:
+			args = append(args, "KEEPTTL")
+		}
+		return args
+	},
 	"persist":  func(s *stream, _ int64) []string { return []string{s.key()} },
 	"flushdb":  func(*stream, int64) []string { return nil },
 	"flushall": func(s *stream, _ int64) []string { return s.options("ASYNC", "SYNC") },
