@@ -287,7 +287,9 @@ func (f *bitField) next(old int64) (val int64, ok bool) {
 	case f.op == fieldSet && !f.signed: // a negative value is a great one
 		over = by < 0 || by > most
 	case f.op == fieldSet:
-		over, under = by > most, by < least
+		// Redis's 64 bits overflow for values far below the range, which it takes for too great.
+		far := f.bits < 64 && by < most-math.MaxInt64
+		over, under = by > most || far, by < least && !far
 	default:
 		over = by > 0 && base > most-by
 		under = by < 0 && (base >= 0 && base+by < least || base < 0 && base < least-by)
