@@ -31,9 +31,9 @@ const (
 	digestTextMark = " and so on, "
 )
 
-// short gives a long bulk string in its shortened form, everything else as it is.
+// short gives a long bulk or verbatim string in its shortened form, everything else as it is.
 func (r reply) short() reply {
-	if r.kind != '$' || r.digest != "" || len(r.text) <= maxShownBulk {
+	if r.kind != '$' && r.kind != '=' || r.digest != "" || len(r.text) <= maxShownBulk {
 		return r
 	}
 	sum := sha256.Sum256([]byte(r.text))
@@ -55,15 +55,16 @@ func (r reply) lines(out []string, indent string) []string {
 		return append(out, indent+"nil-array")
 	case wrongNull:
 		return append(out, indent+"null of the other protocol, "+r.text)
-	case '$':
+	case '$', '=':
+		if r.kind == '=' {
+			indent += "="
+		}
 		r = r.short()
 		line := indent + quote(r.text)
 		if r.digest != "" {
 			line += digestTextMark + r.digest
 		}
 		return append(out, line)
-	case '=':
-		return append(out, indent+"="+quote(r.text))
 	case '*', '~', '>', '%', '|':
 		n := len(r.items)
 		if r.kind == '%' || r.kind == '|' {

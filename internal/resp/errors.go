@@ -165,6 +165,8 @@ var (
 	ErrNoSuchClient    = generic("No such client")
 	ErrInvalidClientID = generic("Invalid client ID")
 	ErrClientIDZero    = generic("client-id should be greater than 0")
+	ErrMaxAge          = generic("maxage is not an integer or out of range")
+	ErrMaxAgeZero      = generic("maxage should be greater than 0")
 	ErrUnblockReason   = generic("CLIENT UNBLOCK reason should be TIMEOUT or ERROR")
 	ErrPauseMode       = generic("CLIENT PAUSE mode must be WRITE or ALL")
 	ErrNoConfigFile    = generic("The server is running without a config file")

@@ -1,6 +1,8 @@
 package server
 
 import (
+	"math"
+
 	"fulmen/internal/resp"
 	"fulmen/shard/command"
 )
@@ -11,6 +13,7 @@ type killFilter struct {
 	addr     *string // nil: any
 	laddr    *string
 	kind     string // "": any
+	minAgeMs int64  // 0: any
 	keepSelf bool
 }
 
@@ -20,6 +23,7 @@ func (f *killFilter) matches(x, self *Session) bool {
 		f.addr != nil && x.addr != *f.addr,
 		f.laddr != nil && x.laddr != *f.laddr,
 		f.kind != "" && f.kind != "normal",
+		f.minAgeMs > 0 && self.c.NowMs-x.born < f.minAgeMs,
 		f.keepSelf && x == self:
 		return false
 	}
@@ -27,7 +31,7 @@ func (f *killFilter) matches(x, self *Session) bool {
 }
 
 // CLIENT KILL ip:port | [ID client-id] [TYPE type] [USER username] [ADDR ip:port] [LADDR ip:port]
-// [SKIPME YES|NO]
+// [SKIPME YES|NO] [MAXAGE seconds]
 func cmdClientKill(s *Session) error {
 	if len(s.c.Args) == 3 {
 		addr := cString(s.c.Args[2])
@@ -79,6 +83,8 @@ func (f *killFilter) read(a *command.Args) *resp.Error {
 		if user := a.Bytes(); string(user) != "default" {
 			return resp.Errorf("ERR", "No such user '%s'", cString(user))
 		}
+	case a.Option("maxage"):
+		return f.readMaxAge(a)
 	case a.Option("skipme"):
 		switch {
 		case a.Option("yes"):
@@ -91,6 +97,19 @@ func (f *killFilter) read(a *command.Args) *resp.Error {
 	default:
 		return resp.ErrSyntax
 	}
+	return nil
+}
+
+// readMaxAge reads the age in seconds from which a client is too old.
+func (f *killFilter) readMaxAge(a *command.Args) *resp.Error {
+	seconds := a.IntOr(resp.ErrMaxAge)
+	switch {
+	case a.Err() != nil:
+		return resp.ErrMaxAge
+	case seconds <= 0:
+		return resp.ErrMaxAgeZero
+	}
+	f.minAgeMs = min(seconds, math.MaxInt64/1000) * 1000
 	return nil
 }
 

@@ -5,7 +5,6 @@ import (
 	"math/rand/v2"
 	"strings"
 
-	"fulmen/internal/resp"
 	"fulmen/shard/command"
 )
 
@@ -18,15 +17,19 @@ func lolwutRow() *command.Row {
 
 // LOLWUT [VERSION version]
 //
-// There is one picture, whatever version of Redis's is asked for.
+// There is one picture, for whichever version of Redis's that has one is asked for; other versions get none.
 func cmdLolwut(s *Session) error {
+	version := int64(5)
 	if a := s.c.ArgsFrom(1); a.Left() >= 2 && a.Option("version") {
-		if _, ok := resp.ParseInt(a.Bytes()); !ok {
-			return resp.ErrNotInteger
+		if version = a.Int(); a.Err() != nil {
+			return a.Err()
 		}
 	}
-	s.c.Verbatim("txt", bolt(rand.IntN)+
-		fmt.Sprintf("\nFulmen ver. %s, Redis ver. %s\n", Version, RedisVersion))
+	text := fmt.Sprintf("Fulmen ver. %s, Redis ver. %s\n", Version, RedisVersion)
+	if version == 5 || version == 6 {
+		text = bolt(rand.IntN) + "\n" + text
+	}
+	s.c.Verbatim("txt", text)
 	return nil
 }
 

@@ -9,6 +9,7 @@ import (
 
 	"fulmen/internal/resp"
 	"fulmen/shard"
+	"fulmen/shard/command"
 )
 
 // pausedWriter writes without a break: commands of one key, of several, and transactions.
@@ -291,6 +292,30 @@ func TestPauseHoldsParkedCommands(t *testing.T) {
 		c.want("OK")
 		if got := control.do("GET", "k"); got != "v" {
 			t.Errorf("%v: got %q", args, got)
+		}
+	}
+}
+
+// TestClientKillMaxAge kills by age; MAXAGE is newer than the scripts' server.
+func TestClientKillMaxAge(t *testing.T) {
+	srv := startServer(t)
+	control, other := dial(t, srv.Addr()), dial(t, srv.Addr())
+	other.do("PING")
+	for _, c := range []struct{ want, age string }{
+		{"maxage is not an integer or out of range", "x"},
+		{"maxage should be greater than 0", "0"},
+		{"maxage should be greater than 0", "-1"},
+		{"0", "9223372036854775807"},
+		{"0", "100000"},
+	} {
+		if got := control.do("CLIENT", "KILL", "MAXAGE", c.age); !strings.HasSuffix(got, c.want) {
+			t.Errorf("MAXAGE %s: got %s, want %s", c.age, got, c.want)
+		}
+	}
+	self, old := &Session{c: &command.Ctx{NowMs: 200_000}}, &Session{born: 100_000}
+	for age, want := range map[int64]bool{99_000: true, 100_000: true, 101_000: false} {
+		if f := (killFilter{minAgeMs: age}); f.matches(old, self) != want {
+			t.Errorf("a client of 100 s matches MAXAGE of %d ms: %t", age, !want)
 		}
 	}
 }
