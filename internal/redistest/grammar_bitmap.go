@@ -10,7 +10,9 @@ func Bitmaps() Grammar {
 	return Grammar{
 		{Name: "setbit", Weight: 15, Args: keyAnd((*Gen).BitOffset, (*Gen).Bit)},
 		{Name: "getbit", Weight: 10, Args: keyAnd((*Gen).BitOffset)},
-		{Name: "bitcount", Weight: 12, Args: func(g *Gen) []string { return append([]string{g.Key()}, g.bitRange()...) }},
+		{Name: "bitcount", Weight: 12, Args: func(g *Gen) []string {
+			return append([]string{g.Key()}, g.bitRange()...)
+		}},
 		{Name: "bitpos", Weight: 12, Args: func(g *Gen) []string {
 			return append([]string{g.Key(), g.Bit()}, g.bitRange()...)
 		}},

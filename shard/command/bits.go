@@ -187,7 +187,8 @@ func cmdBitCount(c *Ctx) error {
 	case 4, 5:
 		a := c.ArgsFrom(2)
 		r.start, r.end = a.Int(), a.Int()
-		if a.Err() == nil && r.start < 0 && r.end < 0 && r.start > r.end { // known before they are cut, even before the unit
+		// Known before they are cut, even before the unit.
+		if a.Err() == nil && r.start < 0 && r.end < 0 && r.start > r.end {
 			c.Int(0)
 			return nil
 		}

@@ -16,8 +16,8 @@ import (
 // word matches the words of a command in the syntax line of a handler's comment.
 var word = regexp.MustCompile(`[A-Z][A-Z0-9]*(?:-[A-Z]+)*`)
 
-// TestSyntaxComments holds the syntax lines in the comments of handlers to what the rows say for COMMAND DOCS: both name
-// the command and the same words.
+// TestSyntaxComments holds the syntax lines in the comments of handlers to what the rows say for COMMAND DOCS: both
+// name the command and the same words.
 func TestSyntaxComments(t *testing.T) {
 	comments := handlerComments(t)
 	for _, row := range NewTable(Rows()).All() {

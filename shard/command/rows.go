@@ -4,7 +4,8 @@ package command
 func Rows() []*Row {
 	var all []*Row
 	for _, family := range [][]*Row{
-		stringRows(), multiStringRows(), numericRows(), rangeRows(), compareRows(), bitRows(), bitfieldRows(), lcsRows(),
+		stringRows(), multiStringRows(), numericRows(), rangeRows(), compareRows(),
+		bitRows(), bitfieldRows(), lcsRows(),
 		keyRows(), moveRows(), objectRows(), expireRows(), ttlRows(), scanRows(), flushRows(),
 		commandRows(),
 	} {

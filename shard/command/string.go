@@ -21,7 +21,8 @@ func stringRows() []*Row {
 				{"8.4.0", "Added 'IFEQ', 'IFNE', 'IFDEQ', 'IFDNE' options."},
 			},
 			Args: "key value condition?@2.6.12(NX|XX|ifeq-value=IFEQ@8.4.0|ifne-value=IFNE@8.4.0|" +
-				"ifdeq-digest:integer=IFDEQ@8.4.0|ifdne-digest:integer=IFDNE@8.4.0) GET?@6.2.0 expiration?(seconds:integer=EX@2.6.12|" +
+				"ifdeq-digest:integer=IFDEQ@8.4.0|ifdne-digest:integer=IFDNE@8.4.0) GET?@6.2.0 " +
+				"expiration?(seconds:integer=EX@2.6.12|" +
 				"milliseconds:integer=PX@2.6.12|unix-time-seconds:unix-time=EXAT@6.2.0|" +
 				"unix-time-milliseconds:unix-time=PXAT@6.2.0|KEEPTTL@6.0.0)",
 		}, Run: cmdSet, KeyFlags: setKeyFlags},

@@ -61,7 +61,8 @@ func AppendStringRange(dst []byte, space *arena.Space, e index.Entry, start, end
 }
 
 // StringPieces calls fn for the bytes from start up to, not including, end of the string in e, from left to right,
-// until it returns false: n bytes at a time, the first of which are b and the others zero. 0 ≤ start ≤ end ≤ its length.
+// until it returns false: n bytes at a time, the first of which are b and the others zero. 0 ≤ start ≤ end ≤ its
+// length.
 func StringPieces(space *arena.Space, e index.Entry, start, end int, fn func(b []byte, n int) bool) {
 	payload := e.Payload()
 	if KindOf(e.Tag()) == StringPaged {
