@@ -61,8 +61,8 @@ func (db *DB) AppendStringRange(dst []byte, e index.Entry, start, end int) []byt
 }
 
 // StringPieces calls fn for the bytes from start up to, not including, end of the string in e, from left to right,
-// until it returns false: n bytes at a time, the first of which are b and the others zero. Nothing is copied, and a hole
-// of any size is one piece or few. 0 ≤ start ≤ end ≤ the string's length.
+// until it returns false: n bytes at a time, the first of which are b and the others zero. Nothing is copied, and a
+// hole of any size is one piece or few. 0 ≤ start ≤ end ≤ the string's length.
 func (db *DB) StringPieces(e index.Entry, start, end int, fn func(b []byte, n int) bool) {
 	object.StringPieces(db.shard.arena.Space(), e, start, end, fn)
 }
