@@ -110,8 +110,8 @@ func (db *DB) StringRaw(k Key) {
 }
 
 // StringBuild gives a key a string of n bytes, 0 < n ≤ object.MaxString, without expiry, whatever it had before. part
-// writes the bytes from off on to b, which is zero: len(buf) bytes at a time, from left to right. The old value is
-// there until part has been called for all of them, so that it may be read to make the new one. Parts that stay zero
+// writes the bytes from off on to b, which is zero: len(buf) bytes at a time, from left to right. To make a
+// part the old value may be read, from off on. Parts that stay zero
 // take no memory.
 func (db *DB) StringBuild(k Key, n int, buf []byte, part func(b []byte, off int)) {
 	if object.FitsInline(len(k.Bytes), n, false) && n <= len(buf) {
@@ -120,6 +120,9 @@ func (db *DB) StringBuild(k Key, n int, buf []byte, part func(b []byte, off int)
 		part(b, 0)
 		db.SetString(k, b, 0)
 		db.StringRaw(k)
+		return
+	}
+	if db.rebuild(k, n, buf, part) {
 		return
 	}
 	var pages object.Paged
@@ -133,6 +136,38 @@ func (db *DB) StringBuild(k Key, n int, buf []byte, part func(b []byte, off int)
 	}
 	pages.Extend(db.shard.arena, n)
 	db.setPages(k, pages)
+}
+
+// rebuild is StringBuild for a key that has a paged string of that length, in whose pages the new one is written; false
+// if it hasn't. Making new pages costs more than all the rest. What is read of the old string to make a part lies in
+// this part, or behind it.
+func (db *DB) rebuild(k Key, n int, buf []byte, part func(b []byte, off int)) bool {
+	x := db.x.Load()
+	p, ok := x.Find(k.Hash, k.Bytes)
+	if !ok {
+		return false
+	}
+	e := x.Entry(p)
+	if object.KindOf(e.Tag()) != object.StringPaged || object.StringLen(e) != n {
+		return false
+	}
+	db.beforeChange(p)
+	for off := 0; off < n; off += len(buf) {
+		b := buf[:min(len(buf), n-off)]
+		clear(b)
+		part(b, off)
+		pages := object.LoadPaged(e.Payload())
+		if zero(b) && pages.Hole(db.shard.arena.Space(), off, off+len(b)) {
+			continue
+		}
+		pages.Write(db.shard.arena, off, b)
+		pages.Store(e.Payload()) // at once: the next part may be made from it
+	}
+	e = db.reshape(p, object.PagedSize, 0, object.PagedSize)
+	e.SetTag(e.Tag() | object.FlagRaw)
+	db.shard.renewed(e)
+	db.shard.Changed(db.id, k.Bytes)
+	return true
 }
 
 // setPages makes pages, written to as by StringSetRange, the value of a key, without expiry.

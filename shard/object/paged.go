@@ -232,6 +232,16 @@ func (p Paged) Pieces(space *arena.Space, start, end int, fn func(b []byte, n in
 	eachPiece(space, p.root, start, end, fn)
 }
 
+// Hole reports whether nothing was ever written to the bytes from start up to, not including, end.
+func (p Paged) Hole(space *arena.Space, start, end int) bool {
+	hole := true
+	p.Pieces(space, start, end, func(b []byte, _ int) bool {
+		hole = len(b) == 0
+		return hole
+	})
+	return hole
+}
+
 // eachPiece is Pieces for the tree under ref; start and end count from its beginning.
 func eachPiece(space *arena.Space, ref arena.Ref, start, end int, fn func(b []byte, n int) bool) bool {
 	if start >= end {
