@@ -190,7 +190,7 @@ func (c *Ctx) fieldsRead(n int, db *shard.DB, e index.Entry, found bool) {
 
 // fieldsWrite executes n operations, which write up to the given bit.
 func (c *Ctx) fieldsWrite(n int, last int64) error {
-	db, e, found, grows, err := c.bitString(last)
+	db, _, _, grows, err := c.bitString(last)
 	if err != nil {
 		return err
 	}
@@ -200,7 +200,8 @@ func (c *Ctx) fieldsWrite(n int, last int64) error {
 	} else {
 		db.StringRaw(k.Key)
 	}
-	if e, found = db.Look(k.Key, c.NowMs); !found {
+	e, found := db.Look(k.Key, c.NowMs)
+	if !found {
 		panic("BUG: bitfield: the string is gone")
 	}
 	c.Array(n)
