@@ -8,7 +8,7 @@
 //	loop i         its connections, its Loop.State    epoll, its bell       epoll only
 //	acceptor       one listening socket               accept(2)             accept, the loop that adopts
 //	writability    its epoll instance                 full sockets          epoll only
-//	ticker         nothing                            a timer               the timer
+//	ticker         nothing                            a timer, a loop       the timer
 //
 // Everything of a Conn belongs to its loop. Other goroutines reach a loop only through Loop.Post.
 //

@@ -32,9 +32,6 @@ type Options struct {
 	Log func(format string, args ...any)
 }
 
-// tickEvery is the period of the ticker goroutine that rings loops with work due.
-const tickEvery = 10 * time.Millisecond
-
 // Reactor is a set of loops and listeners.
 type Reactor struct {
 	opts   Options
@@ -45,18 +42,20 @@ type Reactor struct {
 	nextID atomic.Uint64
 	accept acceptors
 	waker  writability
+	pace   pace
 	done   chan struct{}
 	ticker sync.WaitGroup
 }
 
 // New returns a reactor that is not running yet.
 func New(opts Options, h Handler) *Reactor {
-	r := &Reactor{opts: opts, engine: &gnetEngine{}, done: make(chan struct{})}
+	r := &Reactor{opts: opts, engine: &gnetEngine{}, done: make(chan struct{}), pace: newPace()}
 	r.limits.Store(&opts.Limits)
 	observer, _ := h.(BufferObserver)
 	for i := range opts.Loops {
 		r.loops = append(r.loops, &Loop{
 			ID: i, handler: h, observer: observer, limits: &r.limits, totals: &r.totals, waker: &r.waker,
+			pace: &r.pace,
 		})
 	}
 	return r
@@ -121,27 +120,6 @@ func (r *Reactor) Start() error {
 	r.ticker.Add(1)
 	go r.runTicker()
 	return nil
-}
-
-func (r *Reactor) runTicker() {
-	defer r.ticker.Done()
-	t := time.NewTicker(tickEvery)
-	defer t.Stop()
-	var start time.Time
-	for {
-		select {
-		case <-r.done:
-			return
-		case now := <-t.C:
-			if start.IsZero() {
-				start = now
-			}
-			r.totals.tickMs.Store(now.Sub(start).Milliseconds())
-		}
-		for _, l := range r.loops {
-			l.ringTick()
-		}
-	}
 }
 
 // Stop closes listeners and connections and ends all goroutines of the reactor. Whoever else rings bells

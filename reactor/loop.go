@@ -27,6 +27,7 @@ type Loop struct {
 	totals   *totals
 	bell     bell
 	waker    waker
+	pace     *pace
 
 	// State is the handler's own per-loop state; touched on the loop only.
 	State any
@@ -46,8 +47,8 @@ type Loop struct {
 	// Atomic.
 	mail       mailbox
 	maybeSleep atomic.Bool
-	tickDue    atomic.Bool // wants to be told of the next tick
-	tickNow    atomic.Bool // the tick has come
+	tickDue    atomic.Uint32 // whether it wants to be told of a tick: noTick, slowTick or nextTick
+	tickNow    atomic.Bool   // the tick has come
 	connCount  atomic.Int64
 	reads      atomic.Int64 // written by the loop
 	writes     atomic.Int64 // written by the loop
@@ -61,8 +62,15 @@ func (l *Loop) Post(letter *Letter) {
 	}
 }
 
-// WantTick asks for Handler.Tick on this loop at the next tick. Safe from any goroutine.
-func (l *Loop) WantTick() { l.tickDue.Store(true) }
+// WantTick asks for Handler.Tick on this loop at the next tick, in 10 ms at most. Safe from any goroutine.
+func (l *Loop) WantTick() {
+	l.tickDue.Store(nextTick)
+	l.pace.hurry()
+}
+
+// WantSlowTick asks for Handler.Tick on this loop in 100 ms or so, if nobody asks for an earlier one. Safe from any
+// goroutine.
+func (l *Loop) WantSlowTick() { l.tickDue.CompareAndSwap(noTick, slowTick) }
 
 // TickSoon has Handler.Tick called again once the events that wait now had their turn; on the loop only.
 func (l *Loop) TickSoon() {
@@ -134,18 +142,6 @@ func (l *Loop) Conns(fn func(c *Conn)) {
 
 // ConnCount is the number of open connections; safe from any goroutine.
 func (l *Loop) ConnCount() int { return int(l.connCount.Load()) }
-
-// ringTick tells a loop with work due that the tick has come. Called by the ticker goroutine.
-func (l *Loop) ringTick() {
-	if !l.tickDue.Load() {
-		return
-	}
-	l.tickDue.Store(false)
-	l.tickNow.Store(true)
-	if l.maybeSleep.CompareAndSwap(true, false) {
-		l.bell.ring()
-	}
-}
 
 // settle ends a callback: it delivers the mail until none is left and then may be asleep.
 func (l *Loop) settle() {

@@ -149,6 +149,49 @@ func TestTicks(t *testing.T) {
 	}
 }
 
+// TestSlowTicks come rarer, and a loop that wants the next tick is not kept waiting by the ticker's sleep.
+func TestSlowTicks(t *testing.T) {
+	ticks := make(chan int, 100)
+	r := New(Options{Loops: 2, Log: t.Logf}, &ticker{script{data: swallow}, ticks})
+	lazy, keen := r.loops[0], r.loops[1]
+	lazy.WantSlowTick()
+	keen.WantTick()
+	if wait := r.ringTicks(false); wait != tickEvery || !keen.tickNow.Load() || lazy.tickNow.Load() {
+		t.Errorf("a next tick is due: wait of %v, rang lazy %t, keen %t", wait, lazy.tickNow.Load(), keen.tickNow.Load())
+	}
+	if wait := r.ringTicks(true); wait != slowTickEvery || !lazy.tickNow.Load() {
+		t.Errorf("a slow tick is due: wait of %v, rang lazy %t", wait, lazy.tickNow.Load())
+	}
+	keen.WantSlowTick()
+	if len(r.pace.early) != 0 || !r.pace.slow.Load() {
+		t.Error("who wants a slow tick needs no hurry")
+	}
+	for range 3 {
+		keen.WantTick()
+	}
+	lazy.WantSlowTick()
+	if len(r.pace.early) != 1 || r.pace.slow.Load() {
+		t.Error("the sleeping ticker was not told")
+	}
+	keen.WantSlowTick() // takes nothing back
+	if wait := r.ringTicks(false); wait != tickEvery {
+		t.Errorf("wait of %v", wait)
+	}
+	// One asks between its own turn and the ticker's sleep: here, when the other is rung.
+	first, second := r.loops[0], r.loops[1]
+	second.bell = ringer(func() { first.WantTick() })
+	second.maybeSleep.Store(true)
+	second.WantSlowTick()
+	if r.ringTicks(true) != tickEvery {
+		t.Error("the ticker sleeps though a next tick is due")
+	}
+}
+
+type ringer func()
+
+func (r ringer) ring()      { r() }
+func (r ringer) ringLater() {}
+
 type ticker struct {
 	script
 	ticks chan int

@@ -23,7 +23,19 @@ func (srv *Server) Tick(rl *reactor.Loop) {
 		l.workInBackground()
 	}
 	l.wakePostponed()
-	rl.WantTick()
+	if l.resting() {
+		rl.WantSlowTick()
+	} else {
+		rl.WantTick()
+	}
+	l.active = false
+}
+
+// resting tells whether nothing needs the loop's next tick to come soon: no command came since the last, and no work
+// in the background is left. What falls due meanwhile waits up to 100 ms, as in Redis with hz 10.
+func (l *loop) resting() bool {
+	return !l.active && len(l.postponed) == 0 && len(l.waiting) == 0 && l.srv.defrag.percent.Load() == 0 &&
+		l.srv.defrag.passes.Load() == 0
 }
 
 // workInBackground does a little of all that is due on the loop.
@@ -32,11 +44,13 @@ func (l *loop) workInBackground() {
 		h := l.home[l.nextHome]
 		l.nextHome = (l.nextHome + 1) % len(l.home)
 		if l.backgroundSlice(h.s) {
+			l.active = true
 			l.rl.TickSoon()
 			break
 		}
 	}
 	if l.evictInBackground() {
+		l.active = true
 		l.rl.TickSoon()
 	}
 	if l.defragInBackground() {
@@ -48,7 +62,8 @@ func (l *loop) workInBackground() {
 // backgroundSlice works on one shard for a slice and tells whether work is left.
 func (l *loop) backgroundSlice(s *shard.Shard) (more bool) {
 	if !s.Acquire(&l.worker) {
-		return false // its holder is working: next tick
+		l.active = true // its holder is working: next tick
+		return false
 	}
 	srv := l.srv
 	now := srv.set.Clock.NowMs()

@@ -41,6 +41,7 @@ type loop struct {
 	defragNs, defragAtNs int64
 	nextDefrag           int // whose turn it is
 	idleCheckedMs        int64
+	active               bool         // something happened since the last tick: the next one must come soon
 	cameRoundMs          atomic.Int64 // when the last tick was; read by the console
 	// attackLoggedMs is when a connection that speaks HTTP was last logged.
 	attackLoggedMs int64
@@ -156,6 +157,10 @@ func (srv *Server) Data(c *reactor.Conn, p []byte) (consumed int) {
 
 // begin prepares the loop's context for a session.
 func (l *loop) begin(s *Session) {
+	if !l.active {
+		l.active = true
+		l.rl.WantTick()
+	}
 	clock := l.srv.set.Clock
 	l.worker.NowNs = clock.NowNs()
 	l.ctx.NowMs = clock.NowMs()
