@@ -157,7 +157,7 @@ func TestSlowTicks(t *testing.T) {
 	lazy.WantSlowTick()
 	keen.WantTick()
 	if wait := r.ringTicks(false); wait != tickEvery || !keen.tickNow.Load() || lazy.tickNow.Load() {
-		t.Errorf("a next tick is due: wait of %v, rang lazy %t, keen %t", wait, lazy.tickNow.Load(), keen.tickNow.Load())
+		t.Errorf("a next tick is due: wait of %v, lazy %t, keen %t", wait, lazy.tickNow.Load(), keen.tickNow.Load())
 	}
 	if wait := r.ringTicks(true); wait != slowTickEvery || !lazy.tickNow.Load() {
 		t.Errorf("a slow tick is due: wait of %v, rang lazy %t", wait, lazy.tickNow.Load())
