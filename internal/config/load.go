@@ -143,15 +143,26 @@ func (l *loader) line(line string, depth int) error {
 	return err
 }
 
+// What a file may hold beside parameters.
+const (
+	includeDirective = "include"
+	renameDirective  = "rename-command"
+)
+
+// isDirective tells whether a line that begins with the given word, in any case, is obeyed by directive.
+func isDirective(word string) bool {
+	return strings.EqualFold(word, includeDirective) || strings.EqualFold(word, renameDirective)
+}
+
 // directive obeys what is not a parameter, or says why it can't.
 func (l *loader) directive(name string, args []string, depth int) error {
-	if name == "include" && len(args) == 1 {
+	if name == includeDirective && len(args) == 1 {
 		if depth >= maxIncludeDepth {
 			return fmt.Errorf("files are included more than %d deep", maxIncludeDepth)
 		}
 		return l.include(args[0], depth+1)
 	}
-	if name == "rename-command" && len(args) == 2 {
+	if name == renameDirective && len(args) == 2 {
 		l.renames = append(l.renames, Rename{args[0], args[1]})
 		return nil
 	}

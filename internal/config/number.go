@@ -22,6 +22,9 @@ func ParseMemory(text string) (bytes int64, ok bool) { return parseMemory(text) 
 // parseMemory reads a size in bytes: digits and an optional unit b, k, kb, m, mb, g, gb in any case, where k is 1000
 // and kb 1024 and so on. Unlike Redis it refuses sizes that do not fit 63 bits, and a unit without a number.
 func parseMemory(s string) (bytes int64, ok bool) {
+	if s == "" {
+		return 0, true // to Redis nothing is no bytes
+	}
 	end := 0
 	for end < len(s) && s[end] >= '0' && s[end] <= '9' {
 		end++

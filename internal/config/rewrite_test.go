@@ -5,6 +5,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -93,6 +94,9 @@ func checkRewrite(t *testing.T, c *Config, files memFiles) string {
 		if got := again.Values().settings[i].text; got != s.text {
 			t.Errorf("%s was %q and is loaded as %q\n%s", rows[i].name, s.text, got, out)
 		}
+	}
+	if !slices.Equal(again.Renames(), c.Renames()) {
+		t.Errorf("renamed were %v and are %v\n%s", c.Renames(), again.Renames(), out)
 	}
 	twice, err := again.Rewrite(out)
 	if err != nil || string(twice) != string(out) {

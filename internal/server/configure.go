@@ -77,7 +77,9 @@ func (srv *Server) relisten(v *config.Values) error {
 			srv.log.Warn("binding the old addresses again: " + backErr.Error())
 		}
 		listeners = back
-		err = errors.New("Unable to listen on this port. Check server logs.")
+		if err = errors.New("Unable to listen on this port. Check server logs."); v.Port == srv.cfg.Values().Port {
+			err = errors.New("Failed to bind to specified addresses.")
+		}
 	}
 	srv.listeners = listeners
 	for _, ln := range listeners {
