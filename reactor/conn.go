@@ -96,6 +96,7 @@ type Conn struct {
 	toldQuery int // what the observer was told
 	toldOut   int
 	paused    bool
+	suspended bool // paused before a command that has not begun
 	stalled   bool
 	hungry    bool // in Loop.hungry
 	untrusted bool
@@ -160,12 +161,16 @@ func (c *Conn) SetNeed(n int) { c.need = n }
 // Pause stops calls of Data until Resume; bytes go on being collected up to the limits.
 func (c *Conn) Pause() { c.paused = true }
 
+// Suspend is Pause before a command that has not begun and may never have to: if the peer ends its sending side
+// meanwhile, the connection is closed like one that waits for nothing.
+func (c *Conn) Suspend() { c.paused, c.suspended = true, true }
+
 // Resume lets Data be called again and offers at once what was collected meanwhile.
 func (c *Conn) Resume() {
 	if !c.paused {
 		return
 	}
-	c.paused = false
+	c.paused, c.suspended = false, false
 	if !c.inData {
 		c.feed(nil)
 	}
@@ -237,7 +242,7 @@ func (c *Conn) closeNow(err error) {
 
 // unfinished tells whether the peer has a reply to come, though it will send nothing more.
 func (c *Conn) unfinished() bool {
-	return !c.closed && (c.paused || c.stalled || c.hungry || !c.out.empty())
+	return !c.closed && (c.paused && !c.suspended || c.stalled || c.hungry || !c.out.empty())
 }
 
 // linger goes on without the peer's sending side: what it sent is executed and answered, then the

@@ -144,10 +144,10 @@ func (t *infoText) server() {
 
 func (t *infoText) clients() {
 	maxIn, maxOut := t.srv.bufferPeaks.recent()
-	blocked := 0 // by commands; those that a pause holds back don't count
+	blocked := 0 // by commands, or by a pause
 	all := t.srv.clients.all()
 	for _, s := range all {
-		blocked += btoi(s.blocked.Load() != nil)
+		blocked += btoi(s.blocked.Load() != nil || s.waiting.Load())
 	}
 	t.line("connected_clients:%d", len(all))
 	t.line("cluster_connections:0")

@@ -137,7 +137,7 @@ func (s *Session) heldBack(row *command.Row) bool {
 func (s *Session) postpone() {
 	s.postponed = true
 	s.waiting.Store(true)
-	s.conn.Pause()
+	s.conn.Suspend()
 	s.loop.postponed = append(s.loop.postponed, s)
 }
 

@@ -181,6 +181,29 @@ func TestPausedClient(t *testing.T) {
 	}
 }
 
+// TestPausedClientThatLeaves: what a client sent that is gone before the pause ends is never executed, and it is not
+// kept connected.
+func TestPausedClientThatLeaves(t *testing.T) {
+	srv := startServer(t)
+	control, c := dial(t, srv.Addr()), dial(t, srv.Addr())
+	id := c.do("CLIENT", "ID")
+	control.do("CLIENT", "PAUSE", "60000", "WRITE")
+	c.send("set k ghost\r\n")
+	untilFlag(t, control, id, "b")
+	if got := control.info("clients", "blocked_clients"); got != "1" {
+		t.Errorf("blocked_clients is %s", got)
+	}
+	if err := c.Close(); err != nil {
+		t.Fatal(err)
+	}
+	for control.list()[id] != "" {
+	}
+	control.do("CLIENT", "UNPAUSE")
+	if got := control.do("GET", "k"); got != "nil" {
+		t.Errorf("its command was executed: %q", got)
+	}
+}
+
 // TestPauseOfAllEnds has everything wait, CLIENT UNPAUSE included, until the time is up.
 func TestPauseOfAllEnds(t *testing.T) {
 	srv := startServer(t)
@@ -230,10 +253,15 @@ func TestPauseKeepsExpiredKeys(t *testing.T) {
 }
 
 // fakeBlock is a command that waits.
-type fakeBlock struct{ asked []bool }
+type fakeBlock struct {
+	mu    sync.Mutex
+	asked []bool
+}
 
 // Unblock implements blocked.
 func (f *fakeBlock) Unblock(withError bool) bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
 	f.asked = append(f.asked, withError)
 	return len(f.asked) < 3
 }
@@ -258,9 +286,11 @@ func TestClientUnblock(t *testing.T) {
 			t.Errorf("%v: got %s, want %s", args, got, want)
 		}
 	}
+	fake.mu.Lock()
 	if got := fmt.Sprint(fake.asked); got != "[false true false]" {
 		t.Error(got)
 	}
+	fake.mu.Unlock()
 	s.blocked.Store(nil)
 	if got := control.do("CLIENT", "UNBLOCK", id); got != "0" {
 		t.Error(got)
