@@ -34,6 +34,31 @@ func (c *client) queue(n int) {
 	}
 }
 
+// TestMonitorIsEvicted: a client in MONITOR that doesn't read goes itself, and nobody else for what it holds.
+func TestMonitorIsEvicted(t *testing.T) {
+	srv := startServer(t, "--maxmemory-clients", "1mb")
+	monitor, load, idle := dial(t, srv.Addr()), dial(t, srv.Addr()), dial(t, srv.Addr())
+	idle.do("PING")
+	if got := monitor.do("MONITOR"); got != "OK" {
+		t.Fatal(got)
+	}
+	value := strings.Repeat("x", 50<<10)
+	for range 2000 { // the sockets take the first megabytes
+		if got := load.do("SET", "k", value); got != "OK" {
+			t.Fatal(got)
+		}
+		if infoField(t, load, "stats", "evicted_clients") > 0 {
+			break
+		}
+	}
+	if got := idle.do("PING"); got != "PONG" {
+		t.Error(got)
+	}
+	if n := infoField(t, load, "stats", "evicted_clients"); n != 1 {
+		t.Errorf("%d clients were evicted", n)
+	}
+}
+
 // TestBiggestClientIsEvicted fills clients in several ways: the one that holds the most goes, unless it is protected.
 func TestBiggestClientIsEvicted(t *testing.T) {
 	srv, log := startLogged(t, "--maxmemory-clients", "4mb")
