@@ -291,6 +291,9 @@ func (db *DB) Random(rnd uint64, nowMs int64) (index.Entry, bool) {
 // Type returns the type of the value in e.
 func (db *DB) Type(e index.Entry) object.Type { return object.TypeOf(e.Tag()) }
 
+// indexShare is the most that a key is said to take of an index, in bytes: a small index has room for many more.
+const indexShare = 16
+
 // UsageBytes returns the memory that a key takes, expired or not: its entry's block, what hangs on it, and its share of
 // the index.
 func (db *DB) UsageBytes(k Key) (n int64, ok bool) {
@@ -300,7 +303,7 @@ func (db *DB) UsageBytes(k Key) (n int64, ok bool) {
 		return 0, false
 	}
 	e := x.Entry(p)
-	n = int64(arena.UsableSize(e.SizeBytes())) + x.SizeBytes()/int64(x.Len())
+	n = int64(arena.UsableSize(e.SizeBytes())) + min(x.SizeBytes()/int64(x.Len()), indexShare)
 	if object.KindOf(e.Tag()) == object.StringPaged {
 		object.LoadPaged(e.Payload()).Blocks(db.shard.arena.Space(), func(_ arena.Ref, size int) {
 			n += int64(arena.UsableSize(size))

@@ -31,6 +31,17 @@ func (db *DB) SetString(k Key, val []byte, expireAtMs int64) {
 	db.shard.Changed(db.id, k.Bytes)
 }
 
+// SetFloatText is SetString for the text of a floating-point number, which OBJECT ENCODING doesn't call an integer even
+// if it is one.
+func (db *DB) SetFloatText(k Key, val []byte, expireAtMs int64) {
+	db.SetString(k, val, expireAtMs)
+	x := db.x.Load()
+	if p, ok := x.Find(k.Hash, k.Bytes); ok {
+		e := x.Entry(p)
+		e.SetTag(e.Tag() | object.FlagText)
+	}
+}
+
 // fill writes the whole value of an entry whose tag and payload length are set.
 func (db *DB) fill(e index.Entry, val []byte) {
 	if object.KindOf(e.Tag()) == object.StringInline {

@@ -21,7 +21,12 @@ func lolwutRow() *command.Row {
 func cmdLolwut(s *Session) error {
 	version := int64(5)
 	if a := s.c.ArgsFrom(1); a.Left() >= 2 && a.Option("version") {
-		if version = a.Int(); a.Err() != nil {
+		if version = a.Int(); version == 5 || version == 6 {
+			for range min(a.Left(), int(8-version)) { // the size of Redis's picture
+				a.Int()
+			}
+		}
+		if a.Err() != nil {
 			return a.Err()
 		}
 	}

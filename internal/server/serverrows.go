@@ -151,7 +151,7 @@ func cmdConfigResetStat(s *Session) error {
 	s.srv.clientEvictor.evicted.Store(0)
 	s.srv.defrag.reset(s.srv.set.Clock.NowNs())
 	s.srv.evict.reset()
-	s.srv.peakMemory.Store(s.srv.usedMemory())
+	s.srv.sampler.reset()
 	s.c.OK()
 	return nil
 }

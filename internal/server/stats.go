@@ -109,6 +109,7 @@ type sampler struct {
 	done    chan struct{}
 	ops     rate
 	in, out rate
+	again   atomic.Bool // CONFIG RESETSTAT: the rates begin anew
 
 	heapNs int64       // when the Go heap was looked at
 	heap   heapFigures // allocated then, and kept after it was last given back
@@ -135,6 +136,21 @@ func (r *rate) sample(nowNs, value int64) {
 	r.lastNs, r.last = nowNs, value
 }
 
+// forget has the average begin anew.
+func (r *rate) forget() {
+	r.lastNs = 0
+	clear(r.perSecond[:])
+	r.average.Store(0)
+}
+
+// reset has all rates begin anew. Safe from any goroutine.
+func (s *sampler) reset() {
+	s.again.Store(true)
+	for _, r := range []*rate{&s.ops, &s.in, &s.out} {
+		r.average.Store(0)
+	}
+}
+
 func (s *sampler) start(srv *Server) {
 	s.quit, s.done = make(chan struct{}), make(chan struct{})
 	go func() {
@@ -153,6 +169,11 @@ func (s *sampler) start(srv *Server) {
 			now := srv.set.Clock.NowNs()
 			srv.bufferPeaks.turn(now)
 			totals := srv.reactor.Totals()
+			if s.again.Swap(false) {
+				s.ops.forget()
+				s.in.forget()
+				s.out.forget()
+			}
 			s.ops.sample(now, srv.commandsProcessed())
 			s.in.sample(now, totals.NetInputBytes)
 			s.out.sample(now, totals.NetOutputBytes)

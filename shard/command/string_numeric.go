@@ -140,7 +140,7 @@ func cmdIncrByFloat(c *Ctx) error {
 		return resp.ErrIncrNaNOrInf
 	}
 	c.scratch = resp.FormatLongDouble(c.scratch[:0], sum)
-	db.SetString(k.Key, c.scratch, atMs)
+	db.SetFloatText(k.Key, c.scratch, atMs)
 	c.Dirty++
 	c.Effect(k.Arg, wordSet, k.Key.Bytes, c.scratch, wordKeepTTL)
 	c.Bulk(c.scratch)

@@ -38,6 +38,10 @@ const (
 	// FlagRaw is the bit of an entry's tag that marks a string which APPEND or SETRANGE made: its encoding is
 	// called raw whatever its length and content.
 	FlagRaw = 0x40
+
+	// FlagText is the bit of an entry's tag that marks a string which is not called an integer even if it is one:
+	// INCRBYFLOAT's results.
+	FlagText = 0x80
 )
 
 // KindOf returns the kind of an entry with the given tag.

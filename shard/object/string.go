@@ -78,7 +78,7 @@ func StringEncoding(e index.Entry) string {
 	if !ok || e.Tag()&FlagRaw != 0 {
 		return "raw"
 	}
-	if len(s) <= maxInt {
+	if len(s) <= maxInt && e.Tag()&FlagText == 0 {
 		if _, ok := resp.ParseInt(s); ok {
 			return "int"
 		}
