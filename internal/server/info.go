@@ -126,6 +126,7 @@ func (t *infoText) server() {
 	t.line("monotonic_clock:Go runtime")
 	t.line("multiplexing_api:epoll")
 	t.line("atomicvar_api:sync/atomic")
+	t.line("gcc_version:0.0.0") // what Redis says where no gcc built it
 	t.line("go_version:%s", runtime.Version())
 	t.line("process_id:%d", os.Getpid())
 	t.line("process_supervised:no")

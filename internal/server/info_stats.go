@@ -146,6 +146,9 @@ func (t *infoText) cpu() {
 	t.line("used_cpu_user:%d.%06d", self.Utime.Sec, self.Utime.Usec)
 	t.line("used_cpu_sys_children:%d.%06d", children.Stime.Sec, children.Stime.Usec)
 	t.line("used_cpu_user_children:%d.%06d", children.Utime.Sec, children.Utime.Usec)
+	system, user := mainThreadCPU(t.srv.files)
+	t.line("used_cpu_sys_main_thread:%.6f", system)
+	t.line("used_cpu_user_main_thread:%.6f", user)
 }
 
 func (t *infoText) commandStats() {
