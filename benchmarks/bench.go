@@ -56,6 +56,7 @@ func scenarios() []scenario {
 		{"latency", "latency of an open loop at half of redis-server's maximum rate", (*bench).runLatency},
 		{"loops", "Fulmen with more event loops and shards", (*bench).runLoops},
 		{"memory", "resident memory per key, Go heap and GC", (*bench).runMemory},
+		{"eviction", "maxmemory: overshoot under a flood of writes, and hit rates as a cache", (*bench).runEviction},
 		{"defrag", "resident memory after most keys were deleted at random", (*bench).runDefrag},
 		{"empty", "resident memory of an empty server and of a small one", (*bench).runEmpty},
 		{"holds", "how long a shard's baton is held, at most", (*bench).runHolds},
