@@ -67,8 +67,8 @@ func (b *bench) runEviction(ctx context.Context) (outcome, error) {
 				Measured: stat.Of([]float64{behind})})
 	}
 	text := fmt.Sprintf("The flood: SETs of %s random keys with values of %d bytes from %d connections at pipeline "+
-		"16, unpinned, with a maxmemory of %d MB. The cache: GETs of %s keys with a Zipf distribution (s = 1.02), each "+
-		"that finds nothing followed by a SET, with a maxmemory of %d MB.\n\n",
+		"16, unpinned, with a maxmemory of %d MB. The cache: GETs of %s keys with a Zipf distribution (s = 1.02), "+
+		"each that finds nothing followed by a SET, with a maxmemory of %d MB.\n\n",
 		count(floodKeys), valueBytes, clients, floodMB, count(cacheKeys), cacheMB)
 	head := []string{"", "policy", "peak ÷ maxmemory", "server CPU per SET in µs", "hit rate"}
 	return outcome{targets, text + report.Table(head, rows)}, nil
