@@ -97,8 +97,6 @@ const (
 // evictSlice frees up to goal bytes in one shard. The loop holds no baton.
 func (l *loop) evictSlice(p *memoryPolicy, goal int64) evictEnd {
 	srv := l.srv
-	srv.evict.claimed.Add(goal)
-	defer srv.evict.claimed.Add(-goal)
 	var tried shardSet
 	any := false
 	for range srv.homes {
@@ -109,7 +107,9 @@ func (l *loop) evictSlice(p *memoryPolicy, goal int64) evictEnd {
 		any = true
 		l.worker.NowNs = srv.set.Clock.NowNs()
 		if h.s.Acquire(&l.worker) {
+			srv.evict.claimed.Add(goal)
 			_, end := h.s.EvictSome(&l.worker, srv.set.Clock.NowMs(), goal, rival, l.worker.NowNs+sliceNs)
+			srv.evict.claimed.Add(-goal)
 			h.s.Release(&l.worker)
 			if end != shard.EvictNothing {
 				return evictedSome

@@ -250,7 +250,7 @@ func proveReplay(t *testing.T, shards, loops, others int, params ...string) *pro
 	p.dial().do("CONFIG", "SET", "maxmemory", "0")                // so that nothing goes any more
 	r.end()
 	want, digest := p.dump(), p.digest()
-	if len(want) < 100 {
+	if len(want) < 10 { // a few large values under maxmemory leave no room for more
 		t.Fatalf("only %d keys", len(want))
 	}
 	for _, way := range []string{"stream", "flows"} {
