@@ -5,6 +5,7 @@ import (
 
 	"fulmen/shard/arena"
 	"fulmen/shard/ds/index"
+	"fulmen/shard/ds/tree"
 	"fulmen/shard/object"
 )
 
@@ -75,6 +76,7 @@ func (s *Shard) init(databases int) {
 	s.hash = func(key []byte) uint64 { return s.set.Key(key).Hash }
 	s.cycle = 1
 	s.lazy.init(s)
+	s.heap = tree.Heap{Arena: s.arena, Version: 1, Later: s.lazy.addNodes}
 	s.initEvict()
 	s.defrag.move = s.moveEntry
 	s.dbs = make([]DB, databases)
@@ -304,10 +306,6 @@ func (db *DB) UsageBytes(k Key) (n int64, ok bool) {
 	}
 	e := x.Entry(p)
 	n = int64(arena.UsableSize(e.SizeBytes())) + min(x.SizeBytes()/int64(x.Len()), indexShare)
-	if object.KindOf(e.Tag()) == object.StringPaged {
-		object.LoadPaged(e.Payload()).Blocks(db.shard.arena.Space(), func(_ arena.Ref, size int) {
-			n += int64(arena.UsableSize(size))
-		})
-	}
-	return n, true
+	nodes := object.NodesOf(e)
+	return n + int64(nodes.UsedBytes(db.shard.arena.Space())), true
 }

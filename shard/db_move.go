@@ -2,6 +2,7 @@ package shard
 
 import (
 	"fulmen/shard/ds/index"
+	"fulmen/shard/ds/tree"
 	"fulmen/shard/object"
 )
 
@@ -40,24 +41,29 @@ func (db *DB) CopyTo(k Key, dst *DB, to Key) {
 		panic("BUG: shard: copying a key that isn't there")
 	}
 	e := x.Entry(p)
-	if object.KindOf(e.Tag()) == object.StringInline {
+	if !object.HasNodes(e.Tag()) {
 		dst.adopt(to, e, e.Payload()).SetAccess(dst.shard.fresh())
 		return
 	}
-	var payload [object.PagedSize]byte
-	object.LoadPaged(e.Payload()).Clone(dst.shard.arena).Store(payload[:])
-	dst.adopt(to, e, payload[:]).SetAccess(dst.shard.fresh())
+	var payload [maxNodesPayload]byte
+	nodes := object.NodesOf(e)
+	nodes = nodes.Clone(dst.shard.newHeap())
+	nodes.Store(payload[:])
+	dst.adopt(to, e, payload[:nodes.PayloadSize()]).SetAccess(dst.shard.fresh())
 }
+
+// maxNodesPayload is the size of the biggest payload that refers to nodes.
+const maxNodesPayload = max(tree.PagedSize, object.TreesSize)
 
 // adopt makes payload, with the tag and the expiry of e, the value of k, whatever it had before, and leaves the access
 // clock to its caller. e lies in no index or under another key.
 func (db *DB) adopt(k Key, e index.Entry, payload []byte) index.Entry {
 	tag, at := e.Tag(), e.ExpireAt()
 	if object.KindOf(tag) == object.StringInline && !object.FitsInline(len(k.Bytes), len(payload), at != 0) {
-		var pages object.Paged // under this key it is too long to be kept in one piece
-		pages.Write(db.shard.arena, 0, payload)
+		var pages tree.Paged // under this key it is too long to be kept in one piece
+		pages.Write(db.shard.newHeap(), 0, payload)
 		tag = object.WithKind(tag, object.StringPaged)
-		payload = make([]byte, object.PagedSize)
+		payload = make([]byte, tree.PagedSize)
 		pages.Store(payload)
 	}
 	x := db.x.Load()

@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 
 	"fulmen/shard/ds/index"
+	"fulmen/shard/ds/tree"
 	"fulmen/shard/object"
 )
 
@@ -13,7 +14,7 @@ import (
 func (db *DB) SetString(k Key, val []byte, expireAtMs int64) {
 	kind, n := object.StringInline, len(val)
 	if !object.FitsInline(len(k.Bytes), n, expireAtMs != 0) {
-		kind, n = object.StringPaged, object.PagedSize
+		kind, n = object.StringPaged, tree.PagedSize
 	}
 	x := db.x.Load()
 	if p, ok := x.Find(k.Hash, k.Bytes); ok {
@@ -48,8 +49,8 @@ func (db *DB) fill(e index.Entry, val []byte) {
 		copy(e.Payload(), val)
 		return
 	}
-	var pages object.Paged
-	pages.Write(db.shard.arena, 0, val)
+	var pages tree.Paged
+	pages.Write(db.shard.newHeap(), 0, val)
 	pages.Store(e.Payload())
 }
 
@@ -136,16 +137,16 @@ func (db *DB) StringBuild(k Key, n int, buf []byte, part func(b []byte, off int)
 	if db.rebuild(k, n, buf, part) {
 		return
 	}
-	var pages object.Paged
+	var pages tree.Paged
 	for off := 0; off < n; off += len(buf) {
 		b := buf[:min(len(buf), n-off)]
 		clear(b)
 		part(b, off)
 		if !zero(b) {
-			pages.Write(db.shard.arena, off, b)
+			pages.Write(db.shard.newHeap(), off, b)
 		}
 	}
-	pages.Extend(db.shard.arena, n)
+	pages.Extend(db.shard.newHeap(), n)
 	db.setPages(k, pages)
 }
 
@@ -167,14 +168,14 @@ func (db *DB) rebuild(k Key, n int, buf []byte, part func(b []byte, off int)) bo
 		b := buf[:min(len(buf), n-off)]
 		clear(b)
 		part(b, off)
-		pages := object.LoadPaged(e.Payload())
+		pages := tree.LoadPaged(e.Payload())
 		if zero(b) && pages.Hole(db.shard.arena.Space(), off, off+len(b)) {
 			continue
 		}
-		pages.Write(db.shard.arena, off, b)
+		pages.Write(db.shard.heapOf(pages.Pin()), off, b)
 		pages.Store(e.Payload()) // at once: the next part may be made from it
 	}
-	e = db.reshape(p, object.PagedSize, 0, object.PagedSize)
+	e = db.reshape(p, tree.PagedSize, 0, tree.PagedSize)
 	e.SetTag(e.Tag() | object.FlagRaw)
 	db.shard.renewed(e)
 	db.shard.Changed(db.id, k.Bytes)
@@ -182,18 +183,18 @@ func (db *DB) rebuild(k Key, n int, buf []byte, part func(b []byte, off int)) bo
 }
 
 // setPages makes pages, written to as by StringSetRange, the value of a key, without expiry.
-func (db *DB) setPages(k Key, pages object.Paged) {
+func (db *DB) setPages(k Key, pages tree.Paged) {
 	const tag = byte(object.StringPaged) | object.FlagRaw
 	x := db.x.Load()
 	if p, ok := x.Find(k.Hash, k.Bytes); ok {
 		db.beforeChange(p)
 		db.shard.freeValue(x.Entry(p))
-		e := db.reshape(p, object.PagedSize, 0, 0)
+		e := db.reshape(p, tree.PagedSize, 0, 0)
 		e.SetTag(tag)
 		db.shard.renewed(e)
 		pages.Store(e.Payload())
 	} else {
-		e, ref := db.insert(k, tag, object.PagedSize, 0)
+		e, ref := db.insert(k, tag, tree.PagedSize, 0)
 		pages.Store(e.Payload())
 		x.Insert(k.Hash, ref)
 	}
@@ -234,15 +235,15 @@ func (db *DB) StringSetRange(k Key, off int, val []byte) int {
 	end := off + len(val)
 	kind, n := object.StringInline, end
 	if !object.FitsInline(len(k.Bytes), n, false) {
-		kind, n = object.StringPaged, object.PagedSize
+		kind, n = object.StringPaged, tree.PagedSize
 	}
 	e, ref := db.insert(k, byte(kind)|object.FlagRaw, n, 0)
 	if kind == object.StringInline {
 		clear(e.Payload()[:off])
 		copy(e.Payload()[off:], val)
 	} else {
-		var pages object.Paged
-		pages.Write(db.shard.arena, off, val)
+		var pages tree.Paged
+		pages.Write(db.shard.newHeap(), off, val)
 		pages.Store(e.Payload())
 	}
 	db.x.Load().Insert(k.Hash, ref)
@@ -252,7 +253,7 @@ func (db *DB) StringSetRange(k Key, off int, val []byte) int {
 
 // writeString writes val at offset off of the string of k, which is there, and returns the string's length.
 func (db *DB) writeString(k Key, off int, val []byte) int {
-	x, a := db.x.Load(), db.shard.arena
+	x := db.x.Load()
 	p, ok := x.Find(k.Hash, k.Bytes)
 	if !ok {
 		panic("BUG: shard: writing to a string that isn't there")
@@ -266,8 +267,8 @@ func (db *DB) writeString(k Key, off int, val []byte) int {
 	db.beforeChange(p)
 	switch {
 	case object.KindOf(e.Tag()) == object.StringPaged:
-		pages := object.LoadPaged(e.Payload())
-		pages.Write(a, off, val)
+		pages := tree.LoadPaged(e.Payload())
+		pages.Write(db.shard.heapOf(pages.Pin()), off, val)
 		pages.Store(e.Payload())
 	case object.FitsInline(len(k.Bytes), n, at != 0):
 		e = db.reshape(p, n, at, old)
@@ -277,10 +278,10 @@ func (db *DB) writeString(k Key, off int, val []byte) int {
 		}
 		copy(payload[off:], val)
 	default:
-		var pages object.Paged
-		pages.Write(a, 0, e.Payload())
-		pages.Write(a, off, val)
-		e = db.reshape(p, object.PagedSize, at, 0)
+		var pages tree.Paged
+		pages.Write(db.shard.newHeap(), 0, e.Payload())
+		pages.Write(db.shard.newHeap(), off, val)
+		e = db.reshape(p, tree.PagedSize, at, 0)
 		e.SetTag(byte(object.StringPaged))
 		pages.Store(e.Payload())
 	}

@@ -219,9 +219,14 @@ func (s *Shard) moveValue() (cost int) {
 }
 
 // moveNodes moves misplaced nodes of the value at p from a place in it on; see object.MoveNodes.
+// A value that is pinned stays where it is.
 func (s *Shard) moveNodes(db *DB, p index.Pos, at uint64) (next uint64, moved, looked int) {
 	db.beforeMove(p)
-	return object.MoveNodes(s.arena, db.x.Load().Entry(p), at, s.defrag.nodes)
+	e := db.x.Load().Entry(p)
+	if nodes := object.NodesOf(e); s.set.pins.of(nodes.Pin()) != nil {
+		return 0, 0, 1
+	}
+	return object.MoveNodes(s.arena, e, at, s.defrag.nodes)
 }
 
 func (s *Shard) countMoves(moved int) {

@@ -1,8 +1,11 @@
 package shard
 
 import (
+	"math"
+
 	"fulmen/shard/arena"
 	"fulmen/shard/ds/index"
+	"fulmen/shard/ds/tree"
 	"fulmen/shard/object"
 )
 
@@ -24,7 +27,7 @@ type lazyList struct {
 // lazyItem is one of both.
 type lazyItem struct {
 	index *index.Index
-	pages object.Paged
+	nodes tree.Freer
 }
 
 func (l *lazyList) init(s *Shard) {
@@ -32,6 +35,8 @@ func (l *lazyList) init(s *Shard) {
 }
 
 func (l *lazyList) addIndex(x *index.Index) { l.items = append(l.items, lazyItem{index: x}) }
+
+func (l *lazyList) addNodes(nodes tree.Freer) { l.items = append(l.items, lazyItem{nodes: nodes}) }
 
 // some frees about budget entries and nodes and reports whether nothing is left.
 func (l *lazyList) some(budget int) (done bool) {
@@ -41,7 +46,8 @@ func (l *lazyList) some(budget int) (done bool) {
 		if x := l.items[i].index; x != nil {
 			gone = x.FreeSome(lazySlice, l.free) // may put items on top
 		} else {
-			gone = l.items[i].pages.FreeSome(l.shard.arena, lazySlice)
+			left := lazySlice
+			gone = l.items[i].nodes.FreeSome(l.shard.arena, &left)
 		}
 		if gone {
 			last := len(l.items) - 1
@@ -76,13 +82,24 @@ func (s *Shard) freeEntry(ref arena.Ref, e index.Entry) {
 
 // freeValue frees what hangs on an entry, at once or later. The payload is meaningless afterwards.
 func (s *Shard) freeValue(e index.Entry) {
-	if object.KindOf(e.Tag()) != object.StringPaged {
+	if !object.HasNodes(e.Tag()) {
 		return
 	}
-	pages := object.LoadPaged(e.Payload())
-	if pages.Nodes() > lazyNodes {
-		s.lazy.items = append(s.lazy.items, lazyItem{pages: pages})
-		return
+	nodes := object.NodesOf(e)
+	switch {
+	case nodes.Pin() != 0 && s.freePinned(nodes):
+	case nodes.Count(s.arena.Space()) > lazyNodes:
+		s.freeLater(nodes)
+	default:
+		all := math.MaxInt
+		nodes.FreeSome(s.arena, &all)
 	}
-	pages.Free(s.arena)
 }
+
+// freePinned leaves the nodes of a value to its pin, and reports whether it has an active one.
+func (s *Shard) freePinned(nodes object.Nodes) bool {
+	pin := s.set.pins.of(nodes.Pin())
+	return pin != nil && pin.Defer(func(h *tree.Heap) { h.Later(&nodes) })
+}
+
+func (s *Shard) freeLater(nodes object.Nodes) { s.lazy.addNodes(&nodes) }

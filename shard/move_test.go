@@ -11,6 +11,7 @@ import (
 	"fulmen/internal/clock"
 	"fulmen/shard/arena"
 	"fulmen/shard/ds/index"
+	"fulmen/shard/ds/tree"
 	"fulmen/shard/object"
 )
 
@@ -170,7 +171,7 @@ func (m *mover) check() {
 			each(x, func(e index.Entry) {
 				parts[s.ID] += int64(arena.UsableSize(e.SizeBytes()))
 				if object.KindOf(e.Tag()) == object.StringPaged {
-					object.LoadPaged(e.Payload()).Blocks(m.set.Space, func(ref arena.Ref, size int) {
+					tree.LoadPaged(e.Payload()).Blocks(m.set.Space, func(ref arena.Ref, size int) {
 						parts[m.set.Space.Owner(ref)] += int64(size)
 					})
 				}

@@ -38,6 +38,8 @@ type Set struct {
 	access   atomic.Uint64 // the present moment as access clocks have it; access.go
 	eviction atomic.Pointer[EvictionParams]
 	frozenMs atomic.Int64 // until then expired keys stay
+
+	pins pins
 }
 
 // Freeze has expired keys stay until a moment, 0: no longer. They are absent to whoever looks for them. Nobody may

@@ -5,6 +5,7 @@ import (
 
 	"fulmen/persist/log"
 	"fulmen/shard/arena"
+	"fulmen/shard/ds/tree"
 )
 
 // Bell calls the home loop of a shard: it should call Shard.Serve soon. Safe from any goroutine.
@@ -64,6 +65,7 @@ type Shard struct {
 	quiet   bool   // lookups leave access clocks alone
 	random  uint64 // state of a generator
 	evict   evictor
+	heap    tree.Heap // what nodes are made with: newHeap, heapOf
 	keyspace
 }
 

@@ -29,13 +29,13 @@ type walk struct {
 // place is where an entry and its value are: a walk may refer to that until it has shown them.
 type place struct {
 	entry unsafe.Pointer
-	value object.Paged
+	value object.Nodes
 }
 
 func placeOf(e index.Entry) place {
 	p := place{entry: e.Pointer()}
 	if object.HasNodes(e.Tag()) {
-		p.value = object.LoadPaged(e.Payload())
+		p.value = object.NodesOf(e)
 	}
 	return p
 }

@@ -331,8 +331,9 @@ func (w *world) checkDB(i int) (sum int64) {
 			expireSum += e.ExpireAt()
 		}
 		sum += int64(arena.UsableSize(e.SizeBytes()))
-		if object.KindOf(e.Tag()) == object.StringPaged {
-			sum += int64(object.LoadPaged(e.Payload()).UsedBytes(space))
+		if object.HasNodes(e.Tag()) {
+			nodes := object.NodesOf(e)
+			sum += int64(nodes.UsedBytes(space))
 		}
 	})
 	if db.expireSumMs != expireSum {

@@ -10,6 +10,7 @@ import (
 
 	"fulmen/shard/arena"
 	"fulmen/shard/ds/index"
+	"fulmen/shard/ds/tree"
 	"fulmen/shard/object"
 )
 
@@ -143,7 +144,7 @@ func (p *proof) mustBalance() {
 						if object.KindOf(e.Tag()) != object.StringPaged {
 							return
 						}
-						object.LoadPaged(e.Payload()).Blocks(set.Space, func(ref arena.Ref, size int) {
+						tree.LoadPaged(e.Payload()).Blocks(set.Space, func(ref arena.Ref, size int) {
 							owner := set.Space.Owner(ref)
 							parts[owner] += int64(size)
 							if int(owner) != s.ID {

@@ -6,6 +6,7 @@ import (
 
 	"fulmen/internal/resp"
 	"fulmen/shard/ds/index"
+	"fulmen/shard/ds/tree"
 	"fulmen/shard/object"
 )
 
@@ -50,7 +51,7 @@ func cmdBitOp(c *Ctx) error {
 	db := to.Shard.DB(c.DBID)
 	switch _, found := db.Look(to.Key, c.NowMs); {
 	case n > 0:
-		db.StringBuild(to.Key, n, c.buffer(min(n, object.ChunkSize)), func(b []byte, off int) {
+		db.StringBuild(to.Key, n, c.buffer(min(n, tree.ChunkSize)), func(b []byte, off int) {
 			for i := range sources {
 				c.combine(op, b, off, &sources[i], i == 0)
 			}

@@ -4,13 +4,14 @@ import (
 	"fulmen/internal/resp"
 	"fulmen/shard/arena"
 	"fulmen/shard/ds/index"
+	"fulmen/shard/ds/tree"
 )
 
 const (
 	// MaxBlock is the size in bytes up to which an entry's block, string included, is kept in one piece.
 	MaxBlock = 4096
 	// MaxString is the greatest length of a string in bytes.
-	MaxString = 512 << 20
+	MaxString = tree.MaxPaged
 
 	maxEmbedded = 44 // length up to which Redis calls a string embstr
 	maxInt      = 20 // length of the longest 64-bit integer's text
@@ -19,14 +20,14 @@ const (
 // FitsInline reports whether a string of n bytes under a key of keyLen bytes is kept in the entry. One that is
 // no longer than the descriptor of a paged string always is: a long key alone is no reason to page.
 func FitsInline(keyLen, n int, hasExpire bool) bool {
-	return n <= PagedSize || n <= MaxBlock && index.EntrySize(keyLen, n, hasExpire) <= MaxBlock
+	return n <= tree.PagedSize || n <= MaxBlock && index.EntrySize(keyLen, n, hasExpire) <= MaxBlock
 }
 
 // StringLen returns the length in bytes of the string in e.
 func StringLen(e index.Entry) int {
 	payload := e.Payload()
 	if KindOf(e.Tag()) == StringPaged {
-		return LoadPaged(payload).Len()
+		return tree.LoadPaged(payload).Len()
 	}
 	return len(payload)
 }
@@ -43,7 +44,7 @@ func AppendString(dst []byte, space *arena.Space, e index.Entry) []byte {
 	if KindOf(e.Tag()) == StringInline {
 		return append(dst, payload...)
 	}
-	p := LoadPaged(payload)
+	p := tree.LoadPaged(payload)
 	return p.AppendRange(dst, space, 0, p.Len())
 }
 
@@ -57,7 +58,7 @@ func AppendStringRange(dst []byte, space *arena.Space, e index.Entry, start, end
 	if payload := e.Payload(); KindOf(e.Tag()) == StringInline {
 		return append(dst, payload[start:end]...)
 	}
-	return LoadPaged(e.Payload()).AppendRange(dst, space, start, end)
+	return tree.LoadPaged(e.Payload()).AppendRange(dst, space, start, end)
 }
 
 // StringPieces calls fn for the bytes from start up to, not including, end of the string in e, from left to right,
@@ -66,7 +67,7 @@ func AppendStringRange(dst []byte, space *arena.Space, e index.Entry, start, end
 func StringPieces(space *arena.Space, e index.Entry, start, end int, fn func(b []byte, n int) bool) {
 	payload := e.Payload()
 	if KindOf(e.Tag()) == StringPaged {
-		LoadPaged(payload).Pieces(space, start, end, fn)
+		tree.LoadPaged(payload).Pieces(space, start, end, fn)
 	} else if start < end {
 		fn(payload[start:end], end-start)
 	}

@@ -6,6 +6,7 @@ import (
 
 	"fulmen/shard/arena"
 	"fulmen/shard/ds/index"
+	"fulmen/shard/ds/tree"
 )
 
 // entry makes a string entry as the keyspace does.
@@ -16,10 +17,10 @@ func entry(a *arena.Arena, key, val string, flags byte) index.Entry {
 		copy(e.Payload(), val)
 		return e
 	}
-	size := index.EntrySize(len(key), PagedSize, false)
-	e := index.InitEntry(a.Space().Pointer(a.Alloc(size)), byte(StringPaged)|flags, []byte(key), PagedSize, 0)
-	var p Paged
-	p.Write(a, 0, []byte(val))
+	size := index.EntrySize(len(key), tree.PagedSize, false)
+	e := index.InitEntry(a.Space().Pointer(a.Alloc(size)), byte(StringPaged)|flags, []byte(key), tree.PagedSize, 0)
+	var p tree.Paged
+	p.Write(&tree.Heap{Arena: a}, 0, []byte(val))
 	p.Store(e.Payload())
 	return e
 }
@@ -87,11 +88,25 @@ func TestFitsInline(t *testing.T) {
 		{16, MaxBlock - 8 - 16, false, true},
 		{16, MaxBlock - 8 - 16, true, false},
 		{16, MaxBlock - 8 - 15, false, false},
-		{100_000, PagedSize, false, true},
-		{100_000, PagedSize + 1, false, false},
+		{100_000, tree.PagedSize, false, true},
+		{100_000, tree.PagedSize + 1, false, false},
 	} {
 		if got := FitsInline(c.keyLen, c.n, c.expire); got != c.want {
 			t.Errorf("%+v: %v", c, got)
 		}
 	}
+}
+
+func newArena(t testing.TB) *arena.Arena {
+	t.Helper()
+	space, err := arena.NewSpace(8 << 30)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := space.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return space.NewArena(0)
 }

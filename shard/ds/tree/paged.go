@@ -1,7 +1,6 @@
-package object
+package tree
 
 import (
-	"encoding/binary"
 	"math"
 	"slices"
 	"unsafe"
@@ -12,7 +11,7 @@ import (
 
 // A paged string is a tree of nodes of at most 4 KiB. A node begins with eight bytes:
 //
-//	0  u32  version, 0: reserved for the copy that a snapshot's pin asks for before the first change
+//	0  u32  version: the number of the last cut when the node was made (heap.go)
 //	4  u16  size of the block in units of 8 bytes (bits 0–11), level (bits 12–15)
 //	6  u16  slots in use; inner nodes only
 //
@@ -23,33 +22,36 @@ import (
 const (
 	// PagedSize is the size in bytes of a paged string's descriptor.
 	PagedSize = 16
+	// MaxPaged is the greatest length of a paged string in bytes.
+	MaxPaged = 512 << 20
 	// ChunkSize is a length in bytes that many whole pages hold: for writing long strings part by part.
 	ChunkSize = 16 * pageBytes
 
-	nodeBytes  = 4096
 	nodeHeader = 8
-	pageBytes  = nodeBytes - nodeHeader
+	pageBytes  = NodeBytes - nodeHeader
 	fanout     = pageBytes / 8
 	levelShift = 12
 )
 
 // Paged is the descriptor of a paged string. The zero value is the empty string.
 type Paged struct {
-	length uint64
+	length uint32
+	pin    uint32 // a number of the owner's, see SetPin
 	root   arena.Ref
 }
 
 // LoadPaged reads a descriptor from an entry's payload.
 func LoadPaged(payload []byte) Paged {
 	_ = payload[PagedSize-1]
-	return Paged{binary.LittleEndian.Uint64(payload), arena.Ref(binary.LittleEndian.Uint64(payload[8:]))}
+	head := u64(payload)
+	return Paged{uint32(head), uint32(head >> 32), arena.Ref(u64(payload[8:]))}
 }
 
 // Store writes the descriptor to an entry's payload.
 func (p Paged) Store(payload []byte) {
 	_ = payload[PagedSize-1]
-	binary.LittleEndian.PutUint64(payload, p.length)
-	binary.LittleEndian.PutUint64(payload[8:], uint64(p.root))
+	putU64(payload, uint64(p.length)|uint64(p.pin)<<32)
+	putU64(payload[8:], uint64(p.root))
 }
 
 // Len returns the string's length in bytes.
@@ -72,12 +74,12 @@ func (n node) content() []byte {
 func nodeAt(space *arena.Space, ref arena.Ref) node { return node{space.Pointer(ref)} }
 
 // newNode makes a node with room for at least content bytes behind its header. The content is left undefined.
-func newNode(a *arena.Arena, level uint, content int) (arena.Ref, node) {
+func newNode(h *Heap, level uint, content int) (arena.Ref, node) {
 	size := arena.UsableSize(nodeHeader + content)
-	invariant.Check(size <= nodeBytes, "object: node too big")
-	ref := a.Alloc(size)
-	n := nodeAt(a.Space(), ref)
-	*(*uint64)(n.p) = uint64(size>>3|int(level)<<levelShift) << 32
+	invariant.Check(size <= NodeBytes, "tree: node too big")
+	ref := h.Arena.Alloc(size)
+	n := nodeAt(h.Arena.Space(), ref)
+	*(*uint64)(n.p) = uint64(h.Version) | uint64(size>>3|int(level)<<levelShift)<<32
 	return ref, n
 }
 
@@ -94,86 +96,92 @@ func pageCount(length int) int { return (length + pageBytes - 1) / pageBytes }
 
 // Write puts b at offset off, growing the string to off + len(b) if it is shorter; bytes between its end and
 // off become zero. It touches the pages that b is written to and the nodes above them, and no other.
-func (p *Paged) Write(a *arena.Arena, off int, b []byte) {
+func (p *Paged) Write(h *Heap, off int, b []byte) {
 	if len(b) == 0 {
 		return
 	}
 	end := off + len(b)
-	invariant.Check(off >= 0 && end <= MaxString, "object: string longer than allowed")
-	p.length = max(p.length, uint64(end))
-	level := p.raise(a)
+	invariant.Check(off >= 0 && end <= MaxPaged, "tree: string longer than allowed")
+	p.length = max(p.length, uint32(end))
+	level := p.raise(h)
 	for len(b) > 0 {
 		page, at := off/pageBytes, off%pageBytes
 		n := min(len(b), pageBytes-at)
 		slot, pages, i := &p.root, pageCount(p.Len()), page
 		for l := level; l > 0; l-- {
 			per := reach(l - 1)
-			inner := innerNode(a, slot, l, i/per+1, (pages+per-1)/per)
+			inner := innerNode(h, slot, l, i/per+1, (pages+per-1)/per)
 			slot = inner.slot(i / per)
 			pages -= i / per * per
 			i %= per
 		}
-		writePage(a, slot, at, b[:n])
+		writePage(h, slot, at, b[:n])
 		off += n
 		b = b[n:]
 	}
 }
 
 // raise puts new roots above the root until the tree reaches the string's end, and returns the root's level.
-func (p *Paged) raise(a *arena.Arena) (level uint) {
+func (p *Paged) raise(h *Heap) (level uint) {
 	pages := pageCount(p.Len())
 	if p.root != 0 {
-		level = nodeAt(a.Space(), p.root).level()
+		level = nodeAt(h.Arena.Space(), p.root).level()
 	}
 	for ; reach(level) < pages; level++ {
 		if p.root != 0 {
 			child := p.root
 			p.root = 0
-			*innerNode(a, &p.root, level+1, 1, 1).slot(0) = child
+			*innerNode(h, &p.root, level+1, 1, 1).slot(0) = child
 		}
 	}
 	return level
 }
 
-// innerNode returns the inner node that *slot refers to, with at least used slots in use: it makes one if there
-// is none, and moves it to a bigger block if that is too small. want is how many slots the string's length asks
+// innerNode returns the inner node that *slot refers to, writable and with at least used slots in use: it makes one if
+// there is none, and moves it to a bigger block if that is too small. want is how many slots the string's length asks
 // for.
-func innerNode(a *arena.Arena, slot *arena.Ref, level uint, used, want int) node {
-	var old node
-	oldUsed := 0
-	if *slot != 0 {
-		old = nodeAt(a.Space(), *slot)
-		if oldUsed = int(*old.slots()); oldUsed >= used {
-			return old
-		}
+func innerNode(h *Heap, slot *arena.Ref, level uint, used, want int) node {
+	if *slot == 0 {
+		ref, n := newNode(h, level, max(used, min(want, fanout))*8)
+		clear(n.content()[:used*8])
+		*n.slots() = uint16(used)
+		*slot = ref
+		return n
 	}
-	n := old
-	if *slot == 0 || len(old.content()) < used*8 {
-		ref, bigger := newNode(a, level, max(used, min(want, fanout))*8)
-		if *slot != 0 {
-			copy(bigger.content(), old.content()[:oldUsed*8])
-			a.Free(*slot, old.sizeBytes())
-		}
+	old := nodeAt(h.Arena.Space(), *slot)
+	oldUsed := int(*old.slots())
+	var n node
+	if len(old.content()) >= used*8 {
+		n = node{h.own(slot, old.sizeBytes())}
+	} else {
+		ref, bigger := newNode(h, level, max(used, min(want, fanout))*8)
+		copy(bigger.content(), old.content()[:oldUsed*8])
+		h.drop(*slot, old.sizeBytes())
 		*slot, n = ref, bigger
 	}
-	clear(n.content()[oldUsed*8 : used*8])
-	*n.slots() = uint16(used)
+	if used > oldUsed {
+		clear(n.content()[oldUsed*8 : used*8])
+		*n.slots() = uint16(used)
+	} else {
+		*n.slots() = uint16(oldUsed)
+	}
 	return n
 }
 
 // writePage writes b at offset at of the page that *slot refers to, making the page or moving it to a bigger block.
-func writePage(a *arena.Arena, slot *arena.Ref, at int, b []byte) {
+func writePage(h *Heap, slot *arena.Ref, at int, b []byte) {
 	end := at + len(b)
 	var old []byte
 	if *slot != 0 {
-		old = nodeAt(a.Space(), *slot).content()
-	}
-	if end <= len(old) {
-		copy(old[at:], b)
-		return
+		n := nodeAt(h.Arena.Space(), *slot)
+		if old = n.content(); end <= len(old) {
+			n = node{h.own(slot, n.sizeBytes())}
+			copy(n.content()[at:], b)
+			return
+		}
 	}
 	// A page that grows once is likely to grow again.
-	ref, n := newNode(a, 0, max(end, min(len(old)+len(old)/4, pageBytes)))
+	ref, n := newNode(h, 0, max(end, min(len(old)+len(old)/4, pageBytes)))
 	content := n.content()
 	kept := copy(content, old)
 	if kept < at {
@@ -182,7 +190,7 @@ func writePage(a *arena.Arena, slot *arena.Ref, at int, b []byte) {
 	copy(content[at:], b)
 	clear(content[end:])
 	if *slot != 0 {
-		a.Free(*slot, nodeHeader+len(old))
+		h.drop(*slot, nodeHeader+len(old))
 	}
 	*slot = ref
 }
@@ -272,25 +280,28 @@ func eachPiece(space *arena.Space, ref arena.Ref, start, end int, fn func(b []by
 }
 
 // Extend makes the string n bytes long if it is shorter; what that adds is zero and takes no memory.
-func (p *Paged) Extend(a *arena.Arena, n int) {
-	invariant.Check(n <= MaxString, "object: string longer than allowed")
-	if uint64(n) > p.length {
-		p.length = uint64(n)
-		p.raise(a)
+func (p *Paged) Extend(h *Heap, n int) {
+	invariant.Check(n <= MaxPaged, "tree: string longer than allowed")
+	if n > p.Len() {
+		p.length = uint32(n)
+		p.raise(h)
 	}
 }
 
-// FreeSome frees up to budget nodes of a string that nobody reads any more, from its end, and reports whether
-// it is gone.
-func (p *Paged) FreeSome(a *arena.Arena, budget int) (done bool) {
-	if p.root != 0 && freeNodes(a, p.root, &budget) {
+// FreeSome frees nodes of a string that nobody reads any more, from its end, until *budget of them are gone, and
+// reports whether nothing is left.
+func (p *Paged) FreeSome(a *arena.Arena, budget *int) (done bool) {
+	if p.root != 0 && freeNodes(a, p.root, budget) {
 		p.root, p.length = 0, 0
 	}
 	return p.root == 0
 }
 
 // Free frees the whole string.
-func (p *Paged) Free(a *arena.Arena) { p.FreeSome(a, math.MaxInt) }
+func (p *Paged) Free(a *arena.Arena) {
+	budget := math.MaxInt
+	p.FreeSome(a, &budget)
+}
 
 // UsedBytes returns the arena memory of the string's nodes, by visiting them.
 func (p Paged) UsedBytes(space *arena.Space) (sum int) {
@@ -316,22 +327,22 @@ func eachNode(space *arena.Space, ref arena.Ref, fn func(ref arena.Ref, size int
 	}
 }
 
-// Clone returns a copy of the string with nodes of a's, whosever its own are.
-func (p Paged) Clone(a *arena.Arena) Paged { return Paged{p.length, cloneNodes(a, p.root)} }
+// Clone returns a copy of the string with nodes of h's, whosever its own are.
+func (p Paged) Clone(h *Heap) Paged { return Paged{p.length, 0, cloneNodes(h, p.root)} }
 
-func cloneNodes(a *arena.Arena, ref arena.Ref) arena.Ref {
+func cloneNodes(h *Heap, ref arena.Ref) arena.Ref {
 	if ref == 0 {
 		return 0
 	}
-	n := nodeAt(a.Space(), ref)
-	to, m := newNode(a, n.level(), n.sizeBytes()-nodeHeader)
+	n := nodeAt(h.Arena.Space(), ref)
+	to, m := newNode(h, n.level(), n.sizeBytes()-nodeHeader)
 	*m.slots() = *n.slots()
 	if n.level() == 0 {
 		copy(m.content(), n.content())
 		return to
 	}
 	for i := range int(*n.slots()) {
-		*m.slot(i) = cloneNodes(a, *n.slot(i))
+		*m.slot(i) = cloneNodes(h, *n.slot(i))
 	}
 	return to
 }
@@ -400,3 +411,9 @@ func freeNodes(a *arena.Arena, ref arena.Ref, budget *int) (gone bool) {
 	a.Free(ref, n.sizeBytes())
 	return true
 }
+
+// Pin returns the number that SetPin noted in the descriptor; it means nothing here.
+func (p Paged) Pin() uint32 { return p.pin }
+
+// SetPin notes a number in the descriptor.
+func (p *Paged) SetPin(id uint32) { p.pin = id }

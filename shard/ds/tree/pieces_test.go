@@ -1,4 +1,4 @@
-package object
+package tree
 
 import (
 	"bytes"
@@ -9,12 +9,13 @@ import (
 // TestPieces compares what Pieces gives with what AppendRange gives, in strings with holes of all sizes.
 func TestPieces(t *testing.T) {
 	a := newArena(t)
+	h := &Heap{Arena: a}
 	rnd := rand.New(rand.NewPCG(1, 2))
 	for _, size := range []int{1, pageBytes, 10 * pageBytes, 3 * fanout * pageBytes} {
 		var p Paged
 		for range 20 {
-			p.Write(a, rnd.IntN(size), bytes.Repeat([]byte{'x'}, 1+rnd.IntN(3*pageBytes)))
-			p.Extend(a, rnd.IntN(size))
+			p.Write(h, rnd.IntN(size), bytes.Repeat([]byte{'x'}, 1+rnd.IntN(3*pageBytes)))
+			p.Extend(h, rnd.IntN(size))
 			for range 20 {
 				start := rnd.IntN(p.Len() + 1)
 				end := start + rnd.IntN(p.Len()-start+1)
@@ -43,15 +44,16 @@ func TestPieces(t *testing.T) {
 // TestHoleIsOnePiece: what was never written to costs nothing, neither memory nor time.
 func TestHoleIsOnePiece(t *testing.T) {
 	a := newArena(t)
+	h := &Heap{Arena: a}
 	var p Paged
-	p.Extend(a, MaxString)
+	p.Extend(h, MaxPaged)
 	calls := 0
 	count := func(b []byte, n int) bool { calls++; return true }
-	if p.Pieces(a.Space(), 0, MaxString, count); calls != 1 || a.UsedBytes() != 0 {
+	if p.Pieces(a.Space(), 0, MaxPaged, count); calls != 1 || a.UsedBytes() != 0 {
 		t.Errorf("%d pieces, %d bytes", calls, a.UsedBytes())
 	}
-	p.Write(a, MaxString-1, []byte{1})
-	if p.Pieces(a.Space(), 0, MaxString, count); calls > 1500 {
+	p.Write(h, MaxPaged-1, []byte{1})
+	if p.Pieces(a.Space(), 0, MaxPaged, count); calls > 1500 {
 		t.Errorf("%d pieces", calls)
 	}
 	p.Free(a)

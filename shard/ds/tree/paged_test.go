@@ -1,4 +1,4 @@
-package object
+package tree
 
 import (
 	"bytes"
@@ -24,6 +24,7 @@ func newArena(t testing.TB) *arena.Arena {
 
 func TestPagedModel(t *testing.T) {
 	a := newArena(t)
+	h := &Heap{Arena: a}
 	rnd := rand.New(rand.NewPCG(3, 1))
 	var buf []byte
 	for round := range 60 {
@@ -42,7 +43,7 @@ func TestPagedModel(t *testing.T) {
 			for i := range b {
 				b[i] = byte(rnd.Uint32())
 			}
-			p.Write(a, off, b)
+			p.Write(h, off, b)
 			if len(b) > 0 {
 				model = append(model, make([]byte, max(0, off+len(b)-len(model)))...)
 				copy(model[off:], b)
@@ -80,7 +81,11 @@ func TestPagedModel(t *testing.T) {
 func freeInSlices(t *testing.T, a *arena.Arena, p *Paged, budget int) {
 	t.Helper()
 	most := p.Nodes() + p.Nodes()/fanout + 2
-	for i := 0; !p.FreeSome(a, budget); i++ {
+	for i := 0; ; i++ {
+		left := budget
+		if p.FreeSome(a, &left) {
+			return
+		}
 		if i*budget > most {
 			t.Fatalf("freeing %d nodes in slices of %d doesn't end", most, budget)
 		}
@@ -90,13 +95,14 @@ func freeInSlices(t *testing.T, a *arena.Arena, p *Paged, budget int) {
 // TestPagedSparse jumps to the greatest offset: what is jumped over takes no memory and reads as zero.
 func TestPagedSparse(t *testing.T) {
 	a := newArena(t)
+	h := &Heap{Arena: a}
 	var p Paged
-	p.Write(a, 0, []byte("first"))
-	p.Write(a, MaxString-4, []byte("last"))
-	if p.Len() != MaxString {
+	p.Write(h, 0, []byte("first"))
+	p.Write(h, MaxPaged-4, []byte("last"))
+	if p.Len() != MaxPaged {
 		t.Fatalf("length %d", p.Len())
 	}
-	if used := a.UsedBytes(); used > 5*nodeBytes {
+	if used := a.UsedBytes(); used > 5*NodeBytes {
 		t.Errorf("%d bytes used", used)
 	}
 	for _, c := range []struct {
@@ -104,7 +110,7 @@ func TestPagedSparse(t *testing.T) {
 		want       string
 	}{
 		{0, 7, "first\x00\x00"},
-		{MaxString - 6, MaxString, "\x00\x00last"},
+		{MaxPaged - 6, MaxPaged, "\x00\x00last"},
 		{100 << 20, 100<<20 + 3, "\x00\x00\x00"},
 	} {
 		if got := p.AppendRange(nil, a.Space(), c.start, c.end); string(got) != c.want {
@@ -120,16 +126,17 @@ func TestPagedSparse(t *testing.T) {
 // TestPagedTouchesItsPages changes a few bytes of a big string and looks which pages changed: those, and no other.
 func TestPagedTouchesItsPages(t *testing.T) {
 	a := newArena(t)
+	h := &Heap{Arena: a}
 	var p Paged
 	const pages = 1200
-	p.Write(a, 0, bytes.Repeat([]byte{'x'}, pages*pageBytes))
+	p.Write(h, 0, bytes.Repeat([]byte{'x'}, pages*pageBytes))
 	before := make([]*byte, pages)
 	for i := range before {
 		before[i] = &p.page(a.Space(), i)[0]
 	}
 	used := a.UsedBytes()
-	p.Write(a, 700*pageBytes-5, []byte("0123456789"))
-	p.Write(a, p.Len(), []byte("tail"))
+	p.Write(h, 700*pageBytes-5, []byte("0123456789"))
+	p.Write(h, p.Len(), []byte("tail"))
 	for i := range before {
 		b := p.page(a.Space(), i)
 		if &b[0] != before[i] {
@@ -147,13 +154,14 @@ func TestPagedTouchesItsPages(t *testing.T) {
 
 func TestPagedNoGoAllocations(t *testing.T) {
 	a := newArena(t)
+	h := &Heap{Arena: a}
 	var p Paged
 	block := bytes.Repeat([]byte{'x'}, 10000)
 	buf := make([]byte, 0, 20000)
 	desc := make([]byte, PagedSize)
 	if n := testing.AllocsPerRun(100, func() {
-		p.Write(a, 0, block)
-		p.Write(a, 9995, block)
+		p.Write(h, 0, block)
+		p.Write(h, 9995, block)
 		p.Store(desc)
 		buf = LoadPaged(desc).AppendRange(buf[:0], a.Space(), 10, 19000)
 		p.Free(a)
