@@ -156,21 +156,27 @@ func (db *DB) Get(k Key, nowMs int64) (index.Entry, bool) {
 // Look is Get for those who only look at a key, which is no use of it: the access clock stays. Also for those who
 // go on to SetString, which notes the use.
 func (db *DB) Look(k Key, nowMs int64) (index.Entry, bool) {
+	_, e, ok := db.find(k, nowMs)
+	return e, ok
+}
+
+// find looks a key up. An expired one is deleted, which is staged as an effect, and reported absent.
+func (db *DB) find(k Key, nowMs int64) (index.Pos, index.Entry, bool) {
 	x := db.x.Load()
 	p, ok := x.Find(k.Hash, k.Bytes)
 	if !ok {
-		return index.Entry{}, false
+		return p, index.Entry{}, false
 	}
 	e := x.Entry(p)
 	if expired(e, nowMs) {
 		if nowMs < db.shard.set.frozenMs.Load() {
-			return index.Entry{}, false
+			return p, index.Entry{}, false
 		}
 		db.shard.Stats.ExpiredLazily++
 		db.expire(p, e)
-		return index.Entry{}, false
+		return p, index.Entry{}, false
 	}
-	return e, true
+	return p, e, true
 }
 
 // HasExpired reports whether a key is there though its time has passed. It changes nothing.

@@ -194,3 +194,6 @@ func MoveNodes(a *arena.Arena, e index.Entry, at uint64, budget int) (next uint6
 	}
 	return next, moved, looked
 }
+
+// Pin returns the number of the value's pin, 0 = none.
+func (t *Trees) Pin() uint32 { return t.pin }
