@@ -120,4 +120,4 @@ func (s *Shard) ShrinkSome(budget int) (done bool) {
 }
 
 // Encoding returns the name that OBJECT ENCODING gives the value in e.
-func (db *DB) Encoding(e index.Entry) string { return object.StringEncoding(e) }
+func (db *DB) Encoding(e index.Entry) string { return object.Encoding(e) }

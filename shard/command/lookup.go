@@ -7,6 +7,7 @@ import (
 	"fulmen/internal/resp"
 	"fulmen/shard"
 	"fulmen/shard/ds/index"
+	"fulmen/shard/object"
 )
 
 // Words of effects.
@@ -32,6 +33,24 @@ func (c *Ctx) look(k *Keyed, db *shard.DB) (index.Entry, bool) {
 	e, ok := db.Look(k.Key, c.NowMs)
 	k.count(ok)
 	return e, ok
+}
+
+// readValue looks a key up for a command that reads a value of type t there, and counts the hit or miss. A value of
+// another type is an error.
+func (c *Ctx) readValue(k *Keyed, t object.Type) (shard.Value, error) {
+	v, err := c.writeValue(k, t)
+	k.count(v.Exists())
+	return v, err
+}
+
+// writeValue looks a key up for a command that changes a value of type t there, or makes one. A value of another type
+// is an error.
+func (c *Ctx) writeValue(k *Keyed, t object.Type) (shard.Value, error) {
+	v := k.Shard.DB(c.DBID).Value(k.Key, c.NowMs)
+	if v.Exists() && v.Type() != t {
+		return v, resp.ErrWrongType
+	}
+	return v, nil
 }
 
 // count counts a hit or a miss.

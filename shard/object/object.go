@@ -1,5 +1,7 @@
 package object
 
+import "fulmen/shard/ds/index"
+
 // Type is a value's type as clients see it.
 type Type uint8
 
@@ -68,3 +70,35 @@ func WithKind(tag byte, k Kind) byte { return tag&^kindMask | byte(k) }
 
 // TypeOf returns the type of an entry with the given tag.
 func TypeOf(tag byte) Type { return kindTypes[KindOf(tag)] }
+
+// Encoding returns the name that OBJECT ENCODING gives the value in e.
+func Encoding(e index.Entry) string {
+	big, mixed := e.Tag()&FlagBig != 0, e.Tag()&FlagMixed != 0
+	switch TypeOf(e.Tag()) {
+	case String:
+		return StringEncoding(e)
+	case List:
+		if big {
+			return "quicklist"
+		}
+	case Set:
+		if big {
+			return "hashtable"
+		}
+		if !mixed {
+			return "intset"
+		}
+	case ZSet:
+		if big {
+			return "skiplist"
+		}
+	case Hash:
+		if big {
+			return "hashtable"
+		}
+		if mixed {
+			return "listpackex"
+		}
+	}
+	return "listpack"
+}

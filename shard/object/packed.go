@@ -16,8 +16,8 @@ const (
 	MaxPackedItems = 128
 )
 
-// FitsPacked reports whether a value of n bytes under a key of keyLen bytes may be packed. A long key alone is no reason
-// not to.
+// FitsPacked reports whether a value of n bytes under a key of keyLen bytes may be packed. A long key alone is no
+// reason not to.
 func FitsPacked(keyLen, n int, hasExpire bool) bool {
 	return n <= TreesSize || n <= MaxBlock && index.EntrySize(keyLen, n, hasExpire) <= MaxBlock
 }
