@@ -88,7 +88,7 @@ func (b *bench) runDefrag(ctx context.Context) (outcome, error) {
 	text := fmt.Sprintf("%s keys of 16 bytes with values of %d to %d bytes, %d %% of them deleted at random by DEL of "+
 		"10 keys, unpinned. Holds are counted from the first deletion on.\n\n",
 		count(b.defragKeys()), defragLeast, defragMost, defragPercent)
-	return outcome{targets, text + report.Table(head, rows)}, nil
+	return outcome{targets, text + b.pageSupply() + report.Table(head, rows)}, nil
 }
 
 func (b *bench) defragKeys() uint64 {

@@ -167,6 +167,24 @@ func (b *bench) probed(ctx context.Context, s *peer.Server, fn func() error) (lo
 	return got.result, errors.Join(err, got.err)
 }
 
+// pageSupply says what the first touch of a page costs on this machine: a hold that needs new memory can't be shorter.
+func (b *bench) pageSupply() string {
+	bytes := 4 << 30
+	if b.quick {
+		bytes = 16 << 20
+	}
+	h, err := proc.PageSupply(bytes)
+	if err != nil {
+		return "The first touch of pages could not be measured: " + err.Error() + ".\n\n"
+	}
+	return fmt.Sprintf("On this machine the first touch of a page of fresh memory, in a program that does nothing else, "+
+		"takes %.0f µs of processor time (median), %.0f µs (p99.9), %.0f µs (p99.999), %.0f µs (longest of %s): a hold that "+
+		"touches new memory can't be shorter.\n\n",
+		inUs(h.Quantile(0.5)), inUs(h.Quantile(0.999)), inUs(h.Quantile(0.99999)), inUs(h.Max()), count(h.Total()))
+}
+
+func inUs(d time.Duration) float64 { return float64(d) / float64(time.Microsecond) }
+
 // scan goes over the whole keyspace once.
 func scan(ctx context.Context, s *peer.Server, keys int64) error {
 	var seen int64
@@ -197,7 +215,7 @@ func (b *bench) holdsReport(names []string, results map[string]map[string][]phas
 	text := "The server alone on its core. Each row is one phase; the holds are those that the server itself counted " +
 		"in it (/status, worst shard). The probe asks for a random key a thousand times a second in an open loop, " +
 		"from the client's core, which it shares with the load: latencies above the hold are mostly the client's " +
-		"own.\n\n"
+		"own.\n\n" + b.pageSupply()
 	figure := func(rs []phaseResult, of func(phaseResult) float64) stat.Figure {
 		var values []float64
 		for _, r := range rs {

@@ -18,7 +18,7 @@ type Worker struct {
 	Owner any
 
 	// The last reading of its thread's processor time.
-	cpuReadNs, cpuNs int64
+	cpuReadNs, cpuNs, processNs int64
 	thread           int
 	wallOnly         bool // of a test with a clock of its own: processor time is wall time
 }

@@ -88,13 +88,17 @@ func (s *Shard) beginHold(w *Worker) {
 // readCPU takes the base from which the processor time of a long hold is counted.
 func (w *Worker) readCPU() {
 	w.cpuReadNs, w.cpuNs, w.thread = w.NowNs, clock.ThreadCPU(), clock.ThreadID()
+	w.processNs = clock.ProcessCPU()
 }
 
-// cpuSince returns the processor time since the base, at most ns. A worker that has changed its thread can't tell:
-// then it is ns.
+// cpuSince returns the processor time since the base, at most ns. A worker that has changed its thread can't tell: it
+// was not more than that of the whole process.
 func (w *Worker) cpuSince(ns int64) int64 {
-	if w.wallOnly || clock.ThreadID() != w.thread {
+	switch {
+	case w.wallOnly:
 		return ns
+	case clock.ThreadID() != w.thread:
+		return min(max(clock.ProcessCPU()-w.processNs, 0), ns)
 	}
 	return min(max(clock.ThreadCPU()-w.cpuNs, 0), ns)
 }

@@ -102,3 +102,10 @@ func TestOnCPUs(t *testing.T) {
 		t.Error("core 1000 exists")
 	}
 }
+
+func TestPageSupply(t *testing.T) {
+	h, err := PageSupply(1 << 20)
+	if err != nil || h.Total() != uint64(1<<20/os.Getpagesize()) {
+		t.Errorf("%d touches, %v", h.Total(), err)
+	}
+}
