@@ -177,9 +177,9 @@ func (b *bench) pageSupply() string {
 	if err != nil {
 		return "The first touch of pages could not be measured: " + err.Error() + ".\n\n"
 	}
-	return fmt.Sprintf("On this machine the first touch of a page of fresh memory, in a program that does nothing else, "+
-		"takes %.0f µs of processor time (median), %.0f µs (p99.9), %.0f µs (p99.999), %.0f µs (longest of %s): a hold that "+
-		"touches new memory can't be shorter.\n\n",
+	return fmt.Sprintf("On this machine the first touch of a page of fresh memory, in a program that does nothing "+
+		"else, takes %.0f µs of processor time (median), %.0f µs (p99.9), %.0f µs (p99.999), %.0f µs (longest of "+
+		"%s): a hold that touches new memory can't be shorter.\n\n",
 		inUs(h.Quantile(0.5)), inUs(h.Quantile(0.999)), inUs(h.Quantile(0.99999)), inUs(h.Max()), count(h.Total()))
 }
 
