@@ -2,6 +2,7 @@ package tree
 
 import (
 	"bytes"
+	"unsafe"
 
 	"fulmen/internal/invariant"
 	"fulmen/shard/arena"
@@ -226,50 +227,82 @@ func (t *Tree) Seek(space *arena.Space, p *Path, key uint64) {
 	if !t.begin(space, p) {
 		return
 	}
-	ref := t.root
-	for {
-		n := treeNode{space.Pointer(ref)}
-		if n.level() == 0 {
-			p.steps[p.depth] = step{n, n.search(t.order, key)}
-			p.depth++
-			break
-		}
-		i := max(n.searchInner(key)-1, 0)
+	n := treeNode{space.Pointer(t.root)}
+	items := n.len()
+	lo, hi := uint64(0), keyEnd(t.order)
+	for level := n.level(); level > 0; level-- {
+		i := max(n.search(innerSlot, true, key, items, lo, hi)-1, 0)
 		p.steps[p.depth] = step{n, i}
 		p.depth++
-		ref = *n.child(i)
+		lo = *n.bound(i)
+		if i+1 < items {
+			hi = *n.bound(i + 1)
+		}
+		items = int(*n.count(i))
+		n = treeNode{space.Pointer(*n.child(i))}
+		if level > 1 {
+			items = n.len()
+		}
 	}
+	l := &layouts[t.order]
+	p.steps[p.depth] = step{n, n.search(uintptr(l.slot), l.key == 8, key, items, lo, hi)}
+	p.depth++
 	if !p.Valid() {
 		p.nextLeaf()
 	}
 }
 
-// search returns the first slot of a leaf whose key is at least key.
-func (n treeNode) search(o Order, key uint64) int {
-	lo, hi := 0, n.len()
-	for lo < hi {
-		mid := int(uint(lo+hi) >> 1)
-		if n.key(o, mid) < key {
-			lo = mid + 1
-		} else {
-			hi = mid
-		}
+// keyEnd is above, or the greatest of, all keys of an order.
+func keyEnd(o Order) uint64 {
+	if layouts[o].key == 4 {
+		return 1 << 32
 	}
-	return lo
+	return 1<<64 - 1
 }
 
-// searchInner returns the first child whose bound is at least key.
-func (n treeNode) searchInner(key uint64) int {
-	lo, hi := 0, n.len()
-	for lo < hi {
-		mid := int(uint(lo+hi) >> 1)
-		if *n.bound(mid) < key {
-			lo = mid + 1
+// guess is where a key would be among n that are spread evenly from lo to hi. Hashes are: from there it is mostly less
+// than sqrt(n) slots to the right place, so that one or two cache lines are looked at instead of five or six.
+func guess(key uint64, n int, lo, hi uint64) int {
+	if key <= lo {
+		return 0
+	}
+	return min(int(float64(key-lo)/float64(hi-lo)*float64(n)), n-1)
+}
+
+// search returns the first of `items` slots whose key is at least key. Keys are spread evenly from lo to hi, begin every
+// stride bytes and have eight bytes, or four.
+func (n treeNode) search(stride uintptr, wide bool, key uint64, items int, lo, hi uint64) int {
+	left, right := 0, items
+	for g, step := guess(key, items, lo, hi), 4; left < right; step *= 4 {
+		if n.keyAt(stride, wide, g) < key {
+			left = g + 1
+			if g += step; g >= right {
+				break
+			}
 		} else {
-			hi = mid
+			right = g
+			if g -= step; g < left {
+				break
+			}
 		}
 	}
-	return lo
+	for left < right {
+		mid := int(uint(left+right) >> 1)
+		if n.keyAt(stride, wide, mid) < key {
+			left = mid + 1
+		} else {
+			right = mid
+		}
+	}
+	return left
+}
+
+func (n treeNode) keyAt(stride uintptr, wide bool, i int) uint64 {
+	at := unsafe.Add(n.p, treeHeader+uintptr(i)*stride)
+	if wide {
+		return *(*uint64)(at)
+	}
+	return uint64(*(*uint32)(at))
 }
 
 // Find goes to the item with the given key whose member is member, in an order by hash with bodies; if there is none,
@@ -305,51 +338,65 @@ func (t *Tree) SeekScore(space *arena.Space, p *Path, key uint64, member []byte)
 	if !t.begin(space, p) {
 		return false
 	}
-	ref := t.root
-	for {
-		n := treeNode{space.Pointer(ref)}
-		level := n.level()
-		lo, hi := 0, n.len()
-		for lo < hi {
-			mid := int(uint(lo+hi) >> 1)
-			if p.before(n, mid, key, member) {
-				lo = mid + 1
-			} else {
-				hi = mid
-			}
-		}
-		if level > 0 {
-			lo = max(lo-1, 0)
-		}
-		p.steps[p.depth] = step{n, lo}
+	n := treeNode{space.Pointer(t.root)}
+	items := n.len()
+	lo, hi := uint64(0), keyEnd(ByScore)
+	for level := n.level(); level > 0; level-- {
+		i := max(p.searchScore(n, innerSlot, items, key, member, lo, hi)-1, 0)
+		p.steps[p.depth] = step{n, i}
 		p.depth++
-		if level == 0 {
-			break
+		lo = *n.bound(i)
+		if i+1 < items {
+			hi = *n.bound(i + 1)
 		}
-		ref = *n.child(lo)
+		items = int(*n.count(i))
+		n = treeNode{space.Pointer(*n.child(i))}
+		if level > 1 {
+			items = n.len()
+		}
 	}
+	stride := uintptr(layouts[ByScore].slot)
+	p.steps[p.depth] = step{n, p.searchScore(n, stride, items, key, member, lo, hi)}
+	p.depth++
 	if !p.Valid() {
 		p.nextLeaf()
 	}
 	return p.Valid() && p.Key() == key && p.compareMember(p.leaf().n, p.leaf().i, member) == 0
 }
 
+// searchScore returns the first slot of n whose item, or first item under it, is not before (key, member).
+func (p *Path) searchScore(n treeNode, stride uintptr, items int, key uint64, member []byte, lo, hi uint64) int {
+	left := n.search(stride, true, key, items, lo, hi)
+	right := left
+	for right < items && n.keyAt(stride, true, right) == key { // to beyond those with the same key, or twice as far
+		right = min(right+max(right-left, 1), items)
+	}
+	for left < right {
+		mid := int(uint(left+right) >> 1)
+		if p.before(n, mid, key, member) {
+			left = mid + 1
+		} else {
+			right = mid
+		}
+	}
+	return left
+}
+
 // before reports whether slot i of n, or the first item under it, is before (key, member).
 func (p *Path) before(n treeNode, i int, key uint64, member []byte) bool {
-	if n.level() == 0 {
-		if k := n.key(ByScore, i); k != key {
+	if n.level() > 0 {
+		if k := *n.bound(i); k != key {
 			return k < key
 		}
-		return p.compareMember(n, i, member) < 0
+		for n.level() > 0 {
+			n = treeNode{p.space.Pointer(*n.child(i))}
+			i = 0
+		}
 	}
-	if k := *n.bound(i); k != key {
+	if k := n.key(ByScore, i); k != key {
 		return k < key
 	}
-	for n.level() > 0 {
-		n = treeNode{p.space.Pointer(*n.child(i))}
-		i = 0
-	}
-	return p.before(n, 0, key, member)
+	return p.compareMember(n, i, member) < 0
 }
 
 // compareMember compares the body of leaf item i with member.
