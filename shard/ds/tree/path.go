@@ -269,8 +269,8 @@ func guess(key uint64, n int, lo, hi uint64) int {
 	return min(int(float64(key-lo)/float64(hi-lo)*float64(n)), n-1)
 }
 
-// search returns the first of `items` slots whose key is at least key. Keys are spread evenly from lo to hi, begin every
-// stride bytes and have eight bytes, or four.
+// search returns the first of `items` slots whose key is at least key. Keys are spread evenly from lo to hi, begin
+// every stride bytes and have eight bytes, or four.
 func (n treeNode) search(stride uintptr, wide bool, key uint64, items int, lo, hi uint64) int {
 	left, right := 0, items
 	for g, step := guess(key, items, lo, hi), 4; left < right; step *= 4 {
@@ -368,7 +368,8 @@ func (t *Tree) SeekScore(space *arena.Space, p *Path, key uint64, member []byte)
 func (p *Path) searchScore(n treeNode, stride uintptr, items int, key uint64, member []byte, lo, hi uint64) int {
 	left := n.search(stride, true, key, items, lo, hi)
 	right := left
-	for right < items && n.keyAt(stride, true, right) == key { // to beyond those with the same key, or twice as far
+	// To beyond those with the same key, or twice as far.
+	for right < items && n.keyAt(stride, true, right) == key {
 		right = min(right+max(right-left, 1), items)
 	}
 	for left < right {
