@@ -3,6 +3,7 @@ package shard
 import (
 	"fmt"
 	"hash/maphash"
+	"math"
 	"sync/atomic"
 
 	"fulmen/internal/clock"
@@ -22,6 +23,9 @@ type Options struct {
 	Log       *log.Log // with as many shard logs
 	Clock     clock.Clock
 	Bell      Bell
+	// PackedBytes is the size of a packed collection above which it is put into trees even if it would still fit; 0:
+	// as long as it fits. Tests set it, to have trees of a few items.
+	PackedBytes int
 }
 
 // Set is all shards of the server. Its fields are immutable after NewSet, but for those marked atomic.
@@ -33,6 +37,7 @@ type Set struct {
 	seed   maphash.Seed
 	mask   uint16 // slot & mask is the shard when their number is a power of two; else 0xffff
 	dbs    int
+	packed int // Options.PackedBytes
 
 	// Atomic.
 	access   atomic.Uint64 // the present moment as access clocks have it; access.go
@@ -52,6 +57,9 @@ func NewSet(o Options) (*Set, error) {
 		return nil, fmt.Errorf("shard: number of shards %d is not between 1 and %d", o.Shards, MaxShards)
 	}
 	set := &Set{Space: o.Space, Log: o.Log, Clock: o.Clock, seed: maphash.MakeSeed(), mask: 0xffff, dbs: o.Databases}
+	if set.packed = o.PackedBytes; set.packed == 0 {
+		set.packed = math.MaxInt
+	}
 	if o.Shards&(o.Shards-1) == 0 {
 		set.mask = uint16(o.Shards - 1)
 	}

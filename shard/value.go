@@ -140,7 +140,7 @@ func (v *Value) store(t *object.Trees) { t.Store(v.e.Payload()) }
 
 // fitsPacked reports whether the value may stay packed with a payload of n bytes.
 func (v *Value) fitsPacked(n int) bool {
-	return object.FitsPacked(len(v.key.Bytes), n, v.ok && v.e.ExpireAt() != 0)
+	return n <= v.db.shard.set.packed && object.FitsPacked(len(v.key.Bytes), n, v.ok && v.e.ExpireAt() != 0)
 }
 
 // hash is the hash of a member or field by which trees are ordered, 32 bits.

@@ -28,6 +28,8 @@
 //	near 1000             integers may differ by 1000
 //	any                   any reply of the same kind
 //	noreply               no reply comes
+//	limits                the reply holds with the sizes at which encodings change by default, so not for servers with
+//	                      others; it goes without saying for OBJECT ENCODING and CONFIG GET
 //
 // A reply is written as RESP is, a line each value, items indented by two blanks under their head:
 //

@@ -16,6 +16,19 @@ import (
 type Server struct {
 	Name  string
 	Start func(t testing.TB) (addr string)
+	// Tiny says that encodings change at other sizes than by default (TinyLimits): of scripts, what tells of them is
+	// not compared.
+	Tiny bool
+}
+
+// TinyLimits are parameters with which every form of a value and every change from one to another are met with a few
+// small elements.
+func TinyLimits() []string {
+	return []string{
+		"--hash-max-listpack-entries", "2", "--hash-max-listpack-value", "4", "--list-max-listpack-size", "2",
+		"--list-compress-depth", "1", "--set-max-intset-entries", "2",
+		"--zset-max-listpack-entries", "2", "--zset-max-listpack-value", "4",
+	}
 }
 
 // Redis is the real redis-server with these arguments after its configuration, as in Redis("--maxmemory", "1mb").

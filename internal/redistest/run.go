@@ -38,11 +38,12 @@ func RunScripts(t *testing.T, dir string, servers ...Server) {
 		servers = []Server{oracle}
 	}
 	for _, server := range servers {
-		t.Run(server.Name, func(t *testing.T) { replayScripts(t, dir, files, server.Start(t)) })
+		t.Run(server.Name, func(t *testing.T) { replayScripts(t, dir, files, server) })
 	}
 }
 
-func replayScripts(t *testing.T, dir string, files []string, addr string) {
+func replayScripts(t *testing.T, dir string, files []string, server Server) {
+	addr := server.Start(t)
 	for _, proto := range protocols {
 		for _, file := range files {
 			name := strings.TrimSuffix(strings.TrimPrefix(file, filepath.Clean(dir)+"/"), ".txt")
@@ -54,7 +55,7 @@ func replayScripts(t *testing.T, dir string, files []string, addr string) {
 				if *flagRedis != "" {
 					skipOtherOracle(t, s, addr)
 				}
-				for _, fault := range s.replay(file, addr, proto) {
+				for _, fault := range s.replay(file, addr, proto, server.Tiny) {
 					t.Error(fault)
 				}
 			})
@@ -73,11 +74,15 @@ func skipOtherOracle(t *testing.T, s *script, addr string) {
 	}
 }
 
-// replay plays a script and gives what differs from the recorded replies.
-func (s *script) replay(file, addr string, proto int) []error {
+// replay plays a script and gives what differs from the recorded replies, but for those that depend on the sizes at
+// which encodings change if these are tiny.
+func (s *script) replay(file, addr string, proto int, tiny bool) []error {
 	var faults []error
 	err := s.play(addr, proto, func(step *scriptStep, got reply) {
 		want, ok := step.replies[proto]
+		if tiny && step.limits {
+			return
+		}
 		if !ok {
 			faults = append(faults, fmt.Errorf("%s:%d: %s\nno reply is recorded", file, step.number, step.line))
 		} else if !step.tol.equal(want, got) {

@@ -27,6 +27,7 @@ type scriptStep struct {
 	args    []string // none: only read
 	tol     tolerance
 	noReply bool
+	limits  bool          // the reply depends on the sizes at which encodings change
 	replies map[int]reply // by protocol, 2 and 3; none before it is recorded
 }
 
@@ -45,7 +46,11 @@ var directives = []struct {
 	{regexp.MustCompile(`^~float()$`), func(s *scriptStep, _ int) { s.tol.float = true }},
 	{regexp.MustCompile(`^any()$`), func(s *scriptStep, _ int) { s.tol.any = true }},
 	{regexp.MustCompile(`^noreply()$`), func(s *scriptStep, _ int) { s.noReply = true }},
+	{regexp.MustCompile(`^limits()$`), func(s *scriptStep, _ int) { s.limits = true }},
 }
+
+// tellsEncoding matches commands whose replies tell of encodings or of the sizes at which they change.
+var tellsEncoding = regexp.MustCompile(`(?i)^(object encoding|debug (object|listpack|quicklist|ziplist)|config get) `)
 
 // scriptParser reads a script line by line.
 type scriptParser struct {
@@ -116,6 +121,7 @@ func (p *scriptParser) command(conn, command, line string, number int) error {
 	for _, word := range words {
 		step.args = append(step.args, string(word))
 	}
+	step.limits = step.limits || tellsEncoding.MatchString(command)
 	p.script.steps = append(p.script.steps, step)
 	return nil
 }

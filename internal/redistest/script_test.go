@@ -153,7 +153,7 @@ func TestReplayNotices(t *testing.T) {
 			t.Errorf("%q: %v", change.to, err)
 			continue
 		}
-		faults := append(s.replay("x", addr, 2), s.replay("x", addr, 3)...)
+		faults := append(s.replay("x", addr, 2, false), s.replay("x", addr, 3, false)...)
 		if len(faults) == 0 {
 			t.Errorf("%q instead of %q was not noticed", change.to, change.from)
 		}
@@ -172,7 +172,7 @@ func TestReplayNoticesWrongServer(t *testing.T) {
 				args[2] = "x"
 			}
 			return args
-		}).Start(t), proto)
+		}).Start(t), proto, false)
 		if len(faults) != 2 { // APPEND's reply and MGET's
 			t.Errorf("RESP%d, wrong APPEND: %v", proto, faults)
 		}
@@ -181,7 +181,7 @@ func TestReplayNoticesWrongServer(t *testing.T) {
 				return nil
 			}
 			return args
-		}).Start(t), proto)
+		}).Start(t), proto, false)
 		if len(faults) != 1 || !strings.Contains(faults[0].Error(), "EXEC") {
 			t.Errorf("RESP%d, dead after EXEC: %v", proto, faults)
 		}

@@ -18,6 +18,27 @@ import (
 
 // fulmen is this server on a unix socket, with the given number of shards and these parameters.
 func fulmen(shards int, params ...string) redistest.Server {
+	return fulmenPacking(shards, 0, params...)
+}
+
+// tinyFulmen is one with tiny limits, among them that of what is kept packed.
+func tinyFulmen(shards int, params ...string) redistest.Server {
+	s := fulmenPacking(shards, 24, append(tinyLimits(), params...)...)
+	s.Name, s.Tiny = s.Name+"-tiny", true
+	return s
+}
+
+// tinyLimits are those of them that the server has.
+func tinyLimits() (params []string) {
+	for p := range slices.Chunk(redistest.TinyLimits(), 2) {
+		if _, err := config.Load(p, config.Env{CPUs: 2, Files: vfs.OS{}}); err == nil {
+			params = append(params, p...)
+		}
+	}
+	return params
+}
+
+func fulmenPacking(shards, packedBytes int, params ...string) redistest.Server {
 	return redistest.Server{Name: "fulmen-" + strconv.Itoa(shards), Start: func(t testing.TB) string {
 		t.Helper()
 		dir := t.TempDir()
@@ -32,6 +53,7 @@ func fulmen(shards int, params ...string) redistest.Server {
 		level.Set(slog.LevelError)
 		srv, err := server.New(server.Options{
 			Config: cfg, Files: vfs.OS{}, Log: server.NewLogger(t.Output(), level), Level: level,
+			PackedBytes: packedBytes,
 		})
 		if err != nil {
 			t.Fatal(err)
@@ -165,11 +187,15 @@ func firstDifference(got, want string) string {
 	return fmt.Sprintf("got  …%q\nwant …%q", got[from:min(len(got), i+80)], want[from:min(len(want), i+80)])
 }
 
-// TestDiffEverything compares the replies to random commands of all kinds, transactions among them.
+// TestDiffEverything compares the replies to random commands of all kinds, transactions among them, with encodings that
+// change at sizes as by default and at tiny ones.
 func TestDiffEverything(t *testing.T) {
 	for _, shards := range []int{1, 8} {
 		t.Run(strconv.Itoa(shards), func(t *testing.T) {
 			redistest.Diff(t, redistest.Redis(), fulmen(shards), redistest.Everything())
+		})
+		t.Run(strconv.Itoa(shards)+" tiny", func(t *testing.T) {
+			redistest.Diff(t, redistest.Redis(redistest.TinyLimits()...), tinyFulmen(shards), redistest.Everything())
 		})
 	}
 }

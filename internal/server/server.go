@@ -80,6 +80,8 @@ type Options struct {
 	Log    *slog.Logger
 	Level  *slog.LevelVar // the logger's level, changed by CONFIG SET loglevel
 	Clock  clock.Clock    // nil: the real one
+	// PackedBytes is that of shard.Options; 0 but in tests.
+	PackedBytes int
 }
 
 // New makes a server that does not listen yet.
@@ -98,7 +100,7 @@ func New(o Options) (*Server, error) {
 	}
 	srv.set, err = shard.NewSet(shard.Options{
 		Shards: v.Shards, Databases: v.Databases, Space: space, Log: log.New(v.Shards, log.Limits{}),
-		Clock: o.Clock, Bell: srv,
+		Clock: o.Clock, Bell: srv, PackedBytes: o.PackedBytes,
 	})
 	if err != nil {
 		return nil, errors.Join(err, space.Close())

@@ -15,6 +15,27 @@ import (
 
 // fulmen is this server on a unix socket, with the given number of shards and these parameters.
 func fulmen(shards int, params ...string) redistest.Server {
+	return fulmenPacking(shards, 0, params...)
+}
+
+// tinyFulmen is one with tiny limits, among them that of what is kept packed.
+func tinyFulmen(shards int, params ...string) redistest.Server {
+	s := fulmenPacking(shards, 24, append(tinyLimits(), params...)...)
+	s.Name, s.Tiny = s.Name+"-tiny", true
+	return s
+}
+
+// tinyLimits are those of them that the server has.
+func tinyLimits() (params []string) {
+	for p := range slices.Chunk(redistest.TinyLimits(), 2) {
+		if _, err := config.Load(p, config.Env{CPUs: 2, Files: vfs.OS{}}); err == nil {
+			params = append(params, p...)
+		}
+	}
+	return params
+}
+
+func fulmenPacking(shards, packedBytes int, params ...string) redistest.Server {
 	return redistest.Server{Name: "fulmen-" + strconv.Itoa(shards), Start: func(t testing.TB) string {
 		t.Helper()
 		dir := t.TempDir()
@@ -29,6 +50,7 @@ func fulmen(shards int, params ...string) redistest.Server {
 		level.Set(slog.LevelError)
 		srv, err := server.New(server.Options{
 			Config: cfg, Files: vfs.OS{}, Log: server.NewLogger(t.Output(), level), Level: level,
+			PackedBytes: packedBytes,
 		})
 		if err != nil {
 			t.Fatal(err)
@@ -57,7 +79,7 @@ func TestDiffRedis(t *testing.T) {
 
 // TestScripts replays what redis-server answered to every command.
 func TestScripts(t *testing.T) {
-	redistest.RunScripts(t, "testdata", fulmen(1), fulmen(8))
+	redistest.RunScripts(t, "testdata", fulmen(1), fulmen(8), tinyFulmen(1), tinyFulmen(8))
 }
 
 // newer are the commands that the recorded redis-server does not have, and whose replies no script holds.
