@@ -19,8 +19,8 @@ type Worker struct {
 
 	// The last reading of its thread's processor time.
 	cpuReadNs, cpuNs, processNs int64
-	thread           int
-	wallOnly         bool // of a test with a clock of its own: processor time is wall time
+	thread                      int
+	wallOnly                    bool // of a test with a clock of its own: processor time is wall time
 }
 
 func (s *Shard) tryTake() bool {
