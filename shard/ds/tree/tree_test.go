@@ -21,7 +21,6 @@ type model struct {
 	tree  Tree
 	items []item
 	rnd   *rand.Rand
-	space func() // no use
 }
 
 func (m *model) body(i int) string {
@@ -282,5 +281,42 @@ func TestTreeModel(t *testing.T) {
 				t.Errorf("%d bytes left", used)
 			}
 		})
+	}
+}
+
+// TestPinnedWhileShrinking deletes most of a pinned tree, so that neighbours are joined, and grows a pinned string, so
+// that its pages move to bigger blocks: what is pinned stays as it was.
+func TestPinnedWhileShrinking(t *testing.T) {
+	m := newModel(t, ByHash, 9)
+	for i := range 5000 {
+		m.insert(i)
+	}
+	var s Paged
+	s.Write(m.h, 0, bytes.Repeat([]byte("0123456789"), 1000))
+	m.h.Version++
+	pin, tree, items, before := NewPin(m.h.Version), m.tree, slices.Clone(m.items), s
+	m.h.Pin = pin
+	for len(m.items) > 100 {
+		at := m.rnd.IntN(len(m.items))
+		m.tree.DeleteRange(m.h, at, at+1)
+		m.items = slices.Delete(m.items, at, at+1)
+	}
+	for range 20 {
+		s.Write(m.h, s.Len(), bytes.Repeat([]byte("abc"), 300))
+	}
+	equal(t, m.h, tree, items)
+	equal(t, m.h, m.tree, m.items)
+	got := before.AppendRange(nil, m.h.Arena.Space(), 0, before.Len())
+	if !bytes.Equal(got, bytes.Repeat([]byte("0123456789"), 1000)) {
+		t.Error("the pinned string has changed")
+	}
+	if pin.KeptBytes() == 0 {
+		t.Error("nothing was kept")
+	}
+	pin.Release(m.h)
+	m.h.Pin = nil
+	s.Free(m.h.Arena)
+	if used := int64(m.tree.UsedBytes(m.h.Arena.Space())); used != m.h.Arena.UsedBytes() {
+		t.Errorf("%d bytes used, the arena says %d", used, m.h.Arena.UsedBytes())
 	}
 }
