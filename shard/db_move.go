@@ -110,4 +110,5 @@ func (s *Shard) SwapDBs(i, j int, nowMs int64) {
 	a.content, b.content = b.content, a.content
 	a.touch()
 	b.touch()
+	s.swapped(i, j)
 }

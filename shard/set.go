@@ -42,7 +42,8 @@ type Set struct {
 	// Atomic.
 	access   atomic.Uint64 // the present moment as access clocks have it; access.go
 	eviction atomic.Pointer[EvictionParams]
-	frozenMs atomic.Int64 // until then expired keys stay
+	frozenMs atomic.Int64  // until then expired keys stay
+	readySeq atomic.Uint64 // counts keys that became ready for commands that wait
 
 	pins pins
 }

@@ -62,6 +62,7 @@ type Shard struct {
 	hold    holdStats
 	Stats   Stats
 	watches watchTable
+	waits   blocking
 	quiet   bool   // lookups leave access clocks alone
 	random  uint64 // state of a generator
 	evict   evictor

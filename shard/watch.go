@@ -74,9 +74,12 @@ func (t *watchTable) sweep() {
 	t.sweepAt = max(2*len(t.by), sweepMin)
 }
 
-// Changed tells the watchers of a key that it changed. Called by every change of a key's value, expiry
-// or existence.
+// Changed tells the watchers of a key that it changed, and notes it for those that wait for it. Called by every change
+// of a key's value, expiry or existence.
 func (s *Shard) Changed(db int, key []byte) {
+	if len(s.waits.by) > 0 {
+		s.keyReady(db, key)
+	}
 	if len(s.watches.by) == 0 {
 		return
 	}
