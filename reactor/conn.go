@@ -165,6 +165,9 @@ func (c *Conn) Pause() { c.paused = true }
 // meanwhile, the connection is closed like one that waits for nothing.
 func (c *Conn) Suspend() { c.paused, c.suspended = true, true }
 
+// Ended tells whether the peer has ended its sending side.
+func (c *Conn) Ended() bool { return c.eof }
+
 // Resume lets Data be called again and offers at once what was collected meanwhile.
 func (c *Conn) Resume() {
 	if !c.paused {

@@ -164,6 +164,7 @@ func (s *Shard) Unblock(k *Link) {
 func (s *Shard) Back(k *Link) {
 	if wl := k.list; wl != nil && wl.away == k {
 		wl.away = nil
+		s.markReady(wl)
 	}
 }
 

@@ -68,6 +68,9 @@ func LongDoubleFromInt(n int64) LongDouble {
 // Finite reports whether v is neither infinite nor NaN, which are no results that Redis stores.
 func (v LongDouble) Finite() bool { return !v.infinite && !v.nan }
 
+// Positive tells whether the number is above 0.
+func (v LongDouble) Positive() bool { return !v.negative && !v.nan && (v.mant != 0 || v.infinite) }
+
 // Add returns v + w, rounded; it is infinite beyond the range of a long double.
 func (v LongDouble) Add(w LongDouble) LongDouble {
 	switch {

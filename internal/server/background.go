@@ -23,6 +23,7 @@ func (srv *Server) Tick(rl *reactor.Loop) {
 		l.workInBackground()
 	}
 	l.wakePostponed()
+	l.endTimeouts()
 	if l.resting() {
 		rl.WantSlowTick()
 	} else {
@@ -35,7 +36,7 @@ func (srv *Server) Tick(rl *reactor.Loop) {
 // in the background is left. What falls due meanwhile waits up to 100 ms, as in Redis with hz 10.
 func (l *loop) resting() bool {
 	return !l.active && len(l.postponed) == 0 && len(l.waiting) == 0 && l.srv.defrag.percent.Load() == 0 &&
-		l.srv.defrag.passes.Load() == 0
+		l.srv.defrag.passes.Load() == 0 && !l.timeoutSoon()
 }
 
 // workInBackground does a little of all that is due on the loop.

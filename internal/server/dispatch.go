@@ -103,11 +103,13 @@ func (s *Session) decide(b *parsed) {
 func (s *Session) runHeld(row *command.Row, args [][]byte, keys []command.Keyed) {
 	w := &s.loop.worker
 	began := w.NowNs
+	s.c.Wait = command.Wait{}
 	if row.RunsQueue && s.multi != nil {
 		s.runQueue(row, args)
 	} else {
-		s.c.Args, s.c.Keys = args, keys
+		s.c.Args, s.c.Keys, s.c.MayBlock = args, keys, true
 		command.Call(s.c, row)
+		s.c.MayBlock = false
 	}
 	if s.park != nil {
 		s.park.tx.Ran(row.FullName, w.NowNs-began) // all its holds, also those of shards without a key of it

@@ -46,6 +46,10 @@ type loop struct {
 	// attackLoggedMs is when a connection that speaks HTTP was last logged.
 	attackLoggedMs int64
 
+	// Commands that wait for keys; block.go.
+	timeouts timeouts
+	served   []*parking // by this loop; their letters are to be posted
+
 	// Memory as it was when the batch last looked; evict.go.
 	limited bool       // there is a maxmemory
 	oom     bool       // it is exceeded, and nothing can be evicted
@@ -90,9 +94,11 @@ func (srv *Server) Close(c *reactor.Conn, err error) {
 	s := c.Context.(*Session)
 	s.closed = true
 	s.endMonitor()
-	if s.postponed {
+	postponed := s.postponed
+	if postponed {
 		s.loop.forgetPostponed(s)
 	}
+	s.closeWait(postponed)
 	srv.clients.remove(s)
 	srv.clientMemory.Add(-s.counted)
 	s.gone.Store(true)
@@ -232,6 +238,7 @@ func (l *loop) drop() {
 		}
 		l.held.Release(&l.worker)
 		l.held = nil
+		l.postServed()
 	}
 }
 
@@ -381,6 +388,9 @@ func (l *loop) runSingle(s *Session, b *parsed) bool {
 	s.lastRow.Store(int32(b.row.Index) + 1)
 	l.ctx.Args, l.ctx.Keys = b.args, k
 	command.Call(&l.ctx, b.row)
+	if sh.HasReady() {
+		l.serveReady(l.srv.allShards[sh.ID : sh.ID+1])
+	}
 	return true
 }
 

@@ -51,13 +51,13 @@ func (srv *Server) publishObservers() {
 		next.FromNs = 0
 	}
 	next.Observe = func(c *command.Ctx, row *command.Row, ns int64) {
-		if ns >= slowNs && row.Flags&command.SkipSlowlog == 0 {
+		if ns >= slowNs && !c.Wait.On && row.Flags&command.SkipSlowlog == 0 {
 			srv.noteSlow(c, row, ns)
 		}
-		if ns >= eventNs {
+		if ns >= eventNs && !c.Wait.On {
 			srv.observation.latency.add(commandEvent(row), ns, c.NowMs)
 		}
-		if len(monitors) > 0 && row.Flags&(command.SkipMonitor|command.Admin) == 0 {
+		if len(monitors) > 0 && !c.Woken && row.Flags&(command.SkipMonitor|command.Admin) == 0 {
 			srv.feedMonitors(monitors, c, row)
 		}
 	}

@@ -34,6 +34,8 @@ type parking struct {
 	waits   bool // for the baton of the next slice; else the letter is under way
 	sliced  command.Sliced
 
+	wait *keyWait // nil unless the command waits for keys
+
 	// Owned by the holder of the shard's baton from parkTask until the letter is posted.
 	task bool
 	ctx  command.Ctx
@@ -106,8 +108,12 @@ func (p *parking) Serve(sh *shard.Shard, w *shard.Worker) (keep bool) {
 	}
 	p.ctx.Worker, p.ctx.Calls, p.ctx.Observers = w, l.calls, l.srv.observers.Load()
 	command.Call(&p.ctx, p.row)
+	if sh.HasReady() {
+		l.serveReady(srv.allShards[sh.ID : sh.ID+1])
+	}
 	sh.Commit()
 	p.s.conn.Loop().Post(&p.Letter)
+	l.postServed()
 	return false
 }
 
@@ -117,6 +123,10 @@ func (p *parking) Resume(*shard.Tx) { p.s.conn.Loop().Post(&p.Letter) }
 // Deliver implements reactor.Recipient on the session's loop.
 func (p *parking) Deliver(*reactor.Loop, *reactor.Letter) {
 	s := p.s
+	if p.wait != nil {
+		p.deliverWait()
+		return
+	}
 	if p.paused {
 		p.paused = false
 		if !s.closed {
@@ -164,10 +174,21 @@ func (p *parking) Deliver(*reactor.Loop, *reactor.Letter) {
 	p.busy = false
 	mark := len(l.ctx.Out)
 	s.runHeld(p.row, p.args, p.keys)
+	waits := false
+	if l.ctx.Wait.On {
+		p.busy = true
+		waits = p.beginWait(l.ctx.Wait.UntilMs)
+	}
+	l.serveReady(p.shards)
 	if p.silent {
 		l.ctx.Out = l.ctx.Out[:mark]
 	}
 	p.tx.Release(&l.worker)
+	l.postServed()
+	if waits {
+		l.finish(s)
+		return
+	}
 	if job := l.ctx.TakeThen(); job != nil && !p.goOn(p.row, job, mark, p.silent) {
 		l.finish(s)
 		return
@@ -184,7 +205,11 @@ func (p *parking) again() {
 		p.keys[0].Shard.Enqueue(&p.Node, &p.s.loop.worker)
 		return
 	}
-	p.tx.Begin(p.shards)
+	if p.wait != nil {
+		p.wait.begun = false
+	} else {
+		p.tx.Begin(p.shards)
+	}
 	p.Deliver(nil, nil)
 }
 
@@ -213,8 +238,14 @@ func (s *Session) withBatons(shards []int, row *command.Row, args [][]byte, keys
 	if p.tx.Acquire(&l.worker) {
 		if !l.pauseChanged() || !s.heldBack(row) {
 			s.runHeld(row, args, keys)
+			if s.c.Wait.On {
+				p.copyCommand(row, args, keys)
+				p.beginWait(s.c.Wait.UntilMs)
+			}
+			l.serveReady(p.shards)
 		}
 		p.tx.Release(&l.worker)
+		l.postServed()
 		if job := s.c.TakeThen(); job != nil {
 			p.copyCommand(row, args, keys)
 			if !p.goOn(row, job, mark, s.reply != replyOn) {

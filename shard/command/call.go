@@ -90,7 +90,7 @@ func (cs *CallStats) Flush(add func(index int, st *CallStat)) {
 // handler, stages the effect and measures. The reply is appended to c.Out.
 func Call(c *Ctx, row *Row) {
 	c.Row = row
-	c.Dirty, c.effects = 0, false
+	c.Dirty, c.effects, c.Wait = 0, false, Wait{}
 	mark := len(c.Out)
 	quiet := c.NoTouch && !row.Touches
 	if quiet {
@@ -116,7 +116,11 @@ func Call(c *Ctx, row *Row) {
 	began := c.Worker.NowNs
 	now := c.Set.Clock.NowNs()
 	c.Worker.NowNs = now
-	c.Measured(row, now-began)
+	if c.Wait.On {
+		c.noteWait(row)
+	} else {
+		c.Measured(row, now-began)
+	}
 	if len(c.Keys) > 0 {
 		c.Keys[0].Shard.Ran(row.FullName, now-began)
 	}
@@ -141,6 +145,13 @@ func (c *Ctx) Measured(row *Row, ns int64) {
 	}
 	if ns >= o.FromNs {
 		o.Observe(c, row, ns)
+	}
+}
+
+// noteWait tells those who observe calls of one that waits. It is counted when its wait is over.
+func (c *Ctx) noteWait(row *Row) {
+	if o := c.Observers; o.FromNs == 0 && !c.Woken {
+		o.Observe(c, row, 0)
 	}
 }
 

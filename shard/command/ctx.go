@@ -46,6 +46,12 @@ type Ctx struct {
 	// it, executors take it (TakeThen); in MULTI nobody waits for it.
 	Then Job
 
+	// MayBlock: the session may wait for keys; set by executors. A command that found nothing then sets Wait and
+	// replies nothing. Woken: it is run again, with the key alone that is ready and those that go with it.
+	MayBlock bool
+	Wait     Wait
+	Woken    bool
+
 	scratch []byte // for handlers; contents do not outlive the call
 }
 

@@ -11,5 +11,5 @@ func Rows() []*Row {
 	} {
 		all = append(all, family...)
 	}
-	return all
+	return append(all, blockingRows(all)...)
 }

@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+
+	"fulmen/shard/object"
 )
 
 // Session is a client connection as the server knows it; handlers in internal/server assert their own type.
@@ -34,6 +36,8 @@ type Row struct {
 	EvenOOM bool
 	// Protected: refused unless enable-debug-command allows it.
 	Protected bool
+	// WaitsFor is the type of values that the command may wait for; a string: it never waits.
+	WaitsFor object.Type
 	// Touches: sets access clocks even for a session that said CLIENT NO-TOUCH (TOUCH).
 	Touches bool
 	// Secret appends the positions of arguments that neither MONITOR nor the slow log may show; nil: there are none.

@@ -1,0 +1,381 @@
+package server
+
+import (
+	"container/heap"
+	"sync/atomic"
+
+	"fulmen/internal/resp"
+	"fulmen/shard"
+	"fulmen/shard/command"
+	"fulmen/shard/object"
+)
+
+// Commands that wait for keys. One that found nothing is parked and has a link in the list of each of its keys
+// (shard/block.go). Whoever changes such a key, on whatever loop, serves those that wait as soon as its command, or
+// EXEC as a whole, is done: under the same batons, so that nobody sees the element in between. It runs the parked
+// command; the reply leaves on the session's own loop. A command that needs the baton of another shard, too (BLMOVE),
+// departs: its own loop runs it with all batons, and those behind it wait until it is back.
+
+// keyWait is one wait of a parked command.
+type keyWait struct {
+	shard.Claim
+	// Immutable once the links are in lists.
+	p        *parking
+	links    []waitLink
+	waitsFor object.Type
+	// Written by whoever took the claim, read by the session's loop after its letter.
+	away *waitLink // it has departed because of this key
+	// Owned by the session's loop.
+	untilMs int64 // 0: for ever
+	slot    int   // in loop.timeouts, -1: not there
+	begun   bool  // away, and the transaction has begun
+	// Atomic: why the wait was ended, notEnded if it was not.
+	reason atomic.Uint32
+}
+
+const (
+	notEnded uint32 = iota
+	endedByTime
+	endedByError // CLIENT UNBLOCK ERROR
+	endedByClose
+)
+
+// waitLink is a wait's place among those that wait for one key. As a task it takes itself out.
+type waitLink struct {
+	shard.Node
+	shard.Link
+	w    *keyWait
+	sh   *shard.Shard
+	key  int  // in parking.keys
+	gone bool // it is in no list; written with the baton held
+}
+
+// linkBytes is about what a link costs, with its list.
+const linkBytes = 256
+
+// beginWait has the parked command wait; the batons of all its keys are held. false: it must not, since its client has
+// ended its sending side and would have been closed if it had waited already.
+func (p *parking) beginWait(untilMs int64) bool {
+	s := p.s
+	if s.conn.Ended() {
+		p.busy = false
+		s.killed = true
+		return false
+	}
+	w := &keyWait{p: p, waitsFor: p.row.WaitsFor, untilMs: untilMs, slot: -1}
+	w.links = make([]waitLink, p.row.WaitKeys(len(p.keys)))
+	for i := range w.links {
+		k, link := &p.keys[i], &w.links[i]
+		link.w, link.sh, link.key = w, k.Shard, i
+		link.Claim, link.Owner, link.Task = &w.Claim, link, link
+		link.gone = !k.Shard.Block(s.db, k.Key.Bytes, &link.Link)
+		s.parkedBytes.Add(linkBytes + int64(len(k.Key.Bytes)))
+	}
+	p.wait = w
+	if untilMs != 0 {
+		heap.Push(&s.loop.timeouts, w)
+	}
+	var b blocked = w
+	s.blocked.Store(&b)
+	s.conn.Suspend()
+	return true
+}
+
+// end ends the wait for a reason, from any goroutine.
+func (w *keyWait) end(reason uint32) shard.Ending {
+	w.reason.CompareAndSwap(notEnded, reason)
+	e := w.End()
+	if e == shard.TooLate {
+		w.reason.CompareAndSwap(reason, notEnded)
+	}
+	return e
+}
+
+// Unblock implements blocked.
+func (w *keyWait) Unblock(withError bool) bool {
+	reason := endedByTime
+	if withError {
+		reason = endedByError
+	}
+	e := w.end(reason)
+	if e == shard.EndedWaiting {
+		w.p.s.conn.Loop().Post(&w.p.Letter)
+	}
+	return e != shard.TooLate
+}
+
+// Serve implements shard.Task: the link of a wait that is over is taken out.
+func (link *waitLink) Serve(sh *shard.Shard, w *shard.Worker) (keep bool) {
+	sh.Unblock(&link.Link)
+	link.gone = true
+	if sh.HasReady() {
+		l := w.Owner.(*loop)
+		l.serveReady(l.srv.allShards[sh.ID : sh.ID+1])
+		sh.Commit()
+		l.postServed()
+	}
+	return false
+}
+
+// serveReady serves those that wait for keys of the given shards that changed, in the order in which they changed. The
+// batons are held.
+func (l *loop) serveReady(held []int) {
+	for {
+		var first *shard.Shard
+		for _, i := range held {
+			sh := l.srv.set.Shards[i]
+			if sh.HasReady() && (first == nil || sh.ReadySeq() < first.ReadySeq()) {
+				first = sh
+			}
+		}
+		if first == nil {
+			return
+		}
+		l.serveKey(first, first.TakeReady(), held)
+	}
+}
+
+// serveKey serves those that wait for one key, the one that has waited longest first, as long as something is there.
+func (l *loop) serveKey(sh *shard.Shard, wl *shard.WaitList, held []int) {
+	if wl.Away() || wl.First() == nil {
+		return // it is ready once more when the one that is away is back
+	}
+	db, key := sh.DB(wl.DB()), l.srv.set.Key([]byte(wl.Key()))
+	nowMs := l.srv.set.Clock.NowMs()
+	for k := wl.First(); k != nil; {
+		e, ok := db.Look(key, nowMs)
+		if !ok {
+			return
+		}
+		link, next := k.Owner.(*waitLink), k.Next()
+		if link.w.waitsFor == object.TypeOf(e.Tag()) && link.w.Take() {
+			if !l.serveLink(link, held, nowMs) {
+				wl.SetAway(k)
+				link.w.Depart()
+				link.w.p.s.conn.Loop().Post(&link.w.p.Letter)
+				return
+			}
+		}
+		k = next
+	}
+}
+
+// serveLink runs a command that waited, and was taken, for the key of one of its links, which is there. false: it needs
+// batons that aren't held.
+func (l *loop) serveLink(link *waitLink, held []int, nowMs int64) bool {
+	w, p := link.w, link.w.p
+	keys := p.keys[link.key : link.key+1 : link.key+1]
+	if len(w.links) < len(p.keys) {
+		keys = p.keys
+	}
+	var have shardSet
+	for _, i := range held {
+		have.add(i)
+	}
+	for i := range keys {
+		if !have.has(keys[i].Shard.ID) {
+			w.away = link
+			return false
+		}
+	}
+	p.ctx = command.Ctx{
+		Set: l.srv.set, Table: l.srv.table, Limits: l.srv.limits.Load(), Session: p.s,
+		DBID: p.s.db, Proto: p.s.proto, NowMs: nowMs, NoTouch: p.s.noTouch.Load(),
+		Worker: &l.worker, Calls: l.calls, Observers: l.srv.observers.Load(),
+		Out: p.ctx.Out[:0], Args: p.args, Keys: keys, MayBlock: true, Woken: true,
+	}
+	command.Call(&p.ctx, p.row)
+	if p.ctx.Wait.On {
+		w.Return()
+		return true
+	}
+	link.sh.Unblock(&link.Link)
+	link.gone = true
+	l.served = append(l.served, p)
+	w.Served()
+	return true
+}
+
+// postServed has the replies of those that were served leave: what was done for them is committed.
+func (l *loop) postServed() {
+	for i, p := range l.served {
+		p.s.conn.Loop().Post(&p.Letter)
+		l.served[i] = nil
+	}
+	l.served = l.served[:0]
+}
+
+// deliverWait is Deliver for a session whose command waits for keys, or did so.
+func (p *parking) deliverWait() {
+	w, s, l := p.wait, p.s, p.s.loop
+	if w.away == nil {
+		p.endWait()
+		return
+	}
+	l.worker.NowNs = s.srv.set.Clock.NowNs()
+	if !w.begun {
+		w.begun = true
+		p.tx.Begin(p.shards)
+	}
+	if !p.tx.Acquire(&l.worker) {
+		return // still waiting
+	}
+	if !w.Retake() {
+		p.tx.Release(&l.worker)
+		p.endWait()
+		return
+	}
+	l.begin(s)
+	if s.heldBack(p.row) {
+		w.Depart()
+		p.tx.Release(&l.worker)
+		l.finish(s)
+		return
+	}
+	mark := len(l.ctx.Out)
+	l.ctx.Woken = true
+	s.runHeld(p.row, p.args, p.keys)
+	l.ctx.Woken = false
+	link := w.away
+	served := !l.ctx.Wait.On
+	if served {
+		link.sh.Unblock(&link.Link)
+		link.gone = true
+		w.Served()
+	} else {
+		w.away, w.begun = nil, false
+		link.sh.Back(&link.Link)
+		w.Return()
+	}
+	l.serveReady(p.shards)
+	if p.silent {
+		l.ctx.Out = l.ctx.Out[:mark]
+	}
+	p.tx.Release(&l.worker)
+	l.postServed()
+	if served {
+		p.forgetWait()
+	}
+	l.finish(s)
+	if served {
+		p.trim()
+		s.conn.Resume()
+	}
+}
+
+// endWait replies to a command that was served, or whose wait was ended, and goes on with the session.
+func (p *parking) endWait() {
+	w, s, l := p.wait, p.s, p.s.loop
+	p.forgetWait()
+	if s.closed {
+		s.forgetWatches()
+		return
+	}
+	l.worker.NowNs = s.srv.set.Clock.NowNs()
+	l.begin(s)
+	switch reason := w.reason.Load(); reason {
+	case notEnded:
+		l.ctx.Out = append(l.ctx.Out, p.ctx.Out...)
+	case endedByError:
+		l.ctx.Out = resp.AppendError(l.ctx.Out, resp.ErrUnblocked)
+		l.calls.Errors[resp.ErrUnblocked.Code]++
+	default:
+		l.ctx.NullArray()
+	}
+	if w.reason.Load() != notEnded { // the call is counted when it is over
+		s.c.Args, s.c.Keys, s.c.Woken = p.args, nil, true
+		s.c.Measured(p.row, 0)
+		s.c.Woken = false
+	}
+	if p.silent {
+		l.ctx.Out = l.ctx.Out[:0]
+	}
+	l.finish(s)
+	if cap(p.ctx.Out) > flushBytes {
+		p.ctx.Out = nil
+	}
+	p.trim()
+	s.conn.Resume()
+}
+
+// forgetWait takes a wait that is over out of everything; the session is no longer parked.
+func (p *parking) forgetWait() {
+	w, l := p.wait, p.s.loop
+	p.wait, p.busy = nil, false
+	p.s.blocked.Store(nil)
+	if w.slot >= 0 {
+		heap.Remove(&l.timeouts, w.slot)
+	}
+	for i := range w.links {
+		if link := &w.links[i]; !link.gone {
+			link.sh.Enqueue(&link.Node, &l.worker)
+		}
+	}
+}
+
+// closeWait ends the wait of a session that is closed. If somebody is serving it, a letter comes.
+func (s *Session) closeWait(postponed bool) {
+	p := s.park
+	if p == nil || p.wait == nil {
+		return
+	}
+	if e := p.wait.end(endedByClose); e == shard.EndedWaiting || e == shard.EndedAway && postponed {
+		p.forgetWait()
+	}
+}
+
+// endTimeouts ends the waits whose time is up.
+func (l *loop) endTimeouts() {
+	for nowMs := l.srv.set.Clock.NowMs(); len(l.timeouts) > 0 && l.timeouts[0].untilMs <= nowMs; {
+		w := l.timeouts[0]
+		switch w.end(endedByTime) {
+		case shard.EndedWaiting:
+			w.p.endWait()
+		case shard.EndedAway: // its letter comes
+			heap.Pop(&l.timeouts)
+		default: // it is being served, or comes back
+			w.untilMs = nowMs + 1
+			heap.Fix(&l.timeouts, 0)
+		}
+	}
+}
+
+// timeoutSoonMs is how near a timeout must be for the loop to want the next tick because of it.
+const timeoutSoonMs = 250
+
+// timeoutSoon tells whether the wait of a command may end before a slow tick comes.
+func (l *loop) timeoutSoon() bool {
+	return len(l.timeouts) > 0 && l.timeouts[0].untilMs-l.srv.set.Clock.NowMs() < timeoutSoonMs
+}
+
+// timeouts are the waits of a loop's sessions whose time will be up, as a heap.
+type timeouts []*keyWait
+
+// Len implements heap.Interface.
+func (t timeouts) Len() int { return len(t) }
+
+// Less implements heap.Interface.
+func (t timeouts) Less(i, j int) bool { return t[i].untilMs < t[j].untilMs }
+
+// Swap implements heap.Interface.
+func (t timeouts) Swap(i, j int) {
+	t[i], t[j] = t[j], t[i]
+	t[i].slot, t[j].slot = i, j
+}
+
+// Push implements heap.Interface.
+func (t *timeouts) Push(x any) {
+	w := x.(*keyWait)
+	w.slot = len(*t)
+	*t = append(*t, w)
+}
+
+// Pop implements heap.Interface.
+func (t *timeouts) Pop() any {
+	last := len(*t) - 1
+	w := (*t)[last]
+	(*t)[last] = nil
+	*t = (*t)[:last]
+	w.slot = -1
+	return w
+}
