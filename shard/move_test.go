@@ -11,7 +11,6 @@ import (
 	"fulmen/internal/clock"
 	"fulmen/shard/arena"
 	"fulmen/shard/ds/index"
-	"fulmen/shard/ds/tree"
 	"fulmen/shard/object"
 )
 
@@ -25,6 +24,8 @@ type mover struct {
 	model []map[string]value
 	walk  []*walk
 	id    uint16
+	pins  []*pinned
+	read  int // values that were pinned, and read later
 	moved int // big values from shard to shard
 }
 
@@ -74,7 +75,7 @@ func (m *mover) step() {
 		m.at(k, i).SetString(k, []byte(v.val), v.at)
 		m.model[i][string(k.Bytes)] = v
 	case n < 45 && ok && !same:
-		if object.KindOf(e.Tag()) == object.StringPaged && m.at(k, i).shard != m.at(to, j).shard {
+		if object.HasNodes(e.Tag()) && m.at(k, i).shard != m.at(to, j).shard {
 			m.moved++
 		}
 		e.SetAccess(uint32(n))
@@ -92,7 +93,17 @@ func (m *mover) step() {
 			s.SwapDBs(i, j, m.now.NowMs())
 		}
 		m.model[i], m.model[j] = m.model[j], m.model[i]
-	case n < 75 && ok:
+	case n < 75 && (!ok || object.TypeOf(e.Tag()) != object.String):
+		kinds := []object.Kind{object.ListTree, object.SetTree, object.ZSetTree, object.HashTree}
+		kind := kinds[m.rnd.IntN(len(kinds))]
+		if ok {
+			kind = object.KindOf(e.Tag())
+		}
+		db := m.at(k, i)
+		changeTrees(db, k, kind, m.rnd, m.now.NowMs())
+		e, _ := db.Get(k, m.now.NowMs())
+		m.model[i][string(k.Bytes)] = valueOf(m.set.Space, e)
+	case n < 75:
 		off := m.rnd.IntN(len(v.val) + 1)
 		part := m.gen.value()
 		m.at(k, i).StringSetRange(k, off, part)
@@ -114,8 +125,10 @@ func (m *mover) step() {
 		defragStep(s, m.rnd)
 	case n == 90:
 		m.now.Advance(time.Duration(m.rnd.IntN(300)) * time.Millisecond)
-	case n == 91 && len(m.walk) == 0:
+	case n == 91 && len(m.walk) == 0 && len(m.pins) == 0:
 		m.cut()
+	case n < 94 && len(m.pins) > 0:
+		m.readPinned(1 + m.rnd.IntN(300))
 	case len(m.walk) > 0:
 		m.walkOn(1 + m.rnd.IntN(10))
 	}
@@ -124,6 +137,7 @@ func (m *mover) step() {
 // cut begins a walk over all shards.
 func (m *mover) cut() {
 	m.id++
+	m.set.Cut()
 	for _, s := range m.set.Shards {
 		for i := range m.model {
 			k := newWalk(m.set.Space, i, s.DB(i).Index())
@@ -135,10 +149,43 @@ func (m *mover) cut() {
 				if k.places[string(e.Key())] != placeOf(e) {
 					m.t.Errorf("walk %d shows %s of db %d in other blocks than at the cut", m.id, e.Key(), k.db)
 				}
+				if object.HasNodes(e.Tag()) {
+					m.pin(s, e, k.shadow[string(e.Key())])
+				}
 			})
 			m.walk = append(m.walk, k)
 		}
 	}
+}
+
+// pinned is a value that a walk has come to and that is still to be read.
+type pinned struct {
+	Pinned
+	key  string
+	want value
+	r    *nodesReader
+}
+
+// pin pins a value that a walk shows, which should be what it was at the cut.
+func (m *mover) pin(s *Shard, e index.Entry, want value) {
+	p := &pinned{Pinned: s.Pin(e), key: string(e.Key()), want: want}
+	p.r = newNodesReader(m.set.Space, p.Nodes)
+	m.pins = append(m.pins, p)
+}
+
+// readPinned goes on with reading one of the values that are pinned; when it has been read it should be what it was.
+func (m *mover) readPinned(budget int) {
+	i := m.rnd.IntN(len(m.pins))
+	p := m.pins[i]
+	if !p.r.some(budget) {
+		return
+	}
+	if string(p.r.content) != p.want.val {
+		m.t.Fatalf("walk %d: %s was pinned, and is not what it was at the cut", m.id, p.key)
+	}
+	m.set.Shards[m.rnd.IntN(len(m.set.Shards))].Unpin(p.Pinned)
+	m.pins = append(m.pins[:i], m.pins[i+1:]...)
+	m.read++
 }
 
 func (m *mover) walkOn(budget int) {
@@ -170,9 +217,10 @@ func (m *mover) check() {
 			maps.Copy(all, dump(m.set.Space, x))
 			each(x, func(e index.Entry) {
 				parts[s.ID] += int64(arena.UsableSize(e.SizeBytes()))
-				if object.KindOf(e.Tag()) == object.StringPaged {
-					tree.LoadPaged(e.Payload()).Blocks(m.set.Space, func(ref arena.Ref, size int) {
-						parts[m.set.Space.Owner(ref)] += int64(size)
+				if object.HasNodes(e.Tag()) {
+					nodes := object.NodesOf(e)
+					nodes.Blocks(m.set.Space, func(ref arena.Ref, size int) {
+						parts[m.set.Space.Owner(ref)] += int64(arena.UsableSize(size))
 					})
 				}
 			})
@@ -207,6 +255,9 @@ func (m *mover) check() {
 			return // whose arena it is in, nobody knows
 		}
 	}
+	if len(m.pins) > 0 {
+		return // so is what they keep
+	}
 	for i, s := range m.set.Shards {
 		if got := s.UsedBytes(); got != parts[i] {
 			m.t.Fatalf("shard %d: %d bytes used, counted %d", i, got, parts[i])
@@ -229,9 +280,12 @@ func TestValuesMoveAbout(t *testing.T) {
 		for len(m.walk) > 0 {
 			m.walkOn(100)
 		}
+		for len(m.pins) > 0 {
+			m.readPinned(1000)
+		}
 		m.check()
-		if few() {
-			t.Errorf("only %d walks, %d big values moved", m.id, m.moved)
+		if few() || m.read < 30 {
+			t.Errorf("only %d walks, %d big values moved, %d read that were pinned", m.id, m.moved, m.read)
 		}
 		for _, s := range m.set.Shards {
 			for i := range m.model {

@@ -362,7 +362,7 @@ func dump(space *arena.Space, x *index.Index) map[string]value {
 }
 
 func valueOf(space *arena.Space, e index.Entry) value {
-	return value{string(object.AppendString(nil, space, e)), e.ExpireAt()}
+	return value{contentOf(space, e), e.ExpireAt()}
 }
 
 // empty deletes everything and looks whether all memory has come back.

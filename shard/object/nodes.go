@@ -77,6 +77,9 @@ func NodesOf(e index.Entry) Nodes {
 // NodesOfPaged returns the nodes of a paged string.
 func NodesOfPaged(p tree.Paged) Nodes { return Nodes{kind: StringPaged, paged: p} }
 
+// IsPaged reports whether the nodes are a string's.
+func (n *Nodes) IsPaged() bool { return n.kind == StringPaged }
+
 // Paged returns the paged string that the nodes are, and Trees the trees.
 func (n *Nodes) Paged() tree.Paged { return n.paged }
 

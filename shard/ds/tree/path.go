@@ -37,6 +37,9 @@ func (t Tree) Store(b []byte) {
 // Len returns the number of items.
 func (t *Tree) Len() int { return int(t.n) }
 
+// Order returns the tree's order.
+func (t *Tree) Order() Order { return t.order }
+
 // Path is a place in a tree: an item, or the end. It is made by First, Last, At, Seek, SeekScore and Find.
 type Path struct {
 	space *arena.Space
