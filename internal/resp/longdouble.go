@@ -1,6 +1,7 @@
 package resp
 
 import (
+	"math"
 	"math/big"
 	"math/bits"
 	"strconv"
@@ -68,8 +69,31 @@ func LongDoubleFromInt(n int64) LongDouble {
 // Finite reports whether v is neither infinite nor NaN, which are no results that Redis stores.
 func (v LongDouble) Finite() bool { return !v.infinite && !v.nan }
 
-// Positive tells whether the number is above 0.
-func (v LongDouble) Positive() bool { return !v.negative && !v.nan && (v.mant != 0 || v.infinite) }
+// CeilThousandfold returns 1000 times v, rounded up as C does it with long doubles; false: an int64 does not hold it.
+func (v LongDouble) CeilThousandfold() (n int64, ok bool) {
+	if !v.Finite() {
+		return 0, false
+	}
+	hi, lo := bits.Mul64(v.mant, 1000)
+	r := rounded(hi, lo, false, v.exp)
+	switch {
+	case r.infinite, r.mant != 0 && r.exp >= 0:
+		return 0, false
+	case r.mant == 0:
+		return 0, true
+	case r.exp > -64:
+		n = int64(r.mant >> -r.exp)
+	}
+	switch whole := r.exp > -64 && r.mant<<(64+r.exp) == 0; {
+	case v.negative:
+		return -n, true
+	case whole:
+		return n, true
+	case n == math.MaxInt64:
+		return 0, false
+	}
+	return n + 1, true
+}
 
 // Add returns v + w, rounded; it is infinite beyond the range of a long double.
 func (v LongDouble) Add(w LongDouble) LongDouble {

@@ -36,21 +36,14 @@ func (c *Ctx) timeout(i int) (untilMs int64, err error) {
 	if !ok {
 		return 0, resp.ErrTimeoutNotFloat
 	}
-	seconds, ok := resp.ParseFloat(c.Args[i])
-	if !ok { // beyond a float64, and far beyond a time
-		seconds = math.Inf(1)
-	}
-	ms := math.Ceil(seconds * 1000)
+	ms, ok := v.CeilThousandfold()
 	switch {
-	case ms < 0, ms >= math.MaxInt64: // C turns what doesn't fit into the least of numbers
+	case !ok || ms < 0: // C turns what doesn't fit into the least of numbers
 		return 0, resp.ErrTimeoutNegative
-	case ms == 0 && v.Positive():
-		ms = 1
 	case ms == 0:
 		return 0, nil
-	}
-	if n := int64(ms); n <= math.MaxInt64-c.NowMs {
-		return c.NowMs + n, nil
+	case ms <= math.MaxInt64-c.NowMs:
+		return c.NowMs + ms, nil
 	}
 	return math.MaxInt64, nil
 }
