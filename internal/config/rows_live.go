@@ -134,6 +134,10 @@ var dataRows = []row{{
 }, {
 	name: "lazyfree-lazy-user-flush", kind: boolean, standard: "no",
 	store: func(v *Values, s setting) { v.LazyFlushByDefault = s.n == 1 },
+}, {
+	name: "list-max-listpack-size", aliases: []string{"list-max-ziplist-size"}, kind: integer, standard: "-2",
+	min: math.MinInt32, max: math.MaxInt32,
+	store: func(v *Values, s setting) { v.ListMaxListpackSize = int(s.n) },
 }}
 
 // defragRows: active defragmentation. All live. It is on by default, and begins earlier than in Redis: it takes no

@@ -41,15 +41,16 @@ type Values struct {
 	EventLoops int    // resolved: at least 1
 
 	// The data.
-	Databases          int
-	MaxMemoryBytes     int64 // 0: no limit
-	MaxMemoryClients   int64 // of all clients together; 0: no limit, negative: percent of MaxMemoryBytes
-	MaxMemoryPolicy    int   // place of the word in Redis's order: volatile-lru 0 … noeviction 7
-	MaxMemorySamples   int   // keys looked at for a victim, at least 1
-	MaxMemoryTenacity  int   // effort of eviction before a command, 0..100
-	LFULogFactor       int64 // the higher, the slower counters of uses grow
-	LFUDecayMinutes    int64 // after which a counter falls by one, 0: never
-	LazyFlushByDefault bool  // FLUSHALL and FLUSHDB without an option are ASYNC
+	Databases           int
+	MaxMemoryBytes      int64 // 0: no limit
+	MaxMemoryClients    int64 // of all clients together; 0: no limit, negative: percent of MaxMemoryBytes
+	MaxMemoryPolicy     int   // place of the word in Redis's order: volatile-lru 0 … noeviction 7
+	MaxMemorySamples    int   // keys looked at for a victim, at least 1
+	MaxMemoryTenacity   int   // effort of eviction before a command, 0..100
+	LFULogFactor        int64 // the higher, the slower counters of uses grow
+	LFUDecayMinutes     int64 // after which a counter falls by one, 0: never
+	LazyFlushByDefault  bool  // FLUSHALL and FLUSHDB without an option are ASYNC
+	ListMaxListpackSize int   // as in Redis: items if positive, a step of sizes if negative
 
 	// Active defragmentation.
 	ActiveDefrag       bool

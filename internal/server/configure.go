@@ -13,6 +13,7 @@ import (
 func (srv *Server) apply(v *config.Values) {
 	srv.limits.Store(&command.Limits{
 		MaxStringBytes: v.ProtoMaxBulkLenBytes,
+		ListFill:       v.ListMaxListpackSize,
 		LazyUserFlush:  v.LazyFlushByDefault,
 	})
 	srv.observe(v)
@@ -30,6 +31,7 @@ func (srv *Server) watchConfig() {
 		srv.apply(v)
 		return nil
 	}, "proto-max-bulk-len", "lazyfree-lazy-user-flush", "loglevel", "client-output-buffer-limit",
+		"list-max-listpack-size",
 		"slowlog-log-slower-than", "slowlog-max-len", "latency-monitor-threshold", "latency-tracking",
 		"maxmemory-policy", "maxmemory-samples", "maxmemory-eviction-tenacity", "lfu-log-factor", "lfu-decay-time")
 	cfg.OnApply(func(_, v *config.Values) error {

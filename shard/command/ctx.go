@@ -58,6 +58,7 @@ type Ctx struct {
 // Limits are parameters that handlers need; immutable, replaced as a whole.
 type Limits struct {
 	MaxStringBytes int64 // proto-max-bulk-len
+	ListFill       int   // list-max-listpack-size
 	LazyExpire     bool  // lazyfree-lazy-expire
 	LazyUserDel    bool  // lazyfree-lazy-user-del
 	LazyUserFlush  bool  // lazyfree-lazy-user-flush

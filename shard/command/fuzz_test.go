@@ -17,7 +17,7 @@ func FuzzCommands(f *testing.F) {
 	f.Add([]byte("SET\nk\nv\nPXAT\n1\n\nSET\nk\nw\nKEEPTTL\nGET\n\nGETEX\nk\nPERSIST\n\nSCAN\n0\nMATCH\n*\nCOUNT\n5"))
 	f.Add([]byte("COMMAND\nDOCS\nset\n\nCOMMAND\nGETKEYS\nMSET\na\nb\nc\n\nCOMMAND\nLIST\nFILTERBY\nPATTERN\n*"))
 	h := newHarness(f, 3)
-	h.ctx.Limits = &Limits{MaxStringBytes: 100_000}
+	h.ctx.Limits = &Limits{MaxStringBytes: 100_000, ListFill: -2}
 	f.Fuzz(func(t *testing.T, data []byte) {
 		h.t = t
 		for i, text := range bytes.Split(data, []byte("\n\n")) {

@@ -8,7 +8,7 @@ import (
 	"fulmen/shard/ds/tree"
 )
 
-// TreesSize is the size in bytes of the payload of a value in trees: u32 the number of its pin, u32 0, and the
+// TreesSize is the size in bytes of the payload of a value in trees: u32 the number of its pin, u32 a note, and the
 // descriptors of two trees.
 const TreesSize = 8 + 2*tree.TreeSize
 
@@ -24,6 +24,8 @@ var treeOrders = [kindCount][2]tree.Order{
 type Trees struct {
 	A, B tree.Tree
 	pin  uint32
+	// Note is a number that means something to who changes the value.
+	Note uint32
 }
 
 // NewTrees returns empty trees for a kind.
@@ -36,15 +38,16 @@ func NewTrees(k Kind) Trees {
 func LoadTrees(k Kind, payload []byte) Trees {
 	o := &treeOrders[k]
 	return Trees{
-		pin: binary.LittleEndian.Uint32(payload),
-		A:   tree.LoadTree(payload[8:], o[0]),
-		B:   tree.LoadTree(payload[8+tree.TreeSize:], o[1]),
+		pin:  binary.LittleEndian.Uint32(payload),
+		Note: binary.LittleEndian.Uint32(payload[4:]),
+		A:    tree.LoadTree(payload[8:], o[0]),
+		B:    tree.LoadTree(payload[8+tree.TreeSize:], o[1]),
 	}
 }
 
 // Store writes the trees' descriptors to an entry's payload.
 func (t *Trees) Store(payload []byte) {
-	binary.LittleEndian.PutUint64(payload, uint64(t.pin))
+	binary.LittleEndian.PutUint64(payload, uint64(t.pin)|uint64(t.Note)<<32)
 	t.A.Store(payload[8:])
 	t.B.Store(payload[8+tree.TreeSize:])
 }
@@ -149,7 +152,7 @@ func (n *Nodes) Clone(h *tree.Heap) Nodes {
 	case n.kind == StringPaged:
 		c.paged = n.paged.Clone(h)
 	case n.kind.hasNodes():
-		c.trees = Trees{A: n.trees.A.Clone(h), B: n.trees.B.Clone(h)}
+		c.trees = Trees{A: n.trees.A.Clone(h), B: n.trees.B.Clone(h), Note: n.trees.Note}
 	}
 	return c
 }
