@@ -52,10 +52,12 @@ func scenarios() []scenario {
 	return []scenario{
 		{"cpu", "server CPU per command, server and client pinned to a core each", (*bench).runCPU},
 		{"unpinned", "the same where the scheduler chooses the cores", (*bench).runUnpinned},
+		{"collections", "server CPU per command on lists, hashes, sets and sorted sets", (*bench).runCollections},
 		{"memtier", "the same under memtier_benchmark", (*bench).runMemtier},
 		{"latency", "latency of an open loop at half of redis-server's maximum rate", (*bench).runLatency},
 		{"loops", "Fulmen with more event loops and shards", (*bench).runLoops},
 		{"memory", "resident memory per key, Go heap and GC", (*bench).runMemory},
+		{"collection-memory", "resident memory per element of collections", (*bench).runCollectionMemory},
 		{"eviction", "maxmemory: overshoot under a flood of writes, and hit rates as a cache", (*bench).runEviction},
 		{"defrag", "resident memory after most keys were deleted at random", (*bench).runDefrag},
 		{"empty", "resident memory of an empty server and of a small one", (*bench).runEmpty},

@@ -19,6 +19,8 @@ type client struct {
 	firstKey uint64 // the number of the first of the keys that it uses
 	// run puts a server under n commands of a work.
 	run func(ctx context.Context, addr string, cpus []int, work load.Work, n uint64) (load.Result, error)
+	// fill gives a server what the work needs; nil: its keys.
+	fill func(ctx context.Context, s *peer.Server, work load.Work) error
 }
 
 // subject is a server in the cores it is measured on.
@@ -79,7 +81,13 @@ func (b *bench) sample(ctx context.Context, sub subject, work load.Work, cl clie
 	ctx, cancel := context.WithTimeout(ctx, 3*time.Minute+20*b.cpuTime)
 	defer cancel()
 	err = b.with(ctx, sub.spec, sub.serverCPUs, func(s *peer.Server) error {
-		if err := b.fill(ctx, s, cl.firstKey, cl.firstKey+work.Keys, work.ValueBytes); err != nil {
+		fill := cl.fill
+		if fill == nil {
+			fill = func(ctx context.Context, s *peer.Server, work load.Work) error {
+				return b.fill(ctx, s, cl.firstKey, cl.firstKey+work.Keys, work.ValueBytes)
+			}
+		}
+		if err := fill(ctx, s, work); err != nil {
 			return err
 		}
 		got, err = b.loadUntilPaid(ctx, s, sub, work, cl)

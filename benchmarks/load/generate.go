@@ -7,6 +7,7 @@ import (
 	"math"
 	"net"
 	"runtime"
+	"strings"
 	"sync/atomic"
 	"time"
 
@@ -57,6 +58,7 @@ type link struct {
 	fd       int
 	template []byte // Work.Pipeline commands (one in an open loop); the digits of the keys are overwritten each time
 	digits   []int  // where the 12 digits of each key are in template
+	marks    []byte // of a script: what stands for each of them there, '=' for a further "#" of a command
 	half     int    // the offset of the second half of a mix's template: its SET
 	out      []byte // what the socket has not taken yet
 	writing  bool   // epoll also waits until the socket takes more
@@ -167,8 +169,40 @@ func dial(addr string) (int, error) {
 	return fd, nil
 }
 
+// prepareScript builds the template of a work with a script.
+func (c *link) prepareScript(work Work) error {
+	commands := strings.Split(work.Script, "; ")
+	if work.Pipeline%len(commands) != 0 {
+		return fmt.Errorf("load: %d commands by turns don't fit pipeline %d", len(commands), work.Pipeline)
+	}
+	for i := range work.Pipeline {
+		words, own := strings.Fields(commands[i%len(commands)]), false
+		c.template = fmt.Appendf(c.template, "*%d\r\n", len(words))
+		for _, word := range words {
+			at := strings.IndexAny(word, "#@~")
+			if at < 0 {
+				c.template = appendBulk(c.template, []byte(word))
+				continue
+			}
+			bulk := word[:at] + strings.Repeat("0", numberWidth(word[at])) + word[at+1:]
+			c.template = appendBulk(c.template, []byte(bulk))
+			c.digits = append(c.digits, len(c.template)-2-len(bulk)+at)
+			mark := word[at]
+			if mark == '#' && own {
+				mark = '='
+			}
+			c.marks = append(c.marks, mark)
+			own = own || mark == '#'
+		}
+	}
+	return nil
+}
+
 // prepare builds the connection's template.
 func (c *link) prepare(work Work) error {
+	if work.Script != "" {
+		return c.prepareScript(work)
+	}
 	value := make([]byte, work.ValueBytes)
 	for i := range value {
 		value[i] = 'x'
@@ -341,15 +375,34 @@ func (g *generator) alternate(c *link) (out []byte, digits []int) {
 }
 
 func (g *generator) putKeys(c *link, digits []int) {
-	for _, at := range digits {
-		n := g.nextKey
-		if g.plan.Sequential {
+	own := uint64(0) // of the present command of a script
+	for i, at := range digits {
+		mark := byte('#')
+		if c.marks != nil {
+			mark = c.marks[i]
+		}
+		n := own
+		switch {
+		case mark == '=':
+		case g.plan.Sequential && mark != '@':
+			n = g.nextKey
 			g.nextKey = (g.nextKey + 1) % g.plan.Work.Keys
-		} else {
+		default:
 			n = g.rnd.next() % g.plan.Work.Keys
 		}
-		putDigits(c.template[at:at+12], n)
+		if mark == '#' {
+			own = n
+		}
+		putDigits(c.template[at:at+numberWidth(mark)], n)
 	}
+}
+
+// numberWidth returns how many digits stand for a mark.
+func numberWidth(mark byte) int {
+	if mark == '~' {
+		return 10
+	}
+	return 12
 }
 
 // sendDue sends every command of an open loop whose time has come.

@@ -32,10 +32,17 @@ type Work struct {
 	Clients    int    `json:"clients"`     // connections
 	Keys       uint64 `json:"keys"`        // keys are drawn from 0 to Keys−1, uniformly
 	ValueBytes int    `json:"value_bytes"` // length of the values written
+	// Script says what the commands are, in place of Command, which is only a name then (Generate only). They are
+	// separated by "; " and sent in turn. The 12 digits of the command's number, drawn as keys are, stand for "#", those
+	// of another number for "@"; "~" is as "#" with 10 digits.
+	Script string `json:"script,omitempty"`
 }
 
 // String is the work's name in a report, such as "SET, pipeline 16".
 func (w Work) String() string {
+	if w.Script != "" {
+		return fmt.Sprintf("%s, pipeline %d", w.Command, w.Pipeline)
+	}
 	name := strings.ToUpper(w.Command)
 	if w.Command == "mset" {
 		name = "MSET of 10"
@@ -78,7 +85,7 @@ func appendKey(dst []byte, prefix string, n uint64) []byte {
 	return dst
 }
 
-// putDigits overwrites the 12 digits of a key.
+// putDigits overwrites the digits of a key.
 func putDigits(digits []byte, n uint64) {
 	for i := len(digits) - 1; i >= 0; i-- {
 		digits[i] = byte('0' + n%10)

@@ -3,6 +3,7 @@ package load
 import (
 	"bufio"
 	"context"
+	"fmt"
 	"io"
 	"net"
 	"os"
@@ -25,7 +26,7 @@ func TestKeys(t *testing.T) {
 
 // TestRepliesInPieces cuts a stream of replies at every byte.
 func TestRepliesInPieces(t *testing.T) {
-	stream := "+OK\r\n$5\r\nhe\r\nl\r\n$-1\r\n:17\r\n$0\r\n\r\n_\r\n"
+	stream := "+OK\r\n$5\r\nhe\r\nl\r\n$-1\r\n:17\r\n$0\r\n\r\n_\r\n*3\r\n$1\r\na\r\n*2\r\n:1\r\n*0\r\n+x\r\n*-1\r\n"
 	for cut := 0; cut <= len(stream); cut++ {
 		var r replies
 		first, err := r.feed([]byte(stream[:cut]))
@@ -33,11 +34,11 @@ func TestRepliesInPieces(t *testing.T) {
 			t.Fatal(err)
 		}
 		second, err := r.feed([]byte(stream[cut:]))
-		if err != nil || first+second != 6 {
+		if err != nil || first+second != 8 {
 			t.Fatalf("cut at %d: %d + %d replies, %v", cut, first, second, err)
 		}
 	}
-	for _, bad := range []string{"-ERR no\r\n", "\r\n", "$x\r\n", "*1\r\n", strings.Repeat("x", maxLine+1)} {
+	for _, bad := range []string{"-ERR no\r\n", "\r\n", "$x\r\n", "*x\r\n", "*1\r\n-ERR\r\n", strings.Repeat("x", maxLine+1)} {
 		if _, err := new(replies).feed([]byte(bad)); err == nil {
 			t.Errorf("%.20q was accepted", bad)
 		}
@@ -377,5 +378,34 @@ Totals   100000.00   50000.00        0.00       0.52000       0.41500       0.95
 	}
 	if _, err := ParseMemtier("connection refused", 1); err == nil {
 		t.Error("nothing was accepted")
+	}
+}
+
+// TestScriptNumbers: a command's own number is the same wherever it stands, another one is drawn for each "@", and
+// commands take turns.
+func TestScriptNumbers(t *testing.T) {
+	g := &generator{plan: Plan{Work: Work{Script: "ZADD z# # @ m:#; GET ~", Pipeline: 4, Keys: 1000}, Sequential: true}}
+	var c link
+	if err := c.prepare(g.plan.Work); err != nil {
+		t.Fatal(err)
+	}
+	for round := range 3 {
+		g.putKeys(&c, c.digits)
+		words := strings.FieldsFunc(string(c.template), func(r rune) bool { return r == '\r' || r == '\n' })
+		text := strings.Join(words, " ")
+		at := 4 * round
+		for i := range 2 {
+			own := fmt.Sprintf("%012d", at+2*i)
+			zadd := words[i*16 : i*16+11]
+			if zadd[4] != "z"+own || zadd[6] != own || zadd[8] == own || zadd[10] != "m:"+own {
+				t.Errorf("round %d: %q", round, text)
+			}
+			if get := words[i*16+11 : i*16+16]; get[4] != fmt.Sprintf("%010d", at+2*i+1) || get[3] != "$10" {
+				t.Errorf("round %d: %q", round, text)
+			}
+		}
+	}
+	if err := new(link).prepare(Work{Script: "GET a; GET b; GET c", Pipeline: 16}); err == nil {
+		t.Error("three commands fit a pipeline of 16")
 	}
 }

@@ -11,11 +11,12 @@ import (
 const maxLine = 4096
 
 // replies counts the replies in a stream of bytes that arrives in pieces. It understands what the commands of a
-// load answer: lines and bulk strings, no aggregates. It keeps only an incomplete line and how much of a bulk
-// string is still to come.
+// load answer: lines, bulk strings and arrays of them. It keeps only an incomplete line and how much of a bulk
+// string and of an array is still to come.
 type replies struct {
-	skip int    // bytes of a bulk string, its CR LF included, still to come
-	line []byte // an incomplete line
+	items int    // of arrays, still to come
+	skip  int    // bytes of a bulk string, its CR LF included, still to come
+	line  []byte // an incomplete line
 }
 
 // feed counts the replies that end in data.
@@ -26,7 +27,7 @@ func (r *replies) feed(data []byte) (complete int, err error) {
 			r.skip -= n
 			data = data[n:]
 			if r.skip == 0 {
-				complete++
+				complete += r.end()
 			}
 			continue
 		}
@@ -48,11 +49,21 @@ func (r *replies) feed(data []byte) (complete int, err error) {
 			return complete, err
 		}
 		if whole {
-			complete++
+			complete += r.end()
 		}
 		r.line = r.line[:0]
 	}
 	return complete, nil
+}
+
+// end notes the end of a value and returns 1 if it is that of a reply, else 0.
+func (r *replies) end() int {
+	if r.items > 0 {
+		if r.items--; r.items > 0 {
+			return 0
+		}
+	}
+	return 1
 }
 
 // header looks at the first line of a reply and tells whether it is the whole reply.
@@ -73,6 +84,19 @@ func (r *replies) header(line []byte) (whole bool, err error) {
 			return true, nil
 		}
 		r.skip = n + 2
+		return false, nil
+	case '*':
+		n, err := strconv.Atoi(string(line[1:]))
+		if err != nil {
+			return false, fmt.Errorf("load: array length %q", line)
+		}
+		if n <= 0 {
+			return true, nil
+		}
+		if r.items == 0 {
+			r.items = 1 // the array itself; its last item ends it, too
+		}
+		r.items += n - 1
 		return false, nil
 	case '-':
 		return false, fmt.Errorf("load: server answered %q", line)

@@ -66,8 +66,23 @@ func (f *floor) reply(dst, name []byte) []byte {
 		return resp.AppendBulk(dst, f.value)
 	case bytes.EqualFold(name, []byte("set")), bytes.EqualFold(name, []byte("mset")):
 		return resp.AppendOK(dst)
+	case bytes.EqualFold(name, []byte("lrange")):
+		return appendItems(dst, 100)
+	case bytes.EqualFold(name, []byte("hgetall")):
+		return appendItems(dst, 20)
+	case bytes.EqualFold(name, []byte("zrangebyscore")):
+		return appendItems(dst, 10)
 	}
 	return resp.AppendSimple(dst, "PONG")
+}
+
+// appendItems appends what benchmarks read from a collection.
+func appendItems(dst []byte, n int) []byte {
+	dst = resp.AppendArray(dst, n)
+	for range n {
+		dst = resp.AppendBulk(dst, []byte("0123456789"))
+	}
+	return dst
 }
 
 func (f *floor) Close(*reactor.Conn, error)  {}
