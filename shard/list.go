@@ -150,13 +150,13 @@ func (l *List) delete(from, n int) {
 	l.store(&t)
 }
 
-// Trim removes all items but those from rank `from` up to, not including, `to`.
+// Trim removes all items but those from rank `from` up to, not including, `to`. It counts as a change if there are no
+// others, too.
 func (l *List) Trim(from, to int) {
-	n := l.Len()
-	switch {
+	switch n := l.Len(); {
 	case from >= to:
-		l.Delete(0, n)
-	case to-from < n:
+		l.Remove()
+	default:
 		if to < n {
 			l.delete(to, n-to)
 		}
@@ -420,4 +420,20 @@ func (l *List) edge(back bool) int {
 		return l.Len() - 1
 	}
 	return 0
+}
+
+// Rotate takes the item b of one end, and puts it to an end.
+func (l *List) Rotate(fromFront, toFront bool, b []byte) {
+	n := l.Len()
+	if n == 1 {
+		l.changed()
+		return
+	}
+	rank := 0
+	if !fromFront {
+		rank = n - 1
+	}
+	l.delete(rank, 1)
+	l.Push(toFront, b)
+	l.shrink()
 }

@@ -6,7 +6,7 @@ func Rows() []*Row {
 	for _, family := range [][]*Row{
 		stringRows(), multiStringRows(), numericRows(), rangeRows(), compareRows(),
 		bitRows(), bitfieldRows(), lcsRows(),
-		listRows(),
+		listRows(), listEditRows(), listMoveRows(),
 		keyRows(), moveRows(), objectRows(), expireRows(), ttlRows(), scanRows(), flushRows(),
 		commandRows(),
 	} {
