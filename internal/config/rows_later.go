@@ -85,10 +85,6 @@ var evictionRows = []row{
 }
 
 var encodingRows = []row{
-	{name: "hash-max-listpack-entries", aliases: []string{"hash-max-ziplist-entries"}, kind: integer, standard: "512",
-		max: math.MaxInt64, later: lists},
-	{name: "hash-max-listpack-value", aliases: []string{"hash-max-ziplist-value"}, kind: memory, standard: "64",
-		later: lists},
 	{name: "set-max-intset-entries", kind: integer, standard: "512", max: math.MaxInt64, later: lists},
 	{name: "zset-max-listpack-entries", aliases: []string{"zset-max-ziplist-entries"}, kind: integer, standard: "128",
 		max: math.MaxInt64, later: lists},

@@ -7,7 +7,8 @@ import (
 )
 
 // rows is the table of parameters, in the order of CONFIG GET * and fulmen.conf.
-var rows = slices.Concat(networkRows, processRows, dataRows, defragRows, watchRows, laterRows, inertRows)
+var rows = slices.Concat(
+	networkRows, processRows, dataRows, collectionRows, defragRows, watchRows, laterRows, inertRows)
 
 // networkRows: where clients come in and what a connection may use. All live.
 var networkRows = []row{{
@@ -138,6 +139,16 @@ var dataRows = []row{{
 	name: "list-max-listpack-size", aliases: []string{"list-max-ziplist-size"}, kind: integer, standard: "-2",
 	min: math.MinInt32, max: math.MaxInt32,
 	store: func(v *Values, s setting) { v.ListMaxListpackSize = int(s.n) },
+}}
+
+// collectionRows: the names of encodings. All live.
+var collectionRows = []row{{
+	name: "hash-max-listpack-entries", aliases: []string{"hash-max-ziplist-entries"}, kind: integer, standard: "512",
+	max:   math.MaxInt64,
+	store: func(v *Values, s setting) { v.HashMaxListpackEntries = s.n },
+}, {
+	name: "hash-max-listpack-value", aliases: []string{"hash-max-ziplist-value"}, kind: memory, standard: "64",
+	store: func(v *Values, s setting) { v.HashMaxListpackValueBytes = s.n },
 }}
 
 // defragRows: active defragmentation. All live. It is on by default, and begins earlier than in Redis: it takes no

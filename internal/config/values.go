@@ -52,6 +52,10 @@ type Values struct {
 	LazyFlushByDefault  bool  // FLUSHALL and FLUSHDB without an option are ASYNC
 	ListMaxListpackSize int   // as in Redis: items if positive, a step of sizes if negative
 
+	// Sizes of collections beyond which their encodings are called by other names.
+	HashMaxListpackEntries    int64
+	HashMaxListpackValueBytes int64
+
 	// Active defragmentation.
 	ActiveDefrag       bool
 	DefragIgnoreBytes  int64 // waste below which nothing is done

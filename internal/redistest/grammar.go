@@ -89,6 +89,7 @@ func Everything() Grammar {
 	all = append(all, Keyspace()...)
 	all = append(all, Moving()...)
 	all = append(all, Bitmaps()...)
+	all = append(all, Hashes()...)
 	return append(all, Connection()...)
 }
 

@@ -10,9 +10,11 @@ import (
 
 // Errors of a command's arguments.
 var (
-	ErrSyntax           = generic("syntax error")
-	ErrNotInteger       = generic("value is not an integer or out of range")
-	ErrIntRange         = generic("value is out of range, value must between -2147483648 and 2147483647")
+	ErrSyntax      = generic("syntax error")
+	ErrNotInteger  = generic("value is not an integer or out of range")
+	ErrIntRange    = generic("value is out of range, value must between -2147483648 and 2147483647")
+	ErrRandomCount = generic("value is out of range, value must between -9223372036854775807 and " +
+		"9223372036854775807")
 	ErrNotFloat         = generic("value is not a valid float")
 	ErrOutOfRange       = generic("value is out of range")
 	ErrNotPositive      = generic("value is out of range, must be positive")

@@ -15,6 +15,9 @@ func (srv *Server) apply(v *config.Values) {
 		MaxStringBytes: v.ProtoMaxBulkLenBytes,
 		ListFill:       v.ListMaxListpackSize,
 		LazyUserFlush:  v.LazyFlushByDefault,
+
+		HashMaxListpackEntries:    v.HashMaxListpackEntries,
+		HashMaxListpackValueBytes: v.HashMaxListpackValueBytes,
 	})
 	srv.observe(v)
 	srv.applyMemory(v)
@@ -33,7 +36,8 @@ func (srv *Server) watchConfig() {
 	}, "proto-max-bulk-len", "lazyfree-lazy-user-flush", "loglevel", "client-output-buffer-limit",
 		"list-max-listpack-size",
 		"slowlog-log-slower-than", "slowlog-max-len", "latency-monitor-threshold", "latency-tracking",
-		"maxmemory-policy", "maxmemory-samples", "maxmemory-eviction-tenacity", "lfu-log-factor", "lfu-decay-time")
+		"maxmemory-policy", "maxmemory-samples", "maxmemory-eviction-tenacity", "lfu-log-factor", "lfu-decay-time",
+		"hash-max-listpack-entries", "hash-max-listpack-value")
 	cfg.OnApply(func(_, v *config.Values) error {
 		srv.apply(v)
 		srv.warnOfLimit(v.MaxMemoryBytes)

@@ -24,6 +24,13 @@ func TestHotPathsAllocateNothing(t *testing.T) {
 			{"GETDEL", "s"}},
 		{{"SET", "f", "0.1"}, {"INCRBYFLOAT", "f", "0.2"}},
 		{{"DBSIZE"}, {"RANDOMKEY"}},
+		{{"HSET", "h", "f", value, "g", "w"}, {"HGET", "h", "f"}, {"HMGET", "h", "f", "none"},
+			{"HSETNX", "h", "f", "x"}, {"HINCRBY", "h", "n", "1"}, {"HINCRBYFLOAT", "h", "x", "0.1"},
+			{"HEXISTS", "h", "f"}, {"HLEN", "h"}, {"HSTRLEN", "h", "f"}, {"HGETALL", "h"}, {"HRANDFIELD", "h"},
+			{"HRANDFIELD", "h", "2"}, {"HSCAN", "h", "0"}, {"HDEL", "h", "f", "g", "n", "x"}},
+		{{"HSET", "big", "f", strings.Repeat(value, 14), "g", value, "h", value},
+			{"HSET", "big", "g", "x"}, {"HINCRBY", "big", "n", "1"}, {"HGET", "big", "f"},
+			{"HGET", "big", "g"}, {"HDEL", "big", "g"}, {"HRANDFIELD", "big"}, {"HKEYS", "big"}, {"HSCAN", "big", "0", "COUNT", "1"}},
 	}
 	for _, shards := range []int{1, 8} {
 		h := newHarness(t, shards)

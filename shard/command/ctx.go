@@ -63,6 +63,9 @@ type Limits struct {
 	LazyUserDel    bool  // lazyfree-lazy-user-del
 	LazyUserFlush  bool  // lazyfree-lazy-user-flush
 	LazyServerDel  bool  // lazyfree-lazy-server-del
+
+	HashMaxListpackEntries    int64 // hash-max-listpack-entries
+	HashMaxListpackValueBytes int64 // hash-max-listpack-value
 }
 
 // keyed finds the place of the key in argument i.

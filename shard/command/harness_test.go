@@ -62,7 +62,10 @@ func newHarness(t testing.TB, shards int) *harness {
 	h.tx.Begin(all)
 	h.ctx = Ctx{
 		Set: h.set, Worker: &h.w, Calls: NewCallStats(h.table), Table: h.table, Proto: 2,
-		Limits: &Limits{MaxStringBytes: 512 << 20, ListFill: -2}, Observers: NoObservers(),
+		Limits: &Limits{
+			MaxStringBytes: 512 << 20, ListFill: -2, HashMaxListpackEntries: 512, HashMaxListpackValueBytes: 64,
+		},
+		Observers: NoObservers(),
 	}
 	return h
 }

@@ -7,6 +7,7 @@ func Rows() []*Row {
 		stringRows(), multiStringRows(), numericRows(), rangeRows(), compareRows(),
 		bitRows(), bitfieldRows(), lcsRows(),
 		listRows(), listEditRows(), listMoveRows(),
+		hashRows(), hashReadRows(),
 		keyRows(), moveRows(), objectRows(), expireRows(), ttlRows(), scanRows(), flushRows(),
 		commandRows(),
 	} {

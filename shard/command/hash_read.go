@@ -1,0 +1,283 @@
+package command
+
+import (
+	"math/rand/v2"
+
+	"fulmen/shard"
+)
+
+func hashReadRows() []*Row {
+	return []*Row{
+		{Info: Info{
+			Name: "hget", Arity: 3, Flags: ReadOnly | Fast, Categories: CatHash, Keys: OneKey(KeyRO | KeyAccess),
+			Group: "hash", Since: "2.0.0", Summary: "Get the value of a hash field", Complexity: "O(1)",
+			Args: "key field",
+		}, Run: cmdHGet},
+		{Info: Info{
+			Name: "hmget", Arity: -3, Flags: ReadOnly | Fast, Categories: CatHash, Keys: OneKey(KeyRO | KeyAccess),
+			Group: "hash", Since: "2.0.0", Summary: "Get the values of all the given hash fields",
+			Complexity: "O(N) where N is the number of fields being requested.", Args: "key field*",
+		}, Run: cmdHMGet},
+		{Info: Info{
+			Name: "hgetall", Arity: 2, Flags: ReadOnly, Categories: CatHash, Keys: OneKey(KeyRO | KeyAccess),
+			Group: "hash", Since: "2.0.0", Summary: "Get all the fields and values in a hash",
+			Complexity: "O(N) where N is the size of the hash.", Tips: []string{"nondeterministic_output_order"},
+			Args: "key",
+		}, Run: cmdHGetAll},
+		{Info: Info{
+			Name: "hkeys", Arity: 2, Flags: ReadOnly, Categories: CatHash, Keys: OneKey(KeyRO | KeyAccess),
+			Group: "hash", Since: "2.0.0", Summary: "Get all the fields in a hash",
+			Complexity: "O(N) where N is the size of the hash.", Tips: []string{"nondeterministic_output_order"},
+			Args: "key",
+		}, Run: cmdHKeys},
+		{Info: Info{
+			Name: "hvals", Arity: 2, Flags: ReadOnly, Categories: CatHash, Keys: OneKey(KeyRO | KeyAccess),
+			Group: "hash", Since: "2.0.0", Summary: "Get all the values in a hash",
+			Complexity: "O(N) where N is the size of the hash.", Tips: []string{"nondeterministic_output_order"},
+			Args: "key",
+		}, Run: cmdHVals},
+		{Info: Info{
+			Name: "hexists", Arity: 3, Flags: ReadOnly | Fast, Categories: CatHash, Keys: OneKey(KeyRO),
+			Group: "hash", Since: "2.0.0", Summary: "Determine if a hash field exists", Complexity: "O(1)",
+			Args: "key field",
+		}, Run: cmdHExists},
+		{Info: Info{
+			Name: "hlen", Arity: 2, Flags: ReadOnly | Fast, Categories: CatHash, Keys: OneKey(KeyRO),
+			Group: "hash", Since: "2.0.0", Summary: "Get the number of fields in a hash", Complexity: "O(1)",
+			Args: "key",
+		}, Run: cmdHLen},
+		{Info: Info{
+			Name: "hstrlen", Arity: 3, Flags: ReadOnly | Fast, Categories: CatHash, Keys: OneKey(KeyRO),
+			Group: "hash", Since: "3.2.0", Summary: "Get the length of the value of a hash field", Complexity: "O(1)",
+			Args: "key field",
+		}, Run: cmdHStrLen},
+		{Info: Info{
+			Name: "hrandfield", Arity: -2, Flags: ReadOnly, Categories: CatHash, Keys: OneKey(KeyRO | KeyAccess),
+			Group: "hash", Since: "6.2.0", Summary: "Get one or multiple random fields from a hash",
+			Complexity: "O(N) where N is the number of fields returned", Tips: []string{"nondeterministic_output"},
+			Args: "key options?(count:integer WITHVALUES?)",
+		}, Run: cmdHRandField},
+		{Info: Info{
+			Name: "hscan", Arity: -3, Flags: ReadOnly, Categories: CatHash, Keys: OneKey(KeyRO | KeyAccess),
+			Group: "hash", Since: "2.8.0", Summary: "Incrementally iterate hash fields and associated values",
+			Complexity: "O(1) for every call. O(N) for a complete iteration, including enough command calls for the " +
+				"cursor to return back to 0. N is the number of elements inside the collection..",
+			Tips: []string{"nondeterministic_output"},
+			Args: "key cursor:integer pattern:pattern=MATCH? count:integer=COUNT? NOVALUES?@7.4.0",
+		}, Run: cmdHScan},
+	}
+}
+
+// HGET key field
+func cmdHGet(c *Ctx) error {
+	h, err := c.readHash()
+	if err == nil {
+		c.replyField(&h, c.Args[2])
+	}
+	return err
+}
+
+// replyField replies the value of a field.
+func (c *Ctx) replyField(h *shard.Hash, field []byte) {
+	if value, ok := h.Get(field); ok {
+		c.replyText(&value)
+	} else {
+		c.Null()
+	}
+}
+
+// HMGET key field [field ...]
+func cmdHMGet(c *Ctx) error {
+	h, err := c.readHash()
+	if err != nil {
+		return err
+	}
+	c.Array(len(c.Args) - 2)
+	for _, field := range c.Args[2:] {
+		if c.tooMuch() {
+			break
+		}
+		c.replyField(&h, field)
+	}
+	return nil
+}
+
+// HEXISTS key field
+func cmdHExists(c *Ctx) error {
+	h, err := c.readHash()
+	if err == nil {
+		_, ok := h.Get(c.Args[2])
+		c.Bool(ok)
+	}
+	return err
+}
+
+// HLEN key
+func cmdHLen(c *Ctx) error {
+	h, err := c.readHash()
+	if err == nil {
+		c.Int(int64(h.Len()))
+	}
+	return err
+}
+
+// HSTRLEN key field
+func cmdHStrLen(c *Ctx) error {
+	h, err := c.readHash()
+	if err == nil {
+		value, _ := h.Get(c.Args[2])
+		c.Int(int64(value.Len()))
+	}
+	return err
+}
+
+// HGETALL key
+func cmdHGetAll(c *Ctx) error {
+	h, err := c.readHash()
+	if err == nil {
+		c.Map(h.Len())
+		c.replyFields(&h, true, true)
+	}
+	return err
+}
+
+// HKEYS key
+func cmdHKeys(c *Ctx) error {
+	h, err := c.readHash()
+	if err == nil {
+		c.Array(h.Len())
+		c.replyFields(&h, true, false)
+	}
+	return err
+}
+
+// HVALS key
+func cmdHVals(c *Ctx) error {
+	h, err := c.readHash()
+	if err == nil {
+		c.Array(h.Len())
+		c.replyFields(&h, false, true)
+	}
+	return err
+}
+
+// replyFields replies all fields, or values, or both.
+func (c *Ctx) replyFields(h *shard.Hash, names, values bool) {
+	var f shard.Fields
+	for h.From(&f, 0); f.Next() && !c.tooMuch(); {
+		if names {
+			c.replyText(&f.Field)
+		}
+		if values {
+			c.replyText(&f.Value)
+		}
+	}
+}
+
+// HRANDFIELD key [count [WITHVALUES]]
+func cmdHRandField(c *Ctx) error {
+	if len(c.Args) == 2 {
+		h, err := c.readHash()
+		switch {
+		case err != nil:
+			return err
+		case !h.Exists():
+			c.Null()
+		default:
+			c.replyRank(&h, rand.IntN(h.Len()), false)
+		}
+		return nil
+	}
+	n, values, err := c.randomCount("withvalues")
+	if err != nil {
+		return err
+	}
+	h, err := c.readHash()
+	if err != nil {
+		return err
+	}
+	size := h.Len()
+	items := min(max(n, -n), int64(size))
+	if n < 0 && size > 0 {
+		items = -n
+	}
+	if values && c.Proto == 2 {
+		items *= 2
+	}
+	c.Array(int(items))
+	switch {
+	case size == 0:
+	case n < 0:
+		c.randomTimes(-n, size, func(rank int) { c.replyRank(&h, rank, values) })
+	case n < int64(size):
+		c.randomRanks(int(n), size, func(rank int) { c.replyRank(&h, rank, values) })
+	default:
+		c.replyAllRanks(&h, values)
+	}
+	return nil
+}
+
+// replyRank replies field number rank, with its value if need be.
+func (c *Ctx) replyRank(h *shard.Hash, rank int, values bool) {
+	var f shard.Fields
+	h.From(&f, rank)
+	f.Next()
+	c.replyRandom(&f, values)
+}
+
+// replyAllRanks replies all fields as HRANDFIELD does.
+func (c *Ctx) replyAllRanks(h *shard.Hash, values bool) {
+	var f shard.Fields
+	for h.From(&f, 0); f.Next() && !c.tooMuch(); {
+		c.replyRandom(&f, values)
+	}
+}
+
+// replyRandom replies a field as HRANDFIELD does.
+func (c *Ctx) replyRandom(f *shard.Fields, values bool) {
+	if values && c.Proto > 2 {
+		c.Array(2)
+	}
+	c.replyText(&f.Field)
+	if values {
+		c.replyText(&f.Value)
+	}
+}
+
+// HSCAN key cursor [MATCH pattern] [COUNT count] [NOVALUES]
+func cmdHScan(c *Ctx) error {
+	cursor, err := c.scanCursor()
+	if err != nil {
+		return err
+	}
+	h, err := c.readHash()
+	if err != nil {
+		return err
+	}
+	at, items := len(c.Out), 0
+	if !h.Exists() { // options are not looked at
+		c.scanHead(at, 0, 0)
+		return nil
+	}
+	o, err := c.scanOptions(true)
+	if err != nil {
+		return err
+	}
+	var f shard.Fields
+	for h.Scan(&f, cursor, o.count); f.NextScanned() && !c.tooMuch(); {
+		if o.pattern != nil {
+			c.scratch = f.Field.AppendTo(c.scratch[:0])
+			if !o.pattern.match(c.scratch) {
+				continue
+			}
+		}
+		c.replyText(&f.Field)
+		items++
+		if !o.noValues {
+			c.replyText(&f.Value)
+			items++
+		}
+	}
+	c.scanHead(at, f.Cursor(), items)
+	return nil
+}
