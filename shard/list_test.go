@@ -54,7 +54,8 @@ func (m *listModel) check() {
 	}
 	reply, n := []byte(nil), 0
 	l.Each(0, false, func(it *ListItem) bool {
-		if it.Rank != n || !bytes.Equal(it.Append(nil), m.want[n]) || !it.Equal(m.want[n]) || it.Len() != len(m.want[n]) {
+		if it.Rank != n || !bytes.Equal(it.Append(nil), m.want[n]) || !it.Equal(m.want[n]) ||
+			it.Len() != len(m.want[n]) {
 			m.t.Fatalf("item %d (as %d) is %.100q, want %.100q", n, it.Rank, it.Append(nil), m.want[n])
 		}
 		n++
@@ -224,7 +225,8 @@ func TestListSizes(t *testing.T) {
 		size int
 	}{
 		{"", 2}, {"a", 3}, {"0", 2}, {"127", 2}, {"128", 3}, {"-1", 3}, {"-4096", 3}, {"4095", 3}, {"4096", 4},
-		{"32768", 5}, {"8388607", 5}, {"8388608", 6}, {"2147483647", 6}, {"2147483648", 10}, {"-9223372036854775808", 10},
+		{"32768", 5}, {"8388607", 5}, {"8388608", 6}, {"2147483647", 6}, {"2147483648", 10},
+		{"-9223372036854775808", 10},
 		{"007", 5}, {"9223372036854775808", 21}, {string(make([]byte, 63)), 65}, {string(make([]byte, 64)), 67},
 		{string(make([]byte, 125)), 128}, {string(make([]byte, 126)), 130}, {string(make([]byte, 4095)), 4099},
 		{string(make([]byte, 4096)), 4103},

@@ -90,6 +90,7 @@ func Everything() Grammar {
 	all = append(all, Moving()...)
 	all = append(all, Bitmaps()...)
 	all = append(all, Hashes()...)
+	all = append(all, Lists()...)
 	return append(all, Connection()...)
 }
 
