@@ -86,8 +86,9 @@ var ourDefaults = map[string]string{
 	"lazyfree-lazy-server-del": "yes", "lazyfree-lazy-user-del": "yes",
 }
 
-// ourRows are parameters that Redis does not have.
-var ourRows = []string{"http-port", "http-bind", "shards", "event-loops", "io-engine"}
+// ourRows are parameters that redis-server does not have, or not yet.
+var ourRows = []string{"http-port", "http-bind", "shards", "event-loops", "io-engine",
+	"set-max-listpack-entries", "set-max-listpack-value"}
 
 func TestDefaultsAgainstRedis(t *testing.T) {
 	ask := startRedis(t)

@@ -85,7 +85,6 @@ var evictionRows = []row{
 }
 
 var encodingRows = []row{
-	{name: "set-max-intset-entries", kind: integer, standard: "512", max: math.MaxInt64, later: lists},
 	{name: "zset-max-listpack-entries", aliases: []string{"zset-max-ziplist-entries"}, kind: integer, standard: "128",
 		max: math.MaxInt64, later: lists},
 	{name: "zset-max-listpack-value", aliases: []string{"zset-max-ziplist-value"}, kind: memory, standard: "64",

@@ -8,7 +8,7 @@ import (
 
 // rows is the table of parameters, in the order of CONFIG GET * and fulmen.conf.
 var rows = slices.Concat(
-	networkRows, processRows, dataRows, collectionRows, defragRows, watchRows, laterRows, inertRows)
+	networkRows, processRows, dataRows, collectionRows, defragRows, watchRows, setRows, laterRows, inertRows)
 
 // networkRows: where clients come in and what a connection may use. All live.
 var networkRows = []row{{
@@ -174,6 +174,18 @@ var defragRows = []row{{
 }, {
 	name: "active-defrag-max-scan-fields", kind: integer, standard: "1000", min: 1, max: math.MaxInt64,
 	store: func(v *Values, s setting) { v.DefragMaxScanFields = s.n },
+}}
+
+// setRows: sizes at which sets get another encoding. All live.
+var setRows = []row{{
+	name: "set-max-intset-entries", kind: integer, standard: "512", max: math.MaxInt64,
+	store: func(v *Values, s setting) { v.SetMaxIntsetEntries = s.n },
+}, {
+	name: "set-max-listpack-entries", kind: integer, standard: "128", max: math.MaxInt64,
+	store: func(v *Values, s setting) { v.SetMaxListpackEntries = s.n },
+}, {
+	name: "set-max-listpack-value", kind: integer, standard: "64", max: math.MaxInt64,
+	store: func(v *Values, s setting) { v.SetMaxListpackValue = s.n },
 }}
 
 // watchRows: what is noted of commands. All live.

@@ -66,6 +66,11 @@ type Values struct {
 	// nodes of one value looked at in one go
 	DefragMaxScanFields int64
 
+	// Sizes at which sets get another encoding.
+	SetMaxIntsetEntries   int64
+	SetMaxListpackEntries int64
+	SetMaxListpackValue   int64
+
 	// What is noted of commands.
 	SlowLogFromUs      int64 // the slow log takes calls that took as long, negative: none
 	SlowLogEntries     int64

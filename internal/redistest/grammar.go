@@ -91,6 +91,7 @@ func Everything() Grammar {
 	all = append(all, Bitmaps()...)
 	all = append(all, Hashes()...)
 	all = append(all, Lists()...)
+	all = append(all, Sets()...)
 	return append(all, Connection()...)
 }
 

@@ -6,6 +6,7 @@ import (
 	"log/slog"
 
 	"fulmen/internal/config"
+	"fulmen/shard"
 	"fulmen/shard/command"
 )
 
@@ -18,6 +19,10 @@ func (srv *Server) apply(v *config.Values) {
 
 		HashMaxListpackEntries:    v.HashMaxListpackEntries,
 		HashMaxListpackValueBytes: v.HashMaxListpackValueBytes,
+		Sets: shard.SetLimits{
+			IntsetEntries: v.SetMaxIntsetEntries, ListpackEntries: v.SetMaxListpackEntries,
+			ListpackValue: v.SetMaxListpackValue,
+		},
 	})
 	srv.observe(v)
 	srv.applyMemory(v)
@@ -37,7 +42,8 @@ func (srv *Server) watchConfig() {
 		"list-max-listpack-size",
 		"slowlog-log-slower-than", "slowlog-max-len", "latency-monitor-threshold", "latency-tracking",
 		"maxmemory-policy", "maxmemory-samples", "maxmemory-eviction-tenacity", "lfu-log-factor", "lfu-decay-time",
-		"hash-max-listpack-entries", "hash-max-listpack-value")
+		"hash-max-listpack-entries", "hash-max-listpack-value",
+		"set-max-intset-entries", "set-max-listpack-entries", "set-max-listpack-value")
 	cfg.OnApply(func(_, v *config.Values) error {
 		srv.apply(v)
 		srv.warnOfLimit(v.MaxMemoryBytes)

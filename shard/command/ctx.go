@@ -66,6 +66,8 @@ type Limits struct {
 
 	HashMaxListpackEntries    int64 // hash-max-listpack-entries
 	HashMaxListpackValueBytes int64 // hash-max-listpack-value
+
+	Sets shard.SetLimits
 }
 
 // keyed finds the place of the key in argument i.

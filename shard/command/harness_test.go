@@ -64,6 +64,7 @@ func newHarness(t testing.TB, shards int) *harness {
 		Set: h.set, Worker: &h.w, Calls: NewCallStats(h.table), Table: h.table, Proto: 2,
 		Limits: &Limits{
 			MaxStringBytes: 512 << 20, ListFill: -2, HashMaxListpackEntries: 512, HashMaxListpackValueBytes: 64,
+			Sets: shard.SetLimits{IntsetEntries: 512, ListpackEntries: 128, ListpackValue: 64},
 		},
 		Observers: NoObservers(),
 	}

@@ -8,6 +8,7 @@ func Rows() []*Row {
 		bitRows(), bitfieldRows(), lcsRows(),
 		listRows(), listEditRows(), listMoveRows(),
 		hashRows(), hashReadRows(),
+		memberRows(), algebraRows(),
 		keyRows(), moveRows(), objectRows(), expireRows(), ttlRows(), scanRows(), flushRows(),
 		commandRows(),
 	} {

@@ -63,11 +63,11 @@ func beginScan(c *Ctx) (Job, error) {
 	if n := int(cursor & 0xff); n < len(c.Set.Shards) {
 		j.shard = n
 	}
-	return j, j.parse(c.ArgsFrom(2))
+	return j, j.parse(c.ArgsFrom(2), true)
 }
 
-// parse reads options to the end.
-func (j *scanJob) parse(a Args) error {
+// parse reads options to the end, TYPE among them if it is an option.
+func (j *scanJob) parse(a Args, types bool) error {
 	for a.More() {
 		switch {
 		case a.Left() == 1:
@@ -80,7 +80,7 @@ func (j *scanJob) parse(a Args) error {
 			j.count = int(min(n, scanMaxCount))
 		case a.Option("match"):
 			j.pattern = keyPattern(a.Bytes())
-		case a.Option("type"):
+		case types && a.Option("type"):
 			j.typeName = a.Bytes()
 		default:
 			a.Syntax()
