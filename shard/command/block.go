@@ -3,6 +3,7 @@ package command
 import (
 	"bytes"
 	"math"
+	"slices"
 
 	"fulmen/internal/resp"
 	"fulmen/shard/object"
@@ -103,7 +104,7 @@ func (c *Ctx) instead(form *Row, args [][]byte, keys ...Keyed) error {
 // popOne is the handler of BLPOP and its like: keys and a timeout. The reply is an array of the key and what form,
 // which pops one element, replies.
 func popOne(form *Row, t object.Type) func(*Ctx) error {
-	name := bytes.ToUpper([]byte(form.Name))
+	name := nameOf(form)
 	return func(c *Ctx) error {
 		untilMs, err := c.timeout(len(c.Args) - 1)
 		if err != nil {
@@ -139,7 +140,7 @@ func popOne(form *Row, t object.Type) func(*Ctx) error {
 // popMany is the handler of BLMPOP and BZMPOP: a timeout, then what form takes, which is a count of keys, the keys, one
 // of two words, and COUNT.
 func popMany(form *Row, t object.Type, words [2]string) func(*Ctx) error {
-	name := bytes.ToUpper([]byte(form.Name))
+	name := nameOf(form)
 	return func(c *Ctx) error {
 		behind, err := c.checkPopMany(words)
 		if err != nil {
@@ -194,7 +195,7 @@ func (c *Ctx) checkPopMany(words [2]string) (behind int, err error) {
 
 // move is the handler of BLMOVE and BRPOPLPUSH: what form takes, and a timeout.
 func move(form *Row) func(*Ctx) error {
-	name := bytes.ToUpper([]byte(form.Name))
+	name := nameOf(form)
 	return func(c *Ctx) error {
 		last := len(c.Args) - 1
 		for i := 3; i < last; i++ {
@@ -225,14 +226,20 @@ func blockingRows(rows []*Row) []*Row {
 	for _, r := range rows {
 		forms[r.Name] = r
 	}
-	var all []*Row
-	if forms["lpop"] != nil && forms["lmpop"] != nil && forms["lmove"] != nil {
-		all = append(all, blockingListRows(forms)...)
+	formOf := map[string]string{
+		"blpop": "lpop", "brpop": "rpop", "blmove": "lmove", "brpoplpush": "rpoplpush", "blmpop": "lmpop",
+		"bzpopmin": "zpopmin", "bzpopmax": "zpopmax", "bzmpop": "zmpop",
 	}
-	if forms["zpopmin"] != nil && forms["zmpop"] != nil {
-		all = append(all, blockingZSetRows(forms)...)
+	all := append(blockingListRows(forms), blockingZSetRows(forms)...)
+	return slices.DeleteFunc(all, func(r *Row) bool { return forms[formOf[r.Name]] == nil })
+}
+
+// nameOf returns the name of a form as effects have it.
+func nameOf(form *Row) []byte {
+	if form == nil {
+		return nil
 	}
-	return all
+	return bytes.ToUpper([]byte(form.Name))
 }
 
 var doubleTimeout = Change{"6.0.0", "`timeout` is interpreted as a double instead of an integer."}

@@ -14,5 +14,5 @@ func Rows() []*Row {
 	} {
 		all = append(all, family...)
 	}
-	return all
+	return append(all, blockingRows(all)...)
 }
