@@ -286,7 +286,7 @@ func blockingListRows(forms map[string]*Row) []*Row {
 			DeprecatedSince: "6.2.0", ReplacedBy: "`BLMOVE` with the `RIGHT` and `LEFT` arguments",
 		}, WaitsFor: object.List, Run: move(forms["rpoplpush"])},
 		{Info: Info{
-			Name: "blmpop", Arity: -5, Flags: Write | Blocking, Categories: CatList,
+			Name: "blmpop", Arity: -5, Flags: Write | Blocking | MovableKeys, Categories: CatList,
 			Keys:  []KeySpec{{First: 2, Step: 1, Counted: true, Flags: KeyRW | KeyAccess | KeyDelete}},
 			Group: "list", Since: "7.0.0", Summary: "Pop elements from a list, or block until one is available",
 			Complexity: "O(N+M) where N is the number of provided keys and M is the number of elements returned.",
@@ -313,7 +313,7 @@ func blockingZSetRows(forms map[string]*Row) []*Row {
 		pop("bzpopmin", "lowest", "zpopmin"),
 		pop("bzpopmax", "highest", "zpopmax"),
 		{Info: Info{
-			Name: "bzmpop", Arity: -5, Flags: Write | Blocking, Categories: CatSortedSet,
+			Name: "bzmpop", Arity: -5, Flags: Write | Blocking | MovableKeys, Categories: CatSortedSet,
 			Keys:  []KeySpec{{First: 2, Step: 1, Counted: true, Flags: KeyRW | KeyAccess | KeyDelete}},
 			Group: "sorted-set", Since: "7.0.0",
 			Summary: "Remove and return members with scores in a sorted set or block until one is available",
