@@ -142,7 +142,7 @@ func (l *loop) keysOf(row *command.Row, args [][]byte) []command.Keyed {
 // route returns the shards that a command needs, ascending; valid until the next call.
 func (l *loop) route(row *command.Row, args [][]byte, keys []command.Keyed) []int {
 	l.shards = l.shards[:0]
-	if row.Route == command.RouteAll {
+	if row.RouteFor(args) == command.RouteAll {
 		return l.srv.allShards
 	}
 	var set shardSet

@@ -94,10 +94,12 @@ var keyFlagNames = [...]string{"RO", "RW", "OW", "RM", "access", "update", "inse
 
 // KeySpec says where keys stand: from argument First, every Step-th, through Last; a negative Last counts
 // from the end of the arguments (-1 = the last one), a non-negative one from First. Of a counted spec argument First
-// says how many keys follow it, the first of them at once, and Last means nothing.
+// says how many keys follow it, the first of them at once, and Last means nothing. Where keys of an unknown spec stand
+// no number says: Find finds them, and without it they stand nowhere.
 type KeySpec struct {
 	First, Last, Step int
-	Counted           bool
+	Counted, Unknown  bool
+	Find              func(dst []int, args [][]byte) []int // appends positions
 	Flags             KeyFlags
 	Notes             string
 }
@@ -132,6 +134,16 @@ type Info struct {
 
 	// Route says which batons the handler needs; see Route.
 	Route Route
+	// RouteOf says it of a call where it depends on the arguments; nil elsewhere.
+	RouteOf func(args [][]byte) Route
+}
+
+// RouteFor returns which batons a call needs.
+func (in *Info) RouteFor(args [][]byte) Route {
+	if in.RouteOf != nil {
+		return in.RouteOf(args)
+	}
+	return in.Route
 }
 
 // Change is a line of a command's history: what the given version of Redis brought.
@@ -180,6 +192,12 @@ func (in *Info) KeyIndexes(dst []int, args [][]byte) []int {
 // indexes appends the positions of the spec's keys among arguments. A count that can't be has no keys.
 func (spec *KeySpec) indexes(dst []int, args [][]byte) []int {
 	argc := len(args)
+	if spec.Unknown {
+		if spec.Find != nil {
+			dst = spec.Find(dst, args)
+		}
+		return dst
+	}
 	if spec.Counted {
 		for k := range spec.count(args) {
 			dst = append(dst, spec.First+1+k*spec.Step)
@@ -212,7 +230,7 @@ func (spec *KeySpec) count(args [][]byte) int {
 func (in *Info) keyRange() (first, last, step int) {
 	for i := range in.Keys {
 		spec := &in.Keys[i]
-		if spec.Counted {
+		if spec.Counted || spec.Unknown {
 			continue
 		}
 		to := spec.Last
@@ -233,8 +251,8 @@ func (in *Info) keyRange() (first, last, step int) {
 
 // SingleKey tells whether the command has exactly one key, its first argument.
 func (in *Info) SingleKey() bool {
-	return in.Route == RouteKeys && len(in.Keys) == 1 && in.Keys[0].First == 1 && in.Keys[0].Last == 0 &&
-		!in.Keys[0].Counted
+	return in.Route == RouteKeys && in.RouteOf == nil && len(in.Keys) == 1 && in.Keys[0].First == 1 &&
+		in.Keys[0].Last == 0 && !in.Keys[0].Counted
 }
 
 // ArityOK tells whether argc arguments, the name included, satisfy the arity.

@@ -144,6 +144,12 @@ func (c *Ctx) keySpec(spec *KeySpec) {
 	c.BulkString("flags")
 	c.keyFlags(spec.Flags)
 	c.BulkString("begin_search")
+	if spec.Unknown {
+		c.specPart("unknown")
+		c.BulkString("find_keys")
+		c.specPart("unknown")
+		return
+	}
 	c.specPart("index", "index", spec.First)
 	c.BulkString("find_keys")
 	if spec.Counted {
