@@ -92,6 +92,7 @@ var (
 	ErrLposRank        = generic("RANK can't be zero: use 1 to start from the first match, 2 from the second ... " +
 		"or use negative to start from the end of the list")
 	ErrMaxlenNegative = generic("MAXLEN can't be negative")
+	ErrSortScores     = generic("One or more scores can't be converted into double")
 )
 
 // Refusals of the server's state, in the order in which dispatch looks for them.

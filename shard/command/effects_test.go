@@ -145,6 +145,12 @@ var effectCases = []struct {
 	{"SET k v PXAT 1", "DEL k", []string{"DEL k"}, nil},
 	{"SET k v PXAT 1", "RANDOMKEY", []string{"DEL k"}, nil},
 	{"SET k v PXAT 1", "KEYS *", nil, nil},
+	{"RPUSH k 2 3 1", "SORT k STORE other", []string{"RPUSH other 1 2 3"}, nil},
+	{"RPUSH k 2 3 1", "SORT k BY none* GET # GET none* LIMIT 0 1 STORE k", []string{"DEL k", "RPUSH k 1"}, nil},
+	{"RPUSH k 2 1", "SORT k LIMIT 0 0 STORE k", []string{"DEL k"}, nil},
+	{"RPUSH k 2 1", "SORT k LIMIT 0 0 STORE other", nil, nil},
+	{"SET k v", "SORT none STORE k", []string{"DEL k"}, nil},
+	{"RPUSH k a", "SORT k STORE k", nil, nil},
 }
 
 func TestEffects(t *testing.T) {

@@ -10,7 +10,7 @@ func Rows() []*Row {
 		hashRows(), hashReadRows(),
 		memberRows(), algebraRows(),
 		keyRows(), moveRows(), objectRows(), expireRows(), ttlRows(), scanRows(), flushRows(),
-		commandRows(),
+		sortRows(), commandRows(),
 	} {
 		all = append(all, family...)
 	}
