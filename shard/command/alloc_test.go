@@ -30,7 +30,9 @@ func TestHotPathsAllocateNothing(t *testing.T) {
 			{"HRANDFIELD", "h", "2"}, {"HSCAN", "h", "0"}, {"HDEL", "h", "f", "g", "n", "x"}},
 		{{"HSET", "big", "f", strings.Repeat(value, 14), "g", value, "h", value},
 			{"HSET", "big", "g", "x"}, {"HINCRBY", "big", "n", "1"}, {"HGET", "big", "f"},
-			{"HGET", "big", "g"}, {"HDEL", "big", "g"}, {"HRANDFIELD", "big"}, {"HKEYS", "big"}, {"HSCAN", "big", "0", "COUNT", "1"}},
+			{"HGET", "big", "g"}, {"HDEL", "big", "g"},
+			{"HRANDFIELD", "big"}, {"HKEYS", "big"},
+			{"HSCAN", "big", "0", "COUNT", "1"}},
 	}
 	for _, shards := range []int{1, 8} {
 		h := newHarness(t, shards)
