@@ -11,7 +11,9 @@ import (
 	"time"
 
 	"fulmen/persist/log"
+	"fulmen/shard"
 	"fulmen/shard/ds/index"
+	"fulmen/shard/object"
 )
 
 // follow attaches a reader to the harness's log; each call of next gives the records since the last, as text.
@@ -240,7 +242,7 @@ func (h *harness) dump(id int) map[string]string {
 		db := s.DB(id)
 		for cursor := uint64(0); ; {
 			cursor = db.Scan(cursor, 1000, 0, func(e index.Entry) {
-				all[string(e.Key())] = fmt.Sprint(e.ExpireAt(), " ", string(db.AppendString(nil, e)))
+				all[string(e.Key())] = fmt.Sprint(e.ExpireAt(), " ", h.content(db, e))
 			})
 			if cursor == 0 {
 				break
@@ -248,6 +250,20 @@ func (h *harness) dump(id int) map[string]string {
 		}
 	}
 	return all
+}
+
+// content is what a key of a type that random commands make holds.
+func (h *harness) content(db *shard.DB, e index.Entry) string {
+	if db.Type(e) != object.Hash {
+		return string(db.AppendString(nil, e))
+	}
+	hash := shard.Hash{Value: db.LookValue(h.set.Key(e.Key()), 0)}
+	fields := map[string]string{}
+	var f shard.Fields
+	for hash.From(&f, 0); f.Next(); {
+		fields[string(f.Field.AppendTo(nil))] = string(f.Value.AppendTo(nil))
+	}
+	return fmt.Sprint(fields)
 }
 
 // commandGen makes random commands, most of them valid.
@@ -285,7 +301,13 @@ func (g commandGen) options(words ...[]string) (all []string) {
 
 func (g commandGen) command() []string {
 	expiry := [][]string{{"EX", g.seconds()}, {"PX", g.ms()}, {"PXAT", g.atMs()}}[g.IntN(3)]
-	switch g.IntN(33) {
+	switch g.IntN(37) {
+	case 33, 34:
+		return []string{g.pick("HSET", "HMSET"), g.key(), g.value(), g.value(), g.pick("f", "g"), g.value()}
+	case 35:
+		return []string{g.pick("HINCRBY", "HINCRBYFLOAT", "HSETNX"), g.key(), g.pick("f", "g"), g.number()}
+	case 36:
+		return []string{"HDEL", g.key(), g.pick("f", "g"), g.value(), g.value()}
 	case 30:
 		return append([]string{"SET", g.key(), g.value(), g.pick("IFEQ", "IFNE"), g.value()}, expiry...)
 	case 31:
