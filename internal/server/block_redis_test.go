@@ -1,0 +1,354 @@
+package server_test
+
+import (
+	"fmt"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"fulmen/internal/redistest"
+)
+
+// waits are conversations with commands that wait for keys. "b! BLPOP a 0" sends a command that must come to wait;
+// "b<" reads its reply; "b? BLPOP a 0" sends one whose reply comes later, though it may not wait. BLOCKED is the number
+// of those that wait. "<b>" stands for the id of connection b.
+var waits = map[string]string{
+	"who has waited longest is served first": `
+		b! BLPOP a 0
+		c! BLPOP a 0
+		d! BRPOP a 0
+		RPUSH a 1 2
+		b<
+		c<
+		BLOCKED
+		RPUSH a 3 4
+		d<
+		LRANGE a 0 -1`,
+	"also across several keys": `
+		b! BLPOP x y z 0
+		c! BLPOP z 0
+		d! BLPOP y z 0
+		RPUSH z 1
+		b<
+		RPUSH z 2
+		c<
+		RPUSH y 3
+		d<
+		EXISTS x y z`,
+	"keys in the order in which they became ready": `
+		b! BLPOP x y 0
+		c! BLPOP x y 0
+		MULTI
+		RPUSH y 1
+		RPUSH x 2
+		EXEC
+		b<
+		c<`,
+	"after EXEC as a whole": `
+		b! BLPOP a 0
+		MULTI
+		RPUSH a 1
+		LPUSH a 2
+		LPOP a
+		EXEC
+		b<
+		c! BLPOP a 0
+		MULTI
+		RPUSH a 1
+		DEL a
+		EXEC
+		BLOCKED
+		MULTI
+		RPUSH a 1
+		DEL a
+		SET a x
+		EXEC
+		BLOCKED
+		DEL a
+		RPUSH a y
+		c<`,
+	"a key of another type": `
+		b! BLPOP a 0
+		SET a x
+		BLOCKED
+		DEL a
+		HSET a f v
+		BLOCKED
+		DEL a
+		RPUSH a 1
+		b<
+		c: BLPOP nokey 0.01`,
+	"moving between lists wakes who waits for them": `
+		b! BLMOVE a b LEFT LEFT 0
+		c! BLMOVE b c LEFT LEFT 0
+		d! BRPOPLPUSH c d 0
+		e! BLPOP d 0
+		RPUSH a 1
+		b<
+		c<
+		d<
+		e<
+		EXISTS a b c d
+		BLOCKED`,
+	"a circle": `
+		b! BLMOVE a b LEFT LEFT 0
+		c! BLMOVE b a LEFT LEFT 0
+		RPUSH a 1 2
+		b<
+		c<
+		LRANGE a 0 -1
+		LRANGE b 0 -1`,
+	"a destination of another type": `
+		SET s x
+		b! BLMOVE a s LEFT LEFT 0
+		c! BLPOP a 0
+		RPUSH a 1
+		b<
+		c<
+		BLOCKED`,
+	"ways by which a key appears": `
+		b! BLPOP a 0
+		RPUSH q 1
+		RENAME q a
+		b<
+		b! BLPOP a 0
+		RPUSH q 2
+		COPY q a
+		b<
+		b! BLPOP a 0
+		RENAMENX q a
+		b<
+		SELECT 1
+		RPUSH a 3
+		c! BLPOP a 0
+		MOVE a 0
+		c<
+		RPUSH a 4
+		c! BLPOP a 0
+		SWAPDB 0 1
+		c<
+		SELECT 0
+		RPUSH q 3 1 2
+		b! BLPOP a 0
+		LMOVE q a LEFT LEFT
+		b<
+		b! BLPOP a 0
+		RPOPLPUSH q a
+		b<`,
+	"pipelined behind": `
+		b! BLPOP a 0
+		b? INCR n
+		b? BLPOP a 0
+		b? INCR n
+		RPUSH a 1 2
+		b<
+		b<
+		b<
+		b<
+		GET n`,
+	"in MULTI nobody waits": `
+		MULTI
+		BLPOP a 0
+		BLMOVE a b LEFT LEFT 0
+		BRPOPLPUSH a b 0
+		BLMPOP 0 1 a LEFT
+		EXEC
+		BLOCKED`,
+	"CLIENT UNBLOCK": `
+		b! BLPOP a 0
+		CLIENT UNBLOCK <b>
+		b<
+		b! BLMOVE a b LEFT LEFT 0
+		CLIENT UNBLOCK <b> TIMEOUT
+		b<
+		b! BLPOP a b 0
+		CLIENT UNBLOCK <b> ERROR
+		b<
+		CLIENT UNBLOCK <b> ERROR
+		CLIENT UNBLOCK 999999
+		RPUSH a 1
+		BLOCKED
+		LRANGE a 0 -1
+		b: HELLO 3
+		b! BLPOP q 0
+		CLIENT UNBLOCK <b>
+		b<
+		b! BLPOP q 0.05
+		b<
+		b! BLMPOP 0.05 2 q r LEFT
+		b<
+		b! BLPOP q q 0
+		RPUSH q 1 2
+		b<
+		LRANGE q 0 -1`,
+	"a client that was killed takes nothing": `
+		b! BLPOP a 0
+		CLIENT KILL ID <b>
+		BLOCKED
+		RPUSH a 1
+		LRANGE a 0 -1`,
+	"a client that is gone takes nothing": `
+		b! BLPOP a 0
+		c! BLPOP a 0
+		b.
+		RPUSH a 1
+		c<
+		EXISTS a`,
+	"its line, and statistics": `
+		b! BLPOP a b 0
+		CLIENT LIST
+		RPUSH a 1
+		b<
+		CLIENT LIST
+		b! BLMOVE none s LEFT LEFT 0.02
+		b<
+		STATS blpop
+		STATS blmove
+		STATS lpop
+		STATS lmove`,
+	"replies that are off": `
+		b? CLIENT REPLY OFF
+		b! BLPOP a 0
+		RPUSH a 1
+		b? CLIENT REPLY ON
+		b<`,
+	"flushed": `
+		b! BLPOP a 0
+		FLUSHALL
+		BLOCKED
+		FLUSHDB
+		RPUSH a 1
+		b<`,
+	"what is pushed and popped in one pipeline": `
+		b! BLPOP a 0
+		c? RPUSH a 1 2
+		c? LPOP a
+		c? LPOP a
+		c<
+		c<
+		c<
+		b<`,
+}
+
+// waitTalk is one conversation with one server.
+type waitTalk struct {
+	conns
+	addr string
+	ids  map[string]string
+}
+
+// line does what a line says and returns the reply, "" for none.
+func (w *waitTalk) line(t *testing.T, line string) string {
+	t.Helper()
+	who, rest, _ := strings.Cut(line, " ")
+	mark := byte(0)
+	if n := len(who); n == 2 && strings.ContainsRune("!?<:.", rune(who[1])) {
+		mark, who = who[1], who[:1]
+	} else {
+		who, rest = "", line
+	}
+	for name, id := range w.ids {
+		rest = strings.ReplaceAll(rest, "<"+name+">", id)
+	}
+	args := strings.Fields(rest)
+	if w.conns[who] == nil {
+		id := w.ask(t, w.addr, who, []string{"CLIENT", "ID"})
+		w.ids[who] = strings.Trim(id, ":\" ")
+	}
+	conn := w.conns[who]
+	switch mark {
+	case '!':
+		before := w.blocked(t)
+		send(t, conn, args)
+		w.await(t, before+1)
+	case '?':
+		send(t, conn, args)
+	case '<':
+		v, err := conn.Receive()
+		if err != nil {
+			return "EOF"
+		}
+		return flat(v)
+	case '.':
+		before := w.blocked(t)
+		if err := conn.Close(); err != nil {
+			t.Fatal(err)
+		}
+		delete(w.conns, who)
+		w.await(t, before-1)
+	default:
+		switch args[0] {
+		case "BLOCKED":
+			return fmt.Sprint(w.blocked(t))
+		case "STATS":
+			text := w.ask(t, w.addr, "info", []string{"INFO", "commandstats"})
+			for line := range strings.Lines(text) {
+				if name, counts, ok := strings.Cut(line, ":"); ok && name == "cmdstat_"+args[1] {
+					calls, _, _ := strings.Cut(counts, ",")
+					_, rest, _ := strings.Cut(counts, "rejected")
+					return calls + strings.TrimSpace(rest)
+				}
+			}
+			return "none"
+		}
+		return w.ask(t, w.addr, who, args)
+	}
+	return ""
+}
+
+func send(t *testing.T, conn *redistest.Conn, args []string) {
+	t.Helper()
+	conn.Queue(args...)
+	if err := conn.Flush(); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// blocked returns how many clients wait.
+func (w *waitTalk) blocked(t *testing.T) (n int) {
+	t.Helper()
+	text := w.ask(t, w.addr, "info", []string{"INFO", "clients"})
+	_, after, ok := strings.Cut(text, "blocked_clients:")
+	if !ok {
+		t.Fatalf("INFO clients: %q", text)
+	}
+	if _, err := fmt.Sscan(after, &n); err != nil {
+		t.Fatal(err)
+	}
+	return n
+}
+
+// await waits until n clients wait.
+func (w *waitTalk) await(t *testing.T, n int) {
+	t.Helper()
+	for deadline := time.Now().Add(3 * time.Second); w.blocked(t) != n; {
+		if time.Now().After(deadline) {
+			t.Fatalf("%d clients wait, want %d", w.blocked(t), n)
+		}
+	}
+}
+
+// TestWaitsEqualRedis holds each conversation with redis-server and with servers of one and of eight shards.
+func TestWaitsEqualRedis(t *testing.T) {
+	for name, text := range waits {
+		for _, shards := range []int{1, 8} {
+			t.Run(fmt.Sprintf("%s/%d", name, shards), func(t *testing.T) {
+				socket := filepath.Join(t.TempDir(), "redis")
+				redistest.Redis("--unixsocket", socket).Start(t)
+				right := &waitTalk{conns: conns{}, addr: socket, ids: map[string]string{}}
+				ours := &waitTalk{conns: conns{}, addr: fulmen(shards, "--event-loops", "2").Start(t),
+					ids: map[string]string{}}
+				defer right.close()
+				defer ours.close()
+				for line := range strings.SplitSeq(strings.TrimSpace(text), "\n") {
+					line = strings.TrimSpace(line)
+					want, got := right.line(t, line), ours.line(t, line)
+					if got != want {
+						t.Errorf("%s\ngot  %q\nwant %q", line, got, want)
+					}
+				}
+			})
+		}
+	}
+}
