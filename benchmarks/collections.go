@@ -130,8 +130,8 @@ func (b *bench) runCollections(ctx context.Context) (outcome, error) {
 	targets = append([]report.Target{{
 		What: "median of all ratios to redis", Limit: 0.7, Unit: "×", Measured: stat.Of(medians),
 	}}, targets...)
-	text := fmt.Sprintf("Client: the own generator, %d connections, pipeline 16; collections of %s elements, or %s of 10. "+
-		"Of two commands by turns the figure is their mean.\n\n", clients, count(b.keys), count(max(b.keys/100, 1)))
+	text := fmt.Sprintf("Client: the own generator, %d connections, pipeline 16; collections of %s elements, or %s of "+
+		"10. Of two commands by turns the figure is their mean.\n\n", clients, count(b.keys), count(max(b.keys/100, 1)))
 	head := []string{"CPU µs/command", peer.Fulmen, peer.Redis, peer.Floor, "÷ redis", "above the floor ÷ redis"}
 	return outcome{targets, text + report.Table(head, rows)}, nil
 }
@@ -190,13 +190,15 @@ func (b *bench) runCollectionMemory(ctx context.Context) (outcome, error) {
 				}
 			}
 			if b.logf("%-10s %-36s %.1f B", spec.Name, h.name, each); spec.Name == peer.Fulmen {
-				targets = append(targets, report.Target{What: h.name, Limit: h.limit, Unit: "B", Measured: stat.Of(each)})
+				targets = append(targets, report.Target{
+					What: h.name, Limit: h.limit, Unit: "B", Measured: stat.Of(each),
+				})
 			}
 			row = append(row, report.Spread(stat.Of(each)))
 		}
 		rows = append(rows, row)
 	}
-	text := "RSS over the empty server per element of one big collection, or per small one, written over one connection " +
-		"and read when it has come to rest.\n\n"
+	text := "RSS over the empty server per element of one big collection, or per small one, written over one " +
+		"connection and read when it has come to rest.\n\n"
 	return outcome{targets, text + report.Table(head, rows)}, nil
 }

@@ -33,7 +33,7 @@ type Work struct {
 	Keys       uint64 `json:"keys"`        // keys are drawn from 0 to Keys−1, uniformly
 	ValueBytes int    `json:"value_bytes"` // length of the values written
 	// Script says what the commands are, in place of Command, which is only a name then (Generate only). They are
-	// separated by "; " and sent in turn. The 12 digits of the command's number, drawn as keys are, stand for "#", those
+	// separated by "; " and sent in turn. For "#" stand the 12 digits of the command's number, drawn as keys are, those
 	// of another number for "@"; "~" is as "#" with 10 digits.
 	Script string `json:"script,omitempty"`
 }

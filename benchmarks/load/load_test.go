@@ -38,7 +38,8 @@ func TestRepliesInPieces(t *testing.T) {
 			t.Fatalf("cut at %d: %d + %d replies, %v", cut, first, second, err)
 		}
 	}
-	for _, bad := range []string{"-ERR no\r\n", "\r\n", "$x\r\n", "*x\r\n", "*1\r\n-ERR\r\n", strings.Repeat("x", maxLine+1)} {
+	for _, bad := range []string{"-ERR no\r\n", "\r\n", "$x\r\n", "*x\r\n", "*1\r\n-E\r\n",
+		strings.Repeat("x", maxLine+1)} {
 		if _, err := new(replies).feed([]byte(bad)); err == nil {
 			t.Errorf("%.20q was accepted", bad)
 		}

@@ -18,6 +18,8 @@ func TestDebugEqualsRedis(t *testing.T) {
 			"SET raw " + strings.Repeat("ab", 40), "SET t x EX 1000", "APPEND r x", "DEBUG", "DEBUG NOSUCH",
 			"DEBUG OBJECT foo", "DEBUG OBJECT n",
 			"DEBUG OBJECT m", "DEBUG OBJECT t", "DEBUG OBJECT r", "DEBUG OBJECT nosuch", "DEBUG OBJECT",
+			"RPUSH l b a " + strings.Repeat("x", 100), "PEXPIRE l 1000000",
+			"RPUSH long" + strings.Repeat(" item 17 "+strings.Repeat("y", 3000), 200), "DEBUG DIGEST-VALUE l long",
 			"DEBUG OBJECT foo fast", "DEBUG DIGEST-VALUE foo nosuch n raw t", "DEBUG DIGEST-VALUE", "DEBUG DIGEST",
 			"DEBUG DIGEST x", "DEBUG HTSTATS x", "DEBUG HTSTATS 99", "DEBUG HTSTATS -1", "DEBUG HTSTATS-KEY foo",
 			"DEBUG HTSTATS-KEY nosuch", "DEBUG LOG hello", "DEBUG LOG", "DEBUG PAUSE-CRON 1", "DEBUG PAUSE-CRON 0",

@@ -32,7 +32,7 @@ func debugDigestValue(s *Session, args [][]byte) error {
 	for _, name := range args {
 		var d sha
 		if sh, e, err := s.debugKey(name); err == nil {
-			d.value(sh.DB(s.db), e)
+			d.value(s.srv, sh.DB(s.db), e, s.c.NowMs)
 		}
 		s.c.Simple(hex.EncodeToString(d[:]))
 	}

@@ -27,9 +27,18 @@ func (d *sha) mix(p []byte) {
 }
 
 // value adds an entry's type, value and expiry.
-func (d *sha) value(db *shard.DB, e index.Entry) {
+func (d *sha) value(srv *Server, db *shard.DB, e index.Entry, nowMs int64) {
 	d.mix(binary.BigEndian.AppendUint32(nil, uint32(object.TypeOf(e.Tag()))))
-	d.mix(db.AppendString(nil, e))
+	switch object.TypeOf(e.Tag()) {
+	case object.List:
+		l := shard.List{Value: db.LookValue(srv.set.Key(e.Key()), nowMs)}
+		l.Each(0, false, func(it *shard.ListItem) bool {
+			d.mix(it.Append(nil))
+			return true
+		})
+	default:
+		d.mix(db.AppendString(nil, e))
+	}
 	if e.ExpireAt() != 0 {
 		d.xor([]byte("!!expire!!"))
 	}
@@ -52,7 +61,7 @@ func (srv *Server) digest(nowMs int64) string {
 			eachEntry(db, nowMs, func(e index.Entry) {
 				var d sha
 				d.mix(e.Key())
-				d.value(db, e)
+				d.value(srv, db, e, nowMs)
 				final.xor(d[:])
 			})
 		}
