@@ -476,7 +476,7 @@ func (v *MemberSet) Each(sorted bool, fn func(m []byte) bool) {
 		return
 	}
 	if v.Kind() == object.SetPacked {
-		eachPacked(v.payload(), fn)
+		eachPackedMember(v.payload(), fn)
 		return
 	}
 	t := v.trees()
@@ -508,7 +508,7 @@ func (v *MemberSet) Each(sorted bool, fn func(m []byte) bool) {
 	}
 }
 
-func eachPacked(payload []byte, fn func(m []byte) bool) {
+func eachPackedMember(payload []byte, fn func(m []byte) bool) {
 	at := object.PackedHeader
 	for range object.PackedLen(payload) {
 		m, next := object.Item(payload, at)
@@ -550,7 +550,7 @@ func (v *MemberSet) Scan(cursor uint64, count int, fn func(m []byte)) (next uint
 		return 0
 	}
 	if v.Kind() == object.SetPacked {
-		eachPacked(v.payload(), func(m []byte) bool {
+		eachPackedMember(v.payload(), func(m []byte) bool {
 			fn(m)
 			return true
 		})

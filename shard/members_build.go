@@ -63,7 +63,7 @@ func (b *SetBuilder) Add(m []byte) (added bool) {
 			return true
 		}
 		b.trees = object.NewTrees(object.SetTree)
-		eachPacked(b.packed, func(m []byte) bool { return s.insertMember(&b.trees, s.newHeap(), m) })
+		eachPackedMember(b.packed, func(m []byte) bool { return s.insertMember(&b.trees, s.newHeap(), m) })
 		b.packed = nil
 	}
 	if added = s.insertMember(&b.trees, s.newHeap(), m); added {
@@ -93,7 +93,7 @@ func (b *SetBuilder) Put() {
 // sortPacked puts packed integers in ascending order.
 func sortPacked(packed []byte) {
 	items := make([][]byte, 0, object.PackedLen(packed))
-	eachPacked(slices.Clone(packed), func(m []byte) bool {
+	eachPackedMember(slices.Clone(packed), func(m []byte) bool {
 		items = append(items, m)
 		return true
 	})

@@ -85,10 +85,6 @@ var evictionRows = []row{
 }
 
 var encodingRows = []row{
-	{name: "zset-max-listpack-entries", aliases: []string{"zset-max-ziplist-entries"}, kind: integer, standard: "128",
-		max: math.MaxInt64, later: lists},
-	{name: "zset-max-listpack-value", aliases: []string{"zset-max-ziplist-value"}, kind: memory, standard: "64",
-		later: lists},
 	{name: "hll-sparse-max-bytes", kind: memory, standard: "3000", later: lists},
 	{name: "stream-node-max-bytes", kind: memory, standard: "4096", later: lists},
 	{name: "stream-node-max-entries", kind: integer, standard: "100", max: math.MaxInt64, later: lists},

@@ -43,6 +43,13 @@ var networkRows = []row{{
 	name: "proto-max-bulk-len", kind: memory, standard: "512mb", min: 1 << 20, max: math.MaxInt64,
 	store: func(v *Values, s setting) { v.ProtoMaxBulkLenBytes = s.n },
 }, {
+	name: "zset-max-listpack-entries", aliases: []string{"zset-max-ziplist-entries"}, kind: integer, standard: "128",
+	max:   math.MaxInt64,
+	store: func(v *Values, s setting) { v.ZSetMaxListpackEntries = s.n },
+}, {
+	name: "zset-max-listpack-value", aliases: []string{"zset-max-ziplist-value"}, kind: memory, standard: "64",
+	store: func(v *Values, s setting) { v.ZSetMaxListpackValueBytes = s.n },
+}, {
 	name: "client-query-buffer-limit", kind: memory, standard: "1gb", min: 1 << 20, max: math.MaxInt64,
 	store: func(v *Values, s setting) { v.QueryBufferLimitBytes = s.n },
 }, {

@@ -30,6 +30,10 @@ type Values struct {
 	EnableDebugCommand     ProtectedUse // who may use DEBUG
 	EnableProtectedConfigs ProtectedUse // who may set protected parameters
 
+	// Up to what sorted sets are called listpacks.
+	ZSetMaxListpackEntries    int64
+	ZSetMaxListpackValueBytes int64
+
 	// The process.
 	Dir        string // absolute working directory
 	Daemonize  bool

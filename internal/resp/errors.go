@@ -89,6 +89,8 @@ var (
 	ErrZaddNXAndXX     = generic("XX and NX options at the same time are not compatible")
 	ErrZaddGTLTNX      = generic("GT, LT, and/or NX options at the same time are not compatible")
 	ErrZaddIncrPairs   = generic("INCR option supports a single increment-element pair")
+	ErrZrangeLimit     = generic("syntax error, LIMIT is only supported in combination with either BYSCORE or BYLEX")
+	ErrZrangeLexScores = generic("syntax error, WITHSCORES not supported in combination with BYLEX")
 	ErrLposRank        = generic("RANK can't be zero: use 1 to start from the first match, 2 from the second ... " +
 		"or use negative to start from the end of the list")
 	ErrMaxlenNegative = generic("MAXLEN can't be negative")
@@ -209,6 +211,11 @@ func errExpectedBulk(got byte) *Error {
 // Redis writes it, lower case, with '|' before a subcommand ("client|kill").
 func ErrWrongArity(name string) *Error {
 	return generic("wrong number of arguments for '" + name + "' command")
+}
+
+// ErrNoInputKey is the error for a command that wants at least one key among its arguments.
+func ErrNoInputKey(name string) *Error {
+	return Errorf("ERR", "at least 1 input key is needed for '%s' command", name)
 }
 
 // ErrUnknownCommand returns the error for a command that doesn't exist. args are its arguments without the name; about

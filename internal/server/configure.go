@@ -19,6 +19,10 @@ func (srv *Server) apply(v *config.Values) {
 
 		HashMaxListpackEntries:    v.HashMaxListpackEntries,
 		HashMaxListpackValueBytes: v.HashMaxListpackValueBytes,
+
+		ZSet: shard.ZSetLimits{
+			Entries: v.ZSetMaxListpackEntries, ValueBytes: v.ZSetMaxListpackValueBytes,
+		},
 		Sets: shard.SetLimits{
 			IntsetEntries: v.SetMaxIntsetEntries, ListpackEntries: v.SetMaxListpackEntries,
 			ListpackValue: v.SetMaxListpackValue,
@@ -43,6 +47,7 @@ func (srv *Server) watchConfig() {
 		"slowlog-log-slower-than", "slowlog-max-len", "latency-monitor-threshold", "latency-tracking",
 		"maxmemory-policy", "maxmemory-samples", "maxmemory-eviction-tenacity", "lfu-log-factor", "lfu-decay-time",
 		"hash-max-listpack-entries", "hash-max-listpack-value",
+		"zset-max-listpack-entries", "zset-max-listpack-value",
 		"set-max-intset-entries", "set-max-listpack-entries", "set-max-listpack-value")
 	cfg.OnApply(func(_, v *config.Values) error {
 		srv.apply(v)

@@ -67,6 +67,7 @@ type Limits struct {
 	HashMaxListpackEntries    int64 // hash-max-listpack-entries
 	HashMaxListpackValueBytes int64 // hash-max-listpack-value
 
+	ZSet shard.ZSetLimits // zset-max-listpack-entries and -value
 	Sets shard.SetLimits
 }
 

@@ -8,6 +8,7 @@ func Rows() []*Row {
 		bitRows(), bitfieldRows(), lcsRows(),
 		listRows(), listEditRows(), listMoveRows(),
 		hashRows(), hashReadRows(),
+		zsetRows(),
 		memberRows(), algebraRows(),
 		keyRows(), moveRows(), objectRows(), expireRows(), ttlRows(), scanRows(), flushRows(),
 		sortRows(), commandRows(),

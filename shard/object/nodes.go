@@ -83,6 +83,9 @@ func NodesOfPaged(p tree.Paged) Nodes { return Nodes{kind: StringPaged, paged: p
 // IsPaged reports whether the nodes are a string's.
 func (n *Nodes) IsPaged() bool { return n.kind == StringPaged }
 
+// NodesOfTrees returns the nodes of the trees of a value of the given kind.
+func NodesOfTrees(k Kind, t Trees) Nodes { return Nodes{kind: k, trees: t} }
+
 // Paged returns the paged string that the nodes are, and Trees the trees.
 func (n *Nodes) Paged() tree.Paged { return n.paged }
 

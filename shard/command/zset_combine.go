@@ -1,0 +1,228 @@
+package command
+
+import (
+	"math"
+	"slices"
+
+	"fulmen/internal/resp"
+	"fulmen/shard"
+)
+
+// zop is what is made of several sorted sets.
+type zop uint8
+
+const (
+	zUnion zop = iota
+	zInter
+	zDiff
+)
+
+// zsource is an input with its weight.
+type zsource struct {
+	z      shard.ZSet
+	weight float64
+}
+
+// zcombine is a call of ZUNION, ZINTER, ZDIFF, one of those that store, or ZINTERCARD.
+type zcombine struct {
+	op         zop
+	stores     bool
+	countOnly  bool
+	sources    []zsource
+	merge      func(old, score float64) float64
+	withScores bool
+	limit      int64 // of ZINTERCARD, 0: none
+}
+
+func sumScores(a, b float64) float64 { return number0(a + b) }
+
+func minScore(a, b float64) float64 {
+	if b < a {
+		return b
+	}
+	return a
+}
+
+func maxScore(a, b float64) float64 {
+	if b > a {
+		return b
+	}
+	return a
+}
+
+// number0 is f, or 0 if that is no number.
+func number0(f float64) float64 {
+	if math.IsNaN(f) {
+		return 0
+	}
+	return f
+}
+
+// parse reads the arguments from the number of keys on, and looks the inputs up.
+func (u *zcombine) parse(c *Ctx, at int) error {
+	a := c.ArgsFrom(at)
+	n := a.Int()
+	switch {
+	case a.Err() != nil:
+		return a.Err()
+	case n < 1:
+		return resp.ErrNoInputKey(c.Row.FullName)
+	case n > int64(a.Left()):
+		return resp.ErrSyntax
+	}
+	keys := c.Keys
+	if u.stores {
+		keys = keys[1:]
+	}
+	u.merge = sumScores
+	for i := range keys {
+		z, err := c.readZSet(&keys[i])
+		if err != nil {
+			return err
+		}
+		u.sources = append(u.sources, zsource{z, 1})
+	}
+	a.at += int(n)
+	return u.parseOptions(&a)
+}
+
+func (u *zcombine) parseOptions(a *Args) error {
+	scores := u.op != zDiff && !u.countOnly
+	for a.More() {
+		switch {
+		case scores && a.Left() > len(u.sources) && a.Option("weights"):
+			for i := range u.sources {
+				f, ok := resp.ParseFloat(a.Bytes())
+				if !ok {
+					return resp.ErrWeightNotFloat
+				}
+				u.sources[i].weight = f
+			}
+		case scores && a.Left() > 1 && a.Option("aggregate"):
+			switch {
+			case a.Option("sum"):
+				u.merge = sumScores
+			case a.Option("min"):
+				u.merge = minScore
+			case a.Option("max"):
+				u.merge = maxScore
+			default:
+				a.Syntax()
+			}
+		case !u.stores && !u.countOnly && a.Option("withscores"):
+			u.withScores = true
+		case u.countOnly && a.Left() > 1 && a.Option("limit"):
+			if u.limit = a.IntOr(resp.ErrNegativeLimit); u.limit < 0 {
+				a.Fail(resp.ErrNegativeLimit)
+			}
+		default:
+			a.Syntax()
+		}
+	}
+	return a.Err()
+}
+
+// run gives what comes of the inputs to put.
+func (u *zcombine) run(b *shard.ZBuild) {
+	if u.op != zDiff {
+		slices.SortStableFunc(u.sources, func(x, y zsource) int { return x.z.Len() - y.z.Len() })
+	}
+	first := &u.sources[0]
+	switch u.op {
+	case zUnion:
+		for i := range u.sources {
+			s := &u.sources[i]
+			s.z.Each(0, s.z.Len(), false, func(member []byte, score float64) bool {
+				b.Put(member, number0(s.weight*score), u.merge)
+				return true
+			})
+		}
+	case zInter:
+		u.intersect(func(member []byte, score float64) bool {
+			b.Put(member, score, nil)
+			return true
+		})
+	case zDiff:
+		first.z.Each(0, first.z.Len(), false, func(member []byte, score float64) bool {
+			for i := range u.sources[1:] {
+				if _, ok := u.sources[i+1].z.Score(member); ok {
+					return true
+				}
+			}
+			b.Put(member, score, nil)
+			return true
+		})
+	}
+}
+
+// intersect calls fn for what all inputs have, until it returns false.
+func (u *zcombine) intersect(fn func(member []byte, score float64) bool) {
+	first := &u.sources[0]
+	first.z.Each(0, first.z.Len(), false, func(member []byte, score float64) bool {
+		sum := number0(first.weight * score)
+		for i := range u.sources[1:] {
+			s := &u.sources[i+1]
+			other, ok := s.z.Score(member)
+			if !ok {
+				return true
+			}
+			sum = u.merge(sum, other*s.weight)
+		}
+		return fn(member, sum)
+	})
+}
+
+func (c *Ctx) zcombine(u zcombine) error {
+	at := 1
+	if u.stores {
+		at = 2
+	}
+	if err := u.parse(c, at); err != nil {
+		return err
+	}
+	if u.countOnly {
+		slices.SortStableFunc(u.sources, func(x, y zsource) int { return x.z.Len() - y.z.Len() })
+		n := int64(0)
+		u.intersect(func([]byte, float64) bool {
+			n++
+			return n != u.limit
+		})
+		c.Int(n)
+		return nil
+	}
+	var b shard.ZBuild
+	c.Keys[0].Shard.DB(c.DBID).NewZBuild(&b)
+	u.run(&b)
+	if u.stores {
+		c.storeZSet(&b)
+		return nil
+	}
+	c.pairs(b.Len(), u.withScores)
+	b.Each(func(member []byte, score float64) bool {
+		c.pair(member, score, u.withScores)
+		return !c.tooLong()
+	})
+	b.Free()
+	return nil
+}
+
+// ZUNION numkeys key [key ...] [WEIGHTS weight [weight ...]] [AGGREGATE <SUM | MIN | MAX>] [WITHSCORES]
+func cmdZUnion(c *Ctx) error { return c.zcombine(zcombine{op: zUnion}) }
+
+// ZINTER numkeys key [key ...] [WEIGHTS weight [weight ...]] [AGGREGATE <SUM | MIN | MAX>] [WITHSCORES]
+func cmdZInter(c *Ctx) error { return c.zcombine(zcombine{op: zInter}) }
+
+// ZDIFF numkeys key [key ...] [WITHSCORES]
+func cmdZDiff(c *Ctx) error { return c.zcombine(zcombine{op: zDiff}) }
+
+// ZUNIONSTORE destination numkeys key [key ...] [WEIGHTS weight [weight ...]] [AGGREGATE <SUM | MIN | MAX>]
+func cmdZUnionStore(c *Ctx) error { return c.zcombine(zcombine{op: zUnion, stores: true}) }
+
+// ZINTERSTORE destination numkeys key [key ...] [WEIGHTS weight [weight ...]] [AGGREGATE <SUM | MIN | MAX>]
+func cmdZInterStore(c *Ctx) error { return c.zcombine(zcombine{op: zInter, stores: true}) }
+
+// ZDIFFSTORE destination numkeys key [key ...]
+func cmdZDiffStore(c *Ctx) error { return c.zcombine(zcombine{op: zDiff, stores: true}) }
+
+// ZINTERCARD numkeys key [key ...] [LIMIT limit]
+func cmdZInterCard(c *Ctx) error { return c.zcombine(zcombine{op: zInter, countOnly: true}) }

@@ -1,0 +1,848 @@
+package shard
+
+import (
+	"bytes"
+	"encoding/binary"
+	"math"
+
+	"fulmen/shard/ds/tree"
+	"fulmen/shard/object"
+)
+
+// ZSet is a sorted set. Packed, its members lie in their order: by score, and those of the same score by their bytes.
+// Each is the score, eight bytes, and an item. In trees, A has the members in that order and B the scores by the hash
+// of the member.
+//
+// Scores are kept as numbers that sort as they do. Of those -0 comes right before 0, but the order takes it for 0:
+// FlagMixed says of a set in trees that it has had such a score, for which B is asked then. As in Redis, it becomes 0
+// in what is called a listpack.
+type ZSet struct{ Value }
+
+// ZSetLimits say up to what a sorted set is called a listpack.
+type ZSetLimits struct {
+	Entries    int64
+	ValueBytes int64
+}
+
+const (
+	zeroKey    = 1 << 63
+	minusZero  = zeroKey - 1
+	scoreBytes = 8
+)
+
+// sortable turns a score into a number that sorts as it does.
+func sortable(score float64) uint64 {
+	b := math.Float64bits(score)
+	if b>>63 != 0 {
+		return ^b
+	}
+	return b | 1<<63
+}
+
+// scoreOf turns such a number back.
+func scoreOf(key uint64) float64 {
+	if key>>63 != 0 {
+		return math.Float64frombits(key &^ (1 << 63))
+	}
+	return math.Float64frombits(^key)
+}
+
+// rankKey is the number that the order goes by: that of 0 for -0.
+func rankKey(key uint64) uint64 {
+	if key == minusZero {
+		return zeroKey
+	}
+	return key
+}
+
+// packed reports whether the set is packed.
+func (z *ZSet) packed() bool { return z.Kind() == object.ZSetPacked }
+
+// Len returns the number of members; 0 if the key isn't there.
+func (z *ZSet) Len() int {
+	if !z.ok {
+		return 0
+	}
+	if z.packed() {
+		return object.PackedLen(z.payload())
+	}
+	t := z.trees()
+	return t.A.Len()
+}
+
+// packedAt is a member of a packed set: its number, where it begins and ends, and its score.
+type packedAt struct {
+	rank, at, end int
+	key           uint64
+}
+
+// findPacked looks for a member in a packed payload.
+func findPacked(payload, member []byte) (f packedAt, ok bool) {
+	for at := object.PackedHeader; at < len(payload); f.rank++ {
+		b, next := object.Item(payload, at+scoreBytes)
+		if string(b) == string(member) {
+			f.at, f.end, f.key = at, next, binary.LittleEndian.Uint64(payload[at:])
+			return f, true
+		}
+		at = next
+	}
+	return f, false
+}
+
+// seekPacked returns the number and offset of the first item that is not before (key, member) in a packed payload.
+func seekPacked(payload []byte, key uint64, member []byte) (rank, at int) {
+	at = object.PackedHeader
+	for at < len(payload) {
+		k := rankKey(binary.LittleEndian.Uint64(payload[at:]))
+		b, next := object.Item(payload, at+scoreBytes)
+		if k > key || k == key && bytes.Compare(b, member) >= 0 {
+			break
+		}
+		at = next
+		rank++
+	}
+	return rank, at
+}
+
+// find looks for a member in the trees. If it is there, a and b are at it; if not, b is where it would be.
+func (z *ZSet) find(t *object.Trees, a, b *tree.Path, member []byte) bool {
+	space, hash := z.space(), z.hash(member)
+	for t.B.Seek(space, b, hash); b.Valid() && b.Key() == hash; b.Next() {
+		if t.A.SeekScore(space, a, rankKey(b.Value()), member) {
+			return true
+		}
+	}
+	return false
+}
+
+// signed returns the score that B has for a member of a set in trees.
+func (z *ZSet) signed(key uint64) float64 {
+	if !z.has(object.FlagMixed) {
+		key = rankKey(key)
+	}
+	return scoreOf(key)
+}
+
+// Score returns the score of a member.
+func (z *ZSet) Score(member []byte) (score float64, ok bool) {
+	if !z.ok {
+		return 0, false
+	}
+	if z.packed() {
+		f, ok := findPacked(z.payload(), member)
+		return scoreOf(f.key), ok
+	}
+	var a, b tree.Path
+	if t := z.trees(); z.find(&t, &a, &b, member) {
+		return z.signed(b.Value()), true
+	}
+	return 0, false
+}
+
+// Rank returns how many members are before the given one, and its score.
+func (z *ZSet) Rank(member []byte) (rank int, score float64, ok bool) {
+	if !z.ok {
+		return 0, 0, false
+	}
+	if z.packed() {
+		f, ok := findPacked(z.payload(), member)
+		return f.rank, scoreOf(f.key), ok
+	}
+	var a, b tree.Path
+	if t := z.trees(); z.find(&t, &a, &b, member) {
+		return a.Rank(), z.signed(b.Value()), true
+	}
+	return 0, 0, false
+}
+
+// ScoreRank returns how many members have a score below the given one, or up to it.
+func (z *ZSet) ScoreRank(score float64, through bool) int {
+	if !z.ok {
+		return 0
+	}
+	key := rankKey(sortable(score))
+	if through {
+		key++ // of the next greater score: there is always one that is none of a member
+	}
+	if z.packed() {
+		payload := z.payload()
+		rank := 0
+		for at := object.PackedHeader; at < len(payload); rank++ {
+			if rankKey(binary.LittleEndian.Uint64(payload[at:])) >= key {
+				break
+			}
+			_, at = object.Item(payload, at+scoreBytes)
+		}
+		return rank
+	}
+	var p tree.Path
+	t := z.trees()
+	t.A.Seek(z.space(), &p, key)
+	return p.Rank()
+}
+
+// LexRank returns how many members are before the given string, or up to it, in a set whose scores are all the same.
+// In any other it is some number up to Len.
+func (z *ZSet) LexRank(member []byte, through bool) int {
+	if !z.ok {
+		return 0
+	}
+	before := func(b []byte) bool {
+		c := bytes.Compare(b, member)
+		return c < 0 || c == 0 && through
+	}
+	if z.packed() {
+		payload := z.payload()
+		rank := 0
+		for at := object.PackedHeader; at < len(payload); rank++ {
+			b, next := object.Item(payload, at+scoreBytes)
+			if !before(b) {
+				break
+			}
+			at = next
+		}
+		return rank
+	}
+	space := z.space()
+	t := z.trees()
+	var p tree.Path
+	t.A.First(space, &p)
+	first := p.Key()
+	t.A.Last(space, &p)
+	if p.Key() == first {
+		found := t.A.SeekScore(space, &p, first, member)
+		if found && through {
+			return p.Rank() + 1
+		}
+		return p.Rank()
+	}
+	low, high := 0, t.A.Len()
+	var buf []byte
+	for low < high {
+		mid := int(uint(low+high) >> 1)
+		t.A.At(space, &p, mid)
+		b := p.View(buf)
+		if before(b) {
+			low = mid + 1
+		} else {
+			high = mid
+		}
+	}
+	return low
+}
+
+// Each calls fn for n members from the given rank on, which are there, or, if rev, from there backwards, until it
+// returns false. fn must not change anything, and what it is given is good until it returns.
+func (z *ZSet) Each(rank, n int, rev bool, fn func(member []byte, score float64) bool) {
+	if n <= 0 {
+		return
+	}
+	if z.packed() {
+		eachPacked(z.payload(), rank, n, rev, fn)
+		return
+	}
+	t := z.trees()
+	z.eachOf(&t, rank, n, rev, z.has(object.FlagMixed), fn)
+}
+
+// eachOf is Each of trees; signed: some scores may be -0.
+func (v *Value) eachOf(t *object.Trees, rank, n int, rev, signed bool, fn func(member []byte, score float64) bool) {
+	space := v.space()
+	var p tree.Path
+	var buf []byte
+	t.A.At(space, &p, rank)
+	for {
+		b, ok := p.Body()
+		if !ok {
+			b = p.View(buf)
+			buf = b
+		}
+		key := p.Key()
+		if signed && key == zeroKey {
+			key = v.signOf(t, b)
+		}
+		if !fn(b, scoreOf(key)) {
+			return
+		}
+		if n--; n == 0 {
+			return
+		}
+		if rev {
+			p.Prev()
+		} else {
+			p.Next()
+		}
+	}
+}
+
+// signOf returns the number of the score, 0 or -0, of a member.
+func (v *Value) signOf(t *object.Trees, member []byte) uint64 {
+	var a, b tree.Path
+	z := ZSet{*v}
+	z.find(t, &a, &b, member)
+	return b.Value()
+}
+
+func eachPacked(payload []byte, rank, n int, rev bool, fn func(member []byte, score float64) bool) {
+	at := object.PackedHeader
+	if !rev {
+		for range rank {
+			_, at = object.Item(payload, at+scoreBytes)
+		}
+		for range n {
+			b, next := object.Item(payload, at+scoreBytes)
+			if !fn(b, scoreOf(binary.LittleEndian.Uint64(payload[at:]))) {
+				return
+			}
+			at = next
+		}
+		return
+	}
+	var starts [object.MaxPackedItems]uint16
+	for i := range rank + 1 {
+		starts[i] = uint16(at)
+		_, at = object.Item(payload, at+scoreBytes)
+	}
+	for i := rank; i > rank-n; i-- {
+		at := int(starts[i])
+		b, _ := object.Item(payload, at+scoreBytes)
+		if !fn(b, scoreOf(binary.LittleEndian.Uint64(payload[at:]))) {
+			return
+		}
+	}
+}
+
+// ZAdd says how a member is added.
+type ZAdd uint8
+
+// How members are added; they may be combined.
+const (
+	ZAddNX   ZAdd = 1 << iota // only if it isn't there
+	ZAddXX                    // only if it is there
+	ZAddGT                    // only if it isn't there or its score becomes greater
+	ZAddLT                    // only if it isn't there or its score becomes lower
+	ZAddIncr                  // the score is added to the one that it has
+)
+
+// ZAdded says what came of adding a member.
+type ZAdded uint8
+
+// What comes of adding a member.
+const (
+	ZNothing ZAdded = iota // the way of adding forbade it
+	ZNew
+	ZUpdated
+	ZSame
+	ZNaN // the sum of the scores is no number
+)
+
+// Add gives a member a score, creating the key if it isn't there, and returns its score then.
+func (z *ZSet) Add(lim *ZSetLimits, member []byte, score float64, how ZAdd) (ZAdded, float64) {
+	if !z.ok {
+		if how&ZAddXX != 0 {
+			return ZNothing, 0
+		}
+		z.begin(lim, member, keyFor(score, lim.passed(member, 1)))
+		return ZNew, score
+	}
+	var f packedAt
+	var t object.Trees
+	var a, b tree.Path
+	var there bool
+	var old uint64
+	packed := z.packed()
+	if packed {
+		f, there = findPacked(z.payload(), member)
+		old = f.key
+	} else if t = z.trees(); z.find(&t, &a, &b, member) {
+		there, old = true, b.Value()
+	}
+	if !there {
+		if how&ZAddXX != 0 {
+			return ZNothing, 0
+		}
+		big := z.has(object.FlagBig) || lim.passed(member, z.Len()+1)
+		if packed {
+			z.insertPacked(member, keyFor(score, big))
+		} else {
+			z.insert(&b, member, keyFor(score, big))
+		}
+		if big {
+			z.set(object.FlagBig)
+		}
+		z.changed()
+		return ZNew, score
+	}
+	had := scoreOf(old)
+	if how&ZAddNX != 0 {
+		return ZNothing, 0
+	}
+	if how&ZAddIncr != 0 {
+		if score += had; math.IsNaN(score) {
+			return ZNaN, score
+		}
+	}
+	if how&ZAddLT != 0 && score >= had || how&ZAddGT != 0 && score <= had {
+		return ZNothing, 0
+	}
+	if score == had {
+		return ZSame, score
+	}
+	if key := keyFor(score, z.has(object.FlagBig)); packed {
+		z.updatePacked(f, member, key)
+	} else {
+		z.update(&a, &b, member, key)
+	}
+	z.changed()
+	return ZUpdated, score
+}
+
+// passed reports whether a set of n members with the given one among them passes a limit.
+func (lim *ZSetLimits) passed(member []byte, n int) bool {
+	return int64(len(member)) > lim.ValueBytes || int64(n) > lim.Entries
+}
+
+// keyFor is the number for a score in a set that is called a skiplist, or isn't.
+func keyFor(score float64, big bool) uint64 {
+	key := sortable(score)
+	if !big {
+		key = rankKey(key)
+	}
+	return key
+}
+
+// begin makes the key with one member.
+func (z *ZSet) begin(lim *ZSetLimits, member []byte, key uint64) {
+	n := object.PackedHeader + scoreBytes + object.ItemSize(len(member))
+	if z.fitsPacked(n) {
+		z.create(object.ZSetPacked, 0, n, func(payload []byte) {
+			object.SetPackedLen(payload, 1)
+			binary.LittleEndian.PutUint64(payload[object.PackedHeader:], key)
+			object.PutItem(payload, object.PackedHeader+scoreBytes, member)
+		})
+	} else {
+		t := object.NewTrees(object.ZSetTree)
+		z.create(object.ZSetTree, 0, object.TreesSize, t.Store)
+		var b tree.Path
+		t.B.End(z.space(), &b)
+		z.insert(&b, member, key)
+	}
+	if lim.passed(member, 1) {
+		z.set(object.FlagBig)
+	}
+	z.changed()
+}
+
+// insertPacked adds a member that isn't there to a packed set, which may be in trees then.
+func (z *ZSet) insertPacked(member []byte, key uint64) {
+	payload := z.payload()
+	n := object.PackedLen(payload)
+	size := scoreBytes + object.ItemSize(len(member))
+	if n+1 > object.MaxPackedItems || !z.fitsPacked(len(payload)+size) {
+		z.plant()
+		var a, b tree.Path
+		t := z.trees()
+		z.find(&t, &a, &b, member)
+		z.insert(&b, member, key)
+		return
+	}
+	_, at := seekPacked(payload, rankKey(key), member)
+	payload = z.splice(at, 0, size)
+	binary.LittleEndian.PutUint64(payload[at:], key)
+	object.PutItem(payload, at+scoreBytes, member)
+	object.SetPackedLen(payload, n+1)
+}
+
+// updatePacked gives a member of a packed set another score.
+func (z *ZSet) updatePacked(f packedAt, member []byte, key uint64) {
+	payload := z.change()
+	_, to := seekPacked(payload, rankKey(key), member)
+	size := f.end - f.at
+	if to > f.at {
+		copy(payload[f.at:], payload[f.end:to])
+		to -= size
+	} else {
+		copy(payload[to+size:], payload[to:f.at])
+	}
+	binary.LittleEndian.PutUint64(payload[to:], key)
+	object.PutItem(payload, to+scoreBytes, member)
+}
+
+// plant brings a packed set into trees.
+func (z *ZSet) plant() {
+	payload := z.payload()
+	t := object.NewTrees(object.ZSetTree)
+	h, space := z.db.shard.newHeap(), z.space()
+	signed := false
+	for at := object.PackedHeader; at < len(payload); {
+		key := binary.LittleEndian.Uint64(payload[at:])
+		member, next := object.Item(payload, at+scoreBytes)
+		signed = signed || key == minusZero
+		var p tree.Path
+		t.A.End(space, &p)
+		t.A.Insert(h, &p, rankKey(key), 0, member)
+		hash := z.hash(member)
+		t.B.Seek(space, &p, hash)
+		t.B.Insert(h, &p, hash, key)
+		at = next
+	}
+	t.Store(z.reform(object.ZSetTree, object.TreesSize))
+	if signed {
+		z.set(object.FlagMixed)
+	}
+}
+
+// insert adds a member to a set in trees; b is where B wants it.
+func (z *ZSet) insert(b *tree.Path, member []byte, key uint64) {
+	z.change()
+	t := z.trees()
+	h := z.heap(&t)
+	insertInto(&t, h, b, z.hash(member), member, key)
+	z.store(&t)
+	if key == minusZero {
+		z.set(object.FlagMixed)
+	}
+}
+
+func insertInto(t *object.Trees, h *tree.Heap, b *tree.Path, hash uint64, member []byte, key uint64) {
+	var a tree.Path
+	t.A.SeekScore(h.Arena.Space(), &a, rankKey(key), member)
+	t.A.Insert(h, &a, rankKey(key), 0, member)
+	t.B.Insert(h, b, hash, key)
+}
+
+// update gives the member that a and b are at another score.
+func (z *ZSet) update(a, b *tree.Path, member []byte, key uint64) {
+	z.change()
+	t := z.trees()
+	updateIn(&t, z.heap(&t), a, b, member, key)
+	z.store(&t)
+	if key == minusZero {
+		z.set(object.FlagMixed)
+	}
+}
+
+func updateIn(t *object.Trees, h *tree.Heap, a, b *tree.Path, member []byte, key uint64) {
+	t.A.Delete(h, a, 1)
+	t.A.SeekScore(h.Arena.Space(), a, rankKey(key), member)
+	t.A.Insert(h, a, rankKey(key), 0, member)
+	t.B.SetValue(h, b, key)
+}
+
+// Delete removes a member and reports whether it was there. With the last one the key goes.
+func (z *ZSet) Delete(member []byte) bool {
+	switch {
+	case !z.ok:
+		return false
+	case z.packed():
+		f, ok := findPacked(z.payload(), member)
+		if ok {
+			z.cutPacked(f.at, f.end, 1)
+		}
+		return ok
+	}
+	var a, b tree.Path
+	t := z.trees()
+	if !z.find(&t, &a, &b, member) {
+		return false
+	}
+	if t.A.Len() == 1 {
+		z.Remove()
+		return true
+	}
+	z.change()
+	t = z.trees()
+	h := z.heap(&t)
+	t.A.Delete(h, &a, 1)
+	t.B.Delete(h, &b, 1)
+	z.store(&t)
+	z.changed()
+	return true
+}
+
+// cutPacked takes n members out of a packed set.
+func (z *ZSet) cutPacked(at, end, n int) {
+	left := z.Len() - n
+	if left == 0 {
+		z.Remove()
+		return
+	}
+	object.SetPackedLen(z.splice(at, end-at, 0), left)
+	z.changed()
+}
+
+// DeleteRange removes the members from rank `from` up to, not including, `to`, which are there. With the last one the
+// key goes.
+func (z *ZSet) DeleteRange(from, to int) {
+	switch n := z.Len(); {
+	case from >= to:
+		return
+	case to-from >= n:
+		z.Remove()
+		return
+	case z.packed():
+		payload := z.payload()
+		start := object.PackedHeader
+		for range from {
+			_, start = object.Item(payload, start+scoreBytes)
+		}
+		end := start
+		for range to - from {
+			_, end = object.Item(payload, end+scoreBytes)
+		}
+		z.cutPacked(start, end, to-from)
+		return
+	}
+	z.change()
+	t := z.trees()
+	h, space := z.heap(&t), z.space()
+	var a, b tree.Path
+	var buf []byte
+	t.A.At(space, &a, from)
+	for range to - from {
+		member, ok := a.Body()
+		if !ok {
+			member = a.View(buf)
+			buf = member
+		}
+		hash, key := z.hash(member), a.Key()
+		for t.B.Seek(space, &b, hash); rankKey(b.Value()) != key; {
+			b.Next() // of two with the same hash and score it doesn't matter which
+		}
+		t.B.Delete(h, &b, 1)
+		a.Next()
+	}
+	t.A.DeleteRange(h, from, to)
+	z.store(&t)
+	z.changed()
+}
+
+const (
+	// memberRun is how many members may share a score for Scan to look through all of them for one.
+	memberRun = 64
+	// scanPasses is how often a complete scan may visit all members if more of them share one.
+	scanPasses = 64
+)
+
+// ZBuild collects members and scores for a new sorted set, in trees that belong to no key.
+type ZBuild struct {
+	v       Value
+	t       object.Trees
+	longest int
+	signed  bool
+}
+
+// NewZBuild begins a collection in the arena of the shard of db.
+func (db *DB) NewZBuild(b *ZBuild) {
+	*b = ZBuild{v: Value{db: db}, t: object.NewTrees(object.ZSetTree)}
+}
+
+// Len returns the number of members.
+func (b *ZBuild) Len() int { return b.t.A.Len() }
+
+// Has reports whether a member is there.
+func (b *ZBuild) Has(member []byte) bool {
+	var pa, pb tree.Path
+	z := ZSet{b.v}
+	return z.find(&b.t, &pa, &pb, member)
+}
+
+// Put adds a member, or gives it the score that merge makes of the one it has.
+func (b *ZBuild) Put(member []byte, score float64, merge func(old, score float64) float64) {
+	var pa, pb tree.Path
+	z := ZSet{b.v}
+	h := b.v.db.shard.newHeap()
+	if !z.find(&b.t, &pa, &pb, member) {
+		b.longest = max(b.longest, len(member))
+		b.signed = b.signed || sortable(score) == minusZero
+		insertInto(&b.t, h, &pb, z.hash(member), member, sortable(score))
+		return
+	}
+	if merge == nil {
+		return
+	}
+	old := scoreOf(pb.Value())
+	score = merge(old, score)
+	switch key := sortable(score); {
+	case key == sortable(old):
+	case rankKey(key) == rankKey(sortable(old)):
+		b.signed = true
+		b.t.B.SetValue(h, &pb, key)
+	default:
+		b.signed = b.signed || key == minusZero
+		updateIn(&b.t, h, &pa, &pb, member, key)
+	}
+}
+
+// Drop removes a member if it is there.
+func (b *ZBuild) Drop(member []byte) {
+	var pa, pb tree.Path
+	z := ZSet{b.v}
+	h := b.v.db.shard.newHeap()
+	if z.find(&b.t, &pa, &pb, member) {
+		b.t.A.Delete(h, &pa, 1)
+		b.t.B.Delete(h, &pb, 1)
+	}
+}
+
+// Each calls fn for all members in their order, until it returns false.
+func (b *ZBuild) Each(fn func(member []byte, score float64) bool) {
+	if n := b.Len(); n > 0 {
+		b.v.eachOf(&b.t, 0, n, false, b.signed, fn)
+	}
+}
+
+// Free gives up what was collected.
+func (b *ZBuild) Free() {
+	s := b.v.db.shard
+	nodes := object.NodesOfTrees(object.ZSetTree, b.t)
+	b.t = object.NewTrees(object.ZSetTree)
+	if nodes.Count(s.arena.Space()) > lazyNodes {
+		s.freeLater(nodes)
+		return
+	}
+	all := math.MaxInt
+	nodes.FreeSome(s.arena, &all)
+}
+
+// Store makes what was collected the value of a key of its database, in the place of what that had, which loses its
+// expiry. Nothing collected removes the key. It reports whether there was one or is one.
+func (b *ZBuild) Store(k Key, lim *ZSetLimits) (changed bool) {
+	db := b.v.db
+	z := ZSet{Value{db: db, key: k}}
+	p, ok := db.x.Load().Find(k.Hash, k.Bytes)
+	if ok {
+		db.remove(p)
+	}
+	n := b.Len()
+	if n == 0 {
+		if ok {
+			z.changed()
+		}
+		return ok
+	}
+	flags := byte(0)
+	if int64(n) > lim.Entries || int64(b.longest) > lim.ValueBytes {
+		flags = object.FlagBig
+	}
+	if size := b.packedSize(); n <= object.MaxPackedItems && z.fitsPacked(size) {
+		z.create(object.ZSetPacked, flags, size, func(payload []byte) {
+			object.SetPackedLen(payload, n)
+			at := object.PackedHeader
+			b.Each(func(member []byte, score float64) bool {
+				binary.LittleEndian.PutUint64(payload[at:], keyFor(score, flags != 0))
+				at = object.PutItem(payload, at+scoreBytes, member)
+				return true
+			})
+		})
+		b.Free()
+	} else {
+		if b.signed && flags != 0 {
+			flags |= object.FlagMixed
+		}
+		z.create(object.ZSetTree, flags, object.TreesSize, b.t.Store)
+		b.t = object.NewTrees(object.ZSetTree)
+	}
+	z.changed()
+	return true
+}
+
+// packedSize returns the size of the payload that holds all members, or that of as many as may be packed.
+func (b *ZBuild) packedSize() int {
+	n := object.PackedHeader
+	b.Each(func(member []byte, _ float64) bool {
+		n += scoreBytes + object.ItemSize(len(member))
+		return n <= object.MaxBlock
+	})
+	return n
+}
+
+// Scan calls fn for about count members from a cursor on, and returns the cursor to go on with; 0 begins and ends. It
+// goes by the hashes of members: one that is there all the time is come by whatever happens to others and to its score.
+// fn must not change anything.
+func (z *ZSet) Scan(cursor uint64, count int, fn func(member []byte, score float64)) (next uint64) {
+	n := z.Len()
+	if n == 0 {
+		return 0
+	}
+	all := func(member []byte, score float64) bool {
+		fn(member, score)
+		return true
+	}
+	if z.packed() {
+		z.Each(0, n, false, all)
+		return 0
+	}
+	t := z.trees()
+	space := z.space()
+	var p tree.Path
+	t.B.Seek(space, &p, cursor)
+	if !p.Valid() {
+		return 0
+	}
+	last := p.Rank() + min(count, n)
+	if last >= n {
+		next = 1 << 32
+	} else {
+		var q tree.Path
+		t.B.At(space, &q, last)
+		next = max(q.Key(), p.Key()+1)
+	}
+	for ; p.Valid() && p.Key() < next; p.Next() {
+		if !z.scanOne(&t, &p, fn) {
+			return z.scanRun(&t, cursor, count, fn)
+		}
+	}
+	if next == 1<<32 {
+		return 0
+	}
+	return next
+}
+
+// scanOne calls fn for the members of the hash and score that p is at in B. It reports false, having done nothing, if
+// too many members have that score.
+func (z *ZSet) scanOne(t *object.Trees, p *tree.Path, fn func(member []byte, score float64)) bool {
+	space := z.space()
+	key := rankKey(p.Value())
+	var a tree.Path
+	var buf []byte
+	t.A.Seek(space, &a, key)
+	from := a.Rank()
+	t.A.Seek(space, &a, key+1)
+	n := a.Rank() - from
+	if n > memberRun {
+		return false
+	}
+	t.A.At(space, &a, from)
+	for range n {
+		b := a.View(buf)
+		if z.hash(b) == p.Key() {
+			fn(b, scoreOf(p.Value()))
+		}
+		a.Next()
+	}
+	return true
+}
+
+// scanRun is Scan by way of all members: of those, more are given at a time.
+func (z *ZSet) scanRun(t *object.Trees, cursor uint64, count int, fn func(member []byte, score float64)) uint64 {
+	n := t.B.Len()
+	next := uint64(1 << 32)
+	var p tree.Path
+	t.B.Seek(z.space(), &p, cursor)
+	if last := p.Rank() + max(count, n/scanPasses); last < n {
+		first := p.Key()
+		t.B.At(z.space(), &p, last)
+		next = max(p.Key(), first+1)
+	}
+	z.Each(0, n, false, func(member []byte, score float64) bool {
+		if h := z.hash(member); h >= cursor && h < next {
+			fn(member, score)
+		}
+		return true
+	})
+	if next == 1<<32 {
+		return 0
+	}
+	return next
+}
