@@ -11,12 +11,15 @@ func (s *sorting) length(v *shard.Value) int {
 	case object.List:
 		l := shard.List{Value: *v}
 		return l.Len()
+	case object.Set:
+		set := shard.MemberSet{Value: *v}
+		return set.Len()
 	}
 	panic("BUG: sort: not a collection")
 }
 
 // each calls fn for n elements of a value that can be sorted from rank `from` on, or, if back, of that rank counted
-// from the end and backwards. What fn is given is good until it returns.
+// from the end and backwards; of a set for all. What fn is given is good until it returns.
 func (s *sorting) each(v *shard.Value, from, n int, back bool, fn func(element []byte)) {
 	if n == 0 {
 		return
@@ -33,6 +36,12 @@ func (s *sorting) each(v *shard.Value, from, n int, back bool, fn func(element [
 			fn(long)
 			n--
 			return n > 0
+		})
+	case object.Set:
+		set := shard.MemberSet{Value: *v}
+		set.Each(true, func(m []byte) bool {
+			fn(m)
+			return true
 		})
 	}
 }
