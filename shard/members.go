@@ -127,13 +127,18 @@ func (v *MemberSet) findPacked(payload, m []byte) (at, next int, found bool) {
 	if !v.has(setFlags) {
 		return findInt(payload, m)
 	}
-	at = object.PackedHeader
-	for range object.PackedLen(payload) {
-		b, next := object.Item(payload, at)
-		if string(b) == string(m) {
+	for at = object.PackedHeader; at < len(payload); at = next {
+		n := int(payload[at])
+		if n >= 128 { // a length of several bytes
+			var b []byte
+			if b, next = object.Item(payload, at); string(b) == string(m) {
+				return at, next, true
+			}
+			continue
+		}
+		if next = at + 1 + n; n == len(m) && string(payload[at+1:next]) == string(m) {
 			return at, next, true
 		}
-		at = next
 	}
 	return at, at, false
 }
