@@ -55,16 +55,20 @@ const (
 	EndedAway                  // it had departed: its wait is over, and its owner is going to hear of it anyway
 )
 
-// End ends the wait of a command that has not been served. Safe from any goroutine.
-func (c *Claim) End() Ending {
-	if c.state.CompareAndSwap(claimWaiting, claimEnded) {
+// End ends the wait of a command that has not been served, for a reason of the caller's, which is not 0. Safe from any
+// goroutine.
+func (c *Claim) End(reason uint32) Ending {
+	if c.state.CompareAndSwap(claimWaiting, claimEnded+reason) {
 		return EndedWaiting
 	}
-	if c.state.CompareAndSwap(claimDeparted, claimEnded) {
+	if c.state.CompareAndSwap(claimDeparted, claimEnded+reason) {
 		return EndedAway
 	}
 	return TooLate
 }
+
+// Reason returns why a command that has ended was ended; 0: it was served.
+func (c *Claim) Reason() uint32 { return c.state.Load() - claimEnded }
 
 // Link is a command's place among those that wait for one key.
 type Link struct {
@@ -191,6 +195,9 @@ func (s *Shard) swapped(i, j int) {
 		}
 	}
 }
+
+// Waiting returns the number of keys for which commands wait; with the baton held.
+func (s *Shard) Waiting() int { return len(s.waits.by) }
 
 // HasReady tells whether a key changed for which commands wait, and nobody has looked after it; with the baton held.
 func (s *Shard) HasReady() bool { return len(s.waits.ready) > 0 }

@@ -2,7 +2,6 @@ package server
 
 import (
 	"container/heap"
-	"sync/atomic"
 
 	"fulmen/internal/resp"
 	"fulmen/shard"
@@ -29,10 +28,9 @@ type keyWait struct {
 	untilMs int64 // 0: for ever
 	slot    int   // in loop.timeouts, -1: not there
 	begun   bool  // away, and the transaction has begun
-	// Atomic: why the wait was ended, notEnded if it was not.
-	reason atomic.Uint32
 }
 
+// Why a wait was ended: reasons of shard.Claim.
 const (
 	notEnded uint32 = iota
 	endedByTime
@@ -81,23 +79,13 @@ func (p *parking) beginWait(untilMs int64) bool {
 	return true
 }
 
-// end ends the wait for a reason, from any goroutine.
-func (w *keyWait) end(reason uint32) shard.Ending {
-	w.reason.CompareAndSwap(notEnded, reason)
-	e := w.End()
-	if e == shard.TooLate {
-		w.reason.CompareAndSwap(reason, notEnded)
-	}
-	return e
-}
-
 // Unblock implements blocked.
 func (w *keyWait) Unblock(withError bool) bool {
 	reason := endedByTime
 	if withError {
 		reason = endedByError
 	}
-	e := w.end(reason)
+	e := w.End(reason)
 	if e == shard.EndedWaiting {
 		w.p.s.conn.Loop().Post(&w.p.Letter)
 	}
@@ -273,7 +261,7 @@ func (p *parking) endWait() {
 	}
 	l.worker.NowNs = s.srv.set.Clock.NowNs()
 	l.begin(s)
-	switch reason := w.reason.Load(); reason {
+	switch reason := w.Reason(); reason {
 	case notEnded:
 		l.ctx.Out = append(l.ctx.Out, p.ctx.Out...)
 	case endedByError:
@@ -282,7 +270,7 @@ func (p *parking) endWait() {
 	default:
 		l.ctx.NullArray()
 	}
-	if w.reason.Load() != notEnded { // the call is counted when it is over
+	if w.Reason() != notEnded { // the call is counted when it is over
 		s.c.Args, s.c.Keys, s.c.Woken = p.args, nil, true
 		s.c.Measured(p.row, 0)
 		s.c.Woken = false
@@ -319,7 +307,7 @@ func (s *Session) closeWait(postponed bool) {
 	if p == nil || p.wait == nil {
 		return
 	}
-	if e := p.wait.end(endedByClose); e == shard.EndedWaiting || e == shard.EndedAway && postponed {
+	if e := p.wait.End(endedByClose); e == shard.EndedWaiting || e == shard.EndedAway && postponed {
 		p.forgetWait()
 	}
 }
@@ -328,7 +316,7 @@ func (s *Session) closeWait(postponed bool) {
 func (l *loop) endTimeouts() {
 	for nowMs := l.srv.set.Clock.NowMs(); len(l.timeouts) > 0 && l.timeouts[0].untilMs <= nowMs; {
 		w := l.timeouts[0]
-		switch w.end(endedByTime) {
+		switch w.End(endedByTime) {
 		case shard.EndedWaiting:
 			w.p.endWait()
 		case shard.EndedAway: // its letter comes
