@@ -14,6 +14,9 @@ func (s *sorting) length(v *shard.Value) int {
 	case object.Set:
 		set := shard.MemberSet{Value: *v}
 		return set.Len()
+	case object.ZSet:
+		z := shard.ZSet{Value: *v}
+		return z.Len()
 	}
 	panic("BUG: sort: not a collection")
 }
@@ -36,6 +39,15 @@ func (s *sorting) each(v *shard.Value, from, n int, back bool, fn func(element [
 			fn(long)
 			n--
 			return n > 0
+		})
+	case object.ZSet:
+		z := shard.ZSet{Value: *v}
+		if back {
+			from = z.Len() - 1 - from
+		}
+		z.Each(from, n, back, func(m []byte, _ float64) bool {
+			fn(m)
+			return true
 		})
 	case object.Set:
 		set := shard.MemberSet{Value: *v}
