@@ -45,6 +45,10 @@ func TestHitsAndMisses(t *testing.T) {
 		"BITOP NOT d x", "BITFIELD k", "BITFIELD x GET u8 0", "BITFIELD k SET u8 0 1", "BITFIELD_RO k GET u8 0",
 		"BITFIELD_RO k SET u8 0 1", "LCS k x", "LCS k x FOO", "SET gone v PXAT 1", "GET gone", "SET gone v PXAT 1",
 		"EXISTS gone", "SET gone v PXAT 1", "DEL gone",
+		"HSET h f v", "HSET new2 f v g", "HSETNX h f v", "HMSET h g w", "HGET h f", "HGET h x", "HGET x f", "HGET k f",
+		"HMGET h f x", "HMGET x f", "HGETALL h", "HGETALL x", "HKEYS h", "HVALS x", "HEXISTS h f", "HLEN x", "HLEN h",
+		"HSTRLEN h f", "HINCRBY h n 1", "HINCRBYFLOAT h n 1", "HRANDFIELD h", "HRANDFIELD x", "HRANDFIELD x 3",
+		"HRANDFIELD h x", "HSCAN h 0", "HSCAN x 0", "HSCAN h x", "HSCAN h 0 x", "HDEL h f x", "HDEL x f",
 	} {
 		args := strings.Fields(command)
 		if _, err := conn.Do(args...); err != nil {
