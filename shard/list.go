@@ -22,8 +22,7 @@ func (l *List) Len() int {
 	case l.packed():
 		return object.PackedLen(l.payload())
 	}
-	t := l.trees()
-	return t.A.Len()
+	return object.TreeLen(l.payload())
 }
 
 func (l *List) packed() bool { return l.Kind() == object.ListPacked }

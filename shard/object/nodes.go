@@ -45,6 +45,12 @@ func LoadTrees(k Kind, payload []byte) Trees {
 	}
 }
 
+// TreeLen returns the number of items in the first tree of a value that is kept in trees.
+func TreeLen(payload []byte) int {
+	t := tree.LoadTree(payload[8:], tree.ByRank)
+	return t.Len()
+}
+
 // Store writes the trees' descriptors to an entry's payload.
 func (t *Trees) Store(payload []byte) {
 	binary.LittleEndian.PutUint64(payload, uint64(t.pin)|uint64(t.Note)<<32)
