@@ -29,7 +29,7 @@ type DB struct {
 	// immutable
 	id    int
 	shard *Shard
-	due   func(p index.Pos, e index.Entry) // expire, as a value
+	due   func(p index.Pos, e index.Entry) int // expireDue, as a value
 
 	_ [64]byte // keep what follows off the prefetchers' line
 
@@ -47,7 +47,8 @@ type DB struct {
 
 // content is what is said about a database's index, and goes with it when databases are swapped.
 type content struct {
-	expires int // entries that have an expiry
+	expires      int // entries that have an expiry
+	fieldExpires int // hashes with fields that have one
 	// expireSumMs is the sum of their expiries modulo 2^64.
 	expireSumMs int64
 	cursor      index.ExpireCursor
@@ -69,11 +70,18 @@ type keyspace struct {
 	shrinkDB  int
 	touched   *DB // first of the databases whose figures may have changed in this hold
 	defrag    defragger
+
+	dueOf  func(e index.Entry) int64 // Shard.dueAt, as a value
+	dueMs  int64                     // the time of the running slice of the expire cycle
+	dueKey []byte                    // for expireDue
+	// for Hash: a field that has expired, a value that is written anew
+	expiredField, copied []byte
 }
 
 // init makes the shard's databases.
 func (s *Shard) init(databases int) {
 	s.hash = func(key []byte) uint64 { return s.set.Key(key).Hash }
+	s.dueOf = s.dueAt
 	s.cycle = 1
 	s.lazy.init(s)
 	s.heap = tree.Heap{Arena: s.arena, Version: 1, Later: s.lazy.addNodes}
@@ -82,7 +90,7 @@ func (s *Shard) init(databases int) {
 	s.dbs = make([]DB, databases)
 	for i := range s.dbs {
 		db := &s.dbs[i]
-		db.id, db.shard, db.due = i, s, db.expire
+		db.id, db.shard, db.due = i, s, db.expireDue
 		db.x.Store(db.newIndex())
 		db.touch()
 	}
@@ -98,7 +106,9 @@ func (s *Shard) UsedBytes() int64 { return s.arena.UsedBytes() }
 
 func (db *DB) newIndex() *index.Index {
 	a := db.shard.arena
-	return index.New(a.Space(), a, db.shard.hash)
+	x := index.New(a.Space(), a, db.shard.hash)
+	x.DueBy(object.FlagMixed, db.shard.dueOf)
+	return x
 }
 
 // ID returns the database's number.
@@ -135,6 +145,32 @@ func (db *DB) noteExpiry(hadMs, hasMs int64) {
 	}
 	db.expireSumMs += hasMs - hadMs // may wrap around: what counts are differences
 	db.touch()
+}
+
+// noteFieldExpiry counts a hash that has fields with an expiry and comes (has) or goes, and reports whether it is one.
+func (db *DB) noteFieldExpiry(e index.Entry, has bool) bool {
+	if e.Tag()&object.FlagMixed == 0 || db.shard.fieldsDueAt(e) == 0 {
+		return false
+	}
+	db.countFieldExpiry(has)
+	return true
+}
+
+func (db *DB) countFieldExpiry(has bool) {
+	if has {
+		db.fieldExpires++
+	} else {
+		db.fieldExpires--
+	}
+	db.touch()
+}
+
+// dropValue frees the value of the entry at p, which is going to get another one.
+func (db *DB) dropValue(p index.Pos, e index.Entry) {
+	if db.noteFieldExpiry(e, false) {
+		db.x.Load().NoteExpire(p, e.ExpireAt())
+	}
+	db.shard.freeValue(e)
 }
 
 // expired reports whether an entry's time has passed: in the very millisecond it is still there.
@@ -203,6 +239,7 @@ func (db *DB) remove(p index.Pos) {
 	x := db.x.Load()
 	e, ref := x.Entry(p), x.Ref(p)
 	db.noteExpiry(e.ExpireAt(), 0)
+	db.noteFieldExpiry(e, false)
 	x.Remove(p)
 	db.touch()
 	db.shard.freeEntry(ref, e)
@@ -240,7 +277,11 @@ func (db *DB) reshape(p index.Pos, n int, expireAtMs int64, keep int) index.Entr
 	moved := index.InitEntry(a.Space().Pointer(ref), e.Tag(), key, n, expireAtMs)
 	moved.SetAccess(e.Access())
 	copy(moved.Payload(), e.Payload()[:keep])
+	if keep < max(n, len(e.Payload())) { // until the payload is written it can't be asked when fields expire
+		moved.SetTag(e.Tag() &^ object.FlagMixed)
+	}
 	x.Replace(p, ref)
+	moved.SetTag(e.Tag())
 	a.Free(old, oldSize)
 	return moved
 }
@@ -266,7 +307,7 @@ func (db *DB) Flush() {
 	s := db.shard
 	s.flushed(db)
 	db.x.Store(db.newIndex())
-	db.expires, db.expireSumMs, db.cursor = 0, 0, index.ExpireCursor{}
+	db.expires, db.fieldExpires, db.expireSumMs, db.cursor = 0, 0, 0, index.ExpireCursor{}
 	db.touch()
 	s.lazy.addIndex(x)
 }

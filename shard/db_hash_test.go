@@ -38,7 +38,7 @@ func (w *hashWorld) text(names int) string {
 }
 
 func (w *hashWorld) hash(key string) Hash {
-	return Hash{w.db.Value(w.set.Key([]byte(key)), 1)}
+	return w.db.Value(w.set.Key([]byte(key)), 1).Hash(1)
 }
 
 // step does something to one hash and to its model, and compares what both reply.

@@ -25,6 +25,7 @@ func (db *DB) MoveTo(k Key, dst *DB, to Key) {
 	}
 	e, ref := x.Entry(p), x.Ref(p)
 	db.noteExpiry(e.ExpireAt(), 0)
+	db.noteFieldExpiry(e, false)
 	x.Remove(p)
 	db.touch()
 	db.shard.Changed(db.id, k.Bytes)
@@ -70,16 +71,18 @@ func (db *DB) adopt(k Key, e index.Entry, payload []byte) index.Entry {
 	var made index.Entry
 	if p, ok := x.Find(k.Hash, k.Bytes); ok {
 		db.beforeChange(p)
-		db.shard.freeValue(x.Entry(p))
+		db.dropValue(p, x.Entry(p))
 		made = db.reshape(p, len(payload), at, 0)
 		made.SetTag(tag)
 		copy(made.Payload(), payload)
+		x.NoteExpire(p, db.shard.dueAt(made))
 	} else {
 		e, ref := db.insert(k, tag, len(payload), at)
 		copy(e.Payload(), payload)
 		x.Insert(k.Hash, ref)
 		made = e
 	}
+	db.noteFieldExpiry(made, true)
 	db.shard.Changed(db.id, k.Bytes)
 	return made
 }

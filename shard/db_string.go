@@ -19,7 +19,7 @@ func (db *DB) SetString(k Key, val []byte, expireAtMs int64) {
 	x := db.x.Load()
 	if p, ok := x.Find(k.Hash, k.Bytes); ok {
 		db.beforeChange(p)
-		db.shard.freeValue(x.Entry(p))
+		db.dropValue(p, x.Entry(p))
 		e := db.reshape(p, n, expireAtMs, 0)
 		e.SetTag(byte(kind))
 		db.shard.renewed(e)
@@ -188,7 +188,7 @@ func (db *DB) setPages(k Key, pages tree.Paged) {
 	x := db.x.Load()
 	if p, ok := x.Find(k.Hash, k.Bytes); ok {
 		db.beforeChange(p)
-		db.shard.freeValue(x.Entry(p))
+		db.dropValue(p, x.Entry(p))
 		e := db.reshape(p, tree.PagedSize, 0, 0)
 		e.SetTag(tag)
 		db.shard.renewed(e)

@@ -38,6 +38,19 @@ func (db *DB) setExpire(p index.Pos, atMs int64) {
 	db.reshape(p, n, atMs, n)
 }
 
+// expireDue has what is due of the entry at p disappear: the key, or some of a hash's fields. It returns how many of
+// them.
+func (db *DB) expireDue(p index.Pos, e index.Entry) (n int) {
+	s := db.shard
+	if at := e.ExpireAt(); at != 0 && at < s.dueMs {
+		db.expire(p, e)
+		return 1
+	}
+	s.dueKey = append(s.dueKey[:0], e.Key()...) // the entry may move
+	h := Hash{Value: Value{db: db, key: Key{s.dueKey, s.hash(s.dueKey)}, pos: p, e: e, ok: true}, nowMs: s.dueMs}
+	return h.expireFields(expireShare)
+}
+
 // expire deletes the entry at p because its time has come. Its disappearance is an effect like any other: logs
 // and replicas see a DEL.
 func (db *DB) expire(p index.Pos, e index.Entry) {
@@ -48,13 +61,14 @@ func (db *DB) expire(p index.Pos, e index.Entry) {
 	db.remove(p)
 }
 
-// ExpireSome is one slice of the active expire cycle: it deletes expired keys, and reports whether the cycle is
-// complete: everything that was due when it began, in all databases, is gone. Call it again soon if not. One
-// unit of budget is a deleted key or a segment of an index looked at (some 500 keys), at 100 to 500 ns each; a
-// slice may take 50 units longer.
+// ExpireSome is one slice of the active expire cycle: it deletes expired keys and fields, and reports whether the cycle
+// is complete: everything that was due when it began, in all databases, is gone. Call it again soon if not. One
+// unit of budget is a deleted key, a deleted field or a segment of an index looked at (some 500 keys), at 100 to 500 ns
+// each; a slice may take 50 units longer.
 //
 // A cycle visits the databases by turns, so that one in which everything expires doesn't keep the others waiting.
 func (s *Shard) ExpireSome(nowMs int64, budget int) (done bool) {
+	s.dueMs = nowMs
 	for idle := 0; idle < len(s.dbs); {
 		if budget <= 0 {
 			return false
@@ -63,15 +77,15 @@ func (s *Shard) ExpireSome(nowMs int64, budget int) (done bool) {
 		if s.expireDB++; s.expireDB == len(s.dbs) {
 			s.expireDB = 0
 		}
-		if db.swept == s.cycle || db.expires == 0 {
+		if db.swept == s.cycle || db.expires+db.fieldExpires == 0 {
 			idle++
 			continue
 		}
 		idle = 0
-		before := s.Stats.ExpiredKeys
+		before := s.Stats.ExpiredKeys + s.Stats.ExpiredFields
 		if db.x.Load().ExpireSome(&db.cursor, nowMs-1, min(budget, expireShare), db.due) {
 			db.swept = s.cycle
-			budget -= int(s.Stats.ExpiredKeys-before) + 1
+			budget -= int(s.Stats.ExpiredKeys+s.Stats.ExpiredFields-before) + 1
 		} else {
 			budget -= expireShare
 		}

@@ -18,7 +18,7 @@ type published struct {
 	dueNs int64 // when stats are due; plain, with the baton held
 }
 
-const statsFields = 16
+const statsFields = 17
 
 // fields lists the counters in the order in which they are published.
 func (st *Stats) fields() [statsFields]*int64 {
@@ -26,6 +26,7 @@ func (st *Stats) fields() [statsFields]*int64 {
 		&st.ExpiredKeys, &st.ExpiredLazily, &st.Hits, &st.Misses, &st.Drained, &st.HandedOver, &st.LazyFreed,
 		&st.ExpireCycleNs, &st.ExpireTimeouts, &st.Dirty, &st.EvictedKeys, &st.StalePPM,
 		&st.DefragHits, &st.DefragMisses, &st.DefragKeyHits, &st.DefragKeyMisses,
+		&st.ExpiredFields,
 	}
 }
 
@@ -73,6 +74,8 @@ func (s *Shard) FreshStats(w *Worker, held bool) (st Stats, lazyPending int64) {
 type Counts struct {
 	Keys    int64 // expired ones that are still there included
 	Expires int64 // keys that have an expiry
+	// FieldExpires is the number of hashes with fields that have an expiry.
+	FieldExpires int64
 	// ExpireSumMs is the sum of their expiries modulo 2^64.
 	ExpireSumMs int64
 	IndexBytes  int64
@@ -80,7 +83,7 @@ type Counts struct {
 
 // publishedCounts are a database's figures as others may read them. Written with the baton held.
 type publishedCounts struct {
-	keys, expires, expireSumMs, indexBytes atomic.Int64
+	keys, expires, fieldExpires, expireSumMs, indexBytes atomic.Int64
 }
 
 // touch has the database's figures published when the baton is released: they may have changed.
@@ -97,6 +100,7 @@ func (s *Shard) publishCounts() {
 		p := &db.counts
 		publish(&p.keys, int64(db.Len()))
 		publish(&p.expires, int64(db.expires))
+		publish(&p.fieldExpires, int64(db.fieldExpires))
 		publish(&p.expireSumMs, db.expireSumMs)
 		publish(&p.indexBytes, db.x.Load().SizeBytes())
 		next := db.nextTouched
@@ -120,7 +124,7 @@ func (db *DB) Counts(held bool) Counts {
 	}
 	return Counts{
 		Keys: int64(db.Len()), Expires: int64(db.expires), ExpireSumMs: db.expireSumMs,
-		IndexBytes: db.x.Load().SizeBytes(),
+		FieldExpires: int64(db.fieldExpires), IndexBytes: db.x.Load().SizeBytes(),
 	}
 }
 
@@ -130,6 +134,6 @@ func (db *DB) PublishedCounts() Counts {
 	p := &db.counts
 	return Counts{
 		Keys: p.keys.Load(), Expires: p.expires.Load(), ExpireSumMs: p.expireSumMs.Load(),
-		IndexBytes: p.indexBytes.Load(),
+		FieldExpires: p.fieldExpires.Load(), IndexBytes: p.indexBytes.Load(),
 	}
 }

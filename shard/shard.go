@@ -17,6 +17,7 @@ type Bell interface {
 type Stats struct {
 	ExpiredKeys    int64 // deleted because their time had come
 	ExpiredLazily  int64 // of these, found by an access
+	ExpiredFields  int64 // fields of hashes deleted because their time had come
 	EvictedKeys    int64 // deleted for their memory
 	Hits, Misses   int64 // lookups by commands that read
 	Drained        int64 // tasks served from the inbox

@@ -97,6 +97,19 @@ var (
 	ErrSortScores     = generic("One or more scores can't be converted into double")
 )
 
+// Errors of the expiries of fields.
+var (
+	ErrFieldsMissing     = generic("Mandatory argument FIELDS is missing or not at the right position")
+	ErrNumFields         = generic("The `numfields` parameter must match the number of arguments")
+	ErrNumFieldsPositive = generic("Number of fields must be a positive integer")
+	ErrNumFieldsExpire   = generic("Parameter `numFields` should be greater than 0")
+	ErrFieldTimeNegative = generic("invalid expire time, must be >= 0")
+	ErrHSetExNumFields   = generic("invalid number of fields")
+	ErrHSetExNoTime      = generic("missing expire time")
+	ErrHSetExConditions  = generic("Only one of FXX or FNX arguments can be specified")
+	ErrHSetExTimes       = generic("Only one of EX, PX, EXAT, PXAT or KEEPTTL arguments can be specified")
+)
+
 // Refusals of the server's state, in the order in which dispatch looks for them.
 var (
 	ErrNoAuth      = &Error{Code: "NOAUTH", Msg: "Authentication required."}
@@ -255,6 +268,11 @@ func ErrInvalidExpire(cmd string) *Error {
 // ErrUnsupportedOption returns the error of EXPIRE and its kin for an option they don't know.
 func ErrUnsupportedOption(option []byte) *Error {
 	return generic("Unsupported option " + string(option))
+}
+
+// ErrUnknownArgument returns the error of HSETEX for an option that it doesn't know.
+func ErrUnknownArgument(option []byte) *Error {
+	return generic("unknown argument: " + string(option))
 }
 
 // ErrHelloOption returns the error for an option that HELLO doesn't know or that lacks its arguments.

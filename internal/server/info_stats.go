@@ -108,6 +108,7 @@ func (t *infoText) defragStats() {
 func (t *infoText) keyspaceStats() {
 	f := t.figures()
 	t.line("expired_keys:%d", f.ExpiredKeys)
+	t.line("expired_subkeys:%d", f.ExpiredFields)
 	t.line("expired_stale_perc:%.2f", float64(f.StalePPM)/1e4)
 	t.line("expired_time_cap_reached_count:%d", f.ExpireTimeouts)
 	t.line("expire_cycle_cpu_milliseconds:%d", f.ExpireCycleNs/1e6)
@@ -185,7 +186,8 @@ func (t *infoText) keyspace() {
 	for id := range t.srv.set.Databases() {
 		c := t.databaseCounts(id)
 		if c.Keys > 0 {
-			t.line("db%d:keys=%d,expires=%d,avg_ttl=%d", id, c.Keys, c.Expires, averageTTL(c, t.nowMs))
+			t.line("db%d:keys=%d,expires=%d,avg_ttl=%d,subexpiry=%d", id, c.Keys, c.Expires, averageTTL(c, t.nowMs),
+				c.FieldExpires)
 		}
 	}
 }
@@ -196,6 +198,7 @@ func (t *infoText) databaseCounts(id int) (sum shard.Counts) {
 		c := sh.DB(id).Counts(t.s.holds(sh))
 		sum.Keys += c.Keys
 		sum.Expires += c.Expires
+		sum.FieldExpires += c.FieldExpires
 		sum.ExpireSumMs += c.ExpireSumMs
 		sum.IndexBytes += c.IndexBytes
 	}

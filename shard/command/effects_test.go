@@ -257,11 +257,11 @@ func (h *harness) content(db *shard.DB, e index.Entry) string {
 	if db.Type(e) != object.Hash {
 		return string(db.AppendString(nil, e))
 	}
-	hash := shard.Hash{Value: db.LookValue(h.set.Key(e.Key()), 0)}
+	hash := db.LookValue(h.set.Key(e.Key()), 0).LookHash(0)
 	fields := map[string]string{}
 	var f shard.Fields
 	for hash.From(&f, 0); f.Next(); {
-		fields[string(f.Field.AppendTo(nil))] = string(f.Value.AppendTo(nil))
+		fields[string(f.Field.AppendTo(nil))] = fmt.Sprint(f.ExpireAtMs, " ", string(f.Value.AppendTo(nil)))
 	}
 	return fmt.Sprint(fields)
 }
@@ -299,13 +299,35 @@ func (g commandGen) options(words ...[]string) (all []string) {
 	return all
 }
 
+// fieldTTL makes a command on expiries of fields.
+func (g commandGen) fieldTTL(expiry []string) []string {
+	switch g.IntN(7) {
+	case 0, 1:
+		return []string{g.pick("HPEXPIRE", "HPEXPIRE", "HEXPIRE"), g.key(), g.pick(g.ms(), g.seconds()),
+			"FIELDS", "2", g.pick("f", "g"), g.value()}
+	case 2:
+		at := strconv.Itoa(testNowMs/1000 + g.IntN(4000))
+		return []string{"HEXPIREAT", g.key(), at, g.pick("NX", "XX", "GT", "LT"), "FIELDS", "2", g.pick("f", "g"), "f"}
+	case 3:
+		return append(append([]string{"HGETEX", g.key()}, g.options(expiry)...), "FIELDS", "2", g.pick("f", "g"), "f")
+	case 4:
+		return []string{g.pick("HGETDEL", "HPERSIST"), g.key(), "FIELDS", "2", g.pick("f", "g"), g.value()}
+	case 5:
+		return append(append([]string{"HSETEX", g.key()}, g.options(expiry, []string{g.pick("FNX", "FXX")})...),
+			"FIELDS", "2", g.pick("f", "g"), g.value(), g.pick("f", "g"), g.value())
+	}
+	return []string{"HGETEX", g.key(), "PERSIST", "FIELDS", "1", g.pick("f", "g")}
+}
+
 func (g commandGen) command() []string {
 	expiry := [][]string{{"EX", g.seconds()}, {"PX", g.ms()}, {"PXAT", g.atMs()}}[g.IntN(3)]
-	switch g.IntN(37) {
+	switch g.IntN(44) {
 	case 33, 34:
 		return []string{g.pick("HSET", "HMSET"), g.key(), g.value(), g.value(), g.pick("f", "g"), g.value()}
 	case 35:
 		return []string{g.pick("HINCRBY", "HINCRBYFLOAT", "HSETNX"), g.key(), g.pick("f", "g"), g.number()}
+	case 37, 38, 39, 40, 41, 42, 43:
+		return g.fieldTTL(expiry)
 	case 36:
 		return []string{"HDEL", g.key(), g.pick("f", "g"), g.value(), g.value()}
 	case 30:

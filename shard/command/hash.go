@@ -61,13 +61,19 @@ func hashRows() []*Row {
 // readHash looks the call's key up for a command that reads a hash.
 func (c *Ctx) readHash() (shard.Hash, error) {
 	v, err := c.readValue(&c.Keys[0], object.Hash)
-	return shard.Hash{Value: v}, err
+	if err != nil {
+		return shard.Hash{}, err
+	}
+	return v.Hash(c.NowMs), nil
 }
 
 // writeHash looks the call's key up for a command that changes a hash.
 func (c *Ctx) writeHash() (shard.Hash, error) {
 	v, err := c.writeValue(&c.Keys[0], object.Hash)
-	return shard.Hash{Value: v}, err
+	if err != nil {
+		return shard.Hash{}, err
+	}
+	return v.Hash(c.NowMs), nil
 }
 
 // replyText replies a part of a value.
@@ -76,10 +82,11 @@ func (c *Ctx) replyText(t *shard.Text) {
 	c.Out = append(t.AppendTo(c.Out), '\r', '\n')
 }
 
-// setFields sets the fields of pairs, and returns how many are new. It sees to what the hash's encoding is called.
-func (c *Ctx) setFields(h *shard.Hash, pairs ...[]byte) (added int) {
+// setFields sets the fields of pairs, which keep their expiries or lose them, and returns how many are new. It sees to
+// what the hash's encoding is called.
+func (c *Ctx) setFields(h *shard.Hash, keepTTL bool, pairs ...[]byte) (added int) {
 	for i := 0; i < len(pairs); i += 2 {
-		if h.Set(pairs[i], pairs[i+1]) {
+		if h.Write(pairs[i], pairs[i+1], keepTTL) {
 			added++
 		}
 	}
@@ -127,7 +134,7 @@ func (c *Ctx) hset() (added int, err error) {
 	if err != nil {
 		return 0, err
 	}
-	return c.setFields(&h, c.Args[2:]...), nil
+	return c.setFields(&h, false, c.Args[2:]...), nil
 }
 
 // HSET key field value [field value ...]
@@ -159,7 +166,7 @@ func cmdHSetNX(c *Ctx) error {
 	}
 	_, there := h.Get(c.Args[2])
 	if !there {
-		c.setFields(&h, c.Args[2:]...)
+		c.setFields(&h, false, c.Args[2:]...)
 	}
 	c.Bool(!there)
 	return nil
@@ -213,7 +220,7 @@ func cmdHIncrBy(c *Ctx) error {
 		return resp.ErrOverflow
 	}
 	n += by
-	c.setFields(&h, c.Args[2], c.number(n))
+	c.setFields(&h, true, c.Args[2], c.number(n))
 	c.Int(n)
 	return nil
 }
@@ -244,8 +251,13 @@ func cmdHIncrByFloat(c *Ctx) error {
 		return resp.ErrIncrNaNOrInf
 	}
 	c.scratch = resp.FormatLongDouble(c.scratch[:0], sum)
-	c.setFields(&h, c.Args[2], c.scratch)
-	c.Effect(c.Keys[0].Arg, wordHSet, c.Keys[0].Key.Bytes, c.Args[2], c.scratch)
+	c.setFields(&h, true, c.Args[2], c.scratch)
+	key := c.Keys[0].Key.Bytes
+	if atMs, _ := h.ExpireAt(c.Args[2]); atMs == 0 {
+		c.Effect(c.Keys[0].Arg, wordHSet, key, c.Args[2], c.scratch)
+	} else {
+		c.Effect(c.Keys[0].Arg, wordHSetEx, key, wordKeepTTL, wordFields, wordOne, c.Args[2], c.scratch)
+	}
 	c.Bulk(c.scratch)
 	return nil
 }

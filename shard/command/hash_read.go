@@ -178,10 +178,11 @@ func (c *Ctx) replyFields(h *shard.Hash, names, values bool) {
 func cmdHRandField(c *Ctx) error {
 	if len(c.Args) == 2 {
 		h, err := c.readHash()
-		switch {
-		case err != nil:
+		if h.Purge(); err != nil {
 			return err
-		case !h.Exists():
+		}
+		switch {
+		case h.Len() == 0:
 			c.Null()
 		default:
 			c.replyRank(&h, rand.IntN(h.Len()), false)
@@ -196,6 +197,7 @@ func cmdHRandField(c *Ctx) error {
 	if err != nil {
 		return err
 	}
+	h.Purge()
 	size := h.Len()
 	items := min(max(n, -n), int64(size))
 	if n < 0 && size > 0 {

@@ -7,7 +7,7 @@ func Rows() []*Row {
 		stringRows(), multiStringRows(), numericRows(), rangeRows(), compareRows(),
 		bitRows(), bitfieldRows(), lcsRows(),
 		listRows(), listEditRows(), listMoveRows(),
-		hashRows(), hashReadRows(),
+		hashRows(), hashReadRows(), hashExpireRows(), hashExRows(),
 		zsetRows(),
 		memberRows(), algebraRows(),
 		keyRows(), moveRows(), objectRows(), expireRows(), ttlRows(), scanRows(), flushRows(),

@@ -63,7 +63,7 @@ func (s *sorting) field(v *shard.Value, field []byte) ([]byte, bool) {
 	if v.Type() != object.Hash {
 		return nil, false
 	}
-	h := shard.Hash{Value: *v}
+	h := v.LookHash(s.c.NowMs)
 	val, ok := h.Get(field)
 	if !ok {
 		return nil, false

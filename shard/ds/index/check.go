@@ -129,10 +129,10 @@ func (x *Index) checkSlot(el element, at uint64, b bucket, slot uint) (home uint
 		return 0, fmt.Errorf("position %#x belongs elsewhere", p)
 	case b.print(slot) != fingerprint(h):
 		return 0, fmt.Errorf("fingerprint %#x, want %#x", b.print(slot), fingerprint(h))
-	case b.expires()>>slot&1 != 0 != (e.ExpireAt() != 0):
-		return 0, fmt.Errorf("expiry bit wrong, expiry %d", e.ExpireAt())
-	case e.ExpireAt() != 0 && e.ExpireAt() < *x.segmentOf(el).minExpire():
-		return 0, fmt.Errorf("expiry %d, minimum %d", e.ExpireAt(), *x.segmentOf(el).minExpire())
+	case b.expires()>>slot&1 != 0 != (x.dueAt(e) != 0):
+		return 0, fmt.Errorf("expiry bit wrong, expiry %d", x.dueAt(e))
+	case x.dueAt(e) != 0 && x.dueAt(e) < *x.segmentOf(el).minExpire():
+		return 0, fmt.Errorf("expiry %d, minimum %d", x.dueAt(e), *x.segmentOf(el).minExpire())
 	}
 	return el.home(p), nil
 }

@@ -20,20 +20,22 @@ const expireLooks = 16
 
 // ExpireSome calls due for entries whose expiry is not after nowMs, and moves cur on, until the budget is used up
 // or the end of the index is reached, which it reports; cur is then back at the beginning. One unit of budget is a
-// due entry, a segment looked at, or 16 entries looked at. A segment is left in its middle only for the sake of due
-// entries, so a call may take some 50 units longer.
+// unit of what due does and returns, a segment looked at, or 16 entries looked at. A segment is left in its middle only
+// for the sake of due entries, so a call may take some 50 units longer. An entry of which something is still due after
+// due is given again.
 //
 // due may remove and change entries, but must not insert.
-func (x *Index) ExpireSome(cur *ExpireCursor, nowMs int64, budget int, due func(p Pos, e Entry)) (done bool) {
+func (x *Index) ExpireSome(cur *ExpireCursor, nowMs int64, budget int, due func(p Pos, e Entry) int) (done bool) {
 	desc := x.desc.Load()
 	for desc != 0 && budget > 0 && cur.at != positionEnd {
 		el := x.element(desc, cur.at)
 		s := x.segmentOf(el)
 		if *s.minExpire() <= nowMs {
-			budget = x.expireSegment(el, cur, nowMs, budget, due)
-			if cur.number != 0 {
+			left, whole := x.expireSegment(el, cur, nowMs, budget, due)
+			if !whole {
 				return false
 			}
+			budget = left
 		}
 		budget--
 		cur.at = el.start(cur.at) + el.span()
@@ -48,9 +50,10 @@ func (x *Index) ExpireSome(cur *ExpireCursor, nowMs int64, budget int, due func(
 	return false
 }
 
-// expireSegment looks at the segment at cur and returns what is left of the budget. It leaves cur.number 0 unless
-// it stopped before the segment's end.
-func (x *Index) expireSegment(el element, cur *ExpireCursor, nowMs int64, budget int, due func(p Pos, e Entry)) int {
+// expireSegment looks at the segment at cur and returns what is left of the budget; false if it stopped before the
+// segment's end, to go on at cur.
+func (x *Index) expireSegment(el element, cur *ExpireCursor, nowMs int64, budget int,
+	due func(p Pos, e Entry) int) (left int, whole bool) {
 	s := x.segmentOf(el)
 	least := *s.minExpire()
 	if cur.number == 0 {
@@ -60,7 +63,7 @@ func (x *Index) expireSegment(el element, cur *ExpireCursor, nowMs int64, budget
 	for ; cur.number < s.n; cur.number++ {
 		if budget <= 0 {
 			s.noteExpire(least)
-			return 0
+			return 0, false
 		}
 		if next := cur.number + 2; next < s.n {
 			x.prefetchSlots(s.bucket(next), s.bucket(next).expires(), minReach)
@@ -70,17 +73,21 @@ func (x *Index) expireSegment(el element, cur *ExpireCursor, nowMs int64, budget
 			slot := uint(bits.TrailingZeros32(m))
 			e := x.entryAt(b.ref(slot))
 			looks++
-			if at := e.ExpireAt(); at > nowMs {
-				s.noteExpire(at)
-				continue
+			at := x.dueAt(e)
+			for at <= nowMs && budget > 0 {
+				budget -= due(newPos(b, slot, cur.number, el.home(position(x.hash(e.Key()))), s.n), e)
+				if at = never; b.expires()>>slot&1 != 0 { // it is still there
+					e = x.entryAt(b.ref(slot))
+					at = x.dueAt(e)
+				}
 			}
-			budget--
-			due(newPos(b, slot, cur.number, el.home(position(x.hash(e.Key()))), s.n), e)
-			if b.expires()>>slot&1 != 0 { // it is still there
-				s.noteExpire(x.entryAt(b.ref(slot)).ExpireAt())
+			s.noteExpire(at)
+			if at <= nowMs {
+				s.noteExpire(least)
+				return 0, false
 			}
 		}
 	}
 	cur.number = 0
-	return budget - looks/expireLooks
+	return budget - looks/expireLooks, true
 }

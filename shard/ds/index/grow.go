@@ -130,7 +130,7 @@ func (x *Index) pack(all []item, version uint32, prefix uint64, depth, buckets u
 		b.setPrint(slot, print)
 		if it.slot&itemExpires != 0 {
 			b.setExpires(slot, true)
-			s.noteExpire(x.entryAt(ref).ExpireAt())
+			s.noteExpire(x.dueAt(x.entryAt(ref)))
 		}
 		if it.slot&itemChanged != 0 && marking {
 			*b.marks() |= 1 << slot

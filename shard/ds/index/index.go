@@ -17,9 +17,11 @@ const probeLimit = 20
 // Index is the table. Create it with New.
 type Index struct {
 	// immutable after New
-	base  unsafe.Pointer
-	arena *arena.Arena
-	hash  func(key []byte) uint64
+	base    unsafe.Pointer
+	arena   *arena.Arena
+	hash    func(key []byte) uint64
+	due     func(e Entry) int64 // of entries with dueFlag in their tags: DueBy
+	dueFlag byte
 
 	// atomic; written with the baton held, read by prefetches without it
 	desc     atomic.Uint64  // directory: ref | (48 − depth) << 40; 0 = no segment yet
@@ -66,6 +68,18 @@ func New(space *arena.Space, a *arena.Arena, hash func(key []byte) uint64) *Inde
 	x.keyReach = minReach
 	x.reach.Store(minReach)
 	return x
+}
+
+// DueBy says what is due of entries with the given bit in their tags, beside their own expiry: due returns the earlier
+// of both, 0 if there is neither. To be called before the index is used.
+func (x *Index) DueBy(flag byte, due func(e Entry) int64) { x.dueFlag, x.due = flag, due }
+
+// dueAt returns when something of an entry is due, 0 if never.
+func (x *Index) dueAt(e Entry) int64 {
+	if e.Tag()&x.dueFlag == 0 {
+		return e.ExpireAt()
+	}
+	return x.due(e)
 }
 
 // Len returns the number of entries.
@@ -138,7 +152,7 @@ func (x *Index) insertAt(el element, position, ref uint64, print uint8) (Pos, bo
 	b, slot := s.bucket(number), uint(bits.TrailingZeros32(empty))
 	x.preWrite(b, 1<<slot)
 	s.pass(home, number, print)
-	at := x.entryAt(ref).ExpireAt()
+	at := x.dueAt(x.entryAt(ref))
 	b.place(slot, ref, print, at != 0)
 	if at != 0 {
 		s.noteExpire(at)
@@ -153,7 +167,7 @@ func (x *Index) Replace(p Pos, ref arena.Ref) {
 	b, slot := p.bucket(), p.slot()
 	x.preWrite(b, 1<<slot)
 	b.setRef(slot, uint64(ref))
-	x.NoteExpire(p, x.entryAt(uint64(ref)).ExpireAt())
+	x.NoteExpire(p, x.dueAt(x.entryAt(uint64(ref))))
 }
 
 // Remove takes the entry at p out of the index. Its block is the caller's to free.
@@ -170,8 +184,8 @@ func (x *Index) Remove(p Pos) {
 // place.
 func (x *Index) BeforeChange(p Pos) { x.preWrite(p.bucket(), 1<<p.slot()) }
 
-// NoteExpire tells the index that the entry at p now expires at atMs, 0 meaning never. Insert and Replace note it
-// themselves; it is for an expiry that was changed in place.
+// NoteExpire tells the index that something of the entry at p is now due at atMs, 0 meaning never. Insert and Replace
+// note it themselves; it is for what was changed in place.
 func (x *Index) NoteExpire(p Pos, atMs int64) {
 	p.bucket().setExpires(p.slot(), atMs != 0)
 	if atMs != 0 {

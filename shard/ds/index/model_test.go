@@ -150,7 +150,7 @@ func (m *model) expireStep() {
 	if m.expire == (ExpireCursor{}) {
 		m.nowMs += m.rnd.Int64N(2000)
 	}
-	done := m.ExpireSome(&m.expire, m.nowMs, 1+m.rnd.IntN(100), func(p Pos, e Entry) {
+	done := m.ExpireSome(&m.expire, m.nowMs, 1+m.rnd.IntN(100), func(p Pos, e Entry) int {
 		k := string(e.Key())
 		if v := m.want[k]; v.expireAt == 0 || v.expireAt > m.nowMs || v.expireAt != e.ExpireAt() {
 			m.failf("expiry of %q at %d, want %d, now %d", k, e.ExpireAt(), v.expireAt, m.nowMs)
@@ -160,11 +160,16 @@ func (m *model) expireStep() {
 		m.free(ref)
 		delete(m.want, k)
 		delete(m.scanBase, k)
+		return 1
 	})
 	if done && m.bad == nil {
 		for {
 			late := 0
-			again := m.ExpireSome(&m.expire, m.nowMs, 1_000_000, func(p Pos, e Entry) { late++; m.dropDue(p, e) })
+			again := m.ExpireSome(&m.expire, m.nowMs, 1_000_000, func(p Pos, e Entry) int {
+				late++
+				m.dropDue(p, e)
+				return 1
+			})
 			if again && late == 0 {
 				break
 			}

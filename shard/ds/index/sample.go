@@ -40,10 +40,14 @@ func (x *Index) Sample(from uint64, n, looks int, expiring bool, fn func(e Entry
 				m = b.expires()
 			}
 			for ; m != 0; m &= m - 1 {
-				ref := b.ref(uint(bits.TrailingZeros32(m)))
-				fn(x.entryAt(ref), arena.Ref(ref))
-				given++
 				none = false
+				ref := b.ref(uint(bits.TrailingZeros32(m)))
+				e := x.entryAt(ref)
+				if expiring && e.ExpireAt() == 0 { // only a part of it is due some day
+					continue
+				}
+				fn(e, arena.Ref(ref))
+				given++
 			}
 		}
 		if number == s.n && whole && none && expiring {
