@@ -4,6 +4,9 @@ import (
 	"crypto/sha1"
 	"encoding/binary"
 	"encoding/hex"
+	"fmt"
+	"math"
+	"strings"
 
 	"fulmen/shard"
 	"fulmen/shard/ds/index"
@@ -28,20 +31,59 @@ func (d *sha) mix(p []byte) {
 
 // value adds an entry's type, value and expiry.
 func (d *sha) value(srv *Server, db *shard.DB, e index.Entry, nowMs int64) {
-	d.mix(binary.BigEndian.AppendUint32(nil, uint32(object.TypeOf(e.Tag()))))
-	switch object.TypeOf(e.Tag()) {
+	t := object.TypeOf(e.Tag())
+	d.mix(binary.BigEndian.AppendUint32(nil, uint32(t)))
+	v := shard.Value{}
+	if t != object.String {
+		v = db.LookValue(srv.set.Key(e.Key()), nowMs)
+	}
+	switch t {
 	case object.List:
-		l := shard.List{Value: db.LookValue(srv.set.Key(e.Key()), nowMs)}
+		l := shard.List{Value: v}
 		l.Each(0, false, func(it *shard.ListItem) bool {
 			d.mix(it.Append(nil))
 			return true
 		})
+	case object.Set:
+		m := shard.MemberSet{Value: v}
+		m.Each(false, func(member []byte) bool {
+			d.xor(member)
+			return true
+		})
+	case object.ZSet:
+		z := shard.ZSet{Value: v}
+		z.Each(0, z.Len(), false, func(member []byte, score float64) bool {
+			d.pair(member, digestScore(score))
+			return true
+		})
+	case object.Hash:
+		h := shard.Hash{Value: v}
+		var f shard.Fields
+		for h.From(&f, 0); f.Next(); {
+			d.pair(f.Field.AppendTo(nil), f.Value.AppendTo(nil))
+		}
 	default:
 		d.mix(db.AppendString(nil, e))
 	}
 	if e.ExpireAt() != 0 {
 		d.xor([]byte("!!expire!!"))
 	}
+}
+
+// pair adds two things that belong together and have no order among others.
+func (d *sha) pair(a, b []byte) {
+	var one sha
+	one.mix(a)
+	one.mix(b)
+	d.xor(one[:])
+}
+
+// digestScore is a score as C prints it with %.17g.
+func digestScore(score float64) []byte {
+	if math.IsInf(score, 0) {
+		return []byte(strings.ToLower(strings.TrimPrefix(fmt.Sprint(score), "+")))
+	}
+	return fmt.Appendf(nil, "%.17g", score)
 }
 
 // digest computes DEBUG DIGEST; all batons are held.

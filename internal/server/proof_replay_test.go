@@ -241,7 +241,7 @@ func proveReplay(t *testing.T, shards, loops, others int, params ...string) *pro
 	p.meddlers()
 	first := p.clock.NowMs()
 	if shards > 2 {
-		p.pour(flood{seed: 77, connections: 3, each: 300, keys: 300})
+		p.pour(flood{seed: 77, connections: 3, each: 300, keys: 300, plain: true})
 	}
 	r := p.record()
 	f := flood{seed: uint64(shards), connections: 6, each: 4000 / proofShare, keys: 400, flush: 100}

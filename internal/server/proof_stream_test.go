@@ -3,6 +3,7 @@ package server
 import (
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -17,9 +18,10 @@ import (
 // flood says how many random commands come from where.
 type flood struct {
 	seed              uint64
-	connections, each int // each connection sends so many
-	keys              int // in use
-	flush             int // of the FLUSHALLs and FLUSHDBs one in so many; 0: none
+	connections, each int  // each connection sends so many
+	keys              int  // in use
+	flush             int  // of the FLUSHALLs and FLUSHDBs one in so many; 0: none
+	plain             bool // strings only
 }
 
 // stream makes random commands of one connection: every command that writes, in several databases, with short times
@@ -161,7 +163,7 @@ func writeNames(t testing.TB) (names []string) {
 		if row.Flags&command.Write == 0 {
 			continue
 		}
-		if writes[row.Name] == nil {
+		if writes[row.Name] == nil && collectionWrites[row.Name] == nil {
 			t.Errorf("%s writes and is in no random stream: add it to writes", row.Name)
 			continue
 		}
@@ -192,12 +194,21 @@ func (s *stream) next(names []string, nowMs int64) []string {
 	if strings.HasPrefix(name, "flush") && (s.flush == 0 || s.rnd.IntN(s.flush) > 0) {
 		name = "set"
 	}
+	if name[0] == 'b' && collectionWrites[name] != nil && s.multi == 0 {
+		return []string{"GET", s.key()} // it might wait, and the clock stands still: only in transactions
+	}
+	if make := collectionWrites[name]; make != nil {
+		return append([]string{name}, make(s)...)
+	}
 	return append([]string{name}, writes[name](s, nowMs)...)
 }
 
 // pour sends random commands over several connections, while time goes on.
 func (p *proof) pour(f flood) {
 	names := writeNames(p.t)
+	if f.plain {
+		names = slices.DeleteFunc(names, func(name string) bool { return collectionWrites[name] != nil })
+	}
 	var wg sync.WaitGroup
 	for i := range f.connections {
 		c := p.dial()
@@ -262,7 +273,11 @@ func (p *proof) dumpIndex(x *index.Index) map[string]entry {
 	}
 }
 
+// entryOf is what a string holds; of a collection it is the type: DEBUG DIGEST looks at the rest.
 func (p *proof) entryOf(e index.Entry) entry {
+	if t := object.TypeOf(e.Tag()); t != object.String {
+		return entry{t.String(), e.ExpireAt()}
+	}
 	return entry{string(object.AppendString(nil, p.srv.space, e)), e.ExpireAt()}
 }
 
