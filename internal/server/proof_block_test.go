@@ -12,8 +12,8 @@ import (
 	"fulmen/internal/resp"
 )
 
-// Every element that is pushed is delivered exactly once, to a client or to another list, while clients that wait for it
-// on several keys run out of time, are unblocked, and close their connections.
+// Every element that is pushed is delivered exactly once, to a client or to another list, while clients that wait for
+// it on several keys run out of time, are unblocked, and close their connections.
 
 // delivery is what the clients of a run pushed and were given.
 type delivery struct {

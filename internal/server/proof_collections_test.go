@@ -70,15 +70,20 @@ var collectionWrites = map[string]func(s *stream) []string{
 	"hpexpireat": keyed("h", func(s *stream) []string { return []string{"4000000000000", "FIELDS", "1", s.member()} }),
 	"hpersist":   keyed("h", func(s *stream) []string { return []string{"FIELDS", "1", s.member()} }),
 	"hgetex":     keyed("h", func(s *stream) []string { return []string{"PX", "100", "FIELDS", "1", s.member()} }),
-	"hsetex":     keyed("h", func(s *stream) []string { return []string{"EX", "1", "FIELDS", "1", s.member(), s.value()} }),
-	"hgetdel":    keyed("h", func(s *stream) []string { return []string{"FIELDS", "1", s.member()} }),
+	"hsetex": keyed("h", func(s *stream) []string {
+		return []string{"EX", "1", "FIELDS", "1", s.member(), s.value()}
+	}),
+	"hgetdel": keyed("h", func(s *stream) []string { return []string{"FIELDS", "1", s.member()} }),
 
-	"lpush": keyed("l", values), "rpush": keyed("l", values), "lpushx": keyed("l", values), "rpushx": keyed("l", values),
+	"lpush": keyed("l", values), "rpush": keyed("l", values),
+	"lpushx": keyed("l", values), "rpushx": keyed("l", values),
 	"lpop": keyed("l", countOf), "rpop": keyed("l", noRest),
-	"lset":    keyed("l", func(s *stream) []string { return []string{s.int(5), s.value()} }),
-	"linsert": keyed("l", func(s *stream) []string { return []string{s.pick("BEFORE", "AFTER"), s.value(), s.value()} }),
-	"lrem":    keyed("l", func(s *stream) []string { return []string{s.pick("-1", "0", "2"), s.value()} }),
-	"ltrim":   keyed("l", twoRanks),
+	"lset": keyed("l", func(s *stream) []string { return []string{s.int(5), s.value()} }),
+	"linsert": keyed("l", func(s *stream) []string {
+		return []string{s.pick("BEFORE", "AFTER"), s.value(), s.value()}
+	}),
+	"lrem":  keyed("l", func(s *stream) []string { return []string{s.pick("-1", "0", "2"), s.value()} }),
+	"ltrim": keyed("l", twoRanks),
 	"lmove": func(s *stream) []string {
 		return []string{s.typed("l"), s.typed("l"), s.pick("LEFT", "RIGHT"), s.pick("LEFT", "RIGHT")}
 	},
@@ -109,6 +114,8 @@ var collectionWrites = map[string]func(s *stream) []string{
 	"zremrangebyscore": keyed("z", scoreRange),
 	"zremrangebylex":   keyed("z", func(s *stream) []string { return []string{"[member:1", "(member:2"} }),
 	"zrangestore":      func(s *stream) []string { return []string{s.typed("z"), s.typed("z"), s.int(5), "-1"} },
-	"zmpop":            func(s *stream) []string { return []string{"2", s.typed("z"), s.typed("z"), "MIN", "COUNT", "2"} },
-	"zunionstore":      zsources, "zinterstore": zsources, "zdiffstore": zsources,
+	"zmpop": func(s *stream) []string {
+		return []string{"2", s.typed("z"), s.typed("z"), "MIN", "COUNT", "2"}
+	},
+	"zunionstore": zsources, "zinterstore": zsources, "zdiffstore": zsources,
 }
