@@ -247,7 +247,7 @@ func sortScore(b []byte) (float64, bool) {
 	}
 	b = bytes.TrimLeft(b, " \t\n\v\f\r")
 	f, ok := resp.ParseFloat(b)
-	if ok && f != 0 && math.Abs(f) < smallestNormal && bytes.IndexAny(b, "xX") < 0 {
+	if ok && f != 0 && math.Abs(f) < smallestNormal && !bytes.ContainsAny(b, "xX") {
 		return 0, false // it has lost digits, which is an error here
 	}
 	return f, ok
