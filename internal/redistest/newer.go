@@ -41,3 +41,12 @@ func WithoutNewer(v resp.Value) resp.Value {
 func isVersion(s string) bool {
 	return strings.Count(s, ".") == 2 && strings.Trim(s, "0123456789.") == ""
 }
+
+// WithOlderArity gives a reply to COMMAND INFO about a command the arity that it has in the redis-server on PATH, where
+// a newer one has another argument.
+func WithOlderArity(name string, v resp.Value) resp.Value {
+	if name == "zrank" || name == "zrevrank" {
+		v.Elems[0].Elems[1].Int = 3 // without WITHSCORE
+	}
+	return v
+}

@@ -142,6 +142,9 @@ func TestRowsEqualRedis(t *testing.T) {
 			}
 			for _, question := range []string{"INFO", "DOCS"} {
 				want, got := b.do("COMMAND", question, name)
+				if question == "INFO" {
+					got = redistest.WithOlderArity(name, got)
+				}
 				if want, got := rowText(want), rowText(redistest.WithoutNewer(got)); got != want {
 					t.Errorf("RESP%s: COMMAND %s %s:\n%s", proto, question, name, firstDifference(got, want))
 				}
