@@ -6,6 +6,7 @@ import (
 
 	"fulmen/internal/resp"
 	"fulmen/shard"
+	"fulmen/shard/object"
 )
 
 // zop is what is made of several sorted sets.
@@ -17,10 +18,47 @@ const (
 	zDiff
 )
 
-// zsource is an input with its weight.
+// zsource is an input with its weight: a sorted set, or a set, all of whose members have the score 1.
 type zsource struct {
 	z      shard.ZSet
+	set    shard.MemberSet
+	plain  bool // it is set
 	weight float64
+}
+
+// newZSource looks an input up.
+func (c *Ctx) newZSource(k *Keyed) (s zsource, err error) {
+	v, err := c.readValue(k, object.ZSet)
+	s.weight = 1
+	if err != nil && v.Type() == object.Set {
+		s.set, s.plain = shard.MemberSet{Value: v}, true
+		return s, nil
+	}
+	s.z = shard.ZSet{Value: v}
+	return s, err
+}
+
+func (s *zsource) len() int {
+	if s.plain {
+		return s.set.Len()
+	}
+	return s.z.Len()
+}
+
+// each calls fn for every member until it returns false.
+func (s *zsource) each(fn func(member []byte, score float64) bool) {
+	if s.plain {
+		s.set.Each(false, func(member []byte) bool { return fn(member, 1) })
+	} else {
+		s.z.Each(0, s.z.Len(), false, fn)
+	}
+}
+
+func (s *zsource) score(member []byte) (score float64, ok bool) {
+	if s.plain {
+		return 1, s.set.Has(member)
+	}
+	return s.z.Score(member)
 }
 
 // zcombine is a call of ZUNION, ZINTER, ZDIFF, one of those that store, or ZINTERCARD.
@@ -76,11 +114,11 @@ func (u *zcombine) parse(c *Ctx, at int) error {
 	}
 	u.merge = sumScores
 	for i := range keys {
-		z, err := c.readZSet(&keys[i])
+		s, err := c.newZSource(&keys[i])
 		if err != nil {
 			return err
 		}
-		u.sources = append(u.sources, zsource{z, 1})
+		u.sources = append(u.sources, s)
 	}
 	a.at += int(n)
 	return u.parseOptions(&a)
@@ -125,14 +163,14 @@ func (u *zcombine) parseOptions(a *Args) error {
 // run gives what comes of the inputs to put.
 func (u *zcombine) run(b *shard.ZBuild) {
 	if u.op != zDiff {
-		slices.SortStableFunc(u.sources, func(x, y zsource) int { return x.z.Len() - y.z.Len() })
+		slices.SortStableFunc(u.sources, func(x, y zsource) int { return x.len() - y.len() })
 	}
 	first := &u.sources[0]
 	switch u.op {
 	case zUnion:
 		for i := range u.sources {
 			s := &u.sources[i]
-			s.z.Each(0, s.z.Len(), false, func(member []byte, score float64) bool {
+			s.each(func(member []byte, score float64) bool {
 				b.Put(member, number0(s.weight*score), u.merge)
 				return true
 			})
@@ -143,9 +181,9 @@ func (u *zcombine) run(b *shard.ZBuild) {
 			return true
 		})
 	case zDiff:
-		first.z.Each(0, first.z.Len(), false, func(member []byte, score float64) bool {
+		first.each(func(member []byte, score float64) bool {
 			for i := range u.sources[1:] {
-				if _, ok := u.sources[i+1].z.Score(member); ok {
+				if _, ok := u.sources[i+1].score(member); ok {
 					return true
 				}
 			}
@@ -158,11 +196,11 @@ func (u *zcombine) run(b *shard.ZBuild) {
 // intersect calls fn for what all inputs have, until it returns false.
 func (u *zcombine) intersect(fn func(member []byte, score float64) bool) {
 	first := &u.sources[0]
-	first.z.Each(0, first.z.Len(), false, func(member []byte, score float64) bool {
+	first.each(func(member []byte, score float64) bool {
 		sum := number0(first.weight * score)
 		for i := range u.sources[1:] {
 			s := &u.sources[i+1]
-			other, ok := s.z.Score(member)
+			other, ok := s.score(member)
 			if !ok {
 				return true
 			}
@@ -181,7 +219,7 @@ func (c *Ctx) zcombine(u zcombine) error {
 		return err
 	}
 	if u.countOnly {
-		slices.SortStableFunc(u.sources, func(x, y zsource) int { return x.z.Len() - y.z.Len() })
+		slices.SortStableFunc(u.sources, func(x, y zsource) int { return x.len() - y.len() })
 		n := int64(0)
 		u.intersect(func([]byte, float64) bool {
 			n++
