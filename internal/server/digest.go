@@ -57,7 +57,7 @@ func (d *sha) value(srv *Server, db *shard.DB, e index.Entry, nowMs int64) {
 			return true
 		})
 	case object.Hash:
-		h := shard.Hash{Value: v}
+		h := v.LookHash(nowMs)
 		var f shard.Fields
 		for h.From(&f, 0); f.Next(); {
 			d.pair(f.Field.AppendTo(nil), f.Value.AppendTo(nil))
@@ -101,6 +101,9 @@ func (srv *Server) digest(nowMs int64) string {
 		for _, s := range srv.set.Shards {
 			db := s.DB(id)
 			eachEntry(db, nowMs, func(e index.Entry) {
+				if fieldsGone(srv, db, e, nowMs) {
+					return
+				}
 				var d sha
 				d.mix(e.Key())
 				d.value(srv, db, e, nowMs)
@@ -109,6 +112,16 @@ func (srv *Server) digest(nowMs int64) string {
 		}
 	}
 	return hex.EncodeToString(final[:])
+}
+
+// fieldsGone tells whether an entry is a hash all of whose fields have expired: it is as good as not there.
+func fieldsGone(srv *Server, db *shard.DB, e index.Entry, nowMs int64) bool {
+	if object.TypeOf(e.Tag()) != object.Hash {
+		return false
+	}
+	v := db.LookValue(srv.set.Key(e.Key()), nowMs)
+	h := v.LookHash(nowMs)
+	return h.Len() == 0
 }
 
 // eachEntry calls fn for every live entry of a database.
