@@ -322,9 +322,8 @@ func TestSlowReaders(t *testing.T) {
 			wg.Go(func() { p.expect(size * times) })
 		}
 		wg.Wait()
-		if w.totals.laggingBytes.Load() != 0 {
-			t.Errorf("%d bytes are held", w.totals.laggingBytes.Load())
-		}
+		// The last bytes may be with their reader before the loop has noted that they are gone.
+		eventually(t, "nothing is held", func() bool { return w.totals.laggingBytes.Load() == 0 })
 	})
 }
 

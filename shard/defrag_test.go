@@ -210,7 +210,8 @@ func TestRSSFollows(t *testing.T) {
 	now := residentBytes(t) - before
 	t.Logf("resident %d MB when full, %d after; %d used; %d slices of %d units",
 		full>>20, now>>20, used>>20, slices, budget)
-	const others = 8 << 20                           // what the Go heap and the tests before this one leave resident
+	// What the Go heap and the tests before this one leave resident.
+	const others = 8 << 20
 	if raceShare == 1 && now > used*125/100+others { // the race detector's own memory is resident, too
 		t.Errorf("%d MB resident, %d used", now>>20, used>>20)
 	}
