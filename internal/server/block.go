@@ -22,6 +22,7 @@ type keyWait struct {
 	p        *parking
 	links    []waitLink
 	waitsFor object.Type
+	timed    bool
 	// Written by whoever took the claim, read by the session's loop after its letter.
 	away *waitLink // it has departed because of this key
 	// Owned by the session's loop.
@@ -60,7 +61,7 @@ func (p *parking) beginWait(untilMs int64) bool {
 		s.killed = true
 		return false
 	}
-	w := &keyWait{p: p, waitsFor: p.row.WaitsFor, untilMs: untilMs, slot: -1}
+	w := &keyWait{p: p, waitsFor: p.row.WaitsFor, timed: untilMs != 0, untilMs: untilMs, slot: -1}
 	w.links = make([]waitLink, p.row.WaitKeys(len(p.keys)))
 	for i := range w.links {
 		k, link := &p.keys[i], &w.links[i]
@@ -70,7 +71,7 @@ func (p *parking) beginWait(untilMs int64) bool {
 		s.parkedBytes.Add(linkBytes + int64(len(k.Key.Bytes)))
 	}
 	p.wait = w
-	if untilMs != 0 {
+	if w.timed {
 		heap.Push(&s.loop.timeouts, w)
 	}
 	var b blocked = w
@@ -91,6 +92,9 @@ func (w *keyWait) Unblock(withError bool) bool {
 	}
 	return e != shard.TooLate
 }
+
+// Timed implements blocked.
+func (w *keyWait) Timed() bool { return w.timed }
 
 // Serve implements shard.Task: the link of a wait that is over is taken out.
 func (link *waitLink) Serve(sh *shard.Shard, w *shard.Worker) (keep bool) {

@@ -12,7 +12,7 @@ import (
 
 // waits are conversations with commands that wait for keys. "b! BLPOP a 0" sends a command that must come to wait;
 // "b<" reads its reply; "b? BLPOP a 0" sends one whose reply comes later, though it may not wait. BLOCKED is the number
-// of those that wait. "<b>" stands for the id of connection b.
+// of those that wait, TIMED that of those whose wait has an end. "<b>" stands for the id of connection b.
 var waits = map[string]string{
 	"who has waited longest is served first": `
 		b! BLPOP a 0
@@ -25,6 +25,16 @@ var waits = map[string]string{
 		RPUSH a 3 4
 		d<
 		LRANGE a 0 -1`,
+	"who waits for some time only": `
+		b! BLPOP a 0
+		TIMED
+		c! BLPOP a 1000
+		d! BLMOVE a e LEFT LEFT 1000
+		TIMED
+		RPUSH a 1 2
+		b<
+		c<
+		TIMED`,
 	"also across several keys": `
 		b! BLPOP x y z 0
 		c! BLPOP z 0
@@ -281,6 +291,8 @@ func (w *waitTalk) line(t *testing.T, line string) string {
 		switch args[0] {
 		case "BLOCKED":
 			return fmt.Sprint(w.blocked(t))
+		case "TIMED":
+			return fmt.Sprint(w.clients(t, "clients_in_timeout_table"))
 		case "STATS":
 			text := w.ask(t, w.addr, "info", []string{"INFO", "commandstats"})
 			for line := range strings.Lines(text) {
@@ -306,10 +318,16 @@ func send(t *testing.T, conn *redistest.Conn, args []string) {
 }
 
 // blocked returns how many clients wait.
-func (w *waitTalk) blocked(t *testing.T) (n int) {
+func (w *waitTalk) blocked(t *testing.T) int {
+	t.Helper()
+	return w.clients(t, "blocked_clients")
+}
+
+// clients returns a number of INFO clients.
+func (w *waitTalk) clients(t *testing.T, name string) (n int) {
 	t.Helper()
 	text := w.ask(t, w.addr, "info", []string{"INFO", "clients"})
-	_, after, ok := strings.Cut(text, "blocked_clients:")
+	_, after, ok := strings.Cut(text, name+":")
 	if !ok {
 		t.Fatalf("INFO clients: %q", text)
 	}

@@ -103,6 +103,8 @@ type blocked interface {
 	// Unblock ends the wait from any goroutine, with an error or as if its time were up, and tells whether it was
 	// still on. The reply leaves on the session's own loop.
 	Unblock(withError bool) bool
+	// Timed tells whether the wait ends at some time. Safe from any goroutine.
+	Timed() bool
 }
 
 // CLIENT UNBLOCK client-id [TIMEOUT|ERROR]

@@ -145,10 +145,12 @@ func (t *infoText) server() {
 
 func (t *infoText) clients() {
 	maxIn, maxOut := t.srv.bufferPeaks.recent()
-	blocked := 0 // by commands, or by a pause
+	blocked, timed := 0, 0 // by commands, or by a pause; those whose wait has an end
 	all := t.srv.clients.all()
 	for _, s := range all {
-		blocked += btoi(s.blocked.Load() != nil || s.waiting.Load())
+		waits := s.blocked.Load()
+		blocked += btoi(waits != nil || s.waiting.Load())
+		timed += btoi(waits != nil && (*waits).Timed())
 	}
 	t.line("connected_clients:%d", len(all))
 	t.line("cluster_connections:0")
@@ -157,5 +159,5 @@ func (t *infoText) clients() {
 	t.line("client_recent_max_output_buffer:%d", maxOut)
 	t.line("blocked_clients:%d", blocked)
 	t.line("tracking_clients:0")
-	t.line("clients_in_timeout_table:0")
+	t.line("clients_in_timeout_table:%d", timed)
 }

@@ -266,7 +266,10 @@ func (f *fakeBlock) Unblock(withError bool) bool {
 	return len(f.asked) < 3
 }
 
-// TestClientUnblock uses what blocking commands will use.
+// Timed implements blocked.
+func (f *fakeBlock) Timed() bool { return false }
+
+// TestClientUnblock uses what blocking commands use.
 func TestClientUnblock(t *testing.T) {
 	srv := startServer(t)
 	control, c := dial(t, srv.Addr()), dial(t, srv.Addr())
