@@ -30,9 +30,6 @@ const (
 // Take takes a command that waits, so that it can be served. Safe from any goroutine.
 func (c *Claim) Take() bool { return c.state.CompareAndSwap(claimWaiting, claimTaken) }
 
-// Waits tells whether the command waits. Safe from any goroutine.
-func (c *Claim) Waits() bool { return c.state.Load() == claimWaiting }
-
 // Depart says that the owner of a taken command will run it. By whoever took it.
 func (c *Claim) Depart() { c.state.Store(claimDeparted) }
 

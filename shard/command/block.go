@@ -3,7 +3,6 @@ package command
 import (
 	"bytes"
 	"math"
-	"slices"
 
 	"fulmen/internal/resp"
 	"fulmen/shard/object"
@@ -18,9 +17,6 @@ type Wait struct {
 	On      bool  // it waits
 	UntilMs int64 // when its time is up; 0: never
 }
-
-// Waits tells whether the command may wait for keys.
-func (r *Row) Waits() bool { return r.WaitsFor != object.String }
 
 // WaitKeys returns how many of a call's keys it waits for: those of the first key spec. The others must be at hand when
 // it is served.
@@ -49,13 +45,23 @@ func (c *Ctx) timeout(i int) (untilMs int64, err error) {
 	return math.MaxInt64, nil
 }
 
-// await ends a call that found nothing: the session waits, or where it must not, the reply stays what stands in Out.
-func (c *Ctx) await(untilMs int64, mark int) error {
-	if c.MayBlock {
-		c.Out = c.Out[:mark]
-		c.Wait = Wait{On: true, UntilMs: untilMs}
+// firstOrWait returns the first of the keys that is there. Where there is none it is nil and the call is over: the
+// session waits until the timeout in argument i, or where it must not, null is the reply.
+func (c *Ctx) firstOrWait(t object.Type, i int, null func()) (*Keyed, error) {
+	untilMs, err := c.timeout(i)
+	if err != nil {
+		return nil, err
 	}
-	return nil
+	k, err := c.first(t)
+	switch {
+	case err != nil || k != nil:
+		return k, err
+	case c.MayBlock:
+		c.Wait = Wait{On: true, UntilMs: untilMs}
+	default:
+		null()
+	}
+	return nil, nil
 }
 
 // first returns the first of the keys that is there, which a call that was woken is given alone; nil if there is none.
@@ -106,18 +112,9 @@ func (c *Ctx) instead(form *Row, args [][]byte, keys ...Keyed) error {
 func popOne(form *Row, t object.Type) func(*Ctx) error {
 	name := nameOf(form)
 	return func(c *Ctx) error {
-		untilMs, err := c.timeout(len(c.Args) - 1)
-		if err != nil {
-			return err
-		}
-		mark := len(c.Out)
-		k, err := c.first(t)
-		if err != nil {
-			return err
-		}
+		k, err := c.firstOrWait(t, len(c.Args)-1, c.NullArray)
 		if k == nil {
-			c.NullArray()
-			return c.await(untilMs, mark)
+			return err
 		}
 		if t == object.List {
 			c.Array(2)
@@ -146,18 +143,9 @@ func popMany(form *Row, t object.Type, words [2]string) func(*Ctx) error {
 		if err != nil {
 			return err
 		}
-		untilMs, err := c.timeout(1)
-		if err != nil {
-			return err
-		}
-		mark := len(c.Out)
-		k, err := c.first(t)
-		if err != nil {
-			return err
-		}
+		k, err := c.firstOrWait(t, 1, c.NullArray)
 		if k == nil {
-			c.NullArray()
-			return c.await(untilMs, mark)
+			return err
 		}
 		args := append([][]byte{name, one, k.Key.Bytes}, c.Args[behind:]...)
 		return c.instead(form, args, *k)
@@ -203,18 +191,9 @@ func move(form *Row) func(*Ctx) error {
 				return resp.ErrSyntax
 			}
 		}
-		untilMs, err := c.timeout(last)
-		if err != nil {
-			return err
-		}
-		mark := len(c.Out)
-		k, err := c.first(object.List)
-		if err != nil {
-			return err
-		}
+		k, err := c.firstOrWait(object.List, last, c.Null)
 		if k == nil {
-			c.Null()
-			return c.await(untilMs, mark)
+			return err
 		}
 		return c.instead(form, append([][]byte{name}, c.Args[1:last]...), c.Keys...)
 	}
@@ -226,21 +205,11 @@ func blockingRows(rows []*Row) []*Row {
 	for _, r := range rows {
 		forms[r.Name] = r
 	}
-	formOf := map[string]string{
-		"blpop": "lpop", "brpop": "rpop", "blmove": "lmove", "brpoplpush": "rpoplpush", "blmpop": "lmpop",
-		"bzpopmin": "zpopmin", "bzpopmax": "zpopmax", "bzmpop": "zmpop",
-	}
-	all := append(blockingListRows(forms), blockingZSetRows(forms)...)
-	return slices.DeleteFunc(all, func(r *Row) bool { return forms[formOf[r.Name]] == nil })
+	return append(blockingListRows(forms), blockingZSetRows(forms)...)
 }
 
 // nameOf returns the name of a form as effects have it.
-func nameOf(form *Row) []byte {
-	if form == nil {
-		return nil
-	}
-	return bytes.ToUpper([]byte(form.Name))
-}
+func nameOf(form *Row) []byte { return bytes.ToUpper([]byte(form.Name)) }
 
 var doubleTimeout = Change{"6.0.0", "`timeout` is interpreted as a double instead of an integer."}
 

@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"fulmen/internal/resp"
+	"fulmen/shard/object"
 )
 
 func TestTimeouts(t *testing.T) {
@@ -42,21 +43,17 @@ func TestTimeouts(t *testing.T) {
 	}
 }
 
-func TestBlockingRowsComeWithTheirForms(t *testing.T) {
-	if rows := blockingRows(stringRows()); len(rows) != 0 {
-		t.Errorf("rows that wait without the rows they are forms of: %d", len(rows))
-	}
-	forms := []*Row{}
-	for _, name := range []string{"lpop", "rpop", "lmpop", "lmove", "rpoplpush", "zpopmin", "zpopmax", "zmpop"} {
-		forms = append(forms, &Row{Info: Info{Name: name}})
-	}
-	rows := blockingRows(forms)
-	if len(rows) != 8 {
-		t.Errorf("%d rows that wait, want 8", len(rows))
-	}
-	for _, r := range rows {
-		if !r.Waits() || r.Flags&Blocking == 0 {
-			t.Errorf("%s does not wait", r.Name)
+// TestBlockingRows: the commands that wait, and no others, are flagged as blocking.
+func TestBlockingRows(t *testing.T) {
+	n := 0
+	for _, r := range Rows() {
+		if waits := r.WaitsFor != object.String; waits != (r.Flags&Blocking != 0) {
+			t.Errorf("%s waits: %v", r.Name, waits)
+		} else if waits {
+			n++
 		}
+	}
+	if n != 8 {
+		t.Errorf("%d commands wait, want 8", n)
 	}
 }
