@@ -86,14 +86,19 @@ func (s *Shard) freeValue(e index.Entry) {
 		return
 	}
 	nodes := object.NodesOf(e)
-	switch {
-	case nodes.Pin() != 0 && s.freePinned(nodes):
-	case nodes.Count(s.arena.Space()) > lazyNodes:
-		s.freeLater(nodes)
-	default:
-		all := math.MaxInt
-		nodes.FreeSome(s.arena, &all)
+	if nodes.Pin() == 0 || !s.freePinned(nodes) {
+		s.freeNodes(nodes)
 	}
+}
+
+// freeNodes frees nodes that nobody refers to any more, at once or later.
+func (s *Shard) freeNodes(nodes object.Nodes) {
+	if nodes.Count(s.arena.Space()) > lazyNodes {
+		s.freeLater(nodes)
+		return
+	}
+	all := math.MaxInt
+	nodes.FreeSome(s.arena, &all)
 }
 
 // freePinned leaves the nodes of a value to its pin, and reports whether it has an active one.

@@ -640,13 +640,6 @@ func (db *DB) NewZBuild(b *ZBuild) {
 // Len returns the number of members.
 func (b *ZBuild) Len() int { return b.t.A.Len() }
 
-// Has reports whether a member is there.
-func (b *ZBuild) Has(member []byte) bool {
-	var pa, pb tree.Path
-	z := ZSet{b.v}
-	return z.find(&b.t, &pa, &pb, member)
-}
-
 // Put adds a member, or gives it the score that merge makes of the one it has.
 func (b *ZBuild) Put(member []byte, score float64, merge func(old, score float64) float64) {
 	var pa, pb tree.Path
@@ -674,17 +667,6 @@ func (b *ZBuild) Put(member []byte, score float64, merge func(old, score float64
 	}
 }
 
-// Drop removes a member if it is there.
-func (b *ZBuild) Drop(member []byte) {
-	var pa, pb tree.Path
-	z := ZSet{b.v}
-	h := b.v.db.shard.newHeap()
-	if z.find(&b.t, &pa, &pb, member) {
-		b.t.A.Delete(h, &pa, 1)
-		b.t.B.Delete(h, &pb, 1)
-	}
-}
-
 // Each calls fn for all members in their order, until it returns false.
 func (b *ZBuild) Each(fn func(member []byte, score float64) bool) {
 	if n := b.Len(); n > 0 {
@@ -694,15 +676,8 @@ func (b *ZBuild) Each(fn func(member []byte, score float64) bool) {
 
 // Free gives up what was collected.
 func (b *ZBuild) Free() {
-	s := b.v.db.shard
-	nodes := object.NodesOfTrees(object.ZSetTree, b.t)
+	b.v.db.shard.freeNodes(object.NodesOfTrees(object.ZSetTree, b.t))
 	b.t = object.NewTrees(object.ZSetTree)
-	if nodes.Count(s.arena.Space()) > lazyNodes {
-		s.freeLater(nodes)
-		return
-	}
-	all := math.MaxInt
-	nodes.FreeSome(s.arena, &all)
 }
 
 // Store makes what was collected the value of a key of its database, in the place of what that had, which loses its
