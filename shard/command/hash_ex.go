@@ -42,7 +42,7 @@ func cmdHGetEx(c *Ctx) error {
 	var set, gone [][]byte
 	c.Array(len(fields))
 	for _, field := range fields {
-		if c.tooMuch() {
+		if c.full() {
 			break
 		}
 		was, ok := h.ExpireAt(field)
@@ -110,7 +110,7 @@ func cmdHGetDel(c *Ctx) error {
 	var gone [][]byte
 	c.Array(len(fields))
 	for _, field := range fields {
-		if c.tooMuch() {
+		if c.full() {
 			break
 		}
 		c.replyField(&h, field)

@@ -94,7 +94,7 @@ func cmdHMGet(c *Ctx) error {
 	}
 	c.Array(len(c.Args) - 2)
 	for _, field := range c.Args[2:] {
-		if c.tooMuch() {
+		if c.full() {
 			break
 		}
 		c.replyField(&h, field)
@@ -164,7 +164,7 @@ func cmdHVals(c *Ctx) error {
 // replyFields replies all fields, or values, or both.
 func (c *Ctx) replyFields(h *shard.Hash, names, values bool) {
 	var f shard.Fields
-	for h.From(&f, 0); f.Next() && !c.tooMuch(); {
+	for h.From(&f, 0); f.Next() && !c.full(); {
 		if names {
 			c.replyText(&f.Field)
 		}
@@ -203,18 +203,15 @@ func cmdHRandField(c *Ctx) error {
 	if n < 0 && size > 0 {
 		items = -n
 	}
-	if values && c.Proto == 2 {
-		items *= 2
-	}
-	c.Array(int(items))
+	c.pairs(int(items), values)
 	switch {
 	case size == 0:
 	case n < 0:
 		c.randomTimes(-n, size, func(rank int) { c.replyRank(&h, rank, values) })
-	case n < int64(size):
+	case n <= int64(size/fewOf):
 		c.randomRanks(int(n), size, func(rank int) { c.replyRank(&h, rank, values) })
 	default:
-		c.replyAllRanks(&h, values)
+		c.drawFields(&h, int(items), values)
 	}
 	return nil
 }
@@ -227,11 +224,14 @@ func (c *Ctx) replyRank(h *shard.Hash, rank int, values bool) {
 	c.replyRandom(&f, values)
 }
 
-// replyAllRanks replies all fields as HRANDFIELD does.
-func (c *Ctx) replyAllRanks(h *shard.Hash, values bool) {
+// drawFields replies n different fields, passing all.
+func (c *Ctx) drawFields(h *shard.Hash, n int, values bool) {
+	d := drawing{n, h.Len()}
 	var f shard.Fields
-	for h.From(&f, 0); f.Next() && !c.tooMuch(); {
-		c.replyRandom(&f, values)
+	for h.From(&f, 0); d.n > 0 && f.Next() && !c.full(); {
+		if d.take() {
+			c.replyRandom(&f, values)
+		}
 	}
 }
 
@@ -256,17 +256,16 @@ func cmdHScan(c *Ctx) error {
 	if err != nil {
 		return err
 	}
-	at, items := len(c.Out), 0
+	o, at, items := newScanOptions(), len(c.Out), 0
 	if !h.Exists() { // options are not looked at
 		c.scanHead(at, 0, 0)
 		return nil
 	}
-	o, err := c.scanOptions(true)
-	if err != nil {
+	if err := o.parse(c.ArgsFrom(3), scanNoValues); err != nil {
 		return err
 	}
 	var f shard.Fields
-	for h.Scan(&f, cursor, o.count); f.NextScanned() && !c.tooMuch(); {
+	for h.Scan(&f, cursor, o.count); f.NextScanned() && !c.full(); {
 		if o.pattern != nil {
 			c.scratch = f.Field.AppendTo(c.scratch[:0])
 			if !o.pattern.match(c.scratch) {

@@ -9,7 +9,7 @@ func Rows() []*Row {
 		listRows(), listEditRows(), listMoveRows(),
 		hashRows(), hashReadRows(), hashExpireRows(), hashExRows(),
 		zsetRows(),
-		memberRows(), algebraRows(),
+		memberRows(), memberReadRows(), algebraRows(),
 		keyRows(), moveRows(), objectRows(), expireRows(), ttlRows(), scanRows(), flushRows(),
 		sortRows(), commandRows(),
 	} {

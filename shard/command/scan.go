@@ -39,10 +39,7 @@ const scanStep = 64
 
 // scanJob is a call of SCAN under way.
 type scanJob struct {
-	pattern  namePattern
-	count    int
-	typeName []byte // nil: all types
-
+	scanOptions
 	dbID   int
 	shard  int
 	cursor uint64 // in the shard's index
@@ -58,35 +55,12 @@ func beginScan(c *Ctx) (Job, error) {
 	if !ok {
 		return nil, resp.ErrInvalidCursor
 	}
-	j := &scanJob{count: scanCount, dbID: c.DBID, cursor: cursor >> 8}
+	j := &scanJob{scanOptions: newScanOptions(), dbID: c.DBID, cursor: cursor >> 8}
 	// The shard is in the low byte; cursors that no server gave point into the first.
 	if n := int(cursor & 0xff); n < len(c.Set.Shards) {
 		j.shard = n
 	}
-	return j, j.parse(c.ArgsFrom(2), true)
-}
-
-// parse reads options to the end, TYPE among them if it is an option.
-func (j *scanJob) parse(a Args, types bool) error {
-	for a.More() {
-		switch {
-		case a.Left() == 1:
-			a.Syntax()
-		case a.Option("count"):
-			n := a.Int()
-			if n < 1 {
-				a.Syntax()
-			}
-			j.count = int(min(n, scanMaxCount))
-		case a.Option("match"):
-			j.pattern = keyPattern(a.Bytes())
-		case types && a.Option("type"):
-			j.typeName = a.Bytes()
-		default:
-			a.Syntax()
-		}
-	}
-	return a.Err()
+	return j, j.parse(c.ArgsFrom(2), scanType)
 }
 
 // Shard implements Job.

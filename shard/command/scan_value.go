@@ -7,29 +7,27 @@ import (
 	"fulmen/internal/resp"
 )
 
-// scanOptions are those of HSCAN and its like.
+// scanOptions are those of SCAN, HSCAN and their like.
 type scanOptions struct {
 	pattern  namePattern
 	count    int
+	typeName []byte // nil: all types
 	noValues bool
 }
 
-// scanCursor reads the cursor of HSCAN and its like.
-func (c *Ctx) scanCursor() (uint64, error) {
-	cursor, ok := parseCursor(c.Args[2])
-	if !ok {
-		return 0, resp.ErrInvalidCursor
-	}
-	return cursor, nil
-}
+// Options that not all of them have.
+const (
+	scanType     = "type"
+	scanNoValues = "novalues"
+)
 
-// scanOptions reads options to the end.
-func (c *Ctx) scanOptions(hash bool) (scanOptions, error) {
-	o := scanOptions{count: scanCount}
-	a := c.ArgsFrom(3)
+func newScanOptions() scanOptions { return scanOptions{count: scanCount} }
+
+// parse reads options to the end, among them one more that not all commands have, or none: "".
+func (o *scanOptions) parse(a Args, more string) error {
 	for a.More() {
 		switch {
-		case hash && a.Option("novalues"):
+		case more == scanNoValues && a.Option(more):
 			o.noValues = true
 		case a.Left() == 1:
 			a.Syntax()
@@ -41,11 +39,22 @@ func (c *Ctx) scanOptions(hash bool) (scanOptions, error) {
 			o.count = int(min(n, scanMaxCount))
 		case a.Option("match"):
 			o.pattern = keyPattern(a.Bytes())
+		case more == scanType && a.Option(more):
+			o.typeName = a.Bytes()
 		default:
 			a.Syntax()
 		}
 	}
-	return o, a.Err()
+	return a.Err()
+}
+
+// scanCursor reads the cursor of HSCAN and its like.
+func (c *Ctx) scanCursor() (uint64, error) {
+	cursor, ok := parseCursor(c.Args[2])
+	if !ok {
+		return 0, resp.ErrInvalidCursor
+	}
+	return cursor, nil
 }
 
 // scanHead puts the head of a reply of HSCAN and its like before the n items that are at offset at of Out.

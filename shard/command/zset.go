@@ -2,7 +2,6 @@ package command
 
 import (
 	"math/rand/v2"
-	"strconv"
 
 	"fulmen/internal/resp"
 	"fulmen/shard"
@@ -23,14 +22,6 @@ func (c *Ctx) writeZSet(k *Keyed) (shard.ZSet, error) {
 
 // Double replies a floating-point number.
 func (c *Ctx) Double(f float64) { c.Out = resp.AppendDouble(c.Out, c.Proto, f) }
-
-// tooLong notes that the reply has become longer than the session may have, and reports whether it has.
-func (c *Ctx) tooLong() bool {
-	if c.ReplyLimit > 0 && len(c.Out) > c.ReplyLimit {
-		c.Overflow = true
-	}
-	return c.Overflow
-}
 
 // zaddOptions are the options of ZADD.
 type zaddOptions struct {
@@ -391,108 +382,58 @@ func cmdZMPop(c *Ctx) error {
 // ZRANDMEMBER key [count [WITHSCORES]]
 func cmdZRandMember(c *Ctx) error {
 	var count int64
-	withScores := false
-	if len(c.Args) > 2 {
-		a := c.ArgsFrom(2)
-		if count = a.Int(); count == -1<<63 {
-			a.Fail(resp.ErrRandomCount)
-		}
-		if a.More() {
-			if withScores = a.Option("withscores"); !withScores || a.More() {
-				a.Syntax()
-			} else if count < -(1<<62) || count > 1<<62-1 {
-				a.Fail(resp.ErrOutOfRange)
-			}
-		}
-		if a.Err() != nil {
-			return a.Err()
+	withScores, single := false, len(c.Args) == 2
+	if !single {
+		var err error
+		if count, withScores, err = c.randomCount("withscores"); err != nil {
+			return err
 		}
 	}
 	z, err := c.readZSet(&c.Keys[0])
 	if err != nil {
 		return err
 	}
-	n := z.Len()
+	size := z.Len()
+	emit := func(member []byte, score float64) bool {
+		c.pair(member, score, withScores)
+		return true
+	}
+	replyRank := func(rank int) { z.Each(rank, 1, false, emit) }
 	switch {
-	case len(c.Args) == 2 && n == 0:
+	case single && size == 0:
 		c.Null()
-	case len(c.Args) == 2:
-		z.Each(rand.IntN(n), 1, false, func(member []byte, _ float64) bool {
-			c.Bulk(member)
-			return true
-		})
-	case n == 0 || count == 0:
+	case single:
+		replyRank(rand.IntN(size))
+	case size == 0 || count == 0:
 		c.Array(0)
 	case count < 0:
-		c.randomRepeated(&z, -count, withScores)
+		c.pairs(int(-count), withScores)
+		c.randomTimes(-count, size, replyRank)
 	default:
-		c.randomDistinct(&z, int(min(count, int64(n))), withScores)
+		c.drawScored(&z, int(min(count, int64(size))), withScores, replyRank)
 	}
 	return nil
 }
 
-// maxReply is the most that a reply without a limit may take: what a count asks for beyond it is refused as too long.
-const maxReply = 4 << 30
-
-// randomRepeated replies count members by chance, any of them more than once.
-func (c *Ctx) randomRepeated(z *shard.ZSet, count int64, withScores bool) {
-	const least = 6 // bytes of an empty member
-	limit := int64(maxReply)
-	if c.ReplyLimit > 0 {
-		limit = int64(c.ReplyLimit)
-	}
-	if count > limit/least {
-		c.Overflow = true
+// drawScored replies n different members.
+func (c *Ctx) drawScored(z *shard.ZSet, n int, withScores bool, replyRank func(rank int)) {
+	d := drawing{n, z.Len()}
+	c.pairs(n, withScores)
+	if n <= d.size/fewOf {
+		c.randomRanks(n, d.size, replyRank)
 		return
 	}
-	n := z.Len()
-	c.pairs(int(count), withScores)
-	emit := func(member []byte, score float64) bool {
-		c.pair(member, score, withScores)
-		return true
-	}
-	for range count {
-		if z.Each(rand.IntN(n), 1, false, emit); int64(len(c.Out)) > limit {
-			c.Overflow = true
-			return
+	z.Each(0, d.size, false, func(member []byte, score float64) bool {
+		if d.take() {
+			c.pair(member, score, withScores)
 		}
-	}
+		return d.n > 0 && !c.full()
+	})
 }
 
-// randomDistinct replies count different members by chance, 0 < count <= their number.
-func (c *Ctx) randomDistinct(z *shard.ZSet, count int, withScores bool) {
-	n := z.Len()
-	c.pairs(count, withScores)
-	if count > n/8 {
-		left := count
-		z.Each(0, n, false, func(member []byte, score float64) bool {
-			if rand.IntN(n) < left {
-				c.pair(member, score, withScores)
-				left--
-			}
-			n--
-			return left > 0 && !c.tooLong()
-		})
-		return
-	}
-	taken := make(map[int]struct{}, count)
-	emit := func(member []byte, score float64) bool {
-		c.pair(member, score, withScores)
-		return true
-	}
-	for top := n - count; top < n && !c.tooLong(); top++ {
-		rank := rand.IntN(top + 1)
-		if _, ok := taken[rank]; ok {
-			rank = top
-		}
-		taken[rank] = struct{}{}
-		z.Each(rank, 1, false, emit)
-	}
-}
-
-// pairs begins a reply of n members, with their scores or without.
-func (c *Ctx) pairs(n int, withScores bool) {
-	if withScores && c.Proto < 3 {
+// pairs begins a reply of n members or fields, with their scores or values or without.
+func (c *Ctx) pairs(n int, with bool) {
+	if with && c.Proto < 3 {
 		n *= 2
 	}
 	c.Array(n)
@@ -511,36 +452,27 @@ func (c *Ctx) pair(member []byte, score float64, withScores bool) {
 
 // ZSCAN key cursor [MATCH pattern] [COUNT count]
 func cmdZScan(c *Ctx) error {
-	cursor, ok := parseCursor(c.Args[2])
-	if !ok {
-		return resp.ErrInvalidCursor
+	cursor, err := c.scanCursor()
+	if err != nil {
+		return err
 	}
 	z, err := c.readZSet(&c.Keys[0])
 	if err != nil {
 		return err
 	}
-	j := scanJob{count: scanCount}
-	if z.Exists() {
-		if err := j.parse(c.ArgsFrom(3), false); err != nil {
+	o, at, items, next := newScanOptions(), len(c.Out), 0, uint64(0)
+	if z.Exists() { // options are not looked at otherwise
+		if err := o.parse(c.ArgsFrom(3), ""); err != nil {
 			return err
 		}
+		next = z.Scan(cursor, o.count, func(member []byte, score float64) {
+			if !c.full() && o.pattern.match(member) {
+				c.Bulk(member)
+				c.Out = resp.AppendDouble(c.Out, 2, score)
+				items += 2
+			}
+		})
 	}
-	var items []byte
-	outer := c.Out
-	c.Out = items
-	n := 0
-	next := z.Scan(cursor, j.count, func(member []byte, score float64) {
-		if j.pattern.match(member) {
-			c.Bulk(member)
-			c.Out = resp.AppendDouble(c.Out, 2, score)
-			n += 2
-		}
-	})
-	items, c.Out = c.Out, outer
-	var text [20]byte
-	c.Array(2)
-	c.Bulk(strconv.AppendUint(text[:0], next, 10))
-	c.Array(n)
-	c.Out = append(c.Out, items...)
+	c.scanHead(at, next, items)
 	return nil
 }

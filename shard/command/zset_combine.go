@@ -26,16 +26,25 @@ type zsource struct {
 	weight float64
 }
 
-// newZSource looks an input up.
-func (c *Ctx) newZSource(k *Keyed) (s zsource, err error) {
-	v, err := c.readValue(k, object.ZSet)
-	s.weight = 1
-	if err != nil && v.Type() == object.Set {
-		s.set, s.plain = shard.MemberSet{Value: v}, true
-		return s, nil
+// zsources looks inputs up.
+func (c *Ctx) zsources(keys []Keyed) ([]zsource, error) {
+	for i := range keys {
+		if v, err := c.readValue(&keys[i], object.ZSet); err != nil && v.Type() != object.Set {
+			return nil, err
+		}
 	}
-	s.z = shard.ZSet{Value: v}
-	return s, err
+	// Only now, when those that had expired are gone, do values stay good.
+	sources := make([]zsource, len(keys))
+	for i := range keys {
+		k, s := &keys[i], &sources[i]
+		v := k.Shard.DB(c.DBID).LookValue(k.Key, c.NowMs)
+		if s.weight = 1; v.Exists() && v.Type() == object.Set {
+			s.set, s.plain = shard.MemberSet{Value: v}, true
+		} else {
+			s.z = shard.ZSet{Value: v}
+		}
+	}
+	return sources, nil
 }
 
 func (s *zsource) len() int {
@@ -113,12 +122,9 @@ func (u *zcombine) parse(c *Ctx, at int) error {
 		keys = keys[1:]
 	}
 	u.merge = sumScores
-	for i := range keys {
-		s, err := c.newZSource(&keys[i])
-		if err != nil {
-			return err
-		}
-		u.sources = append(u.sources, s)
+	var err error
+	if u.sources, err = c.zsources(keys); err != nil {
+		return err
 	}
 	a.at += int(n)
 	return u.parseOptions(&a)
@@ -238,7 +244,7 @@ func (c *Ctx) zcombine(u zcombine) error {
 	c.pairs(b.Len(), u.withScores)
 	b.Each(func(member []byte, score float64) bool {
 		c.pair(member, score, u.withScores)
-		return !c.tooLong()
+		return !c.full()
 	})
 	b.Free()
 	return nil

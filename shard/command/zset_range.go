@@ -228,7 +228,7 @@ func (c *Ctx) zrangeReply(form zrangeForm) error {
 	c.pairs(n, r.withScores)
 	z.Each(from, n, r.rev, func(member []byte, score float64) bool {
 		c.pair(member, score, r.withScores)
-		return !c.tooLong()
+		return !c.full()
 	})
 	return nil
 }
