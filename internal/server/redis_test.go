@@ -23,19 +23,9 @@ func fulmen(shards int, params ...string) redistest.Server {
 
 // tinyFulmen is one with tiny limits, among them that of what is kept packed.
 func tinyFulmen(shards int, params ...string) redistest.Server {
-	s := fulmenPacking(shards, 24, append(tinyLimits(), params...)...)
+	s := fulmenPacking(shards, 24, append(redistest.TinyLimits(), params...)...)
 	s.Name, s.Tiny = s.Name+"-tiny", true
 	return s
-}
-
-// tinyLimits are those of them that the server has.
-func tinyLimits() (params []string) {
-	for p := range slices.Chunk(redistest.TinyLimits(), 2) {
-		if _, err := config.Load(p, config.Env{CPUs: 2, Files: vfs.OS{}}); err == nil {
-			params = append(params, p...)
-		}
-	}
-	return params
 }
 
 func fulmenPacking(shards, packedBytes int, params ...string) redistest.Server {
