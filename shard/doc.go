@@ -22,6 +22,9 @@
 //	inbox of a shard   one node per connection or transaction under way: bounded by their number
 //	backlog of a shard what was taken off the inbox and exceeds one drain's budget; same bound
 //	lazy-free list     detached values and indexes; freed in slices by the home loop
+//	wait lists         a link for each key of each command that waits; counts to its client's memory
+//	ready keys         keys with a wait list that changed; served before the batons are released
+//	pins               values that a walk still has to read, with what their writers have copied meanwhile
 //	defragmentation    one pass a shard, in slices by the home loop; of one big value it remembers the key
 //
 // # Invariants
