@@ -92,9 +92,7 @@ func (l *List) asTree() (object.Trees, *tree.Heap) {
 		t := l.trees()
 		return t, l.heap(&t)
 	}
-	packed := append([]byte(nil), l.payload()...)
-	t := object.NewTrees(object.ListTree)
-	l.reform(object.ListTree, object.TreesSize)
+	t, packed := object.NewTrees(object.ListTree), l.payload()
 	h := l.heap(&t)
 	var p tree.Path
 	for at := object.PackedHeader; at < len(packed); {
@@ -104,7 +102,7 @@ func (l *List) asTree() (object.Trees, *tree.Heap) {
 		t.A.Insert(h, &p, 0, 0, b)
 	}
 	l.recount(&t)
-	l.store(&t)
+	t.Store(l.reform(object.ListTree, object.TreesSize))
 	return t, h
 }
 
@@ -206,16 +204,7 @@ func (it *ListItem) Equal(b []byte) bool {
 	if !it.long {
 		return string(it.bytes) == string(b)
 	}
-	return it.paged.Len() == len(b) && pagedEqual(it.space, it.paged, b)
-}
-
-func pagedEqual(space *arena.Space, p tree.Paged, b []byte) (equal bool) {
-	p.Pieces(space, 0, len(b), func(piece []byte, n int) bool {
-		equal = string(piece) == string(b[:len(piece)]) && zero(b[len(piece):n])
-		b = b[n:]
-		return equal
-	})
-	return equal
+	return it.paged.Equal(it.space, b)
 }
 
 // at sets the item to that of a tree at p.

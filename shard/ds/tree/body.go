@@ -45,6 +45,11 @@ func (p *Paged) compare(space *arena.Space, b []byte) int {
 	return p.compareRange(space, 0, p.Len(), b)
 }
 
+// Equal reports whether the string is b.
+func (p Paged) Equal(space *arena.Space, b []byte) bool {
+	return p.Len() == len(b) && p.compare(space, b) == 0
+}
+
 // compareRange compares the bytes of the string from start up to, not including, end with b.
 func (p *Paged) compareRange(space *arena.Space, start, end int, b []byte) (order int) {
 	p.Pieces(space, start, end, func(piece []byte, n int) bool {

@@ -327,7 +327,7 @@ func (p *Path) isMember(member []byte) bool {
 		if p.order == ByHashPair {
 			return spilledMember(&s, p.space, member)
 		}
-		return s.Len() == len(member) && s.compare(p.space, member) == 0
+		return s.Equal(p.space, member)
 	}
 	if p.order == ByHashPair {
 		b, _ = SplitPair(b)
