@@ -15,6 +15,8 @@
 //	event loop i       its sessions; a shard only   sockets, mail, ticks     nothing under a baton
 //	                   while it holds its baton
 //	(home loop of s)   what a drain left over       Shard.bell               nothing
+//	load's goroutines  all shards together, one at  -                        files, each other (seize.go)
+//	                   a time each
 //	anybody else       nothing: posts tasks         -                        the task's answer
 //
 // # Queues and their bounds
@@ -41,5 +43,7 @@
 //     wait only for higher shards, so no cycle of waiting exists.
 //  6. A baton that is handed over stays taken: the giver neither touches the shard nor releases it.
 //  7. Staged effects are committed before the baton that guards them is released or handed over.
-//  8. A bucket changes only through the index's pre-write choke point (package index).
+//  8. A seizure has all batons or none. While it lasts, a shard belongs to the goroutine that has locked it there, no
+//     effect is staged and no task served; who gives the batons back looks at the inboxes, as by invariant 2.
+//  9. A bucket changes only through the index's pre-write choke point (package index).
 package shard

@@ -119,13 +119,7 @@ func (t *Tx) Ran(name string, ns int64) {
 
 // endHold closes the books of a hold; the baton is released next.
 func (s *Shard) endHold(w *Worker) {
-	if used := s.arena.UsedBytes(); used != s.used.Load() {
-		s.used.Store(used)
-		publish(&s.defrag.held, s.arena.HeldBytes())
-	}
-	if s.touched != nil {
-		s.publishCounts()
-	}
+	s.publishUse()
 	publish(&s.hold.lazy, int64(len(s.lazy.items)))
 	ns := w.NowNs - s.hold.beganNs
 	cpu := ns

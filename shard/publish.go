@@ -86,6 +86,17 @@ type publishedCounts struct {
 	keys, expires, fieldExpires, expireSumMs, indexBytes atomic.Int64
 }
 
+// publishUse publishes the memory in use, and the figures of the databases that were touched.
+func (s *Shard) publishUse() {
+	if used := s.arena.UsedBytes(); used != s.used.Load() {
+		s.used.Store(used)
+		publish(&s.defrag.held, s.arena.HeldBytes())
+	}
+	if s.touched != nil {
+		s.publishCounts()
+	}
+}
+
 // touch has the database's figures published when the baton is released: they may have changed.
 func (db *DB) touch() {
 	if !db.touched {

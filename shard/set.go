@@ -44,6 +44,7 @@ type Set struct {
 	eviction atomic.Pointer[EvictionParams]
 	frozenMs atomic.Int64  // until then expired keys stay
 	readySeq atomic.Uint64 // counts keys that became ready for commands that wait
+	seized   atomic.Bool   // seize.go
 
 	pins pins
 }

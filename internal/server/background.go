@@ -19,7 +19,7 @@ func (srv *Server) Tick(rl *reactor.Loop) {
 	l.cameRoundMs.Store(srv.set.Clock.NowMs())
 	l.worker.NowNs = srv.set.Clock.NowNs()
 	srv.set.Tick(srv.set.Clock.NowMs())
-	if !srv.cronPaused.Load() {
+	if !srv.cronPaused.Load() && !srv.set.Seized() {
 		l.workInBackground()
 	}
 	l.wakePostponed()
