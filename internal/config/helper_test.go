@@ -2,6 +2,7 @@ package config
 
 import (
 	"errors"
+	"io"
 	"io/fs"
 	"path/filepath"
 	"slices"
@@ -52,6 +53,9 @@ var errReadOnly = errors.New("read only")
 
 func (memFiles) Create(string, fs.FileMode) (vfs.File, error)     { return nil, errReadOnly }
 func (memFiles) OpenAppend(string, fs.FileMode) (vfs.File, error) { return nil, errReadOnly }
+func (memFiles) Open(string) (vfs.Reader, error)                  { return nil, errReadOnly }
+func (memFiles) ReadDir(string) ([]string, error)                 { return nil, errReadOnly }
+func (memFiles) Lock(string) (io.Closer, error)                   { return nil, errReadOnly }
 func (memFiles) Rename(string, string) error                      { return errReadOnly }
 func (memFiles) Remove(string) error                              { return errReadOnly }
 func (memFiles) MkdirAll(string, fs.FileMode) error               { return errReadOnly }

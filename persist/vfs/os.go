@@ -1,6 +1,7 @@
 package vfs
 
 import (
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -29,6 +30,44 @@ func open(name string, flag int, perm fs.FileMode) (File, error) {
 	file, err := os.OpenFile(name, flag, perm)
 	if err != nil {
 		return nil, err
+	}
+	return osFile{file}, nil
+}
+
+// osFile is an *os.File with what the package os doesn't know; the rest is in the files of each system.
+type osFile struct{ *os.File }
+
+// Open implements FS.
+func (OS) Open(name string) (Reader, error) {
+	file, err := os.Open(name)
+	if err != nil {
+		return nil, err
+	}
+	return file, nil
+}
+
+// ReadDir implements FS.
+func (OS) ReadDir(dir string) ([]string, error) {
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		return nil, err
+	}
+	names := make([]string, len(entries))
+	for i, entry := range entries {
+		names[i] = entry.Name()
+	}
+	return names, nil
+}
+
+// Lock implements FS.
+func (OS) Lock(name string) (io.Closer, error) {
+	file, err := os.Open(name)
+	if err != nil {
+		return nil, err
+	}
+	if err := lock(file); err != nil {
+		_ = file.Close() // nothing was written, and the lock was not taken
+		return nil, &fs.PathError{Op: "lock", Path: name, Err: err}
 	}
 	return file, nil
 }

@@ -15,6 +15,7 @@
 package vfs
 
 import (
+	"errors"
 	"io"
 	"io/fs"
 	"path/filepath"
@@ -34,6 +35,10 @@ type FS interface {
 	Remove(name string) error
 	// MkdirAll makes a directory and its parents; one that exists is no error.
 	MkdirAll(dir string, perm fs.FileMode) error
+	// Open opens a file for reading.
+	Open(name string) (Reader, error)
+	// ReadDir gives the names of a directory's entries, without their directory, in order.
+	ReadDir(dir string) ([]string, error)
 	// Stat says what a name stands for, through symbolic links.
 	Stat(name string) (fs.FileInfo, error)
 	// Chmod sets the permissions of a file or a socket; the umask plays no part.
@@ -42,13 +47,41 @@ type FS interface {
 	Glob(pattern string) ([]string, error)
 	// SyncDir makes the creations, renames and removals done in a directory last through a power cut.
 	SyncDir(dir string) error
+	// Lock takes a directory or an existing file for this process alone, until the Closer is closed or the process
+	// ends, however it ends. Only those who ask are kept out. It doesn't wait: ErrLocked says that another has it,
+	// which may be this process. The lock is of the directory itself, so it leaves nothing behind to clean up.
+	Lock(name string) (io.Closer, error)
 }
 
-// File is an open file. Its methods are those of an os.File.
+// ErrLocked is what Lock's error wraps if another has the lock.
+var ErrLocked = errors.New("locked by another process")
+
+// Reader is a file opened for reading. Its methods are those of an os.File.
+type Reader interface {
+	io.Reader
+	io.ReaderAt
+	io.Closer
+	// Stat says among other things how long the file is now.
+	Stat() (fs.FileInfo, error)
+}
+
+// File is a file opened for writing. A failed Sync, SyncData or WriteBack may have dropped what it could not write, and
+// the next one need not fail again: whoever sees one fail must take everything since the last good one for lost.
 type File interface {
 	io.WriteCloser
-	// Sync makes what was written so far last through a power cut.
+	// Sync makes what was written so far last through a power cut, but not the file's name (SyncDir does that).
 	Sync() error
+	// SyncData is Sync, but for the file's times and permissions: cheaper where the file doesn't grow.
+	SyncData() error
+	// WriteBack has the operating system begin to write the bytes [offset, offset+length) to the disk, and with wait
+	// waits until they are there. It makes nothing last (a file that has grown needs Sync for its length); it keeps
+	// down what is left for Sync to do. Without wait it is done at once unless the disk's queue is full.
+	WriteBack(offset, length int64, wait bool) error
+	// Allocate takes room on the disk for the bytes [offset, offset+length) and leaves the length of the file as it
+	// is, so that a full disk is an error here and not at the write. Where the file system can't, it does nothing.
+	Allocate(offset, length int64) error
+	// Truncate cuts the file, or lengthens it with zeros. It lasts after a Sync.
+	Truncate(sizeBytes int64) error
 }
 
 // WriteFileAtomic puts data in place of the file name: a reader, or the next start after a crash or a power cut, finds

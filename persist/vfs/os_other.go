@@ -1,0 +1,30 @@
+//go:build !linux
+
+package vfs
+
+import (
+	"os"
+	"syscall"
+)
+
+// SyncData implements File.
+func (f osFile) SyncData() error { return f.Sync() }
+
+// WriteBack implements File.
+func (f osFile) WriteBack(_, _ int64, wait bool) error {
+	if wait {
+		return f.Sync()
+	}
+	return nil
+}
+
+// Allocate implements File.
+func (f osFile) Allocate(_, _ int64) error { return nil }
+
+func lock(file *os.File) error {
+	err := syscall.Flock(int(file.Fd()), syscall.LOCK_EX|syscall.LOCK_NB)
+	if err == syscall.EWOULDBLOCK {
+		return ErrLocked
+	}
+	return err
+}
