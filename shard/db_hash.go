@@ -30,11 +30,17 @@ const lazyFields = 64
 // Hash says that the value is a hash, or that the key isn't there. Fields that have expired are deleted, which is
 // staged as an effect.
 func (v Value) Hash(nowMs int64) Hash {
-	h := Hash{Value: v, nowMs: nowMs}
+	h := Hash{Value: v}
+	h.Begin(nowMs)
+	return h
+}
+
+// Begin is Hash for a value that has been looked up in place.
+func (h *Hash) Begin(nowMs int64) {
+	h.nowMs = nowMs
 	if h.ok && h.has(object.FlagMixed) && !h.frozen() {
 		h.expireFields(lazyFields)
 	}
-	return h
 }
 
 // LookHash is Hash for those who must not change anything.

@@ -71,8 +71,9 @@ func (l *List) pushPacked(front bool, items [][]byte) {
 }
 
 func (l *List) pushTree(front bool, items [][]byte) {
-	t, h := l.asTree()
+	var t object.Trees
 	var p tree.Path
+	h := l.asTree(&t)
 	for _, b := range items {
 		if front {
 			t.A.First(h.Arena.Space(), &p)
@@ -85,15 +86,15 @@ func (l *List) pushTree(front bool, items [][]byte) {
 	l.store(&t)
 }
 
-// asTree announces a change and makes a list in a tree of a packed one.
-func (l *List) asTree() (object.Trees, *tree.Heap) {
+// asTree announces a change, makes a list in a tree of a packed one, and loads the trees into t.
+func (l *List) asTree(t *object.Trees) *tree.Heap {
 	if !l.packed() {
 		l.change()
-		t := l.trees()
-		return t, l.heap(&t)
+		*t = l.trees()
+		return l.heap(t)
 	}
-	t, packed := object.NewTrees(object.ListTree), l.payload()
-	h := l.heap(&t)
+	*t = object.NewTrees(object.ListTree)
+	packed, h := l.payload(), l.heap(t)
 	var p tree.Path
 	for at := object.PackedHeader; at < len(packed); {
 		var b []byte
@@ -101,9 +102,9 @@ func (l *List) asTree() (object.Trees, *tree.Heap) {
 		t.A.End(h.Arena.Space(), &p)
 		t.A.Insert(h, &p, 0, 0, b)
 	}
-	l.recount(&t)
+	l.recount(t)
 	t.Store(l.reform(object.ListTree, object.TreesSize))
-	return t, h
+	return h
 }
 
 // seek returns the offset of the item of the given rank in a packed list, or its end.
@@ -320,9 +321,10 @@ func (l *List) Set(rank int, b []byte) {
 			return
 		}
 	}
-	t, h := l.asTree()
-	l.discount(&t, rank, 1)
+	var t object.Trees
 	var p tree.Path
+	h := l.asTree(&t)
+	l.discount(&t, rank, 1)
 	t.A.At(l.space(), &p, rank)
 	t.A.SetBody(h, &p, b)
 	l.count(&t, b)
@@ -341,8 +343,9 @@ func (l *List) Insert(rank int, b []byte) {
 		object.PutItem(p, at, b)
 		object.SetPackedLen(p, object.PackedLen(p)+1)
 	} else {
-		t, h := l.asTree()
+		var t object.Trees
 		var p tree.Path
+		h := l.asTree(&t)
 		t.A.At(l.space(), &p, rank)
 		t.A.Insert(h, &p, 0, 0, b)
 		l.count(&t, b)

@@ -21,12 +21,17 @@ type Value struct {
 }
 
 // Value looks a key up and notes that it was used, as Get does.
-func (db *DB) Value(k Key, nowMs int64) Value {
-	v := db.LookValue(k, nowMs)
-	if v.ok {
+func (db *DB) Value(k Key, nowMs int64) (v Value) {
+	db.OpenValue(&v, k, nowMs)
+	return v
+}
+
+// OpenValue is Value for one that is to lie in a certain place: a Value is big enough for its copies to be felt.
+func (db *DB) OpenValue(v *Value, k Key, nowMs int64) {
+	v.db, v.key = db, k
+	if v.pos, v.e, v.ok = db.find(k, nowMs); v.ok {
 		db.shard.Touch(v.e)
 	}
-	return v
 }
 
 // LookValue looks a key up as Look does.

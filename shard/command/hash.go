@@ -59,21 +59,19 @@ func hashRows() []*Row {
 }
 
 // readHash looks the call's key up for a command that reads a hash.
-func (c *Ctx) readHash() (shard.Hash, error) {
-	v, err := c.readValue(&c.Keys[0], object.Hash)
-	if err != nil {
-		return shard.Hash{}, err
+func (c *Ctx) readHash() (h shard.Hash, err error) {
+	if err = c.readValue(&h.Value, &c.Keys[0], object.Hash); err == nil {
+		h.Begin(c.NowMs)
 	}
-	return v.Hash(c.NowMs), nil
+	return h, err
 }
 
 // writeHash looks the call's key up for a command that changes a hash.
-func (c *Ctx) writeHash() (shard.Hash, error) {
-	v, err := c.writeValue(&c.Keys[0], object.Hash)
-	if err != nil {
-		return shard.Hash{}, err
+func (c *Ctx) writeHash() (h shard.Hash, err error) {
+	if err = c.writeValue(&h.Value, &c.Keys[0], object.Hash); err == nil {
+		h.Begin(c.NowMs)
 	}
-	return v.Hash(c.NowMs), nil
+	return h, err
 }
 
 // replyText replies a part of a value.

@@ -46,15 +46,17 @@ func listRows() []*Row {
 }
 
 // readList looks a key up for a command that reads the list there, if there is one.
-func (c *Ctx) readList(k *Keyed) (shard.List, error) {
-	v, err := c.readValue(k, object.List)
-	return shard.List{Value: v, Fill: c.Limits.ListFill}, err
+func (c *Ctx) readList(k *Keyed) (l shard.List, err error) {
+	l.Fill = c.Limits.ListFill
+	err = c.readValue(&l.Value, k, object.List)
+	return l, err
 }
 
 // writeList looks a key up for a command that changes the list there or makes one.
-func (c *Ctx) writeList(k *Keyed) (shard.List, error) {
-	v, err := c.writeValue(k, object.List)
-	return shard.List{Value: v, Fill: c.Limits.ListFill}, err
+func (c *Ctx) writeList(k *Keyed) (l shard.List, err error) {
+	l.Fill = c.Limits.ListFill
+	err = c.writeValue(&l.Value, k, object.List)
+	return l, err
 }
 
 // LPUSH key element [element ...]

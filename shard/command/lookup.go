@@ -35,22 +35,22 @@ func (c *Ctx) look(k *Keyed, db *shard.DB) (index.Entry, bool) {
 	return e, ok
 }
 
-// readValue looks a key up for a command that reads a value of type t there, and counts the hit or miss. A value of
-// another type is an error.
-func (c *Ctx) readValue(k *Keyed, t object.Type) (shard.Value, error) {
-	v, err := c.writeValue(k, t)
+// readValue looks a key up, into v, for a command that reads a value of type t there, and counts the hit or miss. A
+// value of another type is an error.
+func (c *Ctx) readValue(v *shard.Value, k *Keyed, t object.Type) error {
+	err := c.writeValue(v, k, t)
 	k.count(v.Exists())
-	return v, err
+	return err
 }
 
-// writeValue looks a key up for a command that changes a value of type t there, or makes one. A value of another type
-// is an error.
-func (c *Ctx) writeValue(k *Keyed, t object.Type) (shard.Value, error) {
-	v := k.Shard.DB(c.DBID).Value(k.Key, c.NowMs)
+// writeValue looks a key up, into v, for a command that changes a value of type t there, or makes one. A value of
+// another type is an error.
+func (c *Ctx) writeValue(v *shard.Value, k *Keyed, t object.Type) error {
+	k.Shard.DB(c.DBID).OpenValue(v, k.Key, c.NowMs)
 	if v.Exists() && v.Type() != t {
-		return v, resp.ErrWrongType
+		return resp.ErrWrongType
 	}
-	return v, nil
+	return nil
 }
 
 // count counts a hit or a miss.

@@ -9,15 +9,15 @@ import (
 )
 
 // readSet looks a key up for a command that reads a set there.
-func (c *Ctx) readSet(k *Keyed) (shard.MemberSet, error) {
-	v, err := c.readValue(k, object.Set)
-	return shard.MemberSet{Value: v}, err
+func (c *Ctx) readSet(k *Keyed) (s shard.MemberSet, err error) {
+	err = c.readValue(&s.Value, k, object.Set)
+	return s, err
 }
 
 // writeSet looks a key up for a command that changes a set there.
-func (c *Ctx) writeSet(k *Keyed) (shard.MemberSet, error) {
-	v, err := c.writeValue(k, object.Set)
-	return shard.MemberSet{Value: v}, err
+func (c *Ctx) writeSet(k *Keyed) (s shard.MemberSet, err error) {
+	err = c.writeValue(&s.Value, k, object.Set)
+	return s, err
 }
 
 // checkMembers looks whether all of them can be stored.

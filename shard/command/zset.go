@@ -9,15 +9,15 @@ import (
 )
 
 // readZSet looks up the sorted set of a key for a command that reads it.
-func (c *Ctx) readZSet(k *Keyed) (shard.ZSet, error) {
-	v, err := c.readValue(k, object.ZSet)
-	return shard.ZSet{Value: v}, err
+func (c *Ctx) readZSet(k *Keyed) (z shard.ZSet, err error) {
+	err = c.readValue(&z.Value, k, object.ZSet)
+	return z, err
 }
 
 // writeZSet looks up the sorted set of a key for a command that changes it.
-func (c *Ctx) writeZSet(k *Keyed) (shard.ZSet, error) {
-	v, err := c.writeValue(k, object.ZSet)
-	return shard.ZSet{Value: v}, err
+func (c *Ctx) writeZSet(k *Keyed) (z shard.ZSet, err error) {
+	err = c.writeValue(&z.Value, k, object.ZSet)
+	return z, err
 }
 
 // Double replies a floating-point number.

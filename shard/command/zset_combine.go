@@ -29,7 +29,8 @@ type zsource struct {
 // zsources looks inputs up.
 func (c *Ctx) zsources(keys []Keyed) ([]zsource, error) {
 	for i := range keys {
-		if v, err := c.readValue(&keys[i], object.ZSet); err != nil && v.Type() != object.Set {
+		var v shard.Value
+		if err := c.readValue(&v, &keys[i], object.ZSet); err != nil && v.Type() != object.Set {
 			return nil, err
 		}
 	}

@@ -76,7 +76,7 @@ func (t *Tree) settle(h *Heap, p *Path, d int) (up bool) {
 	if used < merging && d > 0 && t.join(h, p, d) {
 		return true
 	}
-	if used*2 < n.size() && n.size() > 2*smallest {
+	if used*3 < n.size() && n.size() > 2*smallest {
 		t.resize(h, p, d, used)
 	}
 	return false

@@ -120,7 +120,9 @@ func (t *Tree) makeRoom(h *Heap, p *Path, k, need int, key uint64, item bool) {
 func (t *Tree) resize(h *Heap, p *Path, d, used int) {
 	s := &p.steps[d]
 	more := used / 8
-	if used < NodeBytes/4 {
+	if left, right := p.edge(d); d > 0 && (left || right) {
+		more = used // there is more to come, mostly
+	} else if used < NodeBytes/4 {
 		more = used / 2
 	}
 	ref, n := h.newTreeNode(s.n.level(), min(used+more, NodeBytes)-treeHeader)

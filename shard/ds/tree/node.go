@@ -186,6 +186,10 @@ func (n treeNode) appendItems(o Order, from treeNode, i, j int) {
 	if n.level() > 0 || !layouts[o].body {
 		return
 	}
+	if j-i == from.len() && k == 0 && from.waste() == 0 {
+		n.takeBodies(o, from)
+		return
+	}
 	low := n.low()
 	for ; i < j; i, k = i+1, k+1 {
 		off := *from.offset(o, i)
@@ -197,6 +201,21 @@ func (n treeNode) appendItems(o Order, from treeNode, i, j int) {
 		*n.spills() += uint32(off >> 15)
 	}
 	*n.u16(8) = uint16(low)
+}
+
+// takeBodies copies all bodies of another leaf, in which none is out of use, to n, which has its slots and no bodies yet.
+// They keep their order, so that offsets only move: a growing leaf is copied several times, and item by item that was a
+// tenth of a push to a list.
+func (n treeNode) takeBodies(o Order, from treeNode) {
+	low := n.size() - (from.size() - from.low())
+	copy(n.bytes(low, n.size()), from.bytes(from.low(), from.size()))
+	l := &layouts[o]
+	moved := uint16(low - from.low())
+	for at := treeHeader + int(l.key+l.val); at < treeHeader+n.len()*int(l.slot); at += int(l.slot) {
+		*n.u16(uintptr(at)) += moved
+	}
+	*n.u16(8) = uint16(low)
+	*n.spills() = *from.spills()
 }
 
 // span returns the bytes that items i to j take.
