@@ -219,3 +219,41 @@ func TestRankReachesBothTrees(t *testing.T) {
 		t.Errorf("got %q, want %q", got, want)
 	}
 }
+
+// TestAheadOfAnything: looking ahead is for any key and any members, and changes nothing.
+func TestAheadOfAnything(t *testing.T) {
+	set, _ := newTestSet(t, 1, 1)
+	set.packed = 24
+	db, lim := set.Shards[0].DB(0), SetLimits{IntsetEntries: 512, ListpackEntries: 128, ListpackValue: 64}
+	k := func(name string) Key { return set.Key([]byte(name)) }
+	var members [][]byte
+	for i := range 2 * MaxAhead {
+		members = append(members, fmt.Appendf(nil, "member %d", i), strconv.AppendInt(nil, int64(i), 10))
+	}
+	db.SetString(k("string"), []byte("value"), 0)
+	v := MemberSet{db.LookValue(k("set"), 1)}
+	v.Add(members, &lim)
+	v = MemberSet{db.LookValue(k("small"), 1)}
+	v.Add(members[:1], &lim)
+	var h Hash
+	var z ZSet
+	for i, m := range members {
+		h = db.LookValue(k("hash"), 1).LookHash(1)
+		h.Set(m, []byte("value"))
+		z = ZSet{Value: db.LookValue(k("zset"), 1)}
+		z.Add(&ZSetLimits{}, m, float64(i/2), 0)
+	}
+	for _, name := range []string{"none", "string", "set", "small", "hash", "zset"} {
+		before, there := db.Look(k(name), 1)
+		content := ""
+		if there {
+			content = contentOf(set.Space, before)
+		}
+		for _, some := range [][][]byte{nil, members[:1], members, {[]byte("absent"), nil}} {
+			db.Ahead(k(name), some)
+		}
+		if e, _ := db.Look(k(name), 1); there && contentOf(set.Space, e) != content {
+			t.Errorf("%s has changed", name)
+		}
+	}
+}

@@ -20,13 +20,13 @@ func hashRows() []*Row {
 				"is called with multiple field/value pairs.",
 			History: []Change{{"4.0.0", "Accepts multiple `field` and `value` arguments."}},
 			Args:    "key field_value*(field value)",
-		}, Run: cmdHSet},
+		}, Member: 2, Run: cmdHSet},
 		{Info: Info{
 			Name: "hsetnx", Arity: 4, Flags: Write | DenyOOM | Fast, Categories: CatHash,
 			Keys:  OneKey(KeyRW | KeyInsert),
 			Group: "hash", Since: "2.0.0", Summary: "Set the value of a hash field, only if the field does not exist",
 			Complexity: "O(1)", Args: "key field value",
-		}, Run: cmdHSetNX},
+		}, Member: 2, Run: cmdHSetNX},
 		{Info: Info{
 			Name: "hmset", Arity: -4, Flags: Write | DenyOOM | Fast, Categories: CatHash,
 			Keys:  OneKey(KeyRW | KeyUpdate),
@@ -40,14 +40,14 @@ func hashRows() []*Row {
 			Group: "hash", Since: "2.0.0", Summary: "Delete one or more hash fields",
 			Complexity: "O(N) where N is the number of fields to be removed.",
 			History:    []Change{{"2.4.0", "Accepts multiple `field` arguments."}}, Args: "key field*",
-		}, Run: cmdHDel},
+		}, Member: 2, Run: cmdHDel},
 		{Info: Info{
 			Name: "hincrby", Arity: 4, Flags: Write | DenyOOM | Fast, Categories: CatHash,
 			Keys:  OneKey(KeyRW | KeyAccess | KeyUpdate),
 			Group: "hash", Since: "2.0.0",
 			Summary:    "Increment the integer value of a hash field by the given number",
 			Complexity: "O(1)", Args: "key field increment:integer",
-		}, Run: cmdHIncrBy},
+		}, Member: 2, Run: cmdHIncrBy},
 		{Info: Info{
 			Name: "hincrbyfloat", Arity: 4, Flags: Write | DenyOOM | Fast, Categories: CatHash,
 			Keys:  OneKey(KeyRW | KeyAccess | KeyUpdate),

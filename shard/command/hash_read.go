@@ -12,7 +12,7 @@ func hashReadRows() []*Row {
 			Name: "hget", Arity: 3, Flags: ReadOnly | Fast, Categories: CatHash, Keys: OneKey(KeyRO | KeyAccess),
 			Group: "hash", Since: "2.0.0", Summary: "Get the value of a hash field", Complexity: "O(1)",
 			Args: "key field",
-		}, Run: cmdHGet},
+		}, Member: 2, Run: cmdHGet},
 		{Info: Info{
 			Name: "hmget", Arity: -3, Flags: ReadOnly | Fast, Categories: CatHash, Keys: OneKey(KeyRO | KeyAccess),
 			Group: "hash", Since: "2.0.0", Summary: "Get the values of all the given hash fields",
@@ -40,7 +40,7 @@ func hashReadRows() []*Row {
 			Name: "hexists", Arity: 3, Flags: ReadOnly | Fast, Categories: CatHash, Keys: OneKey(KeyRO),
 			Group: "hash", Since: "2.0.0", Summary: "Determine if a hash field exists", Complexity: "O(1)",
 			Args: "key field",
-		}, Run: cmdHExists},
+		}, Member: 2, Run: cmdHExists},
 		{Info: Info{
 			Name: "hlen", Arity: 2, Flags: ReadOnly | Fast, Categories: CatHash, Keys: OneKey(KeyRO),
 			Group: "hash", Since: "2.0.0", Summary: "Get the number of fields in a hash", Complexity: "O(1)",
@@ -50,7 +50,7 @@ func hashReadRows() []*Row {
 			Name: "hstrlen", Arity: 3, Flags: ReadOnly | Fast, Categories: CatHash, Keys: OneKey(KeyRO),
 			Group: "hash", Since: "3.2.0", Summary: "Get the length of the value of a hash field", Complexity: "O(1)",
 			Args: "key field",
-		}, Run: cmdHStrLen},
+		}, Member: 2, Run: cmdHStrLen},
 		{Info: Info{
 			Name: "hrandfield", Arity: -2, Flags: ReadOnly, Categories: CatHash, Keys: OneKey(KeyRO | KeyAccess),
 			Group: "hash", Since: "6.2.0", Summary: "Get one or multiple random fields from a hash",

@@ -11,7 +11,7 @@ func memberRows() []*Row {
 				"multiple arguments.",
 			History: []Change{{"2.4.0", "Accepts multiple `member` arguments."}},
 			Args:    "key member*",
-		}, Run: cmdSAdd},
+		}, Member: 2, Run: cmdSAdd},
 		{Info: Info{
 			Name: "srem", Arity: -3, Flags: Write | Fast, Categories: CatSet,
 			Keys:  OneKey(KeyRW | KeyDelete),
@@ -19,7 +19,7 @@ func memberRows() []*Row {
 			Complexity: "O(N) where N is the number of members to be removed.",
 			History:    []Change{{"2.4.0", "Accepts multiple `member` arguments."}},
 			Args:       "key member*",
-		}, Run: cmdSRem},
+		}, Member: 2, Run: cmdSRem},
 		{Info: Info{
 			Name: "spop", Arity: -2, Flags: Write | Fast, Categories: CatSet,
 			Keys:  OneKey(KeyRW | KeyAccess | KeyDelete),
@@ -52,7 +52,7 @@ func memberReadRows() []*Row {
 			Group: "set", Since: "1.0.0", Summary: "Determine if a given value is a member of a set",
 			Complexity: "O(1)",
 			Args:       "key member",
-		}, Run: cmdSIsMember},
+		}, Member: 2, Run: cmdSIsMember},
 		{Info: Info{
 			Name: "smismember", Arity: -3, Flags: ReadOnly | Fast, Categories: CatSet,
 			Keys:  OneKey(KeyRO | KeyAccess),

@@ -38,6 +38,8 @@ type Row struct {
 	Protected bool
 	// WaitsFor is the type of values that the command may wait for; a string: it never waits.
 	WaitsFor object.Type
+	// Member is the position of the first argument that is looked up in the value of the first key; 0: there is none.
+	Member int
 	// Touches: sets access clocks even for a session that said CLIENT NO-TOUCH (TOUCH).
 	Touches bool
 	// Secret appends the positions of arguments that neither MONITOR nor the slow log may show; nil: there are none.

@@ -26,7 +26,7 @@ func zmemberRows() []*Row {
 			},
 			Args: "key condition?@3.0.2(NX|XX) comparison?@6.2.0(GT|LT) change:pure-token=CH?@3.0.2 " +
 				"increment:pure-token=INCR?@3.0.2 score_member*(score:double member)",
-		}, Run: cmdZAdd},
+		}, Member: 3, Run: cmdZAdd},
 		{Info: Info{
 			Name: "zincrby", Arity: 4, Flags: Write | DenyOOM | Fast, Categories: CatSortedSet,
 			Keys:  OneKey(KeyRW | KeyAccess | KeyUpdate),
@@ -34,7 +34,7 @@ func zmemberRows() []*Row {
 			Summary:    "Increment the score of a member in a sorted set",
 			Complexity: "O(log(N)) where N is the number of elements in the sorted set.",
 			Args:       "key increment:integer member",
-		}, Run: cmdZIncrBy},
+		}, Member: 3, Run: cmdZIncrBy},
 		{Info: Info{
 			Name: "zrem", Arity: -3, Flags: Write | Fast, Categories: CatSortedSet,
 			Keys:  OneKey(KeyRW | KeyDelete),
@@ -44,7 +44,7 @@ func zmemberRows() []*Row {
 				"elements to be removed.",
 			History: []Change{{"2.4.0", "Accepts multiple elements."}},
 			Args:    "key member*",
-		}, Run: cmdZRem},
+		}, Member: 2, Run: cmdZRem},
 		{Info: Info{
 			Name: "zcard", Arity: 2, Flags: ReadOnly | Fast, Categories: CatSortedSet,
 			Keys:  OneKey(KeyRO),
@@ -60,7 +60,7 @@ func zmemberRows() []*Row {
 			Summary:    "Get the score associated with the given member in a sorted set",
 			Complexity: "O(1)",
 			Args:       "key member",
-		}, Run: cmdZScore},
+		}, Member: 2, Run: cmdZScore},
 		{Info: Info{
 			Name: "zmscore", Arity: -3, Flags: ReadOnly | Fast, Categories: CatSortedSet,
 			Keys:  OneKey(KeyRO | KeyAccess),
@@ -76,7 +76,7 @@ func zmemberRows() []*Row {
 			Summary:    "Determine the index of a member in a sorted set",
 			Complexity: "O(log(N))",
 			Args:       "key member WITHSCORE?@7.2.0",
-		}, Run: cmdZRank},
+		}, Member: 2, Run: cmdZRank},
 		{Info: Info{
 			Name: "zrevrank", Arity: -3, Flags: ReadOnly | Fast, Categories: CatSortedSet,
 			Keys:  OneKey(KeyRO | KeyAccess),
@@ -84,7 +84,7 @@ func zmemberRows() []*Row {
 			Summary:    "Determine the index of a member in a sorted set, with scores ordered from high to low",
 			Complexity: "O(log(N))",
 			Args:       "key member WITHSCORE?@7.2.0",
-		}, Run: cmdZRevRank},
+		}, Member: 2, Run: cmdZRevRank},
 	}
 }
 

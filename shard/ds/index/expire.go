@@ -1,6 +1,10 @@
 package index
 
-import "math/bits"
+import (
+	"math/bits"
+
+	"fulmen/shard/arena"
+)
 
 // Active expiry reads the header of every segment in turn, and of those whose minimum expiry is due the buckets,
 // and of these the entries that have an expiry. The minimum is only lowered when entries come; a complete look at a
@@ -40,7 +44,7 @@ func (x *Index) ExpireSome(cur *ExpireCursor, nowMs int64, budget int, due func(
 		budget--
 		cur.at = el.start(cur.at) + el.span()
 		if ahead := cur.at + headersAhead*el.span(); ahead < positionEnd {
-			prefetch(x.address(uint64(x.element(desc, ahead).ref())))
+			arena.Prefetch(x.address(uint64(x.element(desc, ahead).ref())))
 		}
 	}
 	if desc == 0 || cur.at == positionEnd {

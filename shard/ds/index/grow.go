@@ -4,6 +4,7 @@ import (
 	"math/bits"
 
 	"fulmen/internal/invariant"
+	"fulmen/shard/arena"
 )
 
 // Growing takes all entries out of a segment, computes their hashes again and places them in new segments: one with
@@ -145,6 +146,6 @@ func (x *Index) prefetchKeys(b bucket) { x.prefetchSlots(b, b.used(), x.keyReach
 // prefetchSlots prefetches the first reach bytes of the entries in some of a bucket's slots.
 func (x *Index) prefetchSlots(b bucket, slots uint32, reach uintptr) {
 	for m := slots; m != 0; m &= m - 1 {
-		prefetchSpan(x.address(b.ref(uint(bits.TrailingZeros32(m)))), reach)
+		arena.PrefetchSpan(x.address(b.ref(uint(bits.TrailingZeros32(m)))), reach)
 	}
 }

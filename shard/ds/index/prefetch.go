@@ -1,6 +1,10 @@
 package index
 
-import "math/bits"
+import (
+	"math/bits"
+
+	"fulmen/shard/arena"
+)
 
 // Bounds for how far into an entry prefetches go, in bytes.
 const (
@@ -18,7 +22,7 @@ func (x *Index) PrefetchBucket(hash uint64) {
 	}
 	position := position(hash)
 	el := x.element(desc, position)
-	prefetch(x.address(uint64(el.ref())) + uintptr(el.home(position)+1)*lineSize)
+	arena.Prefetch(x.address(uint64(el.ref())) + uintptr(el.home(position)+1)*lineSize)
 }
 
 // PrefetchEntries brings the entries into the cache that Find would look at in the home bucket of a hash; call it
@@ -45,7 +49,7 @@ func (x *Index) PrefetchEntries(hash uint64) {
 		m = b.match(print)
 	}
 	for reach := x.reach.Load(); m != 0; m &= m - 1 {
-		prefetchSpan(x.address(b.ref(uint(bits.TrailingZeros32(m)))), reach)
+		arena.PrefetchSpan(x.address(b.ref(uint(bits.TrailingZeros32(m)))), reach)
 	}
 }
 

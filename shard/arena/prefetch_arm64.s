@@ -1,13 +1,13 @@
 #include "textflag.h"
 
-// func prefetch(addr uintptr)
-TEXT ·prefetch(SB), NOSPLIT, $0-8
+// func Prefetch(addr uintptr)
+TEXT ·Prefetch(SB), NOSPLIT, $0-8
 	MOVD addr+0(FP), R0
 	PRFM (R0), PLDL1KEEP
 	RET
 
-// func prefetchSpan(addr, span uintptr)
-TEXT ·prefetchSpan(SB), NOSPLIT, $0-16
+// func PrefetchSpan(addr, span uintptr)
+TEXT ·PrefetchSpan(SB), NOSPLIT, $0-16
 	MOVD addr+0(FP), R0
 	MOVD span+8(FP), R1
 loop:

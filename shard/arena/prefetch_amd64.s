@@ -1,13 +1,13 @@
 #include "textflag.h"
 
-// func prefetch(addr uintptr)
-TEXT ·prefetch(SB), NOSPLIT, $0-8
+// func Prefetch(addr uintptr)
+TEXT ·Prefetch(SB), NOSPLIT, $0-8
 	MOVQ addr+0(FP), AX
 	PREFETCHT0 (AX)
 	RET
 
-// func prefetchSpan(addr, span uintptr)
-TEXT ·prefetchSpan(SB), NOSPLIT, $0-16
+// func PrefetchSpan(addr, span uintptr)
+TEXT ·PrefetchSpan(SB), NOSPLIT, $0-16
 	MOVQ addr+0(FP), AX
 	MOVQ span+8(FP), CX
 loop:
