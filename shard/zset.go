@@ -14,8 +14,9 @@ import (
 // of the member.
 //
 // Scores are kept as numbers that sort as they do. Of those -0 comes right before 0, but the order takes it for 0:
-// FlagMixed says of a set in trees that it has had such a score, for which B is asked then. As in Redis, it becomes 0
-// in what is called a listpack.
+// FlagMixed says of a set in trees that it has had such a score, for which B is asked then. (Of two members with the
+// same hash, one with 0 and one with -0, B can't tell which is which.) As in Redis, -0 becomes 0 in what is called a
+// listpack.
 type ZSet struct{ Value }
 
 // ZSetLimits say up to what a sorted set is called a listpack.
@@ -712,14 +713,29 @@ func (b *ZBuild) Store(k Key, lim *ZSetLimits) (changed bool) {
 		})
 		b.Free()
 	} else {
-		if b.signed && flags != 0 {
+		switch {
+		case !b.signed:
+		case flags != 0:
 			flags |= object.FlagMixed
+		default:
+			b.unsign()
 		}
 		z.create(object.ZSetTree, flags, object.TreesSize, b.t.Store)
 		b.t = object.NewTrees(object.ZSetTree)
 	}
 	z.changed()
 	return true
+}
+
+// unsign makes every -0 a 0.
+func (b *ZBuild) unsign() {
+	h := b.v.db.shard.newHeap()
+	var p tree.Path
+	for b.t.B.First(b.v.space(), &p); p.Valid(); p.Next() {
+		if p.Value() == minusZero {
+			b.t.B.SetValue(h, &p, zeroKey)
+		}
+	}
 }
 
 // packedSize returns the size of the payload that holds all members, or that of as many as may be packed.

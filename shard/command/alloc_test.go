@@ -40,6 +40,17 @@ func TestHotPathsAllocateNothing(t *testing.T) {
 			{"HGET", "big", "g"}, {"HDEL", "big", "g"},
 			{"HRANDFIELD", "big"}, {"HKEYS", "big"},
 			{"HSCAN", "big", "0", "COUNT", "1"}},
+		{{"ZADD", "z", "1", "a", "2", "b", "3", "c"}, {"ZADD", "z", "1", "a"}, {"ZADD", "z", "GT", "CH", "9", "a"},
+			{"ZADD", "z", "INCR", "0.5", "b"}, {"ZINCRBY", "z", "1", "c"}, {"ZSCORE", "z", "a"}, {"ZSCORE", "z", "none"},
+			{"ZRANK", "z", "b"}, {"ZREVRANK", "z", "b", "WITHSCORE"}, {"ZMSCORE", "z", "a", "none"}, {"ZCARD", "z"},
+			{"ZCOUNT", "z", "-inf", "(5"}, {"ZRANGE", "z", "0", "-1", "WITHSCORES"},
+			{"ZRANGEBYSCORE", "z", "1", "5", "LIMIT", "0", "1"}, {"ZRANDMEMBER", "z"}, {"ZREM", "z", "a"},
+			{"ZPOPMIN", "z"}, {"ZPOPMAX", "z"}},
+		{{"ZADD", "bigz", "1", strings.Repeat(value, 15), "2", strings.Repeat(value, 14), "3", strings.Repeat(value, 13),
+			"4", strings.Repeat(value, 12), "5", strings.Repeat(value, 11), "6", strings.Repeat(value, 10)},
+			{"ZADD", "bigz", "1", "a"}, {"ZADD", "bigz", "7", "a"}, {"ZADD", "bigz", "7", "a"},
+			{"ZINCRBY", "bigz", "-6", "a"}, {"ZSCORE", "bigz", "a"}, {"ZRANK", "bigz", "a"}, {"ZREVRANK", "bigz", "a"},
+			{"ZRANGEBYSCORE", "bigz", "1", "3"}, {"ZREM", "bigz", "a"}},
 	}
 	for _, shards := range []int{1, 8} {
 		h := newHarness(t, shards)

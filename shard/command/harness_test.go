@@ -65,6 +65,7 @@ func newHarness(t testing.TB, shards int) *harness {
 		Limits: &Limits{
 			MaxStringBytes: 512 << 20, ListFill: -2, HashMaxListpackEntries: 512, HashMaxListpackValueBytes: 64,
 			Sets: shard.SetLimits{IntsetEntries: 512, ListpackEntries: 128, ListpackValue: 64},
+			ZSet: shard.ZSetLimits{Entries: 128, ValueBytes: 64},
 		},
 		Observers: NoObservers(),
 	}
