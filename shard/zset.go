@@ -232,6 +232,9 @@ func (z *ZSet) LexRank(member []byte, through bool) int {
 	return low
 }
 
+// Big reports whether the set is called a skiplist.
+func (z *ZSet) Big() bool { return z.ok && z.has(object.FlagBig) }
+
 // Each calls fn for n members from the given rank on, which are there, or, if rev, from there backwards, until it
 // returns false. fn must not change anything, and what it is given is good until it returns.
 func (z *ZSet) Each(rank, n int, rev bool, fn func(member []byte, score float64) bool) {
@@ -343,7 +346,7 @@ func (z *ZSet) Add(lim *ZSetLimits, member []byte, score float64, how ZAdd) (ZAd
 		if how&ZAddXX != 0 {
 			return ZNothing, 0
 		}
-		z.begin(lim, member, keyFor(score, lim.passed(member, 1)))
+		z.begin(lim, member, keyFor(score, lim.Passed(member, 1)))
 		return ZNew, score
 	}
 	var f packedAt
@@ -362,7 +365,7 @@ func (z *ZSet) Add(lim *ZSetLimits, member []byte, score float64, how ZAdd) (ZAd
 		if how&ZAddXX != 0 {
 			return ZNothing, 0
 		}
-		big := z.has(object.FlagBig) || lim.passed(member, z.Len()+1)
+		big := z.has(object.FlagBig) || lim.Passed(member, z.Len()+1)
 		if packed {
 			z.insertPacked(member, keyFor(score, big))
 		} else {
@@ -398,8 +401,8 @@ func (z *ZSet) Add(lim *ZSetLimits, member []byte, score float64, how ZAdd) (ZAd
 	return ZUpdated, score
 }
 
-// passed reports whether a set of n members with the given one among them passes a limit.
-func (lim *ZSetLimits) passed(member []byte, n int) bool {
+// Passed reports whether a set of n members with the given one among them passes a limit.
+func (lim *ZSetLimits) Passed(member []byte, n int) bool {
 	return int64(len(member)) > lim.ValueBytes || int64(n) > lim.Entries
 }
 
@@ -428,7 +431,7 @@ func (z *ZSet) begin(lim *ZSetLimits, member []byte, key uint64) {
 		t.B.End(z.space(), &b)
 		z.insert(&b, member, key)
 	}
-	if lim.passed(member, 1) {
+	if lim.Passed(member, 1) {
 		z.set(object.FlagBig)
 	}
 	z.changed()

@@ -19,6 +19,8 @@ type Command struct {
 	Args func(g *Gen) []string
 	// tol is what its replies may differ in.
 	tol tolerance
+	// rigid: it is not spoilt. Newer servers have another argument, or it would do what it must not do.
+	rigid bool
 }
 
 // Gen makes random arguments. Its methods draw from small pools, so that commands meet each other's keys and values,
@@ -199,7 +201,7 @@ func (g *Gen) step(grammar Grammar, weight int) []string {
 	for _, command := range grammar {
 		if n -= command.Weight; n < 0 {
 			args := append([]string{g.anyCase(command.Name)}, command.Args(g)...)
-			if g.Chance(30) {
+			if g.Chance(30) && !command.rigid {
 				args = g.spoil(args)
 			}
 			return args

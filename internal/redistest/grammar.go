@@ -92,6 +92,7 @@ func Everything() Grammar {
 	all = append(all, Hashes()...)
 	all = append(all, Lists()...)
 	all = append(all, Sets()...)
+	all = append(all, SortedSets()...)
 	all = append(all, Sorting()...)
 	return append(all, Connection()...)
 }

@@ -25,6 +25,7 @@ func Sorting() Grammar {
 		sorts("sort_ro", 4, anyOrder, sortAlpha, "by", "nosort"),
 		sorts("sort_ro", 1, anyOrder, sortBy|sortGet|sortStore),
 		{Name: "rpush", Weight: 6, Args: sortElements(false)},
+		{Name: "zadd", Weight: 3, Args: sortElements(true)},
 		{Name: "mset", Weight: 3, Args: func(g *Gen) []string {
 			return []string{"w" + strconv.Itoa(g.rnd.IntN(14)), g.sortScore(), "w" + g.sortScore(), g.sortScore()}
 		}},

@@ -1,7 +1,9 @@
 package command
 
 import (
+	"math"
 	"math/rand/v2"
+	"strconv"
 
 	"fulmen/internal/resp"
 	"fulmen/shard"
@@ -79,7 +81,15 @@ func cmdZAdd(c *Ctx) error {
 }
 
 // ZINCRBY key increment member
-func cmdZIncrBy(c *Ctx) error { return c.zadd(2, &zaddOptions{how: shard.ZAddIncr}) }
+func cmdZIncrBy(c *Ctx) error {
+	o := zaddOptions{how: shard.ZAddIncr}
+	a := c.ArgsFrom(2)
+	o.parse(&a) // as Redis does, for which it is a ZADD: an option leaves too few arguments
+	if err := o.check(a.Left()); err != nil {
+		return err
+	}
+	return c.zadd(2, &o)
+}
 
 // zadd adds the pairs from argument i on.
 func (c *Ctx) zadd(i int, o *zaddOptions) error {
@@ -468,11 +478,22 @@ func cmdZScan(c *Ctx) error {
 		next = z.Scan(cursor, o.count, func(member []byte, score float64) {
 			if !c.full() && o.pattern.match(member) {
 				c.Bulk(member)
-				c.Out = resp.AppendDouble(c.Out, 2, score)
+				c.scannedScore(score, z.Big())
 				items += 2
 			}
 		})
 	}
 	c.scanHead(at, next, items)
 	return nil
+}
+
+// scannedScore replies a score as ZSCAN does: in what is called a listpack, which has them as integers if they are,
+// in full up to 2^62.
+func (c *Ctx) scannedScore(score float64, big bool) {
+	if n := int64(score); !big && math.Abs(score) <= 1<<62 && float64(n) == score {
+		var text [20]byte
+		c.Bulk(strconv.AppendInt(text[:0], n, 10))
+		return
+	}
+	c.Out = resp.AppendDouble(c.Out, 2, score)
 }

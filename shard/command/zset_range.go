@@ -268,7 +268,12 @@ func cmdZRangeStore(c *Ctx) error {
 	var b shard.ZBuild
 	c.Keys[0].Shard.DB(c.DBID).NewZBuild(&b)
 	from, n := r.members(&z)
+	big := r.by == byRank && int64(n) > c.Limits.ZSet.Entries // only here Redis knows how many there will be
 	z.Each(from, n, r.rev, func(member []byte, score float64) bool {
+		// Redis adds them to a listpack until they are too many, and there -0 becomes 0.
+		if big = big || c.Limits.ZSet.Passed(member, b.Len()+1); !big {
+			score += 0
+		}
 		b.Put(member, score, nil)
 		return true
 	})
