@@ -1,0 +1,127 @@
+package snapshot
+
+import (
+	"bufio"
+	"errors"
+	"io"
+
+	"github.com/pierrec/lz4/v4"
+
+	"fulmen/persist/vfs"
+)
+
+const (
+	// fileBufferBytes is what goes to the operating system at a time. It is kept small: there may be 256 files.
+	fileBufferBytes = 64 << 10
+	// leastSyncBytes keeps files from being sent to the disk in crumbs where there are many.
+	leastSyncBytes = 1 << 20
+)
+
+// segmentFile is one file of a snapshot while it is written: LZ4, if asked for, then a buffer, then diskFile.
+type segmentFile struct {
+	diskFile
+	buffer *bufio.Writer
+	lz4    *lz4.Writer // or nil
+	top    io.Writer   // lz4 or buffer
+	err    error       // the first one
+	closed bool
+}
+
+// diskFile is where bytes leave for the operating system.
+type diskFile struct {
+	file      vfs.File
+	f         *Files
+	sizeBytes int64  // written
+	sum       uint64 // of these
+	syncEvery int64  // 0: never
+	sent      int64  // how much was sent to the disk
+	sentLast  int64  // the last part of it, which may be under way
+}
+
+func newSegmentFile(file vfs.File, f *Files) *segmentFile {
+	s := &segmentFile{diskFile: diskFile{file: file, f: f}}
+	if every := f.o.SyncEveryBytes; every > 0 {
+		s.syncEvery = max(every/int64(len(f.files)), min(every, leastSyncBytes))
+	}
+	s.buffer = bufio.NewWriterSize(&s.diskFile, fileBufferBytes)
+	s.top = s.buffer
+	if f.o.LZ4 {
+		s.lz4 = lz4.NewWriter(s.buffer)
+		// Blocks as long as LZ4's window; longer ones take memory and give nothing.
+		s.err = s.lz4.Apply(lz4.BlockSizeOption(lz4.Block64Kb))
+		s.top = s.lz4
+	}
+	return s
+}
+
+// Write implements io.Writer.
+func (s *segmentFile) Write(p []byte) (int, error) {
+	if s.err != nil {
+		return 0, s.err
+	}
+	n, err := s.top.Write(p)
+	s.err = err
+	return n, err
+}
+
+// finish writes out, syncs and closes the file.
+func (s *segmentFile) finish() error {
+	if s.err == nil && s.lz4 != nil {
+		s.err = s.lz4.Close()
+	}
+	if s.err == nil {
+		s.err = s.buffer.Flush()
+	}
+	if s.err == nil {
+		s.err = s.file.Sync()
+	}
+	s.close()
+	return s.err
+}
+
+func (s *segmentFile) close() {
+	if s.closed {
+		return
+	}
+	s.closed = true
+	if err := s.file.Close(); s.err == nil {
+		s.err = err
+	}
+}
+
+// drop closes a file that is going to be removed.
+func (s *segmentFile) drop() {
+	if s.err == nil {
+		s.err = errDropped
+	}
+	s.close()
+}
+
+var errDropped = errors.New("snapshot: given up")
+
+// Write implements io.Writer.
+func (d *diskFile) Write(p []byte) (int, error) {
+	d.f.o.Limiter.Wait(len(p))
+	n, err := d.file.Write(p)
+	d.sum = sum64(d.sum, p[:n])
+	d.sizeBytes += int64(n)
+	d.f.written.Add(int64(n))
+	if err == nil && d.syncEvery > 0 && d.sizeBytes-d.sent >= d.syncEvery {
+		err = d.send()
+	}
+	return n, err
+}
+
+// send has what was written since the last time sent to the disk, and waits for what was sent then. So never more than
+// twice syncEvery waits for the sync at the end, and the disk is busy all the time.
+func (d *diskFile) send() error {
+	if d.sentLast > 0 {
+		if err := d.file.WriteBack(d.sent-d.sentLast, d.sentLast, true); err != nil {
+			return err
+		}
+	}
+	d.sentLast = d.sizeBytes - d.sent
+	err := d.file.WriteBack(d.sent, d.sentLast, false)
+	d.sent = d.sizeBytes
+	return err
+}

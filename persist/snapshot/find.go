@@ -1,0 +1,183 @@
+package snapshot
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"log/slog"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"fulmen/persist/rdb"
+	"fulmen/persist/vfs"
+)
+
+// Source is a snapshot that was found, or that there is none.
+type Source struct {
+	Dir, DBFilename string
+	Manifest        *Manifest // nil: there is a plain file, or nothing
+	Parts           []Part    // the files to read; none: there is no snapshot
+	// Warnings are for the log: what somebody might expect to be loaded and is not, and what to do.
+	Warnings []string
+}
+
+// Find looks for the snapshot in a directory and changes nothing. If it is in segments, they are all there and of the
+// right length. Errors are those of the file system, or a *rdb.CorruptError, which may be one of a missing file.
+func Find(fsys vfs.FS, dir, dbfilename string) (*Source, error) {
+	src := &Source{Dir: dir, DBFilename: dbfilename}
+	names, err := fsys.ReadDir(dir)
+	if err != nil {
+		return nil, fmt.Errorf("snapshot: %w", err)
+	}
+	plain := filepath.Join(dir, dbfilename)
+	hasPlain := slices.Contains(names, dbfilename)
+	m, err := ReadManifest(fsys, ManifestName(dir, dbfilename))
+	switch {
+	case err == nil:
+		src.Manifest = m
+		if hasPlain {
+			src.warn("both %s (of %s) and %s are there: the former is loaded and the next save removes the latter; "+
+				"to load %s instead, move the manifest away and start again", ManifestName(dir, dbfilename),
+				time.UnixMilli(m.CreatedMs).UTC().Format(time.RFC3339), plain, plain)
+		}
+		if err := src.findSegments(fsys); err != nil {
+			return nil, err
+		}
+	case !errors.Is(err, fs.ErrNotExist):
+		return nil, err
+	case hasPlain:
+		info, err := fsys.Stat(plain)
+		if err != nil {
+			return nil, err
+		}
+		src.Parts = []Part{{Name: plain, SizeBytes: info.Size(), Keys: -1}}
+	}
+	if astray := segmentsOf(dbfilename, names, src.astray); len(astray) > 0 {
+		src.warn("files named like segments that no manifest names, and that are not loaded: %d, the first is %s",
+			len(astray), filepath.Join(dir, astray[0]))
+	}
+	return src, nil
+}
+
+func (src *Source) warn(format string, args ...any) {
+	src.Warnings = append(src.Warnings, fmt.Sprintf(format, args...))
+}
+
+// astray says of a generation that its segments are neither the snapshot's nor for CleanUp to remove.
+func (src *Source) astray(generation uint64) bool {
+	return src.Manifest == nil || generation > src.Manifest.Generation+1
+}
+
+// findSegments makes parts of a manifest's segments.
+func (src *Source) findSegments(fsys vfs.FS) error {
+	m := src.Manifest
+	for i, s := range m.Segments {
+		name := SegmentName(src.Dir, src.DBFilename, m.Generation, i)
+		info, err := fsys.Stat(name)
+		if errors.Is(err, fs.ErrNotExist) {
+			return &rdb.CorruptError{
+				File: ManifestName(src.Dir, src.DBFilename), Offset: m.offset(i),
+				Reason: name + " is missing", Err: err,
+			}
+		}
+		if err != nil {
+			return err
+		}
+		part := Part{Name: name, SizeBytes: s.SizeBytes, Keys: s.Keys, segment: &m.Segments[i], lz4: m.LZ4}
+		if err := part.checkSize(info.Size()); err != nil {
+			return err
+		}
+		src.Parts = append(src.Parts, part)
+	}
+	return nil
+}
+
+// Part is a file of a snapshot: an RDB file complete in itself, or an LZ4 frame of one.
+type Part struct {
+	Name      string
+	SizeBytes int64 // of the file
+	Keys      int64 // in it; -1: not known
+	segment   *Segment
+	lz4       bool
+}
+
+func (p *Part) checkSize(size int64) error {
+	if p.segment == nil || size == p.SizeBytes {
+		return nil
+	}
+	e := &rdb.CorruptError{
+		File: p.Name, Offset: min(size, p.SizeBytes),
+		Reason: fmt.Sprintf("the file has %d bytes, its manifest says %d", size, p.SizeBytes),
+	}
+	if size < p.SizeBytes {
+		e.Err = io.ErrUnexpectedEOF
+	}
+	return e
+}
+
+// segmentsOf picks the segments of generations that are wanted from names.
+func segmentsOf(dbfilename string, names []string, wanted func(generation uint64) bool) []string {
+	var picked []string
+	for _, name := range names {
+		if g, _, ok := parseSegmentName(dbfilename, name); ok && wanted(g) {
+			picked = append(picked, name)
+		}
+	}
+	return picked
+}
+
+// removeAll removes files of a directory that nobody needs, and logs what became of it.
+func removeAll(fsys vfs.FS, dir string, names []string, log *slog.Logger, what string) {
+	removed := 0
+	for _, name := range names {
+		switch err := fsys.Remove(filepath.Join(dir, name)); {
+		case err == nil:
+			removed++
+		case !errors.Is(err, fs.ErrNotExist):
+			log.Warn("a file that is not needed any more can't be removed", "what", what, "error", err)
+		}
+	}
+	if removed > 0 {
+		log.Info("removed "+what, "files", removed, "first", filepath.Join(dir, names[0]))
+	}
+}
+
+// CleanUp removes what saves that were broken off, by a crash or a power cut, have left beside the snapshot that Find
+// has found: segments of the generations around the manifest's, and temporary files. It is called at start, once it is
+// certain that no other server uses the directory. What can't be removed is logged; it does no harm.
+//
+// Nothing is removed before the directory is synced: what is found now will be found after a power cut, too. Without a
+// manifest no segment is removed: the manifest may have been lost, and they are all there is.
+func CleanUp(fsys vfs.FS, src *Source, log *slog.Logger) {
+	names, err := fsys.ReadDir(src.Dir)
+	if err == nil {
+		err = fsys.SyncDir(src.Dir)
+	}
+	if err != nil {
+		log.Warn("what earlier saves have left can't be removed", "error", err)
+		return
+	}
+	if m := src.Manifest; m != nil {
+		left := segmentsOf(src.DBFilename, names, func(g uint64) bool { return g != m.Generation && !src.astray(g) })
+		removeAll(fsys, src.Dir, left, log, "segments that no manifest names")
+	}
+	half := ManifestName("", src.DBFilename) + ".tmp"
+	temporary := slices.DeleteFunc(names, func(name string) bool {
+		return name == src.DBFilename || name != half && !isTemporary(name)
+	})
+	removeAll(fsys, src.Dir, temporary, log, "temporary files of a save that was not finished")
+}
+
+// isTemporary says whether a name is that of a plain file while it is written.
+func isTemporary(name string) bool {
+	rest, ok := strings.CutPrefix(name, "temp-")
+	if !ok {
+		return false
+	}
+	pid, ok := strings.CutSuffix(rest, ".rdb")
+	_, isNumber := parseNumber(pid)
+	return ok && isNumber
+}
