@@ -174,7 +174,8 @@ func (g *Gen) ScoreEdge() string {
 	case 0:
 		edge = g.Pick("-inf", "+inf", "inf")
 	case 1:
-		edge = g.Pick("", "(", " 1", "1 ", "[1", "1_0", "1\x00x", "+", "-", "0x1p3", "0xA", "1e", "nan", "-nan", "NaN(1)")
+		edge = g.Pick("", "(", " 1", "1 ", "[1", "1_0", "1\x00x", "+", "-", "0x1p3", "0xA", "1e", "nan", "-nan",
+			"NaN(1)")
 	}
 	if g.Chance(3) {
 		edge = "(" + edge
