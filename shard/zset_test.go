@@ -549,6 +549,6 @@ func TestZSetRanksNoticeCounts(t *testing.T) {
 // rootCount is how many members the root of a set's tree by score says there are below its first child: the third word
 // of the first slot, behind 16 bytes of a header (package tree).
 func rootCount(z *ZSet) *uint64 {
-	root := arena.Ref(binary.LittleEndian.Uint64(z.payload()[16:])) // the first tree's descriptor is at 8 (package object)
+	root := arena.Ref(binary.LittleEndian.Uint64(z.payload()[16:])) // the first tree lies at 8 (package object)
 	return (*uint64)(unsafe.Add(z.space().Pointer(root), 16+16))
 }
