@@ -16,10 +16,7 @@ type Hash struct {
 }
 
 // pair is a field of a hash. It is valid until the next change in the shard.
-type pair struct {
-	Field, Value Text
-	ExpireAtMs   int64 // 0 = never
-}
+type pair = object.Pair
 
 // MaxHashText is the greatest length of a field or a value in bytes.
 const MaxHashText = object.MaxString
@@ -127,7 +124,7 @@ func (h *Hash) get(field []byte) (x pair, ok bool) {
 			return x, false
 		}
 		b, _ := object.Item(h.payload(), at.value)
-		x = pair{Value: Text{piece: b}, ExpireAtMs: h.expiry(at)}
+		x = pair{Value: object.TextOf(b), ExpireAtMs: h.expiry(at)}
 	} else {
 		var p tree.Path
 		t := h.trees()
@@ -170,28 +167,7 @@ func (h *Hash) expiry(at span) int64 {
 }
 
 // pairAt sets x to the pair at a place in the tree.
-func (h *Hash) pairAt(p *tree.Path, x *pair) {
-	x.ExpireAtMs = 0
-	if b, ok := p.Body(); ok {
-		field, rest := tree.SplitPair(b)
-		if rest[0] != 0 {
-			x.ExpireAtMs = object.PackedExpiry(rest, 1)
-			rest = rest[object.ExpirySize:]
-		}
-		x.Field, x.Value = Text{piece: field}, Text{piece: rest[1:]}
-		return
-	}
-	s, space := p.Spilled(), h.space()
-	from, rest := tree.SpilledPair(&s, space)
-	x.Field = Text{space: space, paged: s, start: from, end: rest}
-	var meta [1 + object.ExpirySize]byte
-	s.AppendRange(meta[:0], space, rest, min(rest+len(meta), s.Len()))
-	if rest++; meta[0] != 0 {
-		x.ExpireAtMs = object.PackedExpiry(meta[:], 1)
-		rest += object.ExpirySize
-	}
-	x.Value = Text{space: space, paged: s, start: rest, end: s.Len()}
-}
+func (h *Hash) pairAt(p *tree.Path, x *pair) { object.PairAt(h.space(), p, x) }
 
 // Set gives a field a value, and takes its expiry away. It makes the key if it isn't there, and reports whether the
 // field is new.
@@ -352,7 +328,7 @@ func (h *Hash) toTrees() {
 	heap := h.db.shard.newHeap()
 	var f Fields
 	for h.from(&f); f.step(); {
-		field, value, atMs := f.Field.piece, f.Value.piece, f.ExpireAtMs
+		field, value, atMs := f.Field.View(nil), f.Value.View(nil), f.ExpireAtMs
 		var room pairRoom
 		head, meta := room.parts(field, atMs)
 		var p tree.Path
@@ -469,9 +445,5 @@ func (h *Hash) firstDue(atMs int64) Text {
 	var p tree.Path
 	t := h.trees()
 	t.B.First(h.space(), &p)
-	if b, ok := p.Body(); ok {
-		return Text{piece: b}
-	}
-	s := p.Spilled()
-	return Text{space: h.space(), paged: s, end: s.Len()}
+	return object.BodyText(h.space(), &p)
 }

@@ -158,12 +158,7 @@ func (f *Fields) step() bool {
 		if f.at == len(b) {
 			return false
 		}
-		f.Field.piece, f.at = object.Item(b, f.at)
-		f.Value.piece, f.at = object.Item(b, f.at)
-		if f.h.has(object.FlagMixed) {
-			f.ExpireAtMs = object.PackedExpiry(b, f.at)
-			f.at += object.ExpirySize
-		}
+		f.at = object.PackedPair(b, f.at, f.h.e.Tag(), &f.pair)
 		return true
 	}
 	if !f.p.Valid() {

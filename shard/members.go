@@ -70,24 +70,6 @@ func (f *setForm) add(length int, isInt bool, lim *SetLimits) {
 	f.n++
 }
 
-// mixInt gives integers an order that is like a random one, unmixInt is its inverse.
-func mixInt(n int64) uint64 {
-	x := uint64(n)
-	x ^= x >> 32
-	x *= 0xd6e8feb86659fd93
-	x ^= x >> 32
-	x *= 0xd6e8feb86659fd93
-	return x ^ x>>32
-}
-
-func unmixInt(x uint64) int64 {
-	x ^= x >> 32
-	x *= 0xcfee444d8b59a89b
-	x ^= x >> 32
-	x *= 0xcfee444d8b59a89b
-	return int64(x ^ x>>32)
-}
-
 // Len returns the number of members.
 func (v *MemberSet) Len() int {
 	if !v.ok {
@@ -181,7 +163,7 @@ func (s *Shard) findMember(t *object.Trees, p *tree.Path, m []byte, n int64, isI
 	found bool) {
 	space := s.arena.Space()
 	if isInt {
-		key = mixInt(n)
+		key = object.MixInt(n)
 		t.B.Seek(space, p, key)
 		return &t.B, key, p.Valid() && p.Key() == key
 	}
@@ -415,7 +397,7 @@ func (v *MemberSet) Take(dst []byte, rank int) []byte {
 	var p tree.Path
 	if k := t.A.Len(); rank >= k {
 		t.B.At(v.space(), &p, rank-k)
-		dst = strconv.AppendInt(dst, unmixInt(p.Key()), 10)
+		dst = strconv.AppendInt(dst, object.UnmixInt(p.Key()), 10)
 		v.deleteAt(&t, &t.B, &p)
 		return dst
 	}
@@ -468,7 +450,7 @@ func (v *MemberSet) At(rank int, buf []byte) []byte {
 	var p tree.Path
 	if k := t.A.Len(); rank >= k {
 		t.B.At(v.space(), &p, rank-k)
-		return strconv.AppendInt(buf, unmixInt(p.Key()), 10)
+		return strconv.AppendInt(buf, object.UnmixInt(p.Key()), 10)
 	}
 	t.A.At(v.space(), &p, rank)
 	return p.View(buf)
@@ -506,7 +488,7 @@ func (v *MemberSet) Each(sorted bool, fn func(m []byte) bool) {
 	if t.B.Len() > 0 {
 		var text [maxIntText]byte
 		for t.B.First(v.space(), &p); p.Valid(); p.Next() {
-			if !fn(strconv.AppendInt(text[:0], unmixInt(p.Key()), 10)) {
+			if !fn(strconv.AppendInt(text[:0], object.UnmixInt(p.Key()), 10)) {
 				return
 			}
 		}
@@ -528,7 +510,7 @@ func eachSorted(t *object.Trees, space *arena.Space, fn func(m []byte) bool) {
 	all := make([]int64, 0, t.B.Len())
 	var p tree.Path
 	for t.B.First(space, &p); p.Valid(); p.Next() {
-		all = append(all, unmixInt(p.Key()))
+		all = append(all, object.UnmixInt(p.Key()))
 	}
 	slices.Sort(all)
 	var text [maxIntText]byte
@@ -616,7 +598,7 @@ func (v *MemberSet) scanInts(t *tree.Tree, from uint64, count int, fn func(m []b
 			}
 			last = k
 		}
-		fn(strconv.AppendInt(text[:0], unmixInt(p.Key()), 10))
+		fn(strconv.AppendInt(text[:0], object.UnmixInt(p.Key()), 10))
 		count--
 	}
 	return 0

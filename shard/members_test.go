@@ -189,7 +189,7 @@ func TestMixIsInvertible(t *testing.T) {
 	rnd := rand.New(rand.NewPCG(2, 2))
 	for i := range int64(100_000) {
 		for _, n := range []int64{i, -i, int64(rnd.Uint64()), math.MaxInt64 - i, math.MinInt64 + i} {
-			if unmixInt(mixInt(n)) != n {
+			if object.UnmixInt(object.MixInt(n)) != n {
 				t.Fatal(n)
 			}
 		}

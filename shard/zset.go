@@ -25,33 +25,12 @@ type ZSetLimits struct {
 	ValueBytes int64
 }
 
-const (
-	zeroKey    = 1 << 63
-	minusZero  = zeroKey - 1
-	scoreBytes = 8
-)
-
-// sortable turns a score into a number that sorts as it does.
-func sortable(score float64) uint64 {
-	b := math.Float64bits(score)
-	if b>>63 != 0 {
-		return ^b
-	}
-	return b | 1<<63
-}
-
-// scoreOf turns such a number back.
-func scoreOf(key uint64) float64 {
-	if key>>63 != 0 {
-		return math.Float64frombits(key &^ (1 << 63))
-	}
-	return math.Float64frombits(^key)
-}
+const scoreBytes = 8
 
 // rankKey is the number that the order goes by: that of 0 for -0.
 func rankKey(key uint64) uint64 {
-	if key == minusZero {
-		return zeroKey
+	if key == object.MinusZero {
+		return object.ZeroKey
 	}
 	return key
 }
@@ -121,7 +100,7 @@ func (z *ZSet) signed(key uint64) float64 {
 	if !z.has(object.FlagMixed) {
 		key = rankKey(key)
 	}
-	return scoreOf(key)
+	return object.ScoreOf(key)
 }
 
 // Score returns the score of a member.
@@ -131,7 +110,7 @@ func (z *ZSet) Score(member []byte) (score float64, ok bool) {
 	}
 	if z.packed() {
 		f, ok := findPacked(z.payload(), member)
-		return scoreOf(f.key), ok
+		return object.ScoreOf(f.key), ok
 	}
 	var a, b tree.Path
 	if t := z.trees(); z.find(&t, &a, &b, member) {
@@ -147,7 +126,7 @@ func (z *ZSet) Rank(member []byte) (rank int, score float64, ok bool) {
 	}
 	if z.packed() {
 		f, ok := findPacked(z.payload(), member)
-		return f.rank, scoreOf(f.key), ok
+		return f.rank, object.ScoreOf(f.key), ok
 	}
 	var a, b tree.Path
 	if t := z.trees(); z.find(&t, &a, &b, member) {
@@ -161,7 +140,7 @@ func (z *ZSet) ScoreRank(score float64, through bool) int {
 	if !z.ok {
 		return 0
 	}
-	key := rankKey(sortable(score))
+	key := rankKey(object.ScoreKey(score))
 	if through {
 		key++ // of the next greater score: there is always one that is none of a member
 	}
@@ -262,10 +241,10 @@ func (v *Value) eachOf(t *object.Trees, rank, n int, rev, signed bool, fn func(m
 			buf = b
 		}
 		key := p.Key()
-		if signed && key == zeroKey {
+		if signed && key == object.ZeroKey {
 			key = v.signOf(t, b)
 		}
-		if !fn(b, scoreOf(key)) {
+		if !fn(b, object.ScoreOf(key)) {
 			return
 		}
 		if n--; n == 0 {
@@ -295,7 +274,7 @@ func eachPacked(payload []byte, rank, n int, rev bool, fn func(member []byte, sc
 		}
 		for range n {
 			b, next := object.Item(payload, at+scoreBytes)
-			if !fn(b, scoreOf(binary.LittleEndian.Uint64(payload[at:]))) {
+			if !fn(b, object.ScoreOf(binary.LittleEndian.Uint64(payload[at:]))) {
 				return
 			}
 			at = next
@@ -310,7 +289,7 @@ func eachPacked(payload []byte, rank, n int, rev bool, fn func(member []byte, sc
 	for i := rank; i > rank-n; i-- {
 		at := int(starts[i])
 		b, _ := object.Item(payload, at+scoreBytes)
-		if !fn(b, scoreOf(binary.LittleEndian.Uint64(payload[at:]))) {
+		if !fn(b, object.ScoreOf(binary.LittleEndian.Uint64(payload[at:]))) {
 			return
 		}
 	}
@@ -377,7 +356,7 @@ func (z *ZSet) Add(lim *ZSetLimits, member []byte, score float64, how ZAdd) (ZAd
 		z.changed()
 		return ZNew, score
 	}
-	had := scoreOf(old)
+	had := object.ScoreOf(old)
 	if how&ZAddNX != 0 {
 		return ZNothing, 0
 	}
@@ -408,7 +387,7 @@ func (lim *ZSetLimits) Passed(member []byte, n int) bool {
 
 // keyFor is the number for a score in a set that is called a skiplist, or isn't.
 func keyFor(score float64, big bool) uint64 {
-	key := sortable(score)
+	key := object.ScoreKey(score)
 	if !big {
 		key = rankKey(key)
 	}
@@ -481,7 +460,7 @@ func (z *ZSet) plant() {
 	for at := object.PackedHeader; at < len(payload); {
 		key := binary.LittleEndian.Uint64(payload[at:])
 		member, next := object.Item(payload, at+scoreBytes)
-		signed = signed || key == minusZero
+		signed = signed || key == object.MinusZero
 		var p tree.Path
 		t.A.End(space, &p)
 		t.A.Insert(h, &p, rankKey(key), 0, member)
@@ -503,7 +482,7 @@ func (z *ZSet) insert(b *tree.Path, member []byte, key uint64) {
 	h := z.heap(&t)
 	insertInto(&t, h, b, z.hash(member), member, key)
 	z.store(&t)
-	if key == minusZero {
+	if key == object.MinusZero {
 		z.set(object.FlagMixed)
 	}
 }
@@ -521,7 +500,7 @@ func (z *ZSet) update(a, b *tree.Path, member []byte, key uint64) {
 	t := z.trees()
 	updateIn(&t, z.heap(&t), a, b, member, key)
 	z.store(&t)
-	if key == minusZero {
+	if key == object.MinusZero {
 		z.set(object.FlagMixed)
 	}
 }
@@ -651,22 +630,22 @@ func (b *ZBuild) Put(member []byte, score float64, merge func(old, score float64
 	h := b.v.db.shard.newHeap()
 	if !z.find(&b.t, &pa, &pb, member) {
 		b.longest = max(b.longest, len(member))
-		b.signed = b.signed || sortable(score) == minusZero
-		insertInto(&b.t, h, &pb, z.hash(member), member, sortable(score))
+		b.signed = b.signed || object.ScoreKey(score) == object.MinusZero
+		insertInto(&b.t, h, &pb, z.hash(member), member, object.ScoreKey(score))
 		return
 	}
 	if merge == nil {
 		return
 	}
-	old := scoreOf(pb.Value())
+	old := object.ScoreOf(pb.Value())
 	score = merge(old, score)
-	switch key := sortable(score); {
-	case key == sortable(old):
-	case rankKey(key) == rankKey(sortable(old)):
+	switch key := object.ScoreKey(score); {
+	case key == object.ScoreKey(old):
+	case rankKey(key) == rankKey(object.ScoreKey(old)):
 		b.signed = true
 		b.t.B.SetValue(h, &pb, key)
 	default:
-		b.signed = b.signed || key == minusZero
+		b.signed = b.signed || key == object.MinusZero
 		updateIn(&b.t, h, &pa, &pb, member, key)
 	}
 }
@@ -735,8 +714,8 @@ func (b *ZBuild) unsign() {
 	h := b.v.db.shard.newHeap()
 	var p tree.Path
 	for b.t.B.First(b.v.space(), &p); p.Valid(); p.Next() {
-		if p.Value() == minusZero {
-			b.t.B.SetValue(h, &p, zeroKey)
+		if p.Value() == object.MinusZero {
+			b.t.B.SetValue(h, &p, object.ZeroKey)
 		}
 	}
 }
@@ -811,7 +790,7 @@ func (z *ZSet) scanOne(t *object.Trees, p *tree.Path, fn func(member []byte, sco
 	for range n {
 		b := a.View(buf)
 		if z.hash(b) == p.Key() {
-			fn(b, scoreOf(p.Value()))
+			fn(b, object.ScoreOf(p.Value()))
 		}
 		a.Next()
 	}

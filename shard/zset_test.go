@@ -301,7 +301,7 @@ func (m *zsetModel) sound(z *ZSet) {
 	for t.A.First(z.space(), &p); p.Valid(); p.Next() {
 		at := pair{z.hash(p.View(nil)), p.Key()}
 		if count[at]--; count[at] < 0 {
-			m.failf("%.20q has the score %v by score, and not by hash", p.View(nil), scoreOf(p.Key()))
+			m.failf("%.20q has the score %v by score, and not by hash", p.View(nil), object.ScoreOf(p.Key()))
 			return
 		}
 	}
@@ -466,15 +466,15 @@ func TestZSetModelNoticesFaults(t *testing.T) {
 		{"none", func(*ZSet, string) {}},
 		{"the score changes by hash alone", func(z *ZSet, member string) {
 			t, _, b := find(z, member)
-			t.B.SetValue(z.heap(&t), &b, sortable(1e9))
+			t.B.SetValue(z.heap(&t), &b, object.ScoreKey(1e9))
 			z.store(&t)
 		}},
 		{"the score changes by score alone", func(z *ZSet, member string) {
 			t, a, _ := find(z, member)
 			h := z.heap(&t)
 			t.A.Delete(h, &a, 1)
-			t.A.SeekScore(z.space(), &a, sortable(1e9), []byte(member))
-			t.A.Insert(h, &a, sortable(1e9), 0, []byte(member))
+			t.A.SeekScore(z.space(), &a, object.ScoreKey(1e9), []byte(member))
+			t.A.Insert(h, &a, object.ScoreKey(1e9), 0, []byte(member))
 			z.store(&t)
 		}},
 		{"a member goes by hash alone", func(z *ZSet, member string) {
@@ -484,7 +484,7 @@ func TestZSetModelNoticesFaults(t *testing.T) {
 		}},
 		{"the sign of a zero is lost", func(z *ZSet, member string) {
 			t, _, b := find(z, member)
-			t.B.SetValue(z.heap(&t), &b, zeroKey)
+			t.B.SetValue(z.heap(&t), &b, object.ZeroKey)
 		}},
 		{"a count of the root is one too low", func(z *ZSet, member string) { *rootCount(z)-- }},
 		{"a count of the root is one too high", func(z *ZSet, member string) { *rootCount(z)++ }},

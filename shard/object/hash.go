@@ -36,6 +36,48 @@ func PutPackedExpiry(payload []byte, at int, atMs int64) {
 	binary.LittleEndian.PutUint64(payload[at:], uint64(atMs))
 }
 
+// Pair is a field of a hash. It is valid as long as what it was taken from does not change.
+type Pair struct {
+	Field, Value Text
+	ExpireAtMs   int64 // 0 = never
+}
+
+// PairAt sets x to the pair at a place in a hash's first tree.
+func PairAt(space *arena.Space, p *tree.Path, x *Pair) {
+	x.ExpireAtMs = 0
+	if b, ok := p.Body(); ok {
+		field, rest := tree.SplitPair(b)
+		if rest[0] != 0 {
+			x.ExpireAtMs = PackedExpiry(rest, 1)
+			rest = rest[ExpirySize:]
+		}
+		x.Field, x.Value = TextOf(field), TextOf(rest[1:])
+		return
+	}
+	s := p.Spilled()
+	from, rest := tree.SpilledPair(&s, space)
+	x.Field = PagedText(space, s, from, rest)
+	var meta [1 + ExpirySize]byte
+	s.AppendRange(meta[:0], space, rest, min(rest+len(meta), s.Len()))
+	if rest++; meta[0] != 0 {
+		x.ExpireAtMs = PackedExpiry(meta[:], 1)
+		rest += ExpirySize
+	}
+	x.Value = PagedText(space, s, rest, s.Len())
+}
+
+// PackedPair sets x to the pair at offset at of the payload of a packed hash with the given tag, and returns the offset
+// behind it.
+func PackedPair(payload []byte, at int, tag byte, x *Pair) (next int) {
+	x.Field.piece, at = Item(payload, at)
+	x.Value.piece, at = Item(payload, at)
+	if tag&FlagMixed != 0 {
+		x.ExpireAtMs = PackedExpiry(payload, at)
+		at += ExpirySize
+	}
+	return at
+}
+
 // FieldsDueAt returns the earliest expiry of a field of the value in e; 0 if it has none or is no hash.
 func FieldsDueAt(space *arena.Space, e index.Entry) int64 {
 	if e.Tag()&FlagMixed == 0 {
