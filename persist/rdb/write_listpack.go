@@ -1,0 +1,137 @@
+package rdb
+
+import (
+	"encoding/binary"
+	"math"
+
+	"fulmen/internal/resp"
+	"fulmen/shard/object"
+)
+
+// A listpack is u32 its size in bytes, u16 the number of its entries or 65,535 if that or more, the entries, and 0xFF.
+// An entry is an encoding byte, of which some bits may be the value or a part of the length, what else belongs to it,
+// and the size of all that in groups of 7 bits, from the highest on, for reading backwards.
+const (
+	packHeader = 6
+	packEnd    = 0xFF
+	packMany   = math.MaxUint16
+	// longestPackInt is the length of the longest text of an integer of 64 bits.
+	longestPackInt = 20
+	// wholeBytes is the size of a listpack from which on a collection is not written as one.
+	wholeBytes = 64 << 10
+)
+
+// packBegin begins a listpack in w.pack.
+func (w *Writer) packBegin() {
+	var none [packHeader]byte
+	w.pack = append(w.pack[:0], none[:]...)
+}
+
+// packClose ends the listpack, of n entries.
+func (w *Writer) packClose(n int) {
+	w.pack = append(w.pack, packEnd)
+	binary.LittleEndian.PutUint32(w.pack, uint32(len(w.pack)))
+	binary.LittleEndian.PutUint16(w.pack[4:], uint16(min(n, packMany)))
+}
+
+// packText adds a part of a value.
+func (w *Writer) packText(t *object.Text) {
+	if b, ok := t.Piece(); ok {
+		w.packBytes(b)
+		return
+	}
+	w.item = t.AppendTo(w.item[:0])
+	w.packBytes(w.item)
+}
+
+// packBytes adds a string, as an integer if it is the text of one.
+func (w *Writer) packBytes(b []byte) {
+	if len(b) <= longestPackInt {
+		if n, ok := resp.ParseInt(b); ok {
+			w.packInt(n)
+			return
+		}
+	}
+	from := len(w.pack)
+	switch n := len(b); {
+	case n < 1<<6:
+		w.pack = append(w.pack, 0x80|byte(n))
+	case n < 1<<12:
+		w.pack = append(w.pack, 0xE0|byte(n>>8), byte(n))
+	default:
+		w.pack = binary.LittleEndian.AppendUint32(append(w.pack, 0xF0), uint32(n))
+	}
+	w.pack = append(w.pack, b...)
+	w.packBack(len(w.pack) - from)
+}
+
+// packInt adds an integer.
+func (w *Writer) packInt(n int64) {
+	p, from := w.pack, len(w.pack)
+	switch {
+	case n >= 0 && n < 1<<7:
+		p = append(p, byte(n))
+	case n >= -1<<12 && n < 1<<12:
+		p = append(p, 0xC0|byte(n>>8)&0x1F, byte(n))
+	case n == int64(int16(n)):
+		p = binary.LittleEndian.AppendUint16(append(p, 0xF1), uint16(n))
+	case n >= -1<<23 && n < 1<<23:
+		p = append(p, 0xF2, byte(n), byte(n>>8), byte(n>>16))
+	case n == int64(int32(n)):
+		p = binary.LittleEndian.AppendUint32(append(p, 0xF3), uint32(n))
+	default:
+		p = binary.LittleEndian.AppendUint64(append(p, 0xF4), uint64(n))
+	}
+	w.pack = p
+	w.packBack(len(p) - from)
+}
+
+// packBack adds the size of the entry before.
+func (w *Writer) packBack(size int) {
+	switch {
+	case size < 1<<7:
+		w.pack = append(w.pack, byte(size))
+		return
+	case size < 1<<14-1:
+		w.pack = append(w.pack, byte(size>>7), byte(size)|0x80)
+		return
+	case size < 1<<21-1:
+		w.pack = append(w.pack, byte(size>>14))
+	case size < 1<<28-1:
+		w.pack = append(w.pack, byte(size>>21), byte(size>>14)|0x80)
+	default:
+		w.pack = append(w.pack, byte(size>>28), byte(size>>21)|0x80, byte(size>>14)|0x80)
+	}
+	w.pack = append(w.pack, byte(size>>7)|0x80, byte(size)|0x80)
+}
+
+// packedSize returns the size of an entry with a string of n bytes, or more than that of an integer whose text it is.
+func packedSize(n int) int {
+	size := n
+	switch {
+	case n < 1<<6:
+		size++
+	case n < 1<<12:
+		size += 2
+	default:
+		size += 5
+	}
+	switch {
+	case size < 1<<7:
+		return size + 1
+	case size < 1<<14-1:
+		return size + 2
+	}
+	return size + 5
+}
+
+// packScore adds a score: as an integer if it is one, or else as its text.
+func (w *Writer) packScore(score float64) {
+	const exact = 1 << 53
+	if n := int64(score); score > -exact && score < exact && float64(n) == score {
+		w.packInt(n)
+		return
+	}
+	var room [32]byte
+	w.packBytes(resp.FormatDouble(room[:0], score))
+}
