@@ -203,7 +203,7 @@ func (n treeNode) appendItems(o Order, from treeNode, i, j int) {
 	*n.u16(8) = uint16(low)
 }
 
-// takeBodies copies all bodies of another leaf, in which none is out of use, to n, which has its slots and no bodies yet.
+// takeBodies copies all bodies of another leaf, of which none is out of use, to n, which has its slots, but no bodies.
 // They keep their order, so that offsets only move: a growing leaf is copied several times, and item by item that was a
 // tenth of a push to a list.
 func (n treeNode) takeBodies(o Order, from treeNode) {
