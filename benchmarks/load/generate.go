@@ -1,6 +1,7 @@
 package load
 
 import (
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
@@ -60,6 +61,7 @@ type link struct {
 	digits   []int  // where the 12 digits of each key are in template
 	marks    []byte // of a script: what stands for each of them there, '=' for a further "#" of a command
 	half     int    // the offset of the second half of a mix's template: its SET
+	values   []int  // where each value written begins in template, if they are to be random
 	out      []byte // what the socket has not taken yet
 	writing  bool   // epoll also waits until the socket takes more
 	in       replies
@@ -221,6 +223,9 @@ func (c *link) prepare(work Work) error {
 		c.template = append(c.template, "*3\r\n$3\r\nSET\r\n"...)
 		key()
 		c.template = appendBulk(c.template, value)
+		if work.RandomValues {
+			c.values = append(c.values, len(c.template)-2-len(value))
+		}
 	}
 	for i := range work.Pipeline {
 		switch work.Command {
@@ -359,6 +364,7 @@ func (g *generator) sendPipeline(c *link, now time.Time) error {
 		out, digits = g.alternate(c)
 	}
 	g.putKeys(c, digits)
+	g.putValues(c, len(out))
 	c.sent = now
 	c.pending = n
 	g.issued += uint64(n)
@@ -397,6 +403,20 @@ func (g *generator) putKeys(c *link, digits []int) {
 	}
 }
 
+// putValues puts new random bytes into the values of the template; n is the length of what is going to be sent.
+func (g *generator) putValues(c *link, n int) {
+	if c.half > 0 && n == c.half {
+		return // a GET
+	}
+	for _, at := range c.values {
+		for value := c.template[at : at+g.plan.Work.ValueBytes]; len(value) > 0; {
+			var eight [8]byte
+			binary.LittleEndian.PutUint64(eight[:], g.rnd.next())
+			value = value[copy(value, eight[:]):]
+		}
+	}
+}
+
 // numberWidth returns how many digits stand for a mark.
 func numberWidth(mark byte) int {
 	if mark == '~' {
@@ -418,6 +438,7 @@ func (g *generator) sendDue(now time.Time) error {
 			out, digits = g.alternate(c)
 		}
 		g.putKeys(c, digits)
+		g.putValues(c, len(out))
 		c.intended[(c.head+c.pending)%maxPending] = g.next
 		c.pending++
 		g.issued++

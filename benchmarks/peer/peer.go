@@ -13,7 +13,7 @@
 //  1. A Server returned by Start has answered a PING; a server that does not within its time is an error with its
 //     last output.
 //  2. Every question has a deadline.
-//  3. Persistence is off, on every server: by its command line, and asked for again by CONFIG SET.
+//  3. No server saves by itself: that is off by its command line, and asked for again by CONFIG SET.
 package peer
 
 import (
@@ -73,6 +73,8 @@ type Server struct {
 	HTTP string // host:port of its monitoring port, for those that have one
 	PID  int
 
+	args    []string // of the command line, filled in
+	cpus    []int
 	cmd     *exec.Cmd
 	exited  chan struct{} // closed when the process has ended
 	waitErr error         // how it ended; to be read after exited
@@ -106,34 +108,53 @@ func start(ctx context.Context, spec Spec, cpus []int) (*Server, error) {
 	if err != nil {
 		return nil, fmt.Errorf("peer: %w", err)
 	}
-	s := &Server{
-		Spec: spec, Addr: "127.0.0.1:" + ports[0], HTTP: "127.0.0.1:" + ports[1],
-		exited: make(chan struct{}), output: &tail{}, dir: dir,
-	}
 	fill := strings.NewReplacer("{port}", ports[0], "{http}", ports[1], "{dir}", dir)
-	args := make([]string, len(spec.Args))
-	for i, arg := range spec.Args {
-		args[i] = fill.Replace(arg)
+	s := &Server{
+		Spec: spec, Addr: "127.0.0.1:" + ports[0], HTTP: "127.0.0.1:" + ports[1], output: &tail{}, dir: dir, cpus: cpus,
 	}
-	s.cmd = exec.Command(args[0], args[1:]...)
+	for _, arg := range spec.Args {
+		s.args = append(s.args, fill.Replace(arg))
+	}
+	return s, s.launch(ctx)
+}
+
+// launch starts the server's process and waits until it answers; one that doesn't is stopped.
+func (s *Server) launch(ctx context.Context) error {
+	s.cmd = exec.Command(s.args[0], s.args[1:]...)
 	s.cmd.Stdout, s.cmd.Stderr = s.output, s.output
 	s.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
-	if err := proc.OnCPUs(cpus, s.cmd.Start); err != nil {
-		os.RemoveAll(dir)
-		return nil, fmt.Errorf("peer: start %s (%s): %w", spec.Name, spec, err)
+	if err := proc.OnCPUs(s.cpus, s.cmd.Start); err != nil {
+		os.RemoveAll(s.dir)
+		return fmt.Errorf("peer: start %s (%s): %w", s.Spec.Name, s.Spec, err)
 	}
 	s.PID = s.cmd.Process.Pid
+	exited, cmd := make(chan struct{}), s.cmd
+	s.exited = exited
 	go func() {
-		s.waitErr = s.cmd.Wait()
-		close(s.exited)
+		s.waitErr = cmd.Wait()
+		close(exited)
 	}()
 	if err := s.awaitReady(ctx); err != nil {
 		s.Stop()
-		line := strings.Join(args, " ")
-		return nil, fmt.Errorf("peer: %s (%s) does not start: %w\n%s", spec.Name, line, err, s.output)
+		line := strings.Join(s.args, " ")
+		return fmt.Errorf("peer: %s (%s) does not start: %w\n%s", s.Spec.Name, line, err, s.output)
 	}
 	s.persistenceOff()
-	return s, nil
+	return nil
+}
+
+// Restart ends the server with SIGTERM and starts it again on the same cores (as given here), port and directory. It
+// returns how long it took from the start of the process until the server answered a PING, having loaded what was there.
+func (s *Server) Restart(ctx context.Context, cpus []int) (ready time.Duration, err error) {
+	if err := s.end(); err != nil {
+		return 0, err
+	}
+	s.cpus = cpus
+	started := time.Now()
+	if err := s.launch(ctx); err != nil {
+		return 0, err
+	}
+	return time.Since(started), nil
 }
 
 func (s *Server) awaitReady(ctx context.Context) error {
@@ -172,10 +193,16 @@ func (s *Server) persistenceOff() {
 // Stop ends the server: SIGTERM, and SIGKILL if it takes too long. It says whether the server ended by itself or
 // had to be killed.
 func (s *Server) Stop() error {
+	defer os.RemoveAll(s.dir)
+	return s.end()
+}
+
+// end is Stop without an end to the directory.
+func (s *Server) end() error {
 	if s.control != nil {
 		s.control.Close()
+		s.control = nil
 	}
-	defer os.RemoveAll(s.dir)
 	select {
 	case <-s.exited:
 		return fmt.Errorf("peer: %s ended by itself: %v\n%s", s.Spec.Name, s.waitErr, s.output)
