@@ -132,6 +132,9 @@ func (db *DB) Len() int { return db.x.Load().Len() }
 // Expires returns the number of keys that have an expiry.
 func (db *DB) Expires() int { return db.expires }
 
+// FieldExpires returns the number of hashes that have fields with an expiry.
+func (db *DB) FieldExpires() int { return db.fieldExpires }
+
 // noteExpiry keeps the figures on expiries: an entry had one and now has another; 0: none.
 func (db *DB) noteExpiry(hadMs, hasMs int64) {
 	if hadMs == hasMs {

@@ -44,6 +44,9 @@ func (l *lazyList) some(budget int) (done bool) {
 		i := len(l.items) - 1
 		gone := false
 		if x := l.items[i].index; x != nil {
+			if x.Walking() && l.shard.set.throttled.Load() {
+				return false
+			}
 			gone = x.FreeSome(lazySlice, l.free) // may put items on top
 		} else {
 			left := lazySlice
@@ -108,3 +111,7 @@ func (s *Shard) freePinned(nodes object.Nodes) bool {
 }
 
 func (s *Shard) freeLater(nodes object.Nodes) { s.lazy.addNodes(&nodes) }
+
+// Throttle has indexes that were detached and are still walked wait with being freed, which shows every entry to the
+// walk: for walks whose buffers are full. Safe from any goroutine.
+func (set *Set) Throttle(on bool) { set.throttled.Store(on) }

@@ -197,7 +197,8 @@ func TestListModel(t *testing.T) {
 				l := m.list()
 				switch {
 				case pin != nil && m.rnd.IntN(20) == 0:
-					set.Shards[0].Unpin(*pin)
+					for !set.Shards[0].Unpin(pin, 20) {
+					}
 					pin = nil
 				case pin == nil && l.ok && !l.packed() && m.rnd.IntN(40) == 0:
 					set.Cut()
@@ -206,7 +207,8 @@ func TestListModel(t *testing.T) {
 				}
 			}
 			if pin != nil {
-				set.Shards[0].Unpin(*pin)
+				for !set.Shards[0].Unpin(pin, 20) {
+				}
 			}
 			if l := m.list(); l.ok {
 				l.Trim(0, 0)

@@ -183,7 +183,8 @@ func (m *mover) readPinned(budget int) {
 	if string(p.r.content) != p.want.val {
 		m.t.Fatalf("walk %d: %s was pinned, and is not what it was at the cut", m.id, p.key)
 	}
-	m.set.Shards[m.rnd.IntN(len(m.set.Shards))].Unpin(p.Pinned)
+	for !m.set.Shards[m.rnd.IntN(len(m.set.Shards))].Unpin(&p.Pinned, 1+m.rnd.IntN(20)) {
+	}
 	m.pins = append(m.pins[:i], m.pins[i+1:]...)
 	m.read++
 }

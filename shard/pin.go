@@ -19,6 +19,8 @@ type pins struct {
 	mu   sync.Mutex
 	last uint32
 	by   map[uint32]*tree.Pin
+
+	kept tree.Kept
 }
 
 // of returns the pin with a number, nil if there is none any more.
@@ -67,7 +69,7 @@ type Pinned struct {
 
 // Pin pins the value in e, which is made of nodes and is as it was at the last cut. For who walks, when e is shown.
 func (s *Shard) Pin(e index.Entry) Pinned {
-	p := Pinned{Nodes: object.NodesOf(e), pin: tree.NewPin(s.heap.Version)}
+	p := Pinned{Nodes: object.NodesOf(e), pin: tree.NewPin(s.heap.Version, &s.set.pins.kept)}
 	p.id = s.set.pins.add(p.pin)
 	nodes := p.Nodes
 	nodes.SetPin(p.id)
@@ -75,13 +77,17 @@ func (s *Shard) Pin(e index.Entry) Pinned {
 	return p
 }
 
-// KeptBytes returns the memory of what is there for the pin alone.
-func (p *Pinned) KeptBytes() int64 { return p.pin.KeptBytes() }
-
-// Unpin ends a pin: what only it has kept is freed, here or in other shards.
-func (s *Shard) Unpin(p Pinned) {
+// Unpin ends a pin: what only it has kept is freed, here or in other shards, about budget blocks of it. It reports
+// whether nothing is left; else it is to be called again, with the baton of any shard held.
+func (s *Shard) Unpin(p *Pinned, budget int) (done bool) {
 	s.set.pins.remove(p.id)
-	p.pin.Release(s.newHeap())
+	return p.pin.Release(s.newHeap(), budget)
+}
+
+// KeptBytes returns the memory of nodes that are there for pins alone, and how much of it there has been since the
+// start. Safe from any goroutine.
+func (set *Set) KeptBytes() (now, ever int64) {
+	return set.pins.kept.Now.Load(), set.pins.kept.Ever.Load()
 }
 
 // newHeap is where the nodes of a new value come from.

@@ -46,6 +46,8 @@ type Set struct {
 	readySeq atomic.Uint64 // counts keys that became ready for commands that wait
 	seized   atomic.Bool   // seize.go
 
+	throttled atomic.Bool // see Throttle
+
 	pins pins
 }
 

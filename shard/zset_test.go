@@ -383,7 +383,8 @@ func (m *zsetModel) unpin() {
 		return true
 	})
 	m.compare("what was pinned", got, m.pinSaid)
-	m.set.Shards[0].Unpin(*m.pinned)
+	for !m.set.Shards[0].Unpin(m.pinned, 20) {
+	}
 	m.pinned = nil
 }
 

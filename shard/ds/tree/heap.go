@@ -2,6 +2,7 @@ package tree
 
 import (
 	"sync"
+	"sync/atomic"
 	"unsafe"
 
 	"fulmen/shard/arena"
@@ -28,6 +29,7 @@ type Freer interface {
 // a node that is older than the pin is copied before it changes, and what is dropped of such nodes is kept.
 type Pin struct {
 	version uint32 // nodes with a lower one belong to the pin
+	account *Kept
 
 	mu      sync.Mutex // a value that was renamed changes in another shard than the one it is read in
 	done    bool
@@ -40,8 +42,15 @@ type block struct {
 	size int
 }
 
-// NewPin returns a pin for a value none of whose nodes is as young as version.
-func NewPin(version uint32) *Pin { return &Pin{version: version} }
+// Kept counts what pins keep: blocks that are there for a pin alone, in bytes. Atomic.
+type Kept struct {
+	Now  atomic.Int64
+	Ever atomic.Int64 // never falls
+}
+
+// NewPin returns a pin for a value none of whose nodes is as young as version. What it keeps is counted in account, if
+// that is not nil.
+func NewPin(version uint32, account *Kept) *Pin { return &Pin{version: version, account: account} }
 
 // Active reports whether somebody still reads what the pin keeps. Safe from any goroutine.
 func (p *Pin) Active() bool {
@@ -57,10 +66,15 @@ func (p *Pin) Active() bool {
 func (p *Pin) keep(b block) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if !p.done {
-		p.kept = append(p.kept, b)
+	if p.done {
+		return false
 	}
-	return !p.done
+	p.kept = append(p.kept, b)
+	if p.account != nil {
+		p.account.Now.Add(int64(b.size))
+		p.account.Ever.Add(int64(b.size))
+	}
+	return true
 }
 
 // Defer has free called when the pin is released, and reports whether it will be: if not, the pin has been released.
@@ -83,21 +97,34 @@ func (p *Pin) KeptBytes() (n int64) {
 	return n
 }
 
-// Release ends the pin: nobody reads what it kept any more, and that is freed. h is that of the shard whose baton is
-// held.
-func (p *Pin) Release(h *Heap) {
+// Release ends the pin: nobody reads what it kept any more, and about budget blocks of that are freed. It reports
+// whether nothing is left; else it is to be called again. h is that of the shard whose baton is held.
+func (p *Pin) Release(h *Heap, budget int) (done bool) {
 	p.mu.Lock()
 	p.done = true
-	kept, dropped := p.kept, p.dropped
-	p.kept, p.dropped = nil, nil
+	kept, dropped := p.kept, p.dropped // nobody adds to them any more
 	p.mu.Unlock()
-	for _, b := range kept {
+	n := min(len(kept), budget)
+	var bytes int64
+	for _, b := range kept[:n] {
 		h.Arena.Free(b.ref, b.size)
+		bytes += int64(b.size)
 	}
-	for _, free := range dropped {
+	if p.account != nil {
+		p.account.Now.Add(-bytes)
+	}
+	k := min(len(dropped), max(budget-n, 0)/droppedNodes+1)
+	for _, free := range dropped[:k] {
 		free(h)
 	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.kept, p.dropped = kept[n:], dropped[k:]
+	return len(p.kept) == 0 && len(p.dropped) == 0
 }
+
+// droppedNodes is about how many blocks are freed for one that was dropped, if that is not left to Later.
+const droppedNodes = 16
 
 // pinned reports whether a node with the given header belongs to the pin of the value.
 func (h *Heap) pinned(at unsafe.Pointer) bool { return h.Pin != nil && *(*uint32)(at) < h.Pin.version }

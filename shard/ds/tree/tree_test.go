@@ -249,20 +249,22 @@ func TestTreeModel(t *testing.T) {
 				equal(t, m.h, m.tree, m.items)
 				if pinned != nil {
 					equal(t, m.h, pinned.tree, pinned.items)
-					pinned.pin.Release(m.h)
+					for !pinned.pin.Release(m.h, 10) {
+					}
 					pinned, m.h.Pin = nil, nil
 					if used := int64(m.tree.UsedBytes(m.h.Arena.Space())); used != m.h.Arena.UsedBytes() {
 						t.Fatalf("%d bytes used, the arena says %d", used, m.h.Arena.UsedBytes())
 					}
 				} else {
 					m.h.Version++
-					pinned = &pin{NewPin(m.h.Version), m.tree, slices.Clone(m.items)}
+					pinned = &pin{NewPin(m.h.Version, nil), m.tree, slices.Clone(m.items)}
 					m.h.Pin = pinned.pin
 				}
 			}
 			if pinned != nil {
 				equal(t, m.h, pinned.tree, pinned.items)
-				pinned.pin.Release(m.h)
+				for !pinned.pin.Release(m.h, 10) {
+				}
 				m.h.Pin = nil
 			}
 			for i := range 20_000 {
@@ -294,7 +296,8 @@ func TestPinnedWhileShrinking(t *testing.T) {
 	var s Paged
 	s.Write(m.h, 0, bytes.Repeat([]byte("0123456789"), 1000))
 	m.h.Version++
-	pin, tree, items, before := NewPin(m.h.Version), m.tree, slices.Clone(m.items), s
+	var account Kept
+	pin, tree, items, before := NewPin(m.h.Version, &account), m.tree, slices.Clone(m.items), s
 	m.h.Pin = pin
 	for len(m.items) > 100 {
 		at := m.rnd.IntN(len(m.items))
@@ -310,10 +313,16 @@ func TestPinnedWhileShrinking(t *testing.T) {
 	if !bytes.Equal(got, bytes.Repeat([]byte("0123456789"), 1000)) {
 		t.Error("the pinned string has changed")
 	}
-	if pin.KeptBytes() == 0 {
-		t.Error("nothing was kept")
+	kept := pin.KeptBytes()
+	if kept == 0 || account.Now.Load() != kept || account.Ever.Load() != kept {
+		t.Errorf("%d bytes kept, %d and %d counted", kept, account.Now.Load(), account.Ever.Load())
 	}
-	pin.Release(m.h)
+	slices := 1
+	for ; !pin.Release(m.h, 10); slices++ {
+	}
+	if slices < 5 || account.Now.Load() != 0 || account.Ever.Load() != kept {
+		t.Errorf("released in %d slices, %d and %d bytes counted", slices, account.Now.Load(), account.Ever.Load())
+	}
 	m.h.Pin = nil
 	s.Free(m.h.Arena)
 	if used := int64(m.tree.UsedBytes(m.h.Arena.Space())); used != m.h.Arena.UsedBytes() {
