@@ -1,0 +1,62 @@
+package snapshot
+
+import (
+	"io"
+
+	"fulmen/persist/rdb"
+)
+
+// Sink is where a save goes: files, or a replica. Its methods are called one after the other, except that what Open
+// returned is written to by several goroutines, one at a time for each. An error of any of them ends this sink's part
+// in the save; others go on.
+type Sink interface {
+	// Begin is called once, first, soon after the cut.
+	Begin(c *Cut) (Form, error)
+	// Open returns where stream i goes: an RDB file complete in itself with what shard i holds or, if Form.Merged is
+	// set, with everything, i being 0. It is called for all streams before anything is written. The writer is not
+	// closed.
+	Open(i int) (io.Writer, error)
+	// Commit is called when all streams have been written in whole; keys are the numbers of keys in them. When it
+	// returns nil the save will last.
+	Commit(keys []int64) error
+	// Abort is called instead of Commit, or after Commit failed, unless Begin failed: nothing must be left. why says
+	// what happened.
+	Abort(why error)
+}
+
+// Form is how a sink wants to have it.
+type Form struct {
+	// Merged: one stream, else one for each shard.
+	Merged bool
+	// Options of encoding. Version 0 is Cut.Version.
+	rdb.WriteOptions
+}
+
+// Cut is the moment that a save shows. Immutable.
+type Cut struct {
+	LSN       uint64
+	CreatedMs int64
+	// Version is the lowest RDB version that can express everything.
+	Version   int
+	Shards    int
+	Databases int
+	counts    []dbCount // by shard and database
+}
+
+// dbCount are the numbers of keys, and of those with an expiry, in one database of one shard.
+type dbCount struct{ keys, expires int }
+
+// Keys returns the number of keys in a database, and of those that have an expiry, expired ones that were still there
+// included; of one shard or, if that is below 0, of all.
+func (c *Cut) Keys(shard, db int) (keys, expires int) {
+	if shard >= 0 {
+		n := c.counts[shard*c.Databases+db]
+		return n.keys, n.expires
+	}
+	for s := range c.Shards {
+		n := c.counts[s*c.Databases+db]
+		keys += n.keys
+		expires += n.expires
+	}
+	return keys, expires
+}
