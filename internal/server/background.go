@@ -22,6 +22,7 @@ func (srv *Server) Tick(rl *reactor.Loop) {
 	if !srv.cronPaused.Load() && !srv.set.Seized() {
 		l.workInBackground()
 	}
+	l.goOnSaving()
 	l.wakePostponed()
 	l.endTimeouts()
 	if l.resting() {
@@ -36,7 +37,7 @@ func (srv *Server) Tick(rl *reactor.Loop) {
 // in the background is left. What falls due meanwhile waits up to 100 ms, as in Redis with hz 10.
 func (l *loop) resting() bool {
 	return !l.active && len(l.postponed) == 0 && len(l.waiting) == 0 && l.srv.defrag.percent.Load() == 0 &&
-		l.srv.defrag.passes.Load() == 0 && !l.timeoutSoon()
+		l.srv.defrag.passes.Load() == 0 && !l.timeoutSoon() && l.srv.saver.Running() == nil
 }
 
 // workInBackground does a little of all that is due on the loop.
@@ -70,11 +71,13 @@ func (l *loop) backgroundSlice(s *shard.Shard) (more bool) {
 	now := srv.set.Clock.NowMs()
 	start := l.worker.NowNs
 	until := start + sliceNs
+	full := srv.saver.Overdrawn()
 	for !more {
 		began := l.worker.NowNs
-		expired := srv.activeExpireOff.Load() || srv.pausing.at(srv, now) != nil || s.ExpireSome(now, sliceBudget)
-		freed := s.FreeSome(sliceBudget)
-		shrunk := s.ShrinkSome(sliceBudget)
+		expired := full || srv.activeExpireOff.Load() || srv.pausing.at(srv, now) != nil ||
+			s.ExpireSome(now, sliceBudget)
+		freed := s.FreeSome(sliceBudget) || full
+		shrunk := full || s.ShrinkSome(sliceBudget)
 		l.worker.NowNs = srv.set.Clock.NowNs()
 		s.Stats.ExpireCycleNs += l.worker.NowNs - began
 		s.Ran("background", l.worker.NowNs-began)

@@ -95,6 +95,9 @@ func (l *loop) defragInBackground() (more bool) {
 	percent := d.percent.Load()
 	elapsed := min(now-l.defragAtNs, defragBurstNs)
 	l.defragAtNs = now
+	if l.srv.saver.Overdrawn() {
+		return false
+	}
 	if percent == 0 && d.passes.Load() == 0 {
 		l.defragNs = 0
 		return false

@@ -71,7 +71,7 @@ func (m *evictMail) Serve(s *shard.Shard, w *shard.Worker) (keep bool) {
 	m.queued.Store(false)
 	srv := m.srv
 	p := srv.memory.Load()
-	if goal := srv.excess(p); p.limit > 0 && goal > 0 && !srv.paused() {
+	if goal := srv.excess(p); p.limit > 0 && goal > 0 && !srv.paused() && !srv.saver.Overdrawn() {
 		srv.evict.claimed.Add(goal)
 		s.EvictSome(w, srv.set.Clock.NowMs(), goal, 0, w.NowNs+sliceNs)
 		srv.evict.claimed.Add(-goal)
@@ -157,7 +157,8 @@ func (l *loop) checkMemory() {
 		return
 	}
 	used := srv.usedMemory()
-	if used > p.limit {
+	full := used > p.limit && srv.saver.Overdrawn() // what is evicted would be copied: as for who writes
+	if used > p.limit && !full {
 		began := srv.set.Clock.NowNs()
 		used = l.makeRoom(p, used)
 		if ns := l.worker.NowNs - began; ns >= latencyUnitNs {
@@ -170,8 +171,9 @@ func (l *loop) checkMemory() {
 	}
 	srv.evict.exceeded(srv.set.Clock.NowNs)
 	if !l.oom {
-		l.wait = used-p.limit > p.limit/waitShare
-		l.rl.TickSoon()
+		if l.wait = used-p.limit > p.limit/waitShare; !full {
+			l.rl.TickSoon()
+		}
 	}
 }
 
@@ -231,6 +233,9 @@ func (l *loop) evictInBackground() (more bool) {
 	srv := l.srv
 	p := srv.memory.Load()
 	used := srv.usedMemory()
+	if srv.saver.Overdrawn() {
+		return false // and nobody may go on
+	}
 	if p.limit > 0 && used > p.limit && !srv.paused() {
 		srv.notePeak(used)
 		end := evictBusy
@@ -285,7 +290,7 @@ func (s *Session) outOfMemory(row *command.Row) bool {
 	return true
 }
 
-// awaitRoom has the session wait until there is room for its next command.
+// awaitRoom has the session wait until there is room for its next command: memory, or in the buffers of a save.
 func (l *loop) awaitRoom(s *Session) {
 	s.conn.Pause()
 	l.waiting = append(l.waiting, s)

@@ -56,7 +56,9 @@ type loop struct {
 	oom     bool       // it is exceeded, and nothing can be evicted
 	wait    bool       // commands that need memory wait
 	grown   int64      // bytes by which the batch has let memory grow since
-	waiting []*Session // paused until there is room
+	waiting []*Session // paused until there is room, or until a save has room again
+
+	saving saving // saving.go
 
 	// CLIENT PAUSE; pause.go.
 	pause     *pause        // as it was when the batch began, nil: none
@@ -334,7 +336,7 @@ func (l *loop) run(s *Session, n int) (done int) {
 			return i
 		}
 		b := &l.batch[i]
-		if b.row != nil && l.mustWait(b.row) {
+		if b.row != nil && (l.mustWait(b.row) || s.mustSpare(b.row)) {
 			l.drop()
 			l.awaitRoom(s)
 			return i

@@ -13,6 +13,7 @@ import (
 	"fulmen/internal/clock"
 	"fulmen/internal/config"
 	"fulmen/persist/log"
+	"fulmen/persist/snapshot"
 	"fulmen/persist/vfs"
 	"fulmen/reactor"
 	"fulmen/shard"
@@ -64,6 +65,7 @@ type Server struct {
 	unix            net.Listener
 	sampler         sampler
 	defrag          defragmenter
+	saver           *snapshot.Saver // immutable
 	peakMemory      atomic.Int64
 	startBytes      int64 // memory in use before there was a client or a key
 	startIndexBytes int64 // of these, indexes
@@ -111,6 +113,7 @@ func New(o Options) (*Server, error) {
 			return nil, errors.Join(fmt.Errorf("rename-command %s: %w", r.Old, err), space.Close())
 		}
 	}
+	srv.saver = snapshot.NewSaver(snapshot.Options{Set: srv.set, Workers: saveWorkers(), Wake: srv.wakeSaving})
 	srv.clients.init()
 	srv.apply(v)
 	srv.applyClientLimit(v)
@@ -136,6 +139,7 @@ func (srv *Server) makeLoops(v *config.Values) {
 	for _, rl := range srv.reactor.Loops() {
 		l := &loop{srv: srv, rl: rl, calls: command.NewCallStats(srv.table), shared: newSharedStats(srv.table)}
 		l.worker.Owner = l
+		l.saving.init(l)
 		l.unpaused.l = l
 		l.unpaused.Letter.To = &l.unpaused
 		l.ctx = command.Ctx{Set: srv.set, Worker: &l.worker, Calls: l.calls, Table: srv.table}
@@ -234,6 +238,10 @@ func (srv *Server) Shutdown() error {
 	srv.console.close()
 	srv.sampler.close()
 	err := srv.reactor.Stop()
+	if save := srv.saver.Running(); save != nil {
+		save.Cancel()
+		save.RunHeld() // nobody else is there
+	}
 	v := srv.cfg.Values()
 	if srv.unix != nil {
 		if e := srv.files.Remove(v.UnixSocket); e != nil && !errors.Is(e, os.ErrNotExist) {
