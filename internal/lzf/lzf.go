@@ -34,8 +34,8 @@ const (
 // ErrCorrupt says that data is not LZF, or not of the length that it is said to have.
 var ErrCorrupt = errors.New("lzf: corrupt data")
 
-// AppendDecompress appends the size bytes that src holds to dst. It is ErrCorrupt if src doesn't hold exactly size bytes;
-// no memory is taken for a size that src cannot have. After an error the returned slice is dst.
+// AppendDecompress appends the size bytes that src holds to dst. It is ErrCorrupt if src doesn't hold exactly size
+// bytes; no memory is taken for a size that src cannot have. After an error the returned slice is dst.
 func AppendDecompress(dst, src []byte, size uint64) ([]byte, error) {
 	if size > uint64(len(src))*MaxRatio {
 		return dst, ErrCorrupt
@@ -107,8 +107,8 @@ const (
 	maxInput = 1 << 30
 )
 
-// Compressor compresses. It holds 64 KiB that are used again and again; the zero value is ready. It serves one goroutine
-// at a time.
+// Compressor compresses. It holds 64 KiB that are used again and again; the zero value is ready. It serves one
+// goroutine at a time.
 type Compressor struct {
 	// table has for each hash of three bytes where they were last seen, plus base. What is below base is of earlier
 	// inputs: so nothing is ever cleared, and the output depends on the input only.

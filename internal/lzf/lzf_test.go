@@ -23,7 +23,8 @@ func TestVectors(t *testing.T) {
 			t.Errorf("%q gives %q, %v", test.packed, got, err)
 		}
 		for _, size := range []int{0, len(test.want) - 1, len(test.want) + 1} {
-			if got, err := AppendDecompress([]byte("x"), []byte(test.packed), uint64(size)); err == nil || string(got) != "x" {
+			if got, err := AppendDecompress([]byte("x"), []byte(test.packed), uint64(size)); err == nil ||
+				string(got) != "x" {
 				t.Errorf("%q as %d bytes gives %q, %v", test.packed, size, got, err)
 			}
 		}

@@ -12,8 +12,8 @@ type Form struct {
 }
 
 // Builder receives one value: Begin, and then only the method for values of its type. Slices are valid during the call.
-// Elements that occur twice are not looked for before, and zsets and hashes may come in any order. An error of any method
-// ends the decoding, which returns it as it is. What the builder has got before an error is to be dropped.
+// Elements that occur twice are not looked for before, and zsets and hashes may come in any order. An error of any
+// method ends the decoding, which returns it as it is. What the builder has got before an error is to be dropped.
 type Builder interface {
 	// Begin says what comes: once, first.
 	Begin(f Form) error

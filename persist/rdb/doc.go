@@ -78,8 +78,8 @@
 //
 //  1. Nothing that is read is trusted. Memory is taken for bytes that have arrived, never for a length that was read:
 //     a Reader holds at most a fixed multiple of the longest string that is really there.
-//  2. Whatever the input, the outcome is events and values that obey the format, or an error that says where it does not.
-//     Containers are checked down to their last byte whenever a value is decoded. What needs a view of the
+//  2. Whatever the input, the outcome is events and values that obey the format, or an error that says where it does
+//     not. Containers are checked down to their last byte whenever a value is decoded. What needs a view of the
 //     whole value (members that occur twice) is the Builder's to refuse.
 //  3. What is written is read back the same, and by the redis-server of the version it is written for.
 package rdb
