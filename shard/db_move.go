@@ -59,7 +59,11 @@ const maxNodesPayload = max(tree.PagedSize, object.TreesSize)
 // adopt makes payload, with the tag and the expiry of e, the value of k, whatever it had before, and leaves the access
 // clock to its caller. e lies in no index or under another key.
 func (db *DB) adopt(k Key, e index.Entry, payload []byte) index.Entry {
-	tag, at := e.Tag(), e.ExpireAt()
+	return db.place(k, e.Tag(), payload, e.ExpireAt())
+}
+
+// place is adopt for a tag and an expiry, 0 meaning none.
+func (db *DB) place(k Key, tag byte, payload []byte, at int64) index.Entry {
 	if object.KindOf(tag) == object.StringInline && !object.FitsInline(len(k.Bytes), len(payload), at != 0) {
 		var pages tree.Paged // under this key it is too long to be kept in one piece
 		pages.Write(db.shard.newHeap(), 0, payload)

@@ -700,7 +700,7 @@ func (b *ZBuild) Store(k Key, lim *ZSetLimits) (changed bool) {
 		case flags != 0:
 			flags |= object.FlagMixed
 		default:
-			b.unsign()
+			b.v.db.shard.unsign(&b.t)
 		}
 		z.create(object.ZSetTree, flags, object.TreesSize, b.t.Store)
 		b.t = object.NewTrees(object.ZSetTree)
@@ -710,12 +710,12 @@ func (b *ZBuild) Store(k Key, lim *ZSetLimits) (changed bool) {
 }
 
 // unsign makes every -0 a 0.
-func (b *ZBuild) unsign() {
-	h := b.v.db.shard.newHeap()
+func (s *Shard) unsign(t *object.Trees) {
+	h := s.newHeap()
 	var p tree.Path
-	for b.t.B.First(b.v.space(), &p); p.Valid(); p.Next() {
+	for t.B.First(s.arena.Space(), &p); p.Valid(); p.Next() {
 		if p.Value() == object.MinusZero {
-			b.t.B.SetValue(h, &p, object.ZeroKey)
+			t.B.SetValue(h, &p, object.ZeroKey)
 		}
 	}
 }
