@@ -120,8 +120,10 @@ func (r *PartReader) corrupt(reason string, err error) error {
 
 // Finish reads what is left and returns nil if the file is what its manifest says, and the LZ4 frame valid.
 func (r *PartReader) Finish() error {
-	for buffer := make([]byte, fileBufferBytes); r.err == nil; {
-		_, _ = r.Read(buffer) // its error is r.err
+	if r.err == nil {
+		for buffer := make([]byte, fileBufferBytes); r.err == nil; {
+			_, _ = r.Read(buffer) // its error is r.err
+		}
 	}
 	if r.err != io.EOF {
 		return r.err
@@ -169,8 +171,10 @@ func (f *partFile) check() error {
 
 // drain reads to the end of the file, where nothing but the end should be.
 func (f *partFile) drain() error {
-	for buffer := make([]byte, fileBufferBytes); f.err == nil; {
-		_, _ = f.Read(buffer) // its error is f.err
+	if f.err == nil {
+		for buffer := make([]byte, fileBufferBytes); f.err == nil; {
+			_, _ = f.Read(buffer) // its error is f.err
+		}
 	}
 	return f.err
 }

@@ -29,7 +29,9 @@ type Step struct {
 	Op   string // the name of the method in lower case
 	Name string // as the caller gave it
 	To   string // of a rename
-	Len  int64  // of a write, a read, a writeback, an allocate, and the new length of a truncate
+	// Offset and Len are those of a writeback, an allocate, a readat; Len is also the length of a write or a read, and
+	// the new one of a truncate.
+	Offset, Len int64
 }
 
 // Changes tells calls that change something, or make a change last, from those that only look.
@@ -110,15 +112,16 @@ func Full(s Step) error {
 }
 
 // step announces a call.
-func (t *Tap) step(op, name, to string, length int64) error {
+func (t *Tap) step(s Step) error {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.n++
+	s.N = t.n
 	if t.before == nil {
 		return nil
 	}
-	if err := t.before(Step{N: t.n, Op: op, Name: name, To: to, Len: length}); err != nil {
-		return &fs.PathError{Op: op, Path: name, Err: err}
+	if err := t.before(s); err != nil {
+		return &fs.PathError{Op: s.Op, Path: s.Name, Err: err}
 	}
 	return nil
 }
@@ -132,7 +135,7 @@ func (t *Tap) Steps() int {
 
 // ReadFile implements vfs.FS.
 func (t *Tap) ReadFile(name string) ([]byte, error) {
-	if err := t.step("readfile", name, "", 0); err != nil {
+	if err := t.step(Step{Op: "readfile", Name: name}); err != nil {
 		return nil, err
 	}
 	return t.fs.ReadFile(name)
@@ -151,7 +154,7 @@ func (t *Tap) OpenAppend(name string, perm fs.FileMode) (vfs.File, error) {
 func (t *Tap) open(
 	op, name string, perm fs.FileMode, open func(string, fs.FileMode) (vfs.File, error),
 ) (vfs.File, error) {
-	if err := t.step(op, name, "", 0); err != nil {
+	if err := t.step(Step{Op: op, Name: name}); err != nil {
 		return nil, err
 	}
 	f, err := open(name, perm)
@@ -163,7 +166,7 @@ func (t *Tap) open(
 
 // Open implements vfs.FS.
 func (t *Tap) Open(name string) (vfs.Reader, error) {
-	if err := t.step("open", name, "", 0); err != nil {
+	if err := t.step(Step{Op: "open", Name: name}); err != nil {
 		return nil, err
 	}
 	r, err := t.fs.Open(name)
@@ -175,7 +178,7 @@ func (t *Tap) Open(name string) (vfs.Reader, error) {
 
 // Rename implements vfs.FS.
 func (t *Tap) Rename(from, to string) error {
-	if err := t.step("rename", from, to, 0); err != nil {
+	if err := t.step(Step{Op: "rename", Name: from, To: to}); err != nil {
 		return err
 	}
 	return t.fs.Rename(from, to)
@@ -183,7 +186,7 @@ func (t *Tap) Rename(from, to string) error {
 
 // Remove implements vfs.FS.
 func (t *Tap) Remove(name string) error {
-	if err := t.step("remove", name, "", 0); err != nil {
+	if err := t.step(Step{Op: "remove", Name: name}); err != nil {
 		return err
 	}
 	return t.fs.Remove(name)
@@ -191,7 +194,7 @@ func (t *Tap) Remove(name string) error {
 
 // MkdirAll implements vfs.FS.
 func (t *Tap) MkdirAll(dir string, perm fs.FileMode) error {
-	if err := t.step("mkdirall", dir, "", 0); err != nil {
+	if err := t.step(Step{Op: "mkdirall", Name: dir}); err != nil {
 		return err
 	}
 	return t.fs.MkdirAll(dir, perm)
@@ -199,7 +202,7 @@ func (t *Tap) MkdirAll(dir string, perm fs.FileMode) error {
 
 // ReadDir implements vfs.FS.
 func (t *Tap) ReadDir(dir string) ([]string, error) {
-	if err := t.step("readdir", dir, "", 0); err != nil {
+	if err := t.step(Step{Op: "readdir", Name: dir}); err != nil {
 		return nil, err
 	}
 	return t.fs.ReadDir(dir)
@@ -207,7 +210,7 @@ func (t *Tap) ReadDir(dir string) ([]string, error) {
 
 // Stat implements vfs.FS.
 func (t *Tap) Stat(name string) (fs.FileInfo, error) {
-	if err := t.step("stat", name, "", 0); err != nil {
+	if err := t.step(Step{Op: "stat", Name: name}); err != nil {
 		return nil, err
 	}
 	return t.fs.Stat(name)
@@ -215,7 +218,7 @@ func (t *Tap) Stat(name string) (fs.FileInfo, error) {
 
 // Chmod implements vfs.FS.
 func (t *Tap) Chmod(name string, perm fs.FileMode) error {
-	if err := t.step("chmod", name, "", 0); err != nil {
+	if err := t.step(Step{Op: "chmod", Name: name}); err != nil {
 		return err
 	}
 	return t.fs.Chmod(name, perm)
@@ -223,7 +226,7 @@ func (t *Tap) Chmod(name string, perm fs.FileMode) error {
 
 // Glob implements vfs.FS.
 func (t *Tap) Glob(pattern string) ([]string, error) {
-	if err := t.step("glob", pattern, "", 0); err != nil {
+	if err := t.step(Step{Op: "glob", Name: pattern}); err != nil {
 		return nil, err
 	}
 	return t.fs.Glob(pattern)
@@ -231,7 +234,7 @@ func (t *Tap) Glob(pattern string) ([]string, error) {
 
 // SyncDir implements vfs.FS.
 func (t *Tap) SyncDir(dir string) error {
-	if err := t.step("syncdir", dir, "", 0); err != nil {
+	if err := t.step(Step{Op: "syncdir", Name: dir}); err != nil {
 		return err
 	}
 	return t.fs.SyncDir(dir)
@@ -239,7 +242,7 @@ func (t *Tap) SyncDir(dir string) error {
 
 // Lock implements vfs.FS.
 func (t *Tap) Lock(name string) (io.Closer, error) {
-	if err := t.step("lock", name, "", 0); err != nil {
+	if err := t.step(Step{Op: "lock", Name: name}); err != nil {
 		return nil, err
 	}
 	return t.fs.Lock(name)

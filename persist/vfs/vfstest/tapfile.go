@@ -16,7 +16,7 @@ type tappedFile struct {
 
 // Write implements vfs.File.
 func (f *tappedFile) Write(p []byte) (int, error) {
-	err := f.t.step("write", f.name, "", int64(len(p)))
+	err := f.t.step(Step{Op: "write", Name: f.name, Len: int64(len(p))})
 	if err == nil {
 		return f.file.Write(p)
 	}
@@ -43,7 +43,7 @@ func (f *tappedFile) SyncData() error {
 
 // sync tells a Mem of the failures that it would not know of.
 func (f *tappedFile) sync(op string, do func() error) error {
-	err := f.t.step(op, f.name, "", 0)
+	err := f.t.step(Step{Op: op, Name: f.name})
 	if err == nil {
 		return do()
 	}
@@ -55,7 +55,7 @@ func (f *tappedFile) sync(op string, do func() error) error {
 
 // WriteBack implements vfs.File.
 func (f *tappedFile) WriteBack(offset, length int64, wait bool) error {
-	if err := f.t.step("writeback", f.name, "", length); err != nil {
+	if err := f.t.step(Step{Op: "writeback", Name: f.name, Offset: offset, Len: length}); err != nil {
 		return err
 	}
 	return f.file.WriteBack(offset, length, wait)
@@ -63,7 +63,7 @@ func (f *tappedFile) WriteBack(offset, length int64, wait bool) error {
 
 // Allocate implements vfs.File.
 func (f *tappedFile) Allocate(offset, length int64) error {
-	if err := f.t.step("allocate", f.name, "", length); err != nil {
+	if err := f.t.step(Step{Op: "allocate", Name: f.name, Offset: offset, Len: length}); err != nil {
 		return err
 	}
 	return f.file.Allocate(offset, length)
@@ -71,7 +71,7 @@ func (f *tappedFile) Allocate(offset, length int64) error {
 
 // Truncate implements vfs.File.
 func (f *tappedFile) Truncate(sizeBytes int64) error {
-	if err := f.t.step("truncate", f.name, "", sizeBytes); err != nil {
+	if err := f.t.step(Step{Op: "truncate", Name: f.name, Len: sizeBytes}); err != nil {
 		return err
 	}
 	return f.file.Truncate(sizeBytes)
@@ -79,7 +79,7 @@ func (f *tappedFile) Truncate(sizeBytes int64) error {
 
 // Close implements vfs.File. It closes even if it is told to fail.
 func (f *tappedFile) Close() error {
-	err := f.t.step("close", f.name, "", 0)
+	err := f.t.step(Step{Op: "close", Name: f.name})
 	if closeErr := f.file.Close(); err == nil {
 		err = closeErr
 	}
@@ -95,7 +95,7 @@ type tappedReader struct {
 
 // Read implements vfs.Reader.
 func (r *tappedReader) Read(p []byte) (int, error) {
-	if err := r.t.step("read", r.name, "", int64(len(p))); err != nil {
+	if err := r.t.step(Step{Op: "read", Name: r.name, Len: int64(len(p))}); err != nil {
 		return 0, err
 	}
 	return r.Reader.Read(p)
@@ -103,7 +103,7 @@ func (r *tappedReader) Read(p []byte) (int, error) {
 
 // ReadAt implements vfs.Reader.
 func (r *tappedReader) ReadAt(p []byte, offset int64) (int, error) {
-	if err := r.t.step("readat", r.name, "", int64(len(p))); err != nil {
+	if err := r.t.step(Step{Op: "readat", Name: r.name, Offset: offset, Len: int64(len(p))}); err != nil {
 		return 0, err
 	}
 	return r.Reader.ReadAt(p, offset)

@@ -1,0 +1,69 @@
+package snapshot
+
+import (
+	"testing"
+	"time"
+
+	"fulmen/internal/clock"
+)
+
+// newTestLimiter returns a limiter whose sleeps move its clock, and take late longer than asked for.
+func newTestLimiter(bytesPerSecond int64, late time.Duration) (*Limiter, *clock.Fake) {
+	c := clock.NewFake(0)
+	c.Advance(time.Hour)
+	l := NewLimiter(bytesPerSecond, c)
+	l.sleep = func(d time.Duration) { c.Advance(d + late) }
+	return l, c
+}
+
+// TestLimiterRate: over a long time the limit is reached and not exceeded, also if every sleep takes longer.
+func TestLimiterRate(t *testing.T) {
+	for _, late := range []time.Duration{0, time.Millisecond, 30 * time.Millisecond} {
+		l, c := newTestLimiter(1_000_000, late)
+		from := c.NowNs()
+		const writes = 1000
+		for range writes {
+			l.Wait(64 << 10)
+		}
+		took := time.Duration(c.NowNs() - from)
+		want := time.Duration(writes-1) * (64 << 10) * time.Microsecond
+		if took < want-limiterCredit || took > want+limiterCredit {
+			t.Errorf("sleeps %v late: took %v, want %v", late, took, want)
+		}
+	}
+}
+
+// TestLimiterCredit: after a pause no more than the credit may be made up for.
+func TestLimiterCredit(t *testing.T) {
+	l, c := newTestLimiter(1000, 0)
+	c.Advance(time.Hour)
+	from := c.NowNs()
+	for range 11 {
+		l.Wait(100) // 100 ms each
+	}
+	if took := time.Duration(c.NowNs() - from); took != 900*time.Millisecond {
+		t.Errorf("took %v", took)
+	}
+}
+
+// TestLimiterSetRate: a change lets those go on who wait.
+func TestLimiterSetRate(t *testing.T) {
+	l, c := newTestLimiter(1, 0)
+	l.Wait(1000)
+	naps := 0
+	l.sleep = func(d time.Duration) {
+		if naps++; naps == 3 {
+			l.SetRate(0)
+		}
+		if d > limiterNap {
+			t.Errorf("slept %v at a time", d)
+		}
+		c.Advance(d)
+	}
+	l.Wait(1)
+	l.Wait(1 << 30)
+	if naps != 3 {
+		t.Errorf("%d naps", naps)
+	}
+	(*Limiter)(nil).Wait(1 << 30)
+}
