@@ -156,8 +156,8 @@ func TestSegmentNames(t *testing.T) {
 		t.Errorf("%s: %d %d %v", name, g, s, ok)
 	}
 	for _, name := range []string{"dump.rdb", "dump.rdb.1", "dump.rdb.1.", "dump.rdb..1", "dump.rdb.0.1",
-		"dump.rdb.1.01", "dump.rdb.1.16384", "dump.rdb.1.2.3", "dump.rdb.1.-1", "dump.rdb.manifest", "xdump.rdb.1.1", "dump.rdb1.1",
-		"dump.rdb.9223372036854775808.1"} {
+		"dump.rdb.1.01", "dump.rdb.1.16384", "dump.rdb.1.2.3", "dump.rdb.1.-1", "dump.rdb.manifest",
+		"xdump.rdb.1.1", "dump.rdb1.1", "dump.rdb.9223372036854775808.1"} {
 		if _, _, ok := parseSegmentName("dump.rdb", name); ok {
 			t.Errorf("%s is taken for a segment", name)
 		}

@@ -1,0 +1,49 @@
+package snapshot
+
+import (
+	"io"
+	"sync/atomic"
+
+	"fulmen/persist/rdb"
+)
+
+// FileSink is a Sink that writes files: one for each shard and a manifest, or a single one.
+type FileSink struct {
+	o     FileOptions
+	w     rdb.WriteOptions
+	files atomic.Pointer[Files] // nil before Begin
+}
+
+var _ Sink = (*FileSink)(nil)
+
+// NewFileSink returns a sink for one save. Of w only Version (0: the lowest that will do), LZF and Checksum count.
+func NewFileSink(o FileOptions, w rdb.WriteOptions) *FileSink {
+	return &FileSink{o: o, w: w}
+}
+
+// Begin implements Sink.
+func (s *FileSink) Begin(c *Cut) (Form, error) {
+	f, err := BeginFiles(s.o, FileMeta{LSN: c.LSN, CreatedMs: c.CreatedMs, Shards: c.Shards, Databases: c.Databases})
+	if err != nil {
+		return Form{}, err
+	}
+	s.files.Store(f)
+	return Form{Merged: !s.o.Segments, WriteOptions: s.w}, nil
+}
+
+// Open implements Sink.
+func (s *FileSink) Open(i int) (io.Writer, error) { return s.files.Load().Open(i) }
+
+// Commit implements Sink.
+func (s *FileSink) Commit(keys []int64) error { return s.files.Load().Commit(keys) }
+
+// Abort implements Sink.
+func (s *FileSink) Abort(error) { s.files.Load().Abort() }
+
+// WrittenBytes returns how many bytes the files have got so far. Any goroutine may ask.
+func (s *FileSink) WrittenBytes() int64 {
+	if f := s.files.Load(); f != nil {
+		return f.WrittenBytes()
+	}
+	return 0
+}
