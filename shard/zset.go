@@ -600,13 +600,6 @@ func (z *ZSet) DeleteRange(from, to int) {
 	z.changed()
 }
 
-const (
-	// memberRun is how many members may share a score for Scan to look through all of them for one.
-	memberRun = 64
-	// scanPasses is how often a complete scan may visit all members if more of them share one.
-	scanPasses = 64
-)
-
 // ZBuild collects members and scores for a new sorted set, in trees that belong to no key.
 type ZBuild struct {
 	v       Value
@@ -728,94 +721,4 @@ func (b *ZBuild) packedSize() int {
 		return n <= object.MaxBlock
 	})
 	return n
-}
-
-// Scan calls fn for about count members from a cursor on, and returns the cursor to go on with; 0 begins and ends. It
-// goes by the hashes of members: one that is there all the time is come by whatever happens to others and to its score.
-// fn must not change anything.
-func (z *ZSet) Scan(cursor uint64, count int, fn func(member []byte, score float64)) (next uint64) {
-	n := z.Len()
-	if n == 0 {
-		return 0
-	}
-	all := func(member []byte, score float64) bool {
-		fn(member, score)
-		return true
-	}
-	if z.packed() {
-		z.Each(0, n, false, all)
-		return 0
-	}
-	t := z.trees()
-	space := z.space()
-	var p tree.Path
-	t.B.Seek(space, &p, cursor)
-	if !p.Valid() {
-		return 0
-	}
-	last := p.Rank() + min(count, n)
-	if last >= n {
-		next = 1 << 32
-	} else {
-		var q tree.Path
-		t.B.At(space, &q, last)
-		next = max(q.Key(), p.Key()+1)
-	}
-	for ; p.Valid() && p.Key() < next; p.Next() {
-		if !z.scanOne(&t, &p, fn) {
-			return z.scanRun(&t, cursor, count, fn)
-		}
-	}
-	if next == 1<<32 {
-		return 0
-	}
-	return next
-}
-
-// scanOne calls fn for the members of the hash and score that p is at in B. It reports false, having done nothing, if
-// too many members have that score.
-func (z *ZSet) scanOne(t *object.Trees, p *tree.Path, fn func(member []byte, score float64)) bool {
-	space := z.space()
-	key := rankKey(p.Value())
-	var a tree.Path
-	var buf []byte
-	t.A.Seek(space, &a, key)
-	from := a.Rank()
-	t.A.Seek(space, &a, key+1)
-	n := a.Rank() - from
-	if n > memberRun {
-		return false
-	}
-	t.A.At(space, &a, from)
-	for range n {
-		b := a.View(buf)
-		if z.hash(b) == p.Key() {
-			fn(b, object.ScoreOf(p.Value()))
-		}
-		a.Next()
-	}
-	return true
-}
-
-// scanRun is Scan by way of all members: of those, more are given at a time.
-func (z *ZSet) scanRun(t *object.Trees, cursor uint64, count int, fn func(member []byte, score float64)) uint64 {
-	n := t.B.Len()
-	next := uint64(1 << 32)
-	var p tree.Path
-	t.B.Seek(z.space(), &p, cursor)
-	if last := p.Rank() + max(count, n/scanPasses); last < n {
-		first := p.Key()
-		t.B.At(z.space(), &p, last)
-		next = max(p.Key(), first+1)
-	}
-	z.Each(0, n, false, func(member []byte, score float64) bool {
-		if h := z.hash(member); h >= cursor && h < next {
-			fn(member, score)
-		}
-		return true
-	})
-	if next == 1<<32 {
-		return 0
-	}
-	return next
 }

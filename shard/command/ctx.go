@@ -46,13 +46,15 @@ type Ctx struct {
 	// it, executors take it (TakeThen); in MULTI nobody waits for it.
 	Then Job
 
-	// MayBlock: the session may wait for keys; set by executors. A command that found nothing then sets Wait and
-	// replies nothing. Woken: it is run again, with the key alone that is ready and those that go with it.
+	// MayBlock: the session may wait for keys, and for a job that has the rest of the reply; set by executors. A
+	// command that found nothing then sets Wait and replies nothing. Woken: it is run again, with the key alone that is
+	// ready and those that go with it.
 	MayBlock bool
 	Wait     Wait
 	Woken    bool
 
 	scratch []byte // for handlers; contents do not outlive the call
+	scan    valueScan
 }
 
 // Limits are parameters that handlers need; immutable, replaced as a whole.

@@ -4,6 +4,7 @@ import (
 	"math/rand/v2"
 
 	"fulmen/shard"
+	"fulmen/shard/object"
 )
 
 func hashReadRows() []*Row {
@@ -64,7 +65,7 @@ func hashReadRows() []*Row {
 				"cursor to return back to 0. N is the number of elements inside the collection..",
 			Tips: []string{"nondeterministic_output"},
 			Args: "key cursor:integer pattern:pattern=MATCH? count:integer=COUNT? NOVALUES?@7.4.0",
-		}, Run: cmdHScan},
+		}, Run: cmdHScan, MaySlice: true},
 	}
 }
 
@@ -247,38 +248,25 @@ func (c *Ctx) replyRandom(f *shard.Fields, values bool) {
 }
 
 // HSCAN key cursor [MATCH pattern] [COUNT count] [NOVALUES]
-func cmdHScan(c *Ctx) error {
-	cursor, err := c.scanCursor()
-	if err != nil {
-		return err
-	}
-	h, err := c.readHash()
-	if err != nil {
-		return err
-	}
-	o, at, items := newScanOptions(), len(c.Out), 0
-	if !h.Exists() { // options are not looked at
-		c.scanHead(at, 0, 0)
-		return nil
-	}
-	if err := o.parse(c.ArgsFrom(3), scanNoValues); err != nil {
-		return err
-	}
+func cmdHScan(c *Ctx) error { return c.scanValue(object.Hash, scanNoValues) }
+
+// scanHash replies what matches of about count fields of v, which is there, from j.cursor on, and sets the next cursor.
+func scanHash(c *Ctx, j *valueScan, v *shard.Value, count int) {
+	h := v.Hash(c.NowMs)
 	var f shard.Fields
-	for h.Scan(&f, cursor, o.count); f.NextScanned() && !c.full(); {
-		if o.pattern != nil {
+	for h.Scan(&f, j.cursor, count); f.NextScanned() && !c.full(); {
+		if j.pattern != nil {
 			c.scratch = f.Field.AppendTo(c.scratch[:0])
-			if !o.pattern.match(c.scratch) {
+			if !j.pattern.match(c.scratch) {
 				continue
 			}
 		}
 		c.replyText(&f.Field)
-		items++
-		if !o.noValues {
+		j.items++
+		if !j.noValues {
 			c.replyText(&f.Value)
-			items++
+			j.items++
 		}
 	}
-	c.scanHead(at, f.Cursor(), items)
-	return nil
+	j.cursor = f.Cursor()
 }

@@ -285,27 +285,15 @@ func (c *Ctx) drawMembers(v *shard.MemberSet, n int, replyRank func(rank int)) {
 }
 
 // SSCAN key cursor [MATCH pattern] [COUNT count]
-func cmdSScan(c *Ctx) error {
-	cursor, err := c.scanCursor()
-	if err != nil {
-		return err
-	}
-	v, err := c.readSet(&c.Keys[0])
-	if err != nil {
-		return err
-	}
-	o, at, found, next := newScanOptions(), len(c.Out), 0, uint64(0)
-	if v.Exists() { // options are not looked at otherwise
-		if err := o.parse(c.ArgsFrom(3), ""); err != nil {
-			return err
+func cmdSScan(c *Ctx) error { return c.scanValue(object.Set, "") }
+
+// scanSet does the same for members of a set.
+func scanSet(c *Ctx, j *valueScan, v *shard.Value, count int) {
+	m := shard.MemberSet{Value: *v}
+	j.cursor = m.Scan(j.cursor, count, func(m []byte) {
+		if !c.full() && j.pattern.match(m) {
+			c.Bulk(m)
+			j.items++
 		}
-		next = v.Scan(cursor, o.count, func(m []byte) {
-			if !c.full() && o.pattern.match(m) {
-				c.Bulk(m)
-				found++
-			}
-		})
-	}
-	c.scanHead(at, next, found)
-	return nil
+	})
 }

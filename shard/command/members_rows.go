@@ -94,6 +94,6 @@ func memberReadRows() []*Row {
 				"the cursor to return back to 0. N is the number of elements inside the collection..",
 			Tips: []string{"nondeterministic_output"},
 			Args: "key cursor:integer pattern:pattern=MATCH? count:integer=COUNT?",
-		}, Run: cmdSScan},
+		}, Run: cmdSScan, MaySlice: true},
 	}
 }

@@ -1,10 +1,13 @@
 package command
 
 import (
+	"bytes"
 	"slices"
 	"strconv"
 
 	"fulmen/internal/resp"
+	"fulmen/shard"
+	"fulmen/shard/object"
 )
 
 // scanOptions are those of SCAN, HSCAN and their like.
@@ -64,4 +67,96 @@ func (c *Ctx) scanHead(at int, cursor uint64, n int) {
 	head = resp.AppendBulk(head, strconv.AppendUint(text[:0], cursor, 10))
 	c.scratch = resp.AppendArray(head, n)
 	c.Out = slices.Insert(c.Out, at, c.scratch...)
+}
+
+const (
+	scanAtOnce = 512 // elements that HSCAN and its like look at in the call
+	scanPiece  = 128 // and in each slice after it
+)
+
+// valueScan is a call of HSCAN, SSCAN or ZSCAN under way. It is one piece for a small count, and else its call does the
+// first, and it goes on as a job.
+type valueScan struct {
+	scanOptions
+	shard  int
+	of     object.Type
+	cursor uint64
+	left   int // elements to look at; 0: done
+	items  int // of the reply
+	long   *shard.ZSetScan
+}
+
+// scanValue executes HSCAN, SSCAN or ZSCAN; option is one that the others don't have.
+func (c *Ctx) scanValue(t object.Type, option string) error {
+	cursor, err := c.scanCursor()
+	if err != nil {
+		return err
+	}
+	var v shard.Value
+	if err := c.readValue(&v, &c.Keys[0], t); err != nil {
+		return err
+	}
+	at := len(c.Out)
+	if !v.Exists() { // options are not looked at
+		c.scanHead(at, 0, 0)
+		return nil
+	}
+	j := &c.scan
+	*j = valueScan{scanOptions: newScanOptions(), shard: c.Keys[0].Shard.ID, of: t, cursor: cursor}
+	if err := j.parse(c.ArgsFrom(3), option); err != nil {
+		return err
+	}
+	j.left = j.count
+	for size := scanAtOnce; !j.run(c, &v, size); size = scanPiece {
+		if c.MayBlock {
+			job := *j
+			job.pattern = bytes.Clone(j.pattern)
+			c.Then, *j = &job, valueScan{}
+			return nil
+		}
+		if c.full() {
+			break
+		}
+	}
+	c.scanHead(at, j.cursor, j.items)
+	*j = valueScan{}
+	return nil
+}
+
+// run takes a step of about size elements and reports whether it was the last.
+func (j *valueScan) run(c *Ctx, v *shard.Value, size int) (done bool) {
+	n := min(j.left, size)
+	j.left -= n
+	switch j.of { // not by a function's address: what it is given would have to be allocated
+	case object.Hash:
+		scanHash(c, j, v, n)
+	case object.Set:
+		scanSet(c, j, v, n)
+	default:
+		scanZSet(c, j, v, n)
+	}
+	return j.left <= 0 || j.cursor == 0 && j.long == nil
+}
+
+// Shard implements Job.
+func (j *valueScan) Shard() int { return j.shard }
+
+// Slice implements Job. The key may be gone by now, or have a value of another type: then there is nothing that was
+// there all the time.
+func (j *valueScan) Slice(c *Ctx) (done bool) {
+	k := &c.Keys[0]
+	v := k.Shard.DB(c.DBID).LookValue(k.Key, c.NowMs)
+	if !v.Exists() || v.Type() != j.of {
+		j.cursor = 0
+		return true
+	}
+	return j.run(c, &v, scanPiece)
+}
+
+// Head implements Job.
+func (j *valueScan) Head(c *Ctx) {
+	c.Array(2)
+	var text [20]byte
+	c.Bulk(strconv.AppendUint(text[:0], j.cursor, 10))
+	c.Array(j.items)
 }

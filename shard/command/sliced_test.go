@@ -201,3 +201,50 @@ func TestSlicesAreCounted(t *testing.T) {
 		t.Errorf("%d bytes of reply, %d kept", len(h.ctx.Out), s.Bytes())
 	}
 }
+
+// TestScansLeaveTheRest: HSCAN and its like look at a bounded number of elements in their call and in each slice after
+// it, if they may, and reply the same as in one piece.
+func TestScansLeaveTheRest(t *testing.T) {
+	const members = 5000
+	h := newHarness(t, 2)
+	for i := range members {
+		m := fmt.Sprint("m", i)
+		h.do("HSET", "h", m, "v")
+		h.do("SADD", "s", m)
+		h.do("ZADD", "z", fmt.Sprint(i), m)
+		h.do("ZADD", "one", "0", m)
+	}
+	for _, scan := range [][]string{
+		{"HSCAN", "h", "0", "COUNT", "1000000"}, {"HSCAN", "h", "0", "COUNT", "2000", "NOVALUES", "MATCH", "m1*"},
+		{"SSCAN", "s", "0", "COUNT", "1000000"}, {"ZSCAN", "z", "0", "COUNT", "1000000"},
+		{"ZSCAN", "one", "0"}, {"ZSCAN", "one", "0", "COUNT", "1000000"},
+	} {
+		whole := h.do(scan...)
+		h.ctx.MayBlock = true
+		h.call(bytesOf(scan))
+		h.ctx.MayBlock = false
+		job := h.ctx.TakeThen()
+		if job == nil {
+			t.Errorf("%q: nothing was left", scan)
+			continue
+		}
+		slices, most := 0, len(h.ctx.Out)
+		for done := false; !done; slices++ {
+			at := len(h.ctx.Out)
+			h.tx.Acquire(&h.w)
+			done = job.Slice(&h.ctx)
+			h.tx.Release(&h.w)
+			most = max(most, len(h.ctx.Out)-at)
+		}
+		items := h.ctx.Out
+		h.ctx.Out = nil
+		job.Head(&h.ctx)
+		got := h.parse(append(h.ctx.Out, items...))
+		if brief(got) != brief(whole) {
+			t.Errorf("%q: %.100s in slices, %.100s in one piece", scan, brief(got), brief(whole))
+		}
+		if most > 20_000 || slices < 10 {
+			t.Errorf("%q: %d slices, one of which replied %d bytes", scan, slices, most)
+		}
+	}
+}

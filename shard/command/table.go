@@ -40,6 +40,8 @@ type Row struct {
 	WaitsFor object.Type
 	// Member is the position of the first argument that is looked up in the value of the first key; 0: there is none.
 	Member int
+	// MaySlice: Run does only a part of what takes long where executors take up the rest (Ctx.Then).
+	MaySlice bool
 	// Touches: sets access clocks even for a session that said CLIENT NO-TOUCH (TOUCH).
 	Touches bool
 	// Secret appends the positions of arguments that neither MONITOR nor the slow log may show; nil: there are none.
@@ -65,7 +67,7 @@ func (r *Row) known() bool {
 	return r.called != ""
 }
 
-// Single tells whether the command has exactly one key, its first argument.
+// Single tells whether the command has exactly one key, its first argument, and ends with its call.
 func (r *Row) Single() bool { return r.single }
 
 // Table finds rows by name. Immutable after NewTable.
@@ -156,7 +158,7 @@ func (t *Table) add(r *Row, container *Row) {
 	if container != nil {
 		r.FullName = container.Name + "|" + r.Name
 	}
-	r.single = r.SingleKey() && r.Run != nil
+	r.single = r.SingleKey() && r.Run != nil && !r.MaySlice
 	t.all = append(t.all, r)
 	for _, sub := range r.Subs {
 		t.add(sub, r)

@@ -461,30 +461,32 @@ func (c *Ctx) pair(member []byte, score float64, withScores bool) {
 }
 
 // ZSCAN key cursor [MATCH pattern] [COUNT count]
-func cmdZScan(c *Ctx) error {
-	cursor, err := c.scanCursor()
-	if err != nil {
-		return err
-	}
-	z, err := c.readZSet(&c.Keys[0])
-	if err != nil {
-		return err
-	}
-	o, at, items, next := newScanOptions(), len(c.Out), 0, uint64(0)
-	if z.Exists() { // options are not looked at otherwise
-		if err := o.parse(c.ArgsFrom(3), ""); err != nil {
-			return err
+func cmdZScan(c *Ctx) error { return c.scanValue(object.ZSet, "") }
+
+// scanZSet does the same for members of a sorted set. Where many share a score it asks for more of them than count, in
+// steps.
+func scanZSet(c *Ctx, j *valueScan, v *shard.Value, count int) {
+	z := shard.ZSet{Value: *v}
+	at, items := len(c.Out), j.items
+	give := func(member []byte, score float64) {
+		if !c.full() && j.pattern.match(member) {
+			c.Bulk(member)
+			c.scannedScore(score, z.Big())
+			j.items += 2
 		}
-		next = z.Scan(cursor, o.count, func(member []byte, score float64) {
-			if !c.full() && o.pattern.match(member) {
-				c.Bulk(member)
-				c.scannedScore(score, z.Big())
-				items += 2
-			}
-		})
 	}
-	c.scanHead(at, next, items)
-	return nil
+	if j.long == nil {
+		next, ok := z.Scan(j.cursor, count, give)
+		if ok {
+			j.cursor = next
+			return
+		}
+		c.Out, j.items = c.Out[:at], items
+		j.long = z.NewZSetScan(j.cursor, j.left)
+	}
+	if j.left = 1; j.long.Step(&z, give) {
+		j.cursor, j.left = j.long.Next(), 0
+	}
 }
 
 // scannedScore replies a score as ZSCAN does: in what is called a listpack, which has them as integers if they are,

@@ -135,7 +135,7 @@ func zpopRows() []*Row {
 				"the cursor to return back to 0. N is the number of elements inside the collection..",
 			Tips: []string{"nondeterministic_output"},
 			Args: "key cursor:integer pattern:pattern=MATCH? count:integer=COUNT?",
-		}, Run: cmdZScan},
+		}, Run: cmdZScan, MaySlice: true},
 	}
 }
 
