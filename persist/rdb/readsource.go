@@ -298,19 +298,21 @@ func (s *source) longBytes(n uint64) ([]byte, error) {
 		s.long = make([]byte, 0, min(int(n), 4*windowSize))
 	}
 	for {
-		m := min(int(n)-len(s.long), s.end-s.at)
+		m := min(int(n), cap(s.long)) - len(s.long)
+		m = min(m, s.end-s.at)
 		s.long = append(s.long, s.buf[s.at:s.at+m]...)
 		s.at += m
-		if len(s.long) == int(n) {
+		switch {
+		case len(s.long) == int(n):
 			return s.long, nil
-		}
-		if err := s.fill(1); err != nil {
-			return nil, err
-		}
-		if free := cap(s.long) - len(s.long); free == 0 {
+		case len(s.long) == cap(s.long):
 			grown := make([]byte, len(s.long), min(int(n), 2*cap(s.long)))
 			copy(grown, s.long)
 			s.long = grown
+		default:
+			if err := s.fill(1); err != nil {
+				return nil, err
+			}
 		}
 	}
 }
