@@ -125,6 +125,25 @@ func (s *Shard) fresh() uint32 {
 	return uint32(now)
 }
 
+// RestoredAccess returns the access clock for an entry that comes from a file or a DUMP: of a key that was idle for
+// idleSeconds, where the policy is not an LFU one, or that has the counter freq of uses, where it is. What is unknown is
+// below 0; if the one that is asked for is, the clock is that of a new key.
+func (set *Set) RestoredAccess(idleSeconds int64, freq int) uint32 {
+	now := set.access.Load()
+	switch {
+	case now&lfuClock != 0 && freq >= 0:
+		return uint32(now) | uint32(min(freq, 255))
+	case now&lfuClock != 0:
+		return uint32(now) | lfuInitial
+	case idleSeconds < 0:
+		return uint32(now)
+	case idleSeconds > int64(now):
+		// Before the clock last came round: as Redis has it, as long ago as the clock can tell for sure.
+		return uint32((now + clockMask/2) % clockMask)
+	}
+	return uint32(int64(now) - idleSeconds)
+}
+
 // renewed notes that an entry got a new value. With LRU that counts as a use in any case, with LFU as one if the
 // command's session lets it count.
 func (s *Shard) renewed(e index.Entry) {

@@ -123,3 +123,28 @@ func TestLogarithmicCounter(t *testing.T) {
 		}
 	}
 }
+
+// TestRestoredAccess: what a file says about a key's use is what OBJECT IDLETIME and FREQ say then.
+func TestRestoredAccess(t *testing.T) {
+	w := newAccessWorld(t, EvictionParams{Policy: AllKeysLRU, Samples: 5})
+	w.db.SetString(w.k, []byte("v"), 0)
+	nowS := w.nowMs() / 1000 & clockMask
+	for _, c := range []struct{ idle, want int64 }{
+		{-1, 0}, {0, 0}, {1, 1}, {nowS, nowS}, {nowS + 1, clockMask - clockMask/2}, {1 << 40, clockMask - clockMask/2},
+	} {
+		w.entry().SetAccess(w.set.RestoredAccess(c.idle, 77))
+		if got := w.s.IdleSeconds(w.entry()); got != c.want {
+			t.Errorf("restored with %d s: idle for %d s, want %d", c.idle, got, c.want)
+		}
+	}
+	w.set.SetEviction(EvictionParams{Policy: AllKeysLFU, Samples: 5, LFULogFactor: 10, LFUDecayMinutes: 1})
+	for _, c := range []struct {
+		freq int
+		want int64
+	}{{-1, lfuInitial}, {0, 0}, {200, 200}, {255, 255}} {
+		w.entry().SetAccess(w.set.RestoredAccess(1000, c.freq))
+		if got := w.s.Frequency(w.entry()); got != c.want {
+			t.Errorf("restored with %d: frequency %d, want %d", c.freq, got, c.want)
+		}
+	}
+}
