@@ -14,8 +14,8 @@ import (
 // Go heap, in the form that they are going to have in their entry, what is bigger in nodes of the shard.
 //
 // Begin says what comes; then the method for elements of that type is called for each; then Put or Drop. The encoding
-// that the value has then is the one that redis-server gives what it loads in the same form, with the same limits. After
-// an error there is only Drop. A Builder may be used for one value after the other.
+// that the value has then is the one that redis-server gives what it loads in the same form, with the same limits.
+// After an error there is only Drop. A Builder may be used for one value after the other.
 //
 // It is used with the shard's baton held, from Begin to Put or Drop: nodes of the shard are in use that nothing refers
 // to.

@@ -7,8 +7,8 @@ import (
 	"fulmen/shard/object"
 )
 
-// Put makes what was built the value of a key of one of the shard's databases, whatever that had before, with an expiry,
-// 0 meaning none, and an access clock. A collection has at least one element.
+// Put makes what was built the value of a key of one of the shard's databases, whatever that had before, with an
+// expiry, 0 meaning none, and an access clock. A collection has at least one element.
 func (b *Builder) Put(db *DB, k Key, expireAtMs int64, access uint32) {
 	flags := b.flags()
 	packed := byte(b.kind()-1) | flags

@@ -100,7 +100,8 @@ func randomBuilt(rnd *rand.Rand) (v built) {
 			if integers {
 				name = fmt.Sprint(rnd.IntN(100_000) - 50_000)
 			}
-			v.scores[name] = []float64{0, math.Copysign(0, -1), 1, -1.5, math.Inf(1), float64(rnd.IntN(50))}[rnd.IntN(6)]
+			scores := []float64{0, math.Copysign(0, -1), 1, -1.5, math.Inf(1), float64(rnd.IntN(50))}
+			v.scores[name] = scores[rnd.IntN(6)]
 		}
 	case object.Hash:
 		v.src.Expiring = rnd.IntN(2) == 0

@@ -9,6 +9,8 @@ type Form struct {
 	// N is how many elements will come (fields of a hash, members, items; a string's length in bytes), as far as the
 	// file says so at the beginning: 0 if it doesn't, and not to be relied on, above all not for taking memory.
 	N uint64
+	// Several: a list that is made of several containers.
+	Several bool
 }
 
 // Builder receives one value: Begin, and then only the method for values of its type. Slices are valid during the call.

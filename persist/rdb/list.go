@@ -62,7 +62,7 @@ func (s *source) quicklist(rdbType byte, b Builder) error {
 	if err != nil {
 		return err
 	}
-	if err := b.Begin(Form{Type: object.List, RDBType: rdbType}); err != nil {
+	if err := b.Begin(Form{Type: object.List, RDBType: rdbType, Several: n > 1}); err != nil {
 		return err
 	}
 	empty := true

@@ -55,6 +55,7 @@ type Ctx struct {
 
 	scratch []byte // for handlers; contents do not outlive the call
 	scan    valueScan
+	dumps   *payloads // nil until it is needed
 }
 
 // Limits are parameters that handlers need; immutable, replaced as a whole.
@@ -65,6 +66,7 @@ type Limits struct {
 	LazyUserDel    bool  // lazyfree-lazy-user-del
 	LazyUserFlush  bool  // lazyfree-lazy-user-flush
 	LazyServerDel  bool  // lazyfree-lazy-server-del
+	CompressDumps  bool  // rdbcompression
 
 	HashMaxListpackEntries    int64 // hash-max-listpack-entries
 	HashMaxListpackValueBytes int64 // hash-max-listpack-value

@@ -10,7 +10,7 @@ func Rows() []*Row {
 		hashRows(), hashReadRows(), hashExpireRows(), hashExRows(),
 		zsetRows(),
 		memberRows(), memberReadRows(), algebraRows(),
-		keyRows(), moveRows(), objectRows(), expireRows(), ttlRows(), scanRows(), flushRows(),
+		keyRows(), moveRows(), dumpRows(), objectRows(), expireRows(), ttlRows(), scanRows(), flushRows(),
 		sortRows(), commandRows(),
 	} {
 		all = append(all, family...)

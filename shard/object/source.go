@@ -1,7 +1,7 @@
 package object
 
-// Container says what the elements of a collection stood in where it comes from, a file or a payload of DUMP. What it is
-// called by when it is there goes by that too.
+// Container says what the elements of a collection stood in where it comes from, a file or a payload of DUMP. What it
+// is called by when it is there goes by that too.
 type Container uint8
 
 // The containers.
