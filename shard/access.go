@@ -126,8 +126,8 @@ func (s *Shard) fresh() uint32 {
 }
 
 // RestoredAccess returns the access clock for an entry that comes from a file or a DUMP: of a key that was idle for
-// idleSeconds, where the policy is not an LFU one, or that has the counter freq of uses, where it is. What is unknown is
-// below 0; if the one that is asked for is, the clock is that of a new key.
+// idleSeconds, where the policy is not an LFU one, or that has the counter freq of uses, where it is. What is unknown
+// is below 0; if the one that is asked for is, the clock is that of a new key.
 func (set *Set) RestoredAccess(idleSeconds int64, freq int) uint32 {
 	now := set.access.Load()
 	switch {

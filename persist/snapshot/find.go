@@ -1,6 +1,7 @@
 package snapshot
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
@@ -74,25 +75,56 @@ func (src *Source) astray(generation uint64) bool {
 // findSegments makes parts of a manifest's segments.
 func (src *Source) findSegments(fsys vfs.FS) error {
 	m := src.Manifest
-	for i, s := range m.Segments {
-		name := SegmentName(src.Dir, src.DBFilename, m.Generation, i)
-		info, err := fsys.Stat(name)
+	for i, part := range m.Parts(src.Dir, src.DBFilename) {
+		info, err := fsys.Stat(part.Name)
 		if errors.Is(err, fs.ErrNotExist) {
 			return &rdb.CorruptError{
 				File: ManifestName(src.Dir, src.DBFilename), Offset: m.offset(i),
-				Reason: name + " is missing", Err: err,
+				Reason: part.Name + " is missing", Err: err,
 			}
 		}
 		if err != nil {
 			return err
 		}
-		part := Part{Name: name, SizeBytes: s.SizeBytes, Keys: s.Keys, segment: &m.Segments[i], lz4: m.LZ4}
 		if err := part.checkSize(info.Size()); err != nil {
 			return err
 		}
 		src.Parts = append(src.Parts, part)
 	}
 	return nil
+}
+
+// Parts returns the files that a manifest names, whether they are there or not.
+func (m *Manifest) Parts(dir, dbfilename string) []Part {
+	parts := make([]Part, len(m.Segments))
+	for i, s := range m.Segments {
+		parts[i] = Part{
+			Name: SegmentName(dir, dbfilename, m.Generation, i), SizeBytes: s.SizeBytes, Keys: s.Keys,
+			segment: &m.Segments[i], lz4: m.LZ4,
+		}
+	}
+	return parts
+}
+
+// LooseParts returns the segments of the highest generation that there is in a directory, in order, whatever a manifest
+// says: for what can be done when it is lost.
+func LooseParts(fsys vfs.FS, dir, dbfilename string) ([]Part, error) {
+	names, err := fsys.ReadDir(dir)
+	if err != nil {
+		return nil, err
+	}
+	highest := uint64(0)
+	segmentsOf(dbfilename, names, func(g uint64) bool {
+		highest = max(highest, g)
+		return false
+	})
+	names = segmentsOf(dbfilename, names, func(g uint64) bool { return g == highest })
+	slices.SortFunc(names, func(a, b string) int { return cmp.Or(cmp.Compare(len(a), len(b)), cmp.Compare(a, b)) })
+	var parts []Part
+	for _, name := range names {
+		parts = append(parts, PlainPart(filepath.Join(dir, name)))
+	}
+	return parts, nil
 }
 
 // Part is a file of a snapshot: an RDB file complete in itself, or an LZ4 frame of one.

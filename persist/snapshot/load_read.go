@@ -1,0 +1,198 @@
+package snapshot
+
+import (
+	"errors"
+	"fmt"
+	"io"
+
+	"fulmen/persist/rdb"
+	"fulmen/shard"
+	"fulmen/shard/object"
+)
+
+// loadReader is a goroutine that reads files of a snapshot, one after the other. It is the rdb.Builder of their values.
+type loadReader struct {
+	j       *loadJob
+	batches []*loadBatch // by shard; nil until there is one
+	done    chan *loadBatch
+	skipped map[string]int64
+	aux     map[string]string
+	empty   int64
+
+	// of the running file
+	rd   *rdb.Reader
+	file string
+
+	// of the running key
+	item   shard.LoadedString // without the value
+	key    []byte             // its bytes
+	shard  int
+	offset int64
+	value  *shard.Builder // of a value that is no short string, with the shard locked: builder
+	// reused
+	builder shard.Builder
+}
+
+func newLoadReader(j *loadJob) *loadReader {
+	shards := len(j.set.Shards)
+	return &loadReader{
+		j: j, batches: make([]*loadBatch, shards),
+		// There are never more lists than this: one is made only if all are with shards or on their way.
+		done:    make(chan *loadBatch, shards+j.o.Goroutines),
+		skipped: map[string]int64{}, aux: map[string]string{},
+	}
+}
+
+// read loads one file.
+func (r *loadReader) read(p *Part) error {
+	in, err := p.Open(r.j.fs, &r.j.progress.ReadBytes)
+	if err != nil {
+		return err
+	}
+	r.rd, r.file = rdb.NewReader(in, p.Name), p.Name
+	if err = r.events(); err == nil {
+		err = in.Finish()
+	} else if !errors.Is(err, errStopped) {
+		err = r.blame(in, err)
+	}
+	for i, b := range r.batches {
+		if b == nil || len(b.list) == 0 {
+			continue
+		}
+		if err == nil {
+			err = r.flush(i)
+		} else {
+			b.clear()
+		}
+	}
+	if closeErr := in.Close(); err == nil {
+		err = closeErr
+	}
+	return err
+}
+
+// events goes through the file.
+func (r *loadReader) events() error {
+	for !r.j.failed.Load() {
+		r.offset = r.rd.Offset()
+		ev, err := r.rd.Next()
+		if err == io.EOF {
+			return nil
+		}
+		if err == nil {
+			err = r.event(&ev)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return errStopped
+}
+
+// blame returns the damage that an error may come of: a checksum that is wrong says more than a database whose number
+// is.
+func (r *loadReader) blame(in *PartReader, err error) error {
+	var damage *rdb.CorruptError
+	if errors.As(err, &damage) {
+		return err
+	}
+	var end error
+	for end == nil {
+		_, end = r.rd.Next()
+	}
+	if end == io.EOF {
+		end = in.Finish()
+	}
+	if errors.As(end, &damage) {
+		return end
+	}
+	return err
+}
+
+func (r *loadReader) event(ev *rdb.Event) error {
+	switch ev.Kind {
+	case rdb.EventKey:
+		return r.loadKey(ev)
+	case rdb.EventAux:
+		r.noteAux(string(ev.AuxKey), string(ev.AuxValue))
+	case rdb.EventSelectDB:
+		if n := r.j.set.Databases(); ev.DB >= n {
+			return fmt.Errorf("%s: FATAL: Data file was created with a Redis server configured to handle more than %d "+
+				"databases. Exiting", r.file, n)
+		}
+	case rdb.EventFunction:
+		r.skipped["function library"]++
+	case rdb.EventModuleAux:
+		r.skipped["data of module "+ev.Module]++
+	}
+	return nil
+}
+
+// loadKey loads a key.
+func (r *loadReader) loadKey(ev *rdb.Event) error {
+	if ev.ExpireAtMs != 0 && ev.ExpireAtMs < r.j.nowMs && !r.j.o.KeepExpired {
+		r.j.progress.Expired.Add(1)
+		return nil // Next skips the value
+	}
+	if t, ok := rdb.TypeOf(ev.Type); !ok || t == object.Stream {
+		what := "stream"
+		if !ok {
+			what = "value of module " + ev.Module
+		}
+		r.skipped[what]++
+		return nil
+	}
+	r.key = append(r.key[:0], ev.Key...)
+	r.item = shard.LoadedString{
+		Key: r.j.set.Key(r.key), DB: ev.DB, ExpireAtMs: ev.ExpireAtMs,
+		Access: r.j.set.RestoredAccess(ev.IdleSeconds, ev.Freq),
+	}
+	r.shard = r.j.set.ShardOf(r.key)
+	err := r.rd.Value(r)
+	if r.value != nil {
+		return r.endValue(err)
+	}
+	return r.passEmpty(err)
+}
+
+// passEmpty has collections without elements left out.
+func (r *loadReader) passEmpty(err error) error {
+	if errors.Is(err, rdb.ErrEmpty) {
+		r.empty++
+		return nil
+	}
+	return err
+}
+
+// flush has a list of strings added, by somebody else if there is one with nothing to do.
+func (r *loadReader) flush(i int) error {
+	b := r.batches[i]
+	select {
+	case r.j.lists <- b:
+		r.batches[i] = nil
+		return nil
+	default:
+		return b.add(r.j)
+	}
+}
+
+// batch returns the list of the running key's shard, with room for n bytes.
+func (r *loadReader) batch(n int) (*loadBatch, error) {
+	b := r.batches[r.shard]
+	if b != nil && !b.fits(n) {
+		if err := r.flush(r.shard); err != nil {
+			return nil, err
+		}
+		b = r.batches[r.shard]
+	}
+	if b == nil {
+		select {
+		case b = <-r.done:
+		default:
+			b = newLoadBatch(r.done)
+		}
+		b.shard, r.batches[r.shard] = r.shard, b
+	}
+	b.file = r.file
+	return b, nil
+}

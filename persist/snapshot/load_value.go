@@ -1,0 +1,92 @@
+package snapshot
+
+import (
+	"errors"
+	"fmt"
+	"strconv"
+
+	"fulmen/persist/rdb"
+	"fulmen/shard"
+	"fulmen/shard/object"
+)
+
+// Begin implements rdb.Builder: a value comes. Unless it is a short string it is built in its shard, which is locked
+// until endValue.
+func (r *loadReader) Begin(f rdb.Form) error {
+	if f.Type == object.String && uint64(len(r.key))+f.N <= batchString {
+		return nil
+	}
+	s := r.j.z.Lock(r.shard)
+	r.value = &r.builder
+	s.Builder(r.value, r.j.o.Limits)
+	if b := r.batches[r.shard]; b != nil && len(b.list) > 0 { // it may have the same key
+		if err := b.addTo(s, r.j); err != nil {
+			return err
+		}
+	}
+	return r.value.Begin(f.Source())
+}
+
+// String implements rdb.Builder.
+func (r *loadReader) String(value []byte) error {
+	if r.value != nil {
+		return r.value.String(value)
+	}
+	b, err := r.batch(len(r.key) + len(value))
+	if err != nil {
+		return err
+	}
+	l := r.item
+	l.Value = value
+	b.put(l, r.offset)
+	return nil
+}
+
+// Item implements rdb.Builder.
+func (r *loadReader) Item(b []byte) error { return r.value.Item(b) }
+
+// Member implements rdb.Builder.
+func (r *loadReader) Member(b []byte) error { return r.value.Member(b) }
+
+// Scored implements rdb.Builder.
+func (r *loadReader) Scored(member []byte, score float64) error { return r.value.Scored(member, score) }
+
+// Field implements rdb.Builder.
+func (r *loadReader) Field(field, value []byte, expireAtMs int64) error {
+	return r.value.Field(field, value, expireAtMs)
+}
+
+// endValue makes the value that was built the key's, or drops it after an error, and unlocks the shard.
+func (r *loadReader) endValue(err error) error {
+	defer r.j.z.Unlock(r.shard)
+	v := r.value
+	r.value = nil
+	if err != nil {
+		v.Drop()
+		if errors.Is(err, shard.ErrTwice) || errors.Is(err, shard.ErrTooLong) {
+			return &rdb.CorruptError{
+				File: r.file, Offset: r.offset,
+				Reason: fmt.Sprintf("value of key '%s' in DB %d: %v", shortKey(r.key), r.item.DB, err),
+			}
+		}
+		return r.passEmpty(err)
+	}
+	db := r.j.z.Set().Shards[r.shard].DB(r.item.DB)
+	if _, there := db.Look(r.item.Key, 0); there {
+		if !r.j.o.Merge {
+			v.Drop()
+			return duplicate(r.file, r.offset, r.key, r.item.DB)
+		}
+	}
+	v.Put(db, r.item.Key, r.item.ExpireAtMs, r.item.Access)
+	r.j.progress.Keys.Add(1)
+	return nil
+}
+
+// noteAux keeps a fact about the snapshot.
+func (r *loadReader) noteAux(name, value string) {
+	r.aux[name] = value
+	if n, err := strconv.ParseInt(value, 10, 64); err == nil && name == "used-mem" {
+		r.j.progress.SavedMemory.Store(n)
+	}
+}
