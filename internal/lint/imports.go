@@ -18,7 +18,8 @@ var layers = [][]string{
 	3: {"shard/object"},
 	4: {"persist/rdb", "persist/aof", "shard"},
 	5: {"persist/snapshot", "shard/command"},
-	6: {"replica", "internal/config", "internal/pubsub", "internal/script", "internal/console"},
+	// internal/check is all of cmd/fulmen-check but main: it reads and writes snapshots with what the server uses.
+	6: {"replica", "internal/config", "internal/pubsub", "internal/script", "internal/console", "internal/check"},
 	7: {"internal/server"},
 	8: {"cmd/"},
 }
