@@ -6,7 +6,7 @@ CHECKS       := inherit,-ST1005
 FUZZ_SECONDS := 30
 DIFF_COMMANDS := 1000000
 
-.PHONY: help build run lint test race diff fuzz cover bench report clean ci
+.PHONY: help build run lint test race diff crash fuzz cover bench report clean ci
 
 help: ## print the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -39,6 +39,10 @@ diff: ## compare a million random commands with redis-server
 		$$(go list -f '{{.ImportPath}} {{.TestImports}} {{.XTestImports}}' ./... \
 			| awk '/[[ ]fulmen\/internal\/redistest[] ]/ { print $$1 }') \
 		-commands $(DIFF_COMMANDS)
+
+crash: ## cut the power of an ext4 at every step of a save (as root)
+	@.ci/tools mkfs.ext4
+	go test -count=1 -run '^TestPowerCut' -v ./persist/snapshot -powercut
 
 fuzz: ## run every fuzz target for FUZZ_SECONDS
 	@.ci/fuzz $(FUZZ_SECONDS)
