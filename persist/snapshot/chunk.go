@@ -23,6 +23,8 @@ const (
 	// maxChunkBytes and minChunkBytes bound the size of chunks; an entry that is bigger has one of its own.
 	maxChunkBytes = 256 << 10
 	minChunkBytes = 16 << 10
+	// chunkSlack bytes at its end are not used: no view of a record points behind the memory.
+	chunkSlack = 8
 	// chunkPins is how many pins a chunk may have: what a chunk holds stays pinned until all of it has been written.
 	chunkPins = 64
 	// pinBytes is what a pin counts in the budget beside what it keeps.

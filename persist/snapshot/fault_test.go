@@ -1,8 +1,10 @@
 package snapshot
 
 import (
+	"encoding/binary"
 	"fmt"
 	"reflect"
+	"strconv"
 	"strings"
 	"testing"
 	"unsafe"
@@ -98,6 +100,70 @@ func TestGrowthKeepsTheCut(t *testing.T) {
 			t.Errorf("fault %d: %v", plant, err)
 		}
 	}
+}
+
+// TestCutIsOneMoment plants that something happens between the shards' shares of the cut: money that is on its way from
+// one shard to another is lost or doubled.
+func TestCutIsOneMoment(t *testing.T) {
+	for _, torn := range []bool{false, true} {
+		w := newWorld(t, 8, 0, 3)
+		const accounts, each = 64, 1000
+		for i := range accounts {
+			w.do(0, "SET", fmt.Sprint("account:", i), strconv.Itoa(each))
+		}
+		transfer := func() {
+			n := strconv.Itoa(w.rnd.IntN(100))
+			w.run(0, "DECRBY", fmt.Sprint("account:", w.rnd.IntN(accounts)), n)
+			w.run(0, "INCRBY", fmt.Sprint("account:", w.rnd.IntN(accounts)), n)
+		}
+		wrong := 0
+		for range 30 {
+			if torn {
+				w.sv.torn = transfer
+			}
+			sink := &memSink{}
+			v, _ := w.cut(sink)
+			for range 50 {
+				w.held(transfer)
+				w.walkSome()
+			}
+			w.held(func() { v.RunHeld() })
+			sum := 0
+			for _, st := range sink.streams {
+				_, err := parse(st.Bytes(), func(_ int, key string, rest []byte) (int, error) {
+					at := 1 + 1 + len(key) // type, length, key
+					n, next := parseSmall(rest, at)
+					sum += n
+					return next, nil
+				})
+				if err != nil {
+					t.Fatal(err)
+				}
+			}
+			if sum != accounts*each {
+				wrong++
+			}
+		}
+		if torn != (wrong > 0) {
+			t.Errorf("torn: %v, %d saves with another sum", torn, wrong)
+		}
+	}
+}
+
+// parseSmall reads a string that is a small number.
+func parseSmall(p []byte, at int) (n, next int) {
+	switch p[at] {
+	case 0xC0:
+		return int(int8(p[at+1])), at + 2
+	case 0xC1:
+		return int(int16(binary.LittleEndian.Uint16(p[at+1:]))), at + 3
+	}
+	s, next := parseString(p, at)
+	n, err := strconv.Atoi(s)
+	if err != nil {
+		panic(err)
+	}
+	return n, next
 }
 
 // plantIn plants a fault in an index: its field is the index's own.

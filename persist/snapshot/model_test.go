@@ -2,6 +2,7 @@ package snapshot
 
 import (
 	"fmt"
+	"runtime"
 	"slices"
 	"strconv"
 	"strings"
@@ -41,7 +42,8 @@ var writes = [][]string{
 	{"SADD", "key", "member", "member"}, {"SREM", "key", "member"}, {"SPOP", "key"}, {"SMOVE", "key", "key", "member"},
 	{"SUNIONSTORE", "key", "key", "key"}, {"SDIFFSTORE", "key", "key", "key"},
 	{"ZADD", "key", "number", "member", "number", "member"}, {"ZINCRBY", "key", "-1.5", "member"},
-	{"ZREM", "key", "member"}, {"ZPOPMIN", "key", "2"}, {"ZREMRANGEBYRANK", "key", "0", "2"}, {"ZRANGESTORE", "key", "key", "0", "20"},
+	{"ZREM", "key", "member"},
+	{"ZPOPMIN", "key", "2"}, {"ZREMRANGEBYRANK", "key", "0", "2"}, {"ZRANGESTORE", "key", "key", "0", "20"},
 	{"HSET", "key", "member", "text", "member", "number"}, {"HDEL", "key", "member"}, {"HINCRBY", "key", "member", "7"},
 	{"HPEXPIRE", "key", "1000", "FIELDS", "1", "member"}, {"HPERSIST", "key", "FIELDS", "1", "member"},
 	{"RENAME", "key", "key"}, {"RENAMENX", "key", "key"}, {"COPY", "key", "key", "REPLACE"},
@@ -182,11 +184,11 @@ func TestSavesAreTheCut(t *testing.T) {
 	for _, c := range []struct{ shards, packed int }{{1, 0}, {1, 60}, {8, 0}, {8, 60}} {
 		t.Run(fmt.Sprintf("%d shards, packed up to %d", c.shards, c.packed), func(t *testing.T) {
 			w := newWorld(t, c.shards, c.packed, uint64(c.shards+c.packed))
-			if err := w.rounds(60); err != nil {
+			if err := w.rounds(60 / share); err != nil {
 				t.Error(err)
 			}
 			_, kept := w.set.KeptBytes()
-			if kept < 5000 || w.saved < 20_000 || w.copied < 100_000 {
+			if kept < 5000/share || w.saved < 20_000/share || w.copied < 100_000/share {
 				t.Error("too little has happened")
 			}
 			t.Logf("%d keys saved, %d bytes copied by writers, %d kept for pins", w.saved, w.copied, kept)
@@ -198,8 +200,8 @@ func TestSavesAreTheCut(t *testing.T) {
 // is pinned.
 func TestSaveWhileMemoryMoves(t *testing.T) {
 	w := newWorld(t, 2, 60, 1)
-	w.keys = 30_000
-	for range 60_000 {
+	w.keys = 30_000 / share
+	for range 60_000 / share {
 		w.grow()
 	}
 	for i := range w.keys {
@@ -224,8 +226,89 @@ func TestSaveWhileMemoryMoves(t *testing.T) {
 		}
 	}
 	for _, s := range w.set.Shards {
-		if s.Stats.DefragHits < 1000 {
+		if s.Stats.DefragHits < 1000/share {
 			t.Errorf("only %d blocks moved", s.Stats.DefragHits)
 		}
+	}
+}
+
+// TestSaveOfMillions: values of a million items are saved as they were, while they change everywhere, are renamed,
+// copied and deleted; what their writers pay is not much more than what they write.
+func TestSaveOfMillions(t *testing.T) {
+	if testing.Short() {
+		t.Skip("millions of items")
+	}
+	items := 1_000_000
+	if share > 1 {
+		items = 50_000
+	}
+	w := newWorld(t, 2, 0, 1)
+	for _, c := range []string{"ZADD", "RPUSH", "SADD", "HSET"} {
+		for i := 0; i < items; i += 1000 {
+			args := []string{c, "big:" + c}
+			for j := i; j < i+1000; j++ {
+				switch c {
+				case "ZADD":
+					args = append(args, strconv.Itoa(j*7919%items), fmt.Sprint("member:", j))
+				case "HSET":
+					args = append(args, fmt.Sprint("field:", j), fmt.Sprint("value:", j))
+				default:
+					args = append(args, fmt.Sprint("member:", j))
+				}
+			}
+			w.do(0, args...)
+		}
+	}
+	sink := &memSink{gate: make(chan struct{})}
+	v, sh := w.cut(sink)
+	w.stepAll()
+	change := func() {
+		n := w.rnd.IntN(items)
+		i := strconv.Itoa(n)
+		w.do(0, "ZADD", "big:ZADD", "1.5", "member:"+i)
+		w.do(0, "LSET", "big:RPUSH", i, "changed")
+		w.do(0, "SREM", "big:SADD", "member:"+i)
+		w.do(0, "SADD", "big:SADD", "new:"+i)
+		w.do(0, "HSET", "big:HSET", "field:"+i, "changed", "new:"+i, "new")
+	}
+	for range 300 {
+		change()
+	}
+	if _, kept := w.set.KeptBytes(); kept < 300*4096 || kept > 300*4096*40 {
+		t.Errorf("300 changes of each value have had %d bytes kept", kept)
+	}
+	close(sink.gate) // from here on workers read what goes on changing
+	for range 300 {
+		change()
+	}
+	w.do(0, "RENAME", "big:ZADD", "elsewhere")
+	w.do(0, "COPY", "big:HSET", "copy")
+	w.do(0, "DEL", "big:RPUSH", "big:HSET")
+	w.do(0, "ZREMRANGEBYRANK", "elsewhere", "0", "-2")
+	w.do(0, "FLUSHDB", "ASYNC")
+	for range 1000 {
+		w.background()
+	}
+	if err := w.finish(v, sh); err != nil {
+		t.Error(err)
+	}
+}
+
+// TestWalkingAllocatesNothing: what the walk allocates has nothing to do with the number of entries.
+func TestWalkingAllocatesNothing(t *testing.T) {
+	w := newWorld(t, 1, 0, 1)
+	w.fill(30_000, 20)
+	sink := &memSink{gate: make(chan struct{})}
+	v, sh := w.cut(sink)
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	w.sv.Step(w.set.Shards[0], 1<<62)
+	runtime.ReadMemStats(&after)
+	if n, walked := after.Mallocs-before.Mallocs, v.Progress().Walked; walked < 30_000 || n > 100 {
+		t.Errorf("%d allocations for %d entries", n, walked)
+	}
+	close(sink.gate)
+	if err := w.finish(v, sh); err != nil {
+		t.Error(err)
 	}
 }

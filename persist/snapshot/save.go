@@ -75,6 +75,9 @@ func (sv *Saver) Begin(r Request) (*Save, error) {
 	sv.walkID++
 	set.Cut()
 	for i := range sv.walks {
+		if i > 0 && sv.torn != nil {
+			sv.torn()
+		}
 		sv.walks[i].begin(v, sv.walkID, v.cut.counts[i*v.cut.Databases:][:v.cut.Databases])
 	}
 	for _, n := range v.cut.counts {

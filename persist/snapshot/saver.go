@@ -49,6 +49,7 @@ type Saver struct {
 	pool    pool
 
 	fault fault
+	torn  func() // a test's: called between the shards' shares of a cut
 }
 
 // fault is a mistake that a test plants in order to show that it would be noticed.

@@ -123,8 +123,8 @@ func (w *shardWalk) pin(e index.Entry) {
 // room makes room for a record.
 func (w *shardWalk) room(need int) {
 	w.handOver(false)
-	w.cur = w.sv.pool.take(need)
-	w.mem, w.fill, w.size = unsafe.Pointer(&w.cur.mem[0]), 0, len(w.cur.mem)
+	w.cur = w.sv.pool.take(need + chunkSlack)
+	w.mem, w.fill, w.size = unsafe.Pointer(&w.cur.mem[0]), 0, len(w.cur.mem)-chunkSlack
 }
 
 // handOver gives the chunk that is being filled to the workers; last says that there will be none after it.

@@ -101,6 +101,11 @@ func newWorld(t testing.TB, shards, packed int, seed uint64) *world {
 
 // do executes a command in a database; what it replies is of no interest.
 func (w *world) do(db int, args ...string) {
+	w.held(func() { w.run(db, args...) })
+}
+
+// run is do for who holds all batons.
+func (w *world) run(db int, args ...string) {
 	c := &w.ctx
 	c.Out, c.Args, c.DBID, c.NowMs = c.Out[:0], nil, db, w.now.NowMs()
 	for _, a := range args {
@@ -117,7 +122,7 @@ func (w *world) do(db int, args ...string) {
 	}
 	c.Keys = w.keyed
 	w.set.Tick(c.NowMs)
-	w.held(func() { command.Call(c, row) })
+	command.Call(c, row)
 	c.TakeThen()
 }
 
