@@ -67,9 +67,9 @@ func (p peer) digest(key string) string {
 func dumpCommands() (commands [][]string) {
 	add := func(args ...string) { commands = append(commands, args) }
 	for i, s := range []string{
-		"", "a", "0", "-1", "127", "128", "-129", "32768", "-32769", "2147483648", "9223372036854775807", "-0", "00", "1.5",
-		"\x00\xff\r\n", strings.Repeat("x", 20), strings.Repeat("x", 21), strings.Repeat("ab", 31), strings.Repeat("x", 44),
-		strings.Repeat("x", 45), strings.Repeat("xyz", 5000), strings.Repeat("0123456789abcdef", 20_000),
+		"", "a", "0", "-1", "127", "128", "-129", "32768", "-32769", "2147483648", "9223372036854775807", "-0", "00",
+		"1.5", "\x00\xff\r\n", strings.Repeat("x", 20), strings.Repeat("x", 21), strings.Repeat("ab", 31),
+		strings.Repeat("x", 44), strings.Repeat("x", 45), strings.Repeat("xyz", 5000), strings.Repeat("0123456789abcdef", 20_000),
 	} {
 		add("SET", fmt.Sprint("string:", i), s)
 	}
@@ -122,7 +122,8 @@ func fieldCommands() (commands [][]string) {
 		for i := range n {
 			if i%3 != 1 {
 				at := 4_000_000_000_000 + i*7919%100
-				commands = append(commands, []string{"HPEXPIREAT", key, fmt.Sprint(at), "FIELDS", "1", fmt.Sprint("f", i)})
+				commands = append(commands,
+					[]string{"HPEXPIREAT", key, fmt.Sprint(at), "FIELDS", "1", fmt.Sprint("f", i)})
 			}
 		}
 	}
@@ -153,6 +154,17 @@ func TestDumpAndRestoreWithRedis(t *testing.T) {
 		t.Setenv("PATH", filepath.Dir(newer)+string(os.PathListSeparator)+os.Getenv("PATH"))
 		redis := connect(t, redistest.Redis(debugging...))
 		exchange(t, redis, connect(t, fulmen(2, debugging...)), append(dumpCommands(), fieldCommands()...), true)
+	})
+}
+
+// TestDumpsDiffRedis restores what random streams of commands then work with.
+func TestDumpsDiffRedis(t *testing.T) {
+	grammar := append(append(redistest.Dumps(), redistest.Dumps()...), redistest.Everything()...)
+	t.Run("8", func(t *testing.T) {
+		redistest.Diff(t, redistest.Redis(), fulmen(8), grammar)
+	})
+	t.Run("1 tiny", func(t *testing.T) {
+		redistest.Diff(t, redistest.Redis(redistest.TinyLimits()...), tinyFulmen(1), grammar)
 	})
 }
 

@@ -59,8 +59,8 @@ func (h *harness) memory() (n int64) {
 	return n
 }
 
-// TestDumpRoundTrip: a value that was dumped and restored dumps as the same bytes, is called by the same name, and takes
-// the same memory.
+// TestDumpRoundTrip: a value that was dumped and restored dumps as the same bytes, is called by the same name, and
+// takes the same memory.
 func TestDumpRoundTrip(t *testing.T) {
 	for _, compress := range []bool{false, true} {
 		h := newHarness(t, 1)
@@ -98,7 +98,8 @@ func TestRestoreTakesNoMemoryForForgedLengths(t *testing.T) {
 	huge := "\x81\x00\x00\x00\xff\xff\xff\xff\xff" // 2^40 and more
 	for _, value := range []string{
 		"\x00" + huge + "abc", "\x00\xc3\x05" + huge + "abcde", "\x00\xc3" + huge + huge + "abc",
-		"\x01" + huge + "\x01a", "\x02" + huge + "\x01a\x01b", "\x04" + huge + "\x01a\x01b", "\x05" + huge + "\x01a12345678",
+		"\x01" + huge + "\x01a", "\x02" + huge + "\x01a\x01b", "\x04" + huge + "\x01a\x01b",
+		"\x05" + huge + "\x01a12345678",
 		"\x0b" + huge + "\x02\x00\x00\x00\xff\xff\xff\xff", "\x0b\x08\x02\x00\x00\x00\xff\xff\xff\x7f",
 		"\x10" + huge, "\x10\x0b\xff\xff\xff\x7f\xff\xff\x81a\x02\x81b", "\x11\x07\xff\xff\xff\xff\x00\x00\xff",
 		"\x12" + huge + "\x02\x07\x07\x00\x00\x00\x00\x00\xff", "\x12\x01\x01" + huge,
