@@ -136,9 +136,9 @@ func (l *loader) line(line string, depth int) error {
 	if i < 0 {
 		return l.directive(name, args, depth)
 	}
-	s, err := rows[i].accept(args, l.settings[i], l.env)
+	s, err := rows[i].accept(rows[i].ofLine(args), l.settings[i], l.env)
 	if err == nil {
-		l.settings[i] = s
+		l.settings[i] = rows[i].add(l.settings[i], s)
 	}
 	return err
 }

@@ -75,7 +75,7 @@ func TestLineErrors(t *testing.T) {
 		{"maxmemory 9223372036854775807kb", "argument must be a memory value"},
 		{"dir /nosuch", "No such file or directory"},
 		{"appendonly yes", notYet + "'appendonly' must be no until there is an append-only file"},
-		{"save 900 1", notYet + "'save' must be \"\" until there is persistence"},
+		{"dbfilename a/b", "dbfilename can't be a path, just a filename"},
 		{"save 900", "Invalid save parameters"},
 		{"io-engine io_uring", notYet + "'io-engine' must be epoll until there is an io_uring engine"},
 		{"cluster-enabled yes", notYet + "'cluster-enabled' must be no until there is cluster mode"},

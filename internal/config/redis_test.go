@@ -88,7 +88,8 @@ var ourDefaults = map[string]string{
 
 // ourRows are parameters that redis-server does not have, or not yet.
 var ourRows = []string{"http-port", "http-bind", "shards", "event-loops", "io-engine",
-	"set-max-listpack-entries", "set-max-listpack-value"}
+	"set-max-listpack-entries", "set-max-listpack-value",
+	"rdb-segments", "rdb-compression", "rdb-save-rate-limit", "rdb-save-buffer-limit"}
 
 func TestDefaultsAgainstRedis(t *testing.T) {
 	ask := startRedis(t)
@@ -155,7 +156,7 @@ func startRedis(t *testing.T) func(args []string) []string {
 		t.Skipf("not redis 7.0, of which the defaults and texts are: %s", version)
 	}
 	socket := t.TempDir() + "/redis.sock"
-	cmd := exec.Command(program, "--port", "0", "--unixsocket", socket, "--save", "", "--dir", t.TempDir())
+	cmd := exec.Command(program, "--port", "0", "--unixsocket", socket, "--dir", t.TempDir())
 	out, err := cmd.StdoutPipe()
 	if err != nil {
 		t.Fatal(err)

@@ -67,7 +67,9 @@ func (w *rewriter) says(row int, standard, current setting, env *Env) bool {
 	for _, i := range w.places[row] {
 		words, err := splitArgs(w.lines[i])
 		if err == nil {
-			s, err = rows[row].parse(words[1:], s, env)
+			var line setting
+			line, err = rows[row].parse(rows[row].ofLine(words[1:]), s, env)
+			s = rows[row].add(s, line)
 		}
 		if err != nil {
 			return false
@@ -117,9 +119,13 @@ func (w *rewriter) settle(v *Values, c *Config) {
 		return
 	}
 	for i, s := range v.settings {
-		if l.settings[i].text != s.text {
-			w.append(rows[i].name + " " + rows[i].explicit(s))
+		if l.settings[i].text == s.text {
+			continue
 		}
+		if rows[i].kind.join != nil && s.text != "" {
+			w.append(rows[i].name + ` ""`) // else the line would add to those before it
+		}
+		w.append(rows[i].name + " " + rows[i].explicit(s))
 	}
 }
 

@@ -111,7 +111,7 @@ func TestRewriteWithoutFile(t *testing.T) {
 	}
 	c := mustLoad(t, "port 1")
 	out, err := c.Rewrite(nil) // removed meanwhile
-	if err != nil || string(out) != signature+"\nport 1\ndir \"/srv\"\n" {
+	if err != nil || string(out) != signature+"\nport 1\ndir \"/srv\"\nsave 3600 1\nsave 300 100\nsave 60 10000\n" {
 		t.Errorf("%q, %v", out, err)
 	}
 }

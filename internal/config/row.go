@@ -74,12 +74,29 @@ func (r *row) accept(args []string, old setting, env *Env) (setting, error) {
 	return s, nil
 }
 
-// split makes the words of CONFIG SET's one value.
+// ofLine gives the words of a line behind the name: as in Redis one word may be several in quotes.
+func (r *row) ofLine(args []string) []string {
+	if len(args) == 1 {
+		return r.split(args[0])
+	}
+	return args
+}
+
+// add is the setting of a parameter that was old when a line of a file gave it s.
+func (r *row) add(old, s setting) setting {
+	if r.kind.join != nil {
+		s = r.kind.join(old, s)
+	}
+	s.given = true
+	return s
+}
+
+// split makes the words of CONFIG SET's one value. As in Redis every blank parts two words.
 func (r *row) split(value string) []string {
 	if !r.kind.multi {
 		return []string{value}
 	}
-	return strings.Fields(value)
+	return strings.Split(value, " ")
 }
 
 // lines gives what CONFIG REWRITE writes behind the name.

@@ -12,22 +12,13 @@ import (
 var laterRows = slices.Concat(persistenceRows, replicationRows, evictionRows, encodingRows, observationRows, otherLater)
 
 const (
-	snapshots   = "persistence"
 	appendFile  = "an append-only file"
 	replication = "replication"
 	lists       = "the type it belongs to"
 )
 
 var persistenceRows = []row{
-	{name: "save", kind: savePoints, standard: `""`, later: snapshots},
-	{name: "stop-writes-on-bgsave-error", kind: boolean, standard: "yes", later: snapshots},
-	{name: "rdbcompression", kind: boolean, standard: "yes", later: snapshots},
-	{name: "rdbchecksum", kind: boolean, standard: "yes", immutable: true, later: snapshots},
-	{name: "dbfilename", kind: text, standard: "dump.rdb", protected: true, later: snapshots},
 	{name: "rdb-del-sync-files", kind: boolean, standard: "no", later: replication},
-	{name: "rdb-save-incremental-fsync", kind: boolean, standard: "yes", later: snapshots},
-	{name: "sanitize-dump-payload", kind: enum, words: []string{"no", "yes", "clients"}, standard: "no",
-		later: "RESTORE"},
 	{name: "appendonly", kind: boolean, standard: "no", later: appendFile},
 	{name: "appendfilename", kind: text, standard: "appendonly.aof", immutable: true, later: appendFile},
 	{name: "appenddirname", kind: text, standard: "appendonlydir", immutable: true, later: appendFile},
@@ -111,8 +102,6 @@ var otherLater = []row{
 	{name: "supervised", kind: enum, words: []string{"upstart", "systemd", "auto", "no"}, standard: "no",
 		immutable: true, later: "service notification"},
 	{name: "shutdown-timeout", kind: integer, standard: "10", max: math.MaxInt32, later: replication},
-	{name: "shutdown-on-sigint", kind: list, standard: "default", check: checkShutdown, later: snapshots},
-	{name: "shutdown-on-sigterm", kind: list, standard: "default", check: checkShutdown, later: snapshots},
 	{name: "oom-score-adj", kind: enum, words: []string{"no", "yes", "relative", "absolute"}, standard: "no",
 		later: "control of the OOM score"},
 	{name: "oom-score-adj-values", kind: list, standard: "0 200 800", min: 3, max: 3, check: checkOOMScores,
@@ -121,7 +110,6 @@ var otherLater = []row{
 		later: "a process title"},
 	{name: "server_cpulist", kind: text, standard: `""`, immutable: true, dropEmpty: true, later: "CPU affinity"},
 	{name: "bio_cpulist", kind: text, standard: `""`, immutable: true, dropEmpty: true, later: "CPU affinity"},
-	{name: "bgsave_cpulist", kind: text, standard: `""`, immutable: true, dropEmpty: true, later: "CPU affinity"},
 	{name: "aof_rewrite_cpulist", kind: text, standard: `""`, immutable: true, dropEmpty: true,
 		later: "CPU affinity"},
 }
@@ -132,6 +120,8 @@ var inertRows = []row{
 	{name: "lazyfree-lazy-expire", kind: boolean, standard: "yes", inert: freesLazily},
 	{name: "lazyfree-lazy-server-del", kind: boolean, standard: "yes", inert: freesLazily},
 	{name: "lazyfree-lazy-user-del", kind: boolean, standard: "yes", inert: freesLazily},
+	{name: "sanitize-dump-payload", kind: enum, words: []string{"no", "yes", "clients"}, standard: "no",
+		inert: "payloads are always looked through"},
 	{name: "list-compress-depth", kind: integer, standard: "0", max: math.MaxInt32,
 		inert: "lists are not compressed"},
 	{name: "dynamic-hz", kind: boolean, standard: "yes", inert: "background work follows what is due, not hz"},
@@ -149,24 +139,6 @@ const freesLazily = "large values are always freed in slices"
 func checkEvents(s setting) error {
 	if strings.Trim(s.text, "Ag$lshzxeKEtmdn") != "" {
 		return reason("Invalid event class character. Use 'Ag$lshzxeKEtmdn'.")
-	}
-	return nil
-}
-
-func checkShutdown(s setting) error {
-	known := []string{"default", "save", "nosave", "now", "force"}
-	words := strings.Fields(strings.ToLower(s.text))
-	for _, w := range words {
-		if !slices.Contains(known, w) {
-			words = nil
-			break
-		}
-	}
-	if len(words) == 0 {
-		return reason("argument(s) must be one of the following: " + strings.Join(known, ", "))
-	}
-	if slices.Contains(words, "save") && slices.Contains(words, "nosave") {
-		return reason("shutdown options SAVE and NOSAVE can't be used simultaneously")
 	}
 	return nil
 }

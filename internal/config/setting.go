@@ -3,6 +3,7 @@ package config
 import (
 	"fmt"
 	"math"
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -12,6 +13,7 @@ type setting struct {
 	text   string   // what CONFIG GET answers
 	n      int64    // bool: 0 or 1; numbers; memory in bytes; enum: index in row.words
 	words  []string // lists: the words of text; never changed once made
+	given  bool     // by a line of a file
 	limits OutputLimits
 }
 
@@ -20,6 +22,8 @@ type kind struct {
 	multi bool // takes several words in a file; CONFIG SET's one value is split at blanks
 	// parse makes a setting of the words. old is the present setting, for kinds that change a part of it.
 	parse func(r *row, args []string, old setting, env *Env) (setting, error)
+	// join adds a line of a file to the lines of the same parameter before it; nil: the last line counts.
+	join func(old, s setting) setting
 	// lines gives what CONFIG REWRITE writes behind the name; no line at all takes the parameter out of the file.
 	lines func(r *row, s setting) []line
 }
@@ -47,10 +51,11 @@ var (
 	memory      = &kind{parse: parseMemorySetting, lines: memoryLine}
 	share       = &kind{parse: parseShare, lines: plainLine} // memory or a percentage of maxmemory
 	enum        = &kind{parse: parseEnum, lines: plainLine}
+	flags       = &kind{multi: true, parse: parseFlags, lines: plainLine} // words of an enum; the first one: none
 	text        = &kind{parse: parseText, lines: textLine}
 	path        = &kind{parse: parseDir, lines: dirLine} // an existing directory, made absolute
 	list        = &kind{multi: true, parse: parseList, lines: listLine}
-	savePoints  = &kind{multi: true, parse: parseSave, lines: saveLine}
+	savePoints  = &kind{multi: true, parse: parseSave, join: joinSave, lines: saveLine}
 	outputLimit = &kind{multi: true, parse: parseOutputLimits, lines: outputLimitLines}
 )
 
@@ -134,7 +139,33 @@ func parseEnum(r *row, args []string, _ setting, _ *Env) (setting, error) {
 			return setting{text: word, n: int64(i)}, nil
 		}
 	}
-	return setting{}, fmt.Errorf("argument(s) must be one of the following: %s", strings.Join(r.words, ", "))
+	return setting{}, r.wordError()
+}
+
+func (r *row) wordError() error {
+	return fmt.Errorf("argument(s) must be one of the following: %s", strings.Join(r.words, ", "))
+}
+
+// parseFlags gives the words in the order of the row.
+func parseFlags(r *row, args []string, _ setting, _ *Env) (setting, error) {
+	given := make([]bool, len(r.words))
+	for _, a := range args {
+		i := slices.IndexFunc(r.words, func(w string) bool { return strings.EqualFold(w, a) })
+		if i < 0 {
+			return setting{}, r.wordError()
+		}
+		given[i] = true
+	}
+	var words []string
+	for i, word := range r.words[1:] {
+		if given[i+1] {
+			words = append(words, word)
+		}
+	}
+	if len(words) == 0 {
+		words = r.words[:1]
+	}
+	return setting{text: strings.Join(words, " "), words: words}, nil
 }
 
 func parseText(_ *row, args []string, _ setting, _ *Env) (setting, error) {
@@ -161,25 +192,6 @@ func (r *row) wordsError() error {
 		return reason(r.tooMany)
 	}
 	return errWords
-}
-
-// parseSave takes pairs of seconds and changes; one empty word means none.
-func parseSave(_ *row, args []string, _ setting, _ *Env) (setting, error) {
-	bad := reason("Invalid save parameters")
-	if len(args) == 1 && args[0] == "" {
-		args = nil
-	}
-	if len(args)%2 != 0 {
-		return setting{}, bad
-	}
-	for i := 0; i < len(args); i += 2 {
-		seconds, ok := parseInt(args[i])
-		changes, ok2 := parseInt(args[i+1])
-		if !ok || !ok2 || seconds < 1 || changes < 0 {
-			return setting{}, bad
-		}
-	}
-	return setting{text: strings.Join(args, " "), words: args}, nil
 }
 
 // parseOutputLimits takes groups of class, hard limit, soft limit and seconds; classes not named keep their limits.

@@ -60,6 +60,20 @@ type Values struct {
 	HashMaxListpackEntries    int64
 	HashMaxListpackValueBytes int64
 
+	// Snapshots.
+	SavePoints            []SavePoint
+	StopWritesOnSaveError bool
+	DBFilename            string
+	RDBSegments           bool // a file for each shard
+	RDBCompressed         bool
+	RDBCompression        Compression // see Compression()
+	RDBChecksum           bool
+	RDBIncrementalFsync   bool
+	SaveBytesPerSecond    int64  // 0: as fast as it goes
+	SaveBufferBytes       int64  // memory for what is yet to be written
+	SaveCPUs              string // processors of the goroutines that write, as taskset has them; empty: any
+	OnSigint, OnSigterm   Shutdown
+
 	// Active defragmentation.
 	ActiveDefrag       bool
 	DefragIgnoreBytes  int64 // waste below which nothing is done
