@@ -124,8 +124,14 @@ func (d *differ) play(steps []streamStep) (found *difference, err error) {
 		defer func() { err = errors.Join(err, pairs[i].close()) }()
 	}
 	digest := pairs[streamConns]
-	if _, _, err := digest.do("FLUSHALL"); err != nil {
-		return nil, err
+	begin := []string{"FLUSHALL"}
+	if d.tolerances["info"].field != "" {
+		begin = append(begin, "SAVE") // counters of changes begin anew
+	}
+	for _, name := range begin {
+		if _, _, err := digest.do(name); err != nil {
+			return nil, err
+		}
 	}
 	sinceDigest := 0
 	for at := 0; at < len(steps); {

@@ -83,6 +83,15 @@ func Connection() Grammar {
 	}
 }
 
+// Changes asks for the number of changes, as INFO has it, among the commands of other grammars. Both servers must be
+// able to save.
+func Changes() Grammar {
+	return Grammar{{
+		Name: "info", Weight: 60, Args: func(*Gen) []string { return []string{"persistence"} }, rigid: true,
+		tol: tolerance{field: "rdb_changes_since_last_save"},
+	}}
+}
+
 // Everything is all commands of this package's grammars.
 func Everything() Grammar {
 	all := Strings()
@@ -94,7 +103,6 @@ func Everything() Grammar {
 	all = append(all, Sets()...)
 	all = append(all, SortedSets()...)
 	all = append(all, Sorting()...)
-	all = append(all, Dumps()...)
 	return append(all, Connection()...)
 }
 

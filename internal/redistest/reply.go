@@ -231,6 +231,8 @@ type tolerance struct {
 	float     bool  // numbers in strings may differ in the 15th digit
 	near      int64 // integers that are not negative may differ by that
 	unordered int   // 0: items come in order; n: groups of n items come in any order
+	// field: of INFO's text only this one counts.
+	field string
 }
 
 const floatTolerance = 1e-14 // of the greater one
@@ -244,6 +246,8 @@ func (t tolerance) equal(a, b reply) bool {
 		return true
 	}
 	switch {
+	case t.field != "" && (a.kind == '$' || a.kind == '='):
+		return infoField(a.text, t.field) == infoField(b.text, t.field)
 	case a.kind == ':' && t.near != 0:
 		return t.nearby(a.text, b.text)
 	case t.float && strings.IndexByte("$+,", a.kind) >= 0 && closeFloats(a.text, b.text):
@@ -253,6 +257,16 @@ func (t tolerance) equal(a, b reply) bool {
 	}
 	a, b = a.short(), b.short()
 	return a.text == b.text && a.digest == b.digest
+}
+
+// infoField gives the line of a field of INFO.
+func infoField(text, field string) string {
+	for line := range strings.SplitSeq(text, "\r\n") {
+		if strings.HasPrefix(line, field+":") {
+			return line
+		}
+	}
+	return ""
 }
 
 func (t tolerance) nearby(a, b string) bool {

@@ -77,8 +77,9 @@ func cmdAppend(c *Ctx) error {
 	if err := c.checkLength(int64(db.StringLen(e)), len(val)); err != nil {
 		return err
 	}
-	if len(val) == 0 { // for watchers that counts as a change
+	if len(val) == 0 { // that counts as a change
 		k.Shard.Changed(c.DBID, k.Key.Bytes)
+		c.Dirty++
 		c.Int(int64(db.StringLen(e)))
 		return nil
 	}
