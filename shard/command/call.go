@@ -90,7 +90,7 @@ func (cs *CallStats) Flush(add func(index int, st *CallStat)) {
 // handler, stages the effect and measures. The reply is appended to c.Out.
 func Call(c *Ctx, row *Row) {
 	c.Row = row
-	c.Dirty, c.effects, c.Wait = 0, false, Wait{}
+	c.Dirty, c.effects, c.Wait, c.EmptiedAll = 0, false, Wait{}, false
 	mark := len(c.Out)
 	quiet := c.NoTouch && !row.Touches
 	if quiet {
@@ -179,6 +179,10 @@ func appendFailure(dst []byte, c *Ctx, row *Row, err error) []byte {
 	c.Calls.Errors[e.Code]++
 	return resp.AppendError(dst, e)
 }
+
+// Fail counts a call that has been counted already as failed, and replies its error: for one that failed after its
+// handler had returned.
+func (c *Ctx) Fail(row *Row, err error) { c.Out = appendFailure(c.Out, c, row, err) }
 
 // Reject counts and replies an error for a command that was not run.
 func (c *Ctx) Reject(row *Row, e *resp.Error) {

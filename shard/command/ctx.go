@@ -46,6 +46,9 @@ type Ctx struct {
 	// it, executors take it (TakeThen); in MULTI nobody waits for it.
 	Then Job
 
+	// EmptiedAll: the call has removed all keys of all databases (FLUSHALL), which the server may want to save.
+	EmptiedAll bool
+
 	// MayBlock: the session may wait for keys, and for a job that has the rest of the reply; set by executors. A
 	// command that found nothing then sets Wait and replies nothing. Woken: it is run again, with the key alone that is
 	// ready and those that go with it.

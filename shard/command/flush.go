@@ -37,7 +37,11 @@ var (
 func cmdFlushDB(c *Ctx) error { return c.flush(wordFlushDB, c.DBID, c.DBID+1) }
 
 // FLUSHALL [ASYNC | SYNC]
-func cmdFlushAll(c *Ctx) error { return c.flush(wordFlushAll, 0, c.Set.Databases()) }
+func cmdFlushAll(c *Ctx) error {
+	err := c.flush(wordFlushAll, 0, c.Set.Databases())
+	c.EmptiedAll = err == nil
+	return err
+}
 
 // flush removes all keys of databases from up to, not including, to. As in Redis it is logged even if there are
 // none: a replica may have some.

@@ -34,6 +34,9 @@ type Row struct {
 	RunsQueue bool
 	// EvenOOM: runs inside MULTI even where memory is short, when nothing is queued (DISCARD).
 	EvenOOM bool
+	// Canary: refused like a command that writes while snapshots can't be written, for those who look whether the
+	// server is well (PING).
+	Canary bool
 	// Protected: refused unless enable-debug-command allows it.
 	Protected bool
 	// WaitsFor is the type of values that the command may wait for; a string: it never waits.
