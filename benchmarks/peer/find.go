@@ -21,7 +21,7 @@ func Known(binDir string) []Spec {
 	specs := []Spec{
 		{Name: Fulmen, Args: []string{
 			binDir + "/fulmen-server", "--port", "{port}", "--bind", "127.0.0.1", "--dir", "{dir}",
-			"--http-port", "{http}",
+			"--http-port", "{http}", "--save", "",
 		}},
 		{Name: Floor, Args: []string{binDir + "/fulmen-floor", "--port", "{port}"}, Floor: true},
 	}

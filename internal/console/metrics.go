@@ -23,6 +23,7 @@ func (c *Console) writeMetrics(w io.Writer) {
 	p.network(st)
 	p.memory(st)
 	p.keyspace(st)
+	p.persistence(&st.Persistence)
 	p.holds(st.Shards)
 }
 
@@ -170,6 +171,33 @@ func (p *page) keyspace(st *Status) {
 	p.counter("fulmen_lazy_freed_total", "Objects freed in the background.", e.LazyFreed)
 	p.gauge("fulmen_lazy_pending", "Objects that wait to be freed.", e.LazyPending)
 	p.counter("fulmen_background_cut_short_total", "Slices of background work that used up their time.", e.CutShort)
+}
+
+func (p *page) persistence(s *Persistence) {
+	flag := func(name, help string, on bool) {
+		n := int64(0)
+		if on {
+			n = 1
+		}
+		p.gauge(name, help, n)
+	}
+	flag("fulmen_loading", "Whether a snapshot is being loaded.", s.Loading)
+	p.gauge("fulmen_load_keys", "Keys that the last load, or the one under way, has loaded.", s.LoadedKeys)
+	flag("fulmen_save_in_progress", "Whether a snapshot is being saved.", s.Saving)
+	p.seconds("fulmen_save_progress_ratio", "gauge", "How much of the keys of the save under way is saved.",
+		s.SavePercent/100)
+	p.gauge("fulmen_save_buffer_bytes", "Memory that the save under way occupies.", s.BufferBytes)
+	p.gauge("fulmen_changes_since_last_save", "Changes that would be lost with the process.", s.Changes)
+	p.counter("fulmen_saves_total", "Saves begun.", s.Saves)
+	flag("fulmen_last_save_ok", "Whether the last save in the background was good.", s.LastOK)
+	flag("fulmen_writes_refused", "Whether commands that write are refused because a save has failed.", s.WritesRefused)
+	p.gauge("fulmen_last_save_timestamp_seconds", "When the last good save ended.", s.LastUnix)
+	p.seconds("fulmen_last_save_duration_seconds", "gauge", "How long the last save took.", s.LastSeconds)
+	p.gauge("fulmen_last_save_bytes", "Bytes of the last snapshot before LZ4.", s.LastBytes)
+	p.gauge("fulmen_last_save_keys", "Keys of the last snapshot.", s.LastKeys)
+	p.gauge("fulmen_last_save_copied_bytes", "Bytes that writers copied for the last save.", s.CopiedBytes)
+	p.seconds("fulmen_last_cut_seconds", "gauge", "For how long the last save held all batons.", s.CutUs/1e6)
+	p.counter("fulmen_writers_held_back_total", "Times that writers waited for the memory of a save.", s.WritersHeld)
 }
 
 // The histogram of holds is shown with a bucket for every power of four from about 1 µs to about 1 s.

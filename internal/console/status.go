@@ -25,6 +25,7 @@ type Status struct {
 	Connections Connections      `json:"connections"`
 	Keyspace    []Database       `json:"keyspace"` // databases that have keys
 	Events      Events           `json:"events"`
+	Persistence Persistence      `json:"persistence"`
 	Errors      map[string]int64 `json:"errors"` // error replies by code
 	Shards      []Shard          `json:"shards"`
 }
@@ -102,6 +103,27 @@ type Events struct {
 	LazyPending  int64 `json:"lazy_pending"` // now
 	BackgroundUs int64 `json:"background_us"`
 	CutShort     int64 `json:"background_cut_short"` // slices of background work that used up their time
+}
+
+// Persistence is what is saved and loaded.
+type Persistence struct {
+	Loading       bool    `json:"loading"`
+	LoadPercent   float64 `json:"load_percent"` // of the bytes of the load under way
+	LoadedKeys    int64   `json:"loaded_keys"`  // by the last load, or by the one under way
+	Saving        bool    `json:"saving"`
+	SavePercent   float64 `json:"save_percent"` // of the keys of the save under way
+	BufferBytes   int64   `json:"save_buffer_bytes"`
+	Changes       int64   `json:"changes_since_last_save"`
+	Saves         int64   `json:"saves"` // begun
+	LastOK        bool    `json:"last_save_ok"`
+	LastUnix      int64   `json:"last_save_unix_seconds"` // when the last good one ended
+	LastSeconds   float64 `json:"last_save_seconds"`
+	LastBytes     int64   `json:"last_save_bytes"`
+	LastKeys      int64   `json:"last_save_keys"`
+	CopiedBytes   int64   `json:"last_save_copied_bytes"` // by writers, before they changed what was still to be saved
+	CutUs         float64 `json:"last_cut_us"`
+	WritersHeld   int64   `json:"writers_held_back"` // because a save had no memory left
+	WritesRefused bool    `json:"writes_refused"`    // because of a save that failed
 }
 
 // Shard is one shard.

@@ -65,7 +65,18 @@ func (srv *Server) watchConfig() {
 	}, "client-query-buffer-limit", "client-output-buffer-limit")
 	cfg.OnApply(func(_, v *config.Values) error { return srv.relisten(v) }, "bind", "port")
 	cfg.OnApply(func(_, v *config.Values) error { return srv.console.apply(srv, v) }, "http-port", "http-bind")
-	cfg.OnApply(func(_, v *config.Values) error { return chdir(v.Dir) }, "dir")
+	cfg.OnApply(func(_, v *config.Values) error { return srv.moveDir(v.Dir) }, "dir")
+	cfg.OnApply(func(_, v *config.Values) error {
+		srv.saver.SetBudget(v.SaveBufferBytes)
+		srv.saves.limiter.SetRate(v.SaveBytesPerSecond)
+		return nil
+	}, "rdb-save-buffer-limit", "rdb-save-rate-limit")
+	cfg.OnApply(func(_, v *config.Values) error {
+		srv.saves.mu.Lock()
+		defer srv.saves.mu.Unlock()
+		srv.saves.restrict(v)
+		return nil
+	}, "save", "stop-writes-on-bgsave-error")
 }
 
 // warnOfLimit says that a new maxmemory is exceeded already. Ticks begin to evict.

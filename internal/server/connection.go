@@ -15,7 +15,7 @@ func connectionRows() []*command.Row {
 			Name: "ping", Arity: -1, Flags: command.Fast, Categories: command.CatConnection, Group: "connection",
 			Since: "1.0.0", Summary: "Ping the server", Complexity: "O(1)",
 			Tips: []string{"request_policy:all_shards", "response_policy:all_succeeded"}, Args: "message?",
-		}, RunSession: onSession(cmdPing)},
+		}, Canary: true, RunSession: onSession(cmdPing)},
 		{Info: command.Info{
 			Name: "echo", Arity: 2, Flags: command.Loading | command.Stale | command.Fast,
 			Categories: command.CatConnection, Group: "connection", Since: "1.0.0",

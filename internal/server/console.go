@@ -111,6 +111,10 @@ func (src consoleSource) Health() error {
 	if src.srv.stopping.Load() {
 		return errors.New("the server is shutting down")
 	}
+	// Not so a save that fails: whoever restarts the server for it loses the data.
+	if u := src.srv.loading.now.Load(); u != nil {
+		return fmt.Errorf("loading: %.1f %%", u.percent())
+	}
 	now := src.srv.set.Clock.NowMs()
 	for _, l := range src.srv.loops {
 		if silent := now - l.cameRoundMs.Load(); silent > stuckMs {
@@ -135,7 +139,30 @@ func (src consoleSource) Status() *console.Status {
 	src.traffic(st)
 	src.shards(st)
 	src.memory(st)
+	st.Persistence = srv.persistenceStatus(st.Events.Changes)
 	return st
+}
+
+// persistenceStatus tells of saves and loads; dirty are the changes since the start.
+func (srv *Server) persistenceStatus(dirty int64) console.Persistence {
+	f := srv.saves.figures(dirty)
+	cuts, cutNs := srv.saves.cutFigures()
+	p := console.Persistence{
+		LoadedKeys: f.loadedKeys, Changes: f.changes, Saves: f.begun, LastOK: !f.failed, LastUnix: f.lastSaveMs / 1000,
+		LastSeconds: float64(f.last.ElapsedNs) / 1e9, LastBytes: f.last.Bytes, LastKeys: f.last.Saved,
+		CopiedBytes: f.last.CopiedBytes, WritersHeld: f.heldBack,
+		WritesRefused: srv.restricted.Load()&whileDiskFailing != 0,
+	}
+	if cuts > 0 {
+		p.CutUs = float64(cutNs) / 1000
+	}
+	if f.current != nil {
+		p.Saving, p.SavePercent, p.BufferBytes = true, percentSaved(f.current), f.current.BufferBytes
+	}
+	if u := srv.loading.now.Load(); u != nil {
+		p.Loading, p.LoadPercent, p.LoadedKeys = true, u.percent(), u.progress.Keys.Load()
+	}
+	return p
 }
 
 // processCPUSeconds is the user and system time of the process.

@@ -46,6 +46,19 @@ PROTOCOL <type>
     Reply with a test value of the specified type. <type> can be: string,
     integer, double, bignum, null, array, set, map, attrib, push, verbatim,
     true, false.
+RELOAD [option ...]
+    Save the RDB on disk and reload it back to memory. Valid <option> values:
+    * MERGE: conflicting keys will be loaded from RDB.
+    * NOFLUSH: the existing database will not be removed before load, but
+      the first conflicting key ends the load with an error.
+    * NOSAVE: the database will be loaded from an existing RDB file.
+    Examples:
+    * DEBUG RELOAD: verify that the server is able to persist, flush and reload
+      the database.
+    * DEBUG RELOAD NOSAVE: replace the current database with the contents of an
+      existing RDB file.
+    * DEBUG RELOAD NOSAVE NOFLUSH MERGE: add the contents of an existing RDB
+      file to the database.
 SET-ACTIVE-EXPIRE <0|1>
     Setting it to 0 disables expiring keys in background when they are not
     accessed (otherwise the Redis behavior). Setting it to 1 reenables back the
@@ -175,10 +188,6 @@ func debugStringMatch(s *Session, args [][]byte) error {
 
 func debugLoadAOF(*Session, [][]byte) error {
 	return resp.Errorf("ERR", "DEBUG LOADAOF is not supported yet: there is no append-only file")
-}
-
-func debugReload(*Session, [][]byte) error {
-	return resp.Errorf("ERR", "DEBUG RELOAD is not supported yet: there are no snapshots")
 }
 
 // DEBUG REPLYBUFFER PEAK-RESET-TIME NEVER|RESET|ms | RESIZING 0|1: reply buffers belong to the event loops and have no

@@ -73,6 +73,12 @@ func (s *Session) decide(b *parsed) {
 	case s.outOfMemory(row):
 		s.refuse(row, resp.ErrOOM)
 		return
+	case s.refusedForDisk(row):
+		s.refuse(row, resp.ErrMisconf)
+		return
+	case s.refusedForLoading(row):
+		s.refuse(row, resp.ErrLoading)
+		return
 	case s.monitor != nil && row.Flags&(command.Write|command.ReadOnly|command.MayReplicate) != 0:
 		s.refuse(row, resp.ErrReplicaKeys)
 		return
@@ -110,6 +116,7 @@ func (s *Session) runHeld(row *command.Row, args [][]byte, keys []command.Keyed)
 		s.c.Args, s.c.Keys, s.c.MayBlock = args, keys, true
 		command.Call(s.c, row)
 		s.c.MayBlock = false
+		s.noteEmptied()
 	}
 	if s.park != nil {
 		s.park.tx.Ran(row.FullName, w.NowNs-began) // all its holds, also those of shards without a key of it

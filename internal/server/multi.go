@@ -13,6 +13,7 @@ type multi struct {
 	queue   []queuedCommand
 	doomed  bool // a command was refused: EXEC will be too
 	denyOOM bool // a command of the queue may need memory
+	asleep  bool // a command of the queue is refused while the data is being loaded
 	paused  bool // CLIENT PAUSE is among those that were run
 	bytes   int64
 	shards  shardSet
@@ -180,6 +181,7 @@ func (s *Session) enqueue(row *command.Row, args [][]byte) {
 	}
 	m.queue = append(m.queue, q)
 	m.flags |= row.Flags
+	m.asleep = m.asleep || row.Flags&command.Loading == 0
 	s.queued.Store(int32(len(m.queue)))
 	s.multiBytes.Store(m.bytes + int64(cap(m.queue))*int64(unsafe.Sizeof(queuedCommand{})))
 	s.c.Out = resp.AppendQueued(s.c.Out)
@@ -216,6 +218,7 @@ func (s *Session) runQueue(row *command.Row, args [][]byte) {
 			q := &m.queue[i]
 			s.c.Args, s.c.Keys = q.args, q.keys
 			command.Call(s.c, q.row)
+			s.noteEmptied()
 		}
 		s.executing = false
 		s.c.TakeThen() // what they left to do is done in the background

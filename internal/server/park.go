@@ -34,7 +34,8 @@ type parking struct {
 	waits   bool // for the baton of the next slice; else the letter is under way
 	sliced  command.Sliced
 
-	wait *keyWait // nil unless the command waits for keys
+	wait  *keyWait // nil unless the command waits for keys
+	await *await   // nil unless the command has run and waits for something else
 
 	// Owned by the holder of the shard's baton from parkTask until the letter is posted.
 	task bool
@@ -127,6 +128,10 @@ func (p *parking) Deliver(*reactor.Loop, *reactor.Letter) {
 		p.deliverWait()
 		return
 	}
+	if p.await != nil {
+		p.endAwait()
+		return
+	}
 	if p.paused {
 		p.paused = false
 		if !s.closed {
@@ -135,19 +140,7 @@ func (p *parking) Deliver(*reactor.Loop, *reactor.Letter) {
 		}
 	}
 	if p.task {
-		p.task, p.busy = false, false
-		if s.closed {
-			s.forgetWatches()
-			return
-		}
-		if cap(p.ctx.Out) > flushBytes {
-			s.conn.WriteOwned(p.ctx.Out)
-			p.ctx.Out = nil
-		} else {
-			s.conn.Write(p.ctx.Out)
-		}
-		p.trim()
-		s.conn.Resume()
+		p.endTask()
 		return
 	}
 	if p.slicing {
@@ -185,6 +178,10 @@ func (p *parking) Deliver(*reactor.Loop, *reactor.Letter) {
 	}
 	p.tx.Release(&l.worker)
 	l.postServed()
+	if s.awaits != nil {
+		p.beginAwait(mark)
+		waits = true
+	}
 	if waits {
 		l.finish(s)
 		return
@@ -194,6 +191,24 @@ func (p *parking) Deliver(*reactor.Loop, *reactor.Letter) {
 		return
 	}
 	l.finish(s)
+	p.trim()
+	s.conn.Resume()
+}
+
+// endTask is Deliver for a session whose command was executed by whoever had the baton.
+func (p *parking) endTask() {
+	s := p.s
+	p.task, p.busy = false, false
+	if s.closed {
+		s.forgetWatches()
+		return
+	}
+	if cap(p.ctx.Out) > flushBytes {
+		s.conn.WriteOwned(p.ctx.Out)
+		p.ctx.Out = nil
+	} else {
+		s.conn.Write(p.ctx.Out)
+	}
 	p.trim()
 	s.conn.Resume()
 }
@@ -225,8 +240,13 @@ func (p *parking) trim() {
 // withBatons executes the command with the batons of the given shards, ascending, at once or later.
 func (s *Session) withBatons(shards []int, row *command.Row, args [][]byte, keys []command.Keyed) {
 	l := s.loop
+	mark := len(s.c.Out)
 	if len(shards) == 0 {
 		s.runHeld(row, args, keys)
+		if s.awaits != nil {
+			s.park.copyCommand(row, args, keys)
+			s.park.beginAwait(mark)
+		}
 		return
 	}
 	p := s.parkingLot()
@@ -234,7 +254,6 @@ func (s *Session) withBatons(shards []int, row *command.Row, args [][]byte, keys
 	p.tx.Begin(p.shards)
 	// The command is copied first: once Acquire has put the transaction into an inbox it may be resumed
 	// at any moment, though only by a letter that this loop reads after this callback.
-	mark := len(s.c.Out)
 	if p.tx.Acquire(&l.worker) {
 		if !l.pauseChanged() || !s.heldBack(row) {
 			s.runHeld(row, args, keys)
@@ -246,6 +265,11 @@ func (s *Session) withBatons(shards []int, row *command.Row, args [][]byte, keys
 		}
 		p.tx.Release(&l.worker)
 		l.postServed()
+		if s.awaits != nil {
+			p.copyCommand(row, args, keys)
+			p.beginAwait(mark)
+			return
+		}
 		if job := s.c.TakeThen(); job != nil {
 			p.copyCommand(row, args, keys)
 			if !p.goOn(row, job, mark, s.reply != replyOn) {

@@ -114,6 +114,9 @@ func (l *loop) regate() {
 	default:
 		l.barred = mayWrite
 	}
+	if r := l.srv.restricted.Load(); r != 0 {
+		l.barred |= barredBy(r)
+	}
 }
 
 // pauseChanged tells whether a pause began or ended since regate. It is asked with batons held.

@@ -78,7 +78,7 @@ func startProof(t testing.TB, shards, loops int, rest uint64, args ...string) *p
 	p.kicks = make(chan struct{}, 4)
 	args = append([]string{
 		"--port", "0", "--unixsocket", p.path, "--dir", dir, "--shards", strconv.Itoa(shards),
-		"--event-loops", strconv.Itoa(loops), "--enable-debug-command", "yes",
+		"--event-loops", strconv.Itoa(loops), "--enable-debug-command", "yes", "--save", "",
 	}, args...)
 	cfg, err := config.Load(args, config.Env{Version: Version, Cwd: dir, CPUs: 2, Files: vfs.OS{}})
 	if err != nil {

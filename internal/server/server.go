@@ -1,7 +1,6 @@
 package server
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -59,7 +58,12 @@ type Server struct {
 	pausing         pausing
 	clientEvictor   clientEvictor
 	stopping        atomic.Bool
-	stop            chan stopRequest
+	stops           stopDesk
+	stopTx          serverTx
+	saves           saves
+	restricted      atomic.Uint32 // restrict.go
+	loading         loading
+	loadFailed      chan error // why the load at the start has failed
 	listenMu        sync.Mutex
 	listeners       []net.Listener // TCP ones, replaced by CONFIG SET bind/port
 	unix            net.Listener
@@ -72,8 +76,6 @@ type Server struct {
 	bufferPeaks     bufferPeaks
 	console         consoleServer
 }
-
-type stopRequest struct{ reason string }
 
 // Options are what New needs beside the configuration.
 type Options struct {
@@ -98,7 +100,7 @@ func New(o Options) (*Server, error) {
 	}
 	srv := &Server{
 		cfg: o.Config, files: o.Files, log: o.Log, logLevel: o.Level, space: space,
-		runID: newRunID(), startMs: o.Clock.NowMs(), stop: make(chan stopRequest, 1),
+		runID: newRunID(), startMs: o.Clock.NowMs(),
 	}
 	srv.set, err = shard.NewSet(shard.Options{
 		Shards: v.Shards, Databases: v.Databases, Space: space, Log: log.New(v.Shards, log.Limits{}),
@@ -118,6 +120,10 @@ func New(o Options) (*Server, error) {
 	srv.apply(v)
 	srv.applyClientLimit(v)
 	srv.makeLoops(v)
+	srv.stops.bell = make(chan struct{}, 1)
+	srv.loading.done, srv.loadFailed = make(chan struct{}), make(chan error, 1)
+	srv.stopTx.init(srv)
+	srv.saves.init(srv)
 	srv.watchConfig()
 	replID := newRunID()
 	srv.replID.Store(&replID)
@@ -156,23 +162,8 @@ func (srv *Server) makeLoops(v *config.Values) {
 	}
 }
 
-// Run serves until ctx ends or SHUTDOWN is called.
-func (srv *Server) Run(ctx context.Context) error {
-	if err := srv.Start(); err != nil {
-		return err
-	}
-	var reason string
-	select {
-	case <-ctx.Done():
-		reason = "Received a termination signal, scheduling shutdown..."
-	case req := <-srv.stop:
-		reason = req.reason
-	}
-	srv.log.Warn(reason)
-	return srv.Shutdown()
-}
-
-// Start opens the listeners and starts the loops.
+// Start opens the listeners, starts the loops and begins to load what was saved: until that is there clients are told
+// LOADING.
 func (srv *Server) Start() error {
 	v := srv.cfg.Values()
 	srv.log.Info(fmt.Sprintf("Fulmen version=%s, pid=%d, %d shards, %d event loops, just started",
@@ -184,16 +175,24 @@ func (srv *Server) Start() error {
 		srv.log.Debug(err.Error() + ": on few cores the Go runtime's monitor costs more processor time than it need " +
 			"(CAP_SYS_NICE, or TimerSlackNSec=1ms in a systemd unit, would help)")
 	}
+	var err error
+	if srv.loading.locked, err = srv.lockDir(v.Dir); err != nil {
+		return err
+	}
 	listeners, err := listenTCP(v)
 	if err != nil {
-		return err
+		return errors.Join(err, closeLock(srv.loading.locked))
 	}
 	srv.listeners = listeners
 	if err := srv.listenUnix(v); err != nil {
-		return errors.Join(err, closeAll(listeners))
+		return errors.Join(err, closeAll(listeners), closeLock(srv.loading.locked))
 	}
-	if err := srv.reactor.Start(); err != nil {
-		return errors.Join(err, closeAll(listeners))
+	src, seized, err := srv.beginLoad()
+	if err == nil {
+		err = srv.reactor.Start()
+	}
+	if err != nil {
+		return errors.Join(err, closeAll(listeners), closeLock(srv.loading.locked))
 	}
 	srv.log.Info("Server initialized")
 	for _, l := range srv.loops {
@@ -205,16 +204,29 @@ func (srv *Server) Start() error {
 	}
 	if srv.unix != nil {
 		srv.reactor.Listen(srv.unix)
-		srv.log.Info("Ready to accept connections unix")
 	}
 	srv.sampler.start(srv)
+	if seized != nil {
+		go srv.loadAtStart(src, seized)
+	}
 	if err := srv.console.apply(srv, v); err != nil {
 		return errors.Join(err, srv.Shutdown())
 	}
-	if len(srv.listeners) > 0 {
-		srv.log.Info("Ready to accept connections tcp")
+	if seized == nil {
+		srv.logReady()
 	}
 	return srv.writePidFile(v)
+}
+
+// logReady says that commands are executed now.
+func (srv *Server) logReady() {
+	v := srv.cfg.Values()
+	if v.UnixSocket != "" {
+		srv.log.Info("Ready to accept connections unix")
+	}
+	if v.Port != 0 {
+		srv.log.Info("Ready to accept connections tcp")
+	}
 }
 
 // Addr returns the address of the first TCP listener; for tests that listen on port 0.
@@ -230,13 +242,16 @@ func (srv *Server) Addr() string {
 // Set returns the server's shards.
 func (srv *Server) Set() *shard.Set { return srv.set }
 
-// Shutdown stops serving: listeners first, then connections, then loops.
+// Shutdown stops serving, without saving: a load is waited for and a save given up, then listeners, connections and
+// loops end.
 func (srv *Server) Shutdown() error {
 	if srv.stopping.Swap(true) {
 		return nil
 	}
 	srv.console.close()
 	srv.sampler.close()
+	<-srv.loading.done
+	srv.saves.close()
 	err := srv.reactor.Stop()
 	if save := srv.saver.Running(); save != nil {
 		save.Cancel()
@@ -255,7 +270,7 @@ func (srv *Server) Shutdown() error {
 		}
 	}
 	srv.log.Warn("Fulmen is now ready to exit, bye bye...")
-	return errors.Join(err, srv.space.Close())
+	return errors.Join(err, srv.space.Close(), closeLock(srv.loading.locked))
 }
 
 func (srv *Server) writePidFile(v *config.Values) error {

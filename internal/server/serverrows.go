@@ -36,19 +36,6 @@ func serverRows() []*command.Row {
 	}
 }
 
-func shutdownRow() *command.Row {
-	return &command.Row{Info: command.Info{
-		Name: "shutdown", Arity: -1,
-		Flags: command.Admin | command.NoScript | command.Loading | command.Stale | command.NoMulti | command.AllowBusy,
-		Group: "server", Since: "1.0.0",
-		Summary: "Synchronously save the dataset to disk and then shut down the server",
-		Complexity: "O(N) when saving, where N is the total number of keys in all databases when saving data, " +
-			"otherwise O(1)",
-		History: []command.Change{{Since: "7.0.0", What: "Added the `NOW`, `FORCE` and `ABORT` modifiers."}},
-		Args:    "nosave_save?(NOSAVE|SAVE) NOW?@7.0.0 FORCE?@7.0.0 ABORT?@7.0.0",
-	}, RunSession: onSession(cmdShutdown)}
-}
-
 func configRow() *command.Row {
 	sub := func(name string, arity int, since, summary, complexity string, run func(*Session) error) *command.Row {
 		return &command.Row{Info: command.Info{
@@ -152,6 +139,7 @@ func cmdConfigResetStat(s *Session) error {
 	s.srv.defrag.reset(s.srv.set.Clock.NowNs())
 	s.srv.evict.reset()
 	s.srv.sampler.reset()
+	s.srv.saves.resetStats()
 	s.c.OK()
 	return nil
 }
@@ -179,40 +167,6 @@ func cmdTime(s *Session) error {
 	s.c.Array(2)
 	s.c.Out = resp.AppendBulkInt(s.c.Out, us/1e6)
 	s.c.Out = resp.AppendBulkInt(s.c.Out, us%1e6)
-	return nil
-}
-
-// SHUTDOWN [NOSAVE|SAVE] [NOW] [FORCE] [ABORT]
-func cmdShutdown(s *Session) error {
-	a := s.c.ArgsFrom(1)
-	var save, noSave, abort, other bool
-	for a.More() {
-		switch {
-		case !noSave && a.Option("save"):
-			save = true
-		case !save && a.Option("nosave"):
-			noSave = true
-		case a.Option("now"), a.Option("force"):
-			other = true
-		case a.Option("abort"):
-			abort = true
-		default:
-			return resp.ErrSyntax
-		}
-	}
-	switch {
-	case abort && (save || noSave || other):
-		return resp.ErrSyntax
-	case abort:
-		return resp.Errorf("ERR", "No shutdown in progress.")
-	case save:
-		return resp.Errorf("ERR", "SHUTDOWN SAVE is not supported yet: there are no snapshots; use NOSAVE")
-	}
-	select {
-	case s.srv.stop <- stopRequest{"User requested shutdown..."}:
-	default: // one is on its way
-	}
-	s.killed = true
 	return nil
 }
 

@@ -47,6 +47,7 @@ type Session struct {
 	watch   watchSet
 	counted int64 // bytes counted in Server.clientMemory
 	park    *parking
+	awaits  *await   // what the command that has just run waits for; nil: nothing
 	monitor *monitor // nil: not in MONITOR
 	// executing: the commands that run are those of EXEC, which must not block.
 	executing bool

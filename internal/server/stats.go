@@ -181,6 +181,9 @@ func (s *sampler) start(srv *Server) {
 				srv.peakMemory.Store(used)
 			}
 			srv.defrag.sample(srv)
+			if !srv.cronPaused.Load() {
+				srv.saves.cron()
+			}
 			srv.space.Release(releaseBudget)
 			s.releaseHeap(now)
 		}

@@ -44,8 +44,7 @@ func (w *Writer) countNodes(t *tree.Tree, limit int) (nodes int) {
 	var p tree.Path
 	size := 0 // of the listpack that is being filled; 0: there is none
 	for t.First(w.o.Space, &p); p.Valid(); p.Next() {
-		text := object.BodyText(w.o.Space, &p)
-		n := packedSize(&text)
+		n := packedSize(p.BodyLen())
 		switch {
 		case n > limit-packHeader-1:
 			nodes++
@@ -66,7 +65,7 @@ func (w *Writer) nodes(t *tree.Tree, limit int) {
 	size, items := 0, 0
 	for t.First(w.o.Space, &p); p.Valid() && w.err == nil; p.Next() {
 		text := object.BodyText(w.o.Space, &p)
-		n := packedSize(&text)
+		n := packedSize(text.Len())
 		plain := n > limit-packHeader-1
 		if size > 0 && (plain || size+n > limit) {
 			w.node(items)

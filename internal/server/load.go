@@ -1,0 +1,192 @@
+package server
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"slices"
+	"strconv"
+	"sync/atomic"
+	"time"
+
+	"fulmen/persist/snapshot"
+	"fulmen/persist/vfs"
+	"fulmen/shard"
+)
+
+// Loading. Listeners are opened first, so that whoever asks is told LOADING and how far it is. The batons are seized
+// before the loops run and given back when everything is there; commands that may run meanwhile and need one wait.
+
+// loading is what the server knows of the load under way and of the last one.
+type loading struct {
+	now     atomic.Pointer[loadUnderWay] // nil: none
+	keys    atomic.Int64                 // of the last one
+	expired atomic.Int64
+	done    chan struct{} // closed when the load at the start is over, or found nothing to do
+	locked  io.Closer     // of the directory; held with listenMu
+}
+
+// loadUnderWay is a load: immutable but for its progress.
+type loadUnderWay struct {
+	startMs  int64
+	progress snapshot.LoadProgress
+}
+
+func (srv *Server) isLoading() bool { return srv.loading.now.Load() != nil }
+
+// lockDir takes the data directory for this process, so that no other server writes to it.
+func (srv *Server) lockDir(dir string) (io.Closer, error) {
+	lock, err := srv.files.Lock(dir)
+	switch {
+	case errors.Is(err, vfs.ErrLocked):
+		return nil, fmt.Errorf("the directory %s is in use by another Fulmen server: give each a directory of its own "+
+			"with --dir", dir)
+	case err != nil:
+		srv.log.Warn("The directory can't be locked; see to it that no other server uses it: " + err.Error())
+		return nil, nil
+	}
+	return lock, nil
+}
+
+// moveDir follows CONFIG SET dir: the new directory is locked before the old one is let go.
+func (srv *Server) moveDir(dir string) error {
+	lock, err := srv.lockDir(dir)
+	if err != nil {
+		return err
+	}
+	if err := chdir(dir); err != nil {
+		return errors.Join(err, closeLock(lock))
+	}
+	srv.listenMu.Lock()
+	old := srv.loading.locked
+	srv.loading.locked = lock
+	srv.listenMu.Unlock()
+	return closeLock(old)
+}
+
+func closeLock(lock io.Closer) error {
+	if lock == nil {
+		return nil
+	}
+	return lock.Close()
+}
+
+// findSnapshot looks for what is to be loaded at the start, and removes what broken-off saves have left.
+func (srv *Server) findSnapshot() (*snapshot.Source, error) {
+	v := srv.cfg.Values()
+	src, err := snapshot.Find(srv.files, v.Dir, v.DBFilename)
+	if err != nil {
+		return nil, err
+	}
+	for _, text := range src.Warnings {
+		srv.log.Warn(text)
+	}
+	snapshot.CleanUp(srv.files, src, srv.log)
+	return src, nil
+}
+
+// beginLoad seizes all batons if there is something to load. The loops don't run yet.
+func (srv *Server) beginLoad() (*snapshot.Source, *shard.Seizure, error) {
+	src, err := srv.findSnapshot()
+	if err != nil {
+		return nil, nil, fmt.Errorf("Fatal error loading the DB: %w", err)
+	}
+	if len(src.Parts) == 0 {
+		close(srv.loading.done)
+		return nil, nil, nil
+	}
+	srv.startLoading()
+	return src, srv.set.Seize(), nil
+}
+
+func (srv *Server) startLoading() *loadUnderWay {
+	u := &loadUnderWay{startMs: srv.set.Clock.NowMs()}
+	srv.loading.now.Store(u)
+	srv.setRestriction(whileLoading, true)
+	return u
+}
+
+func (srv *Server) endLoading() {
+	srv.setRestriction(whileLoading, false)
+	srv.loading.now.Store(nil)
+}
+
+// loadAtStart is the goroutine that loads before anybody is served.
+func (srv *Server) loadAtStart(src *snapshot.Source, z *shard.Seizure) {
+	defer close(srv.loading.done)
+	err := srv.load(src, z, snapshot.LoadOptions{})
+	srv.saves.forgetChanges()
+	w := &shard.Worker{}
+	z.Release(w)
+	if err != nil {
+		srv.loadFailed <- fmt.Errorf("Fatal error loading the DB: %w. Exiting.", err)
+		return
+	}
+	srv.endLoading()
+	srv.logReady()
+}
+
+// load reads a snapshot into the seized shards and tells the log about it.
+func (srv *Server) load(src *snapshot.Source, z *shard.Seizure, o snapshot.LoadOptions) error {
+	u := srv.loading.now.Load()
+	limits := srv.limits.Load().Build()
+	o.Limits = &limits
+	ended := make(chan struct{})
+	go srv.logProgress(u, ended)
+	began := srv.set.Clock.NowNs()
+	r, err := snapshot.Load(srv.files, src, z, o, &u.progress)
+	close(ended)
+	srv.loading.keys.Store(r.Keys)
+	srv.loading.expired.Store(r.Expired)
+	if err != nil {
+		return err
+	}
+	for _, what := range slices.Sorted(maps.Keys(r.Skipped)) {
+		srv.log.Warn(fmt.Sprintf("%d × %s in the snapshot: there is no such thing here yet, and it was NOT loaded",
+			r.Skipped[what], what))
+	}
+	srv.logLoaded(&r, srv.set.Clock.NowNs()-began)
+	return nil
+}
+
+func (srv *Server) logLoaded(r *snapshot.LoadResult, ns int64) {
+	if version := r.Aux["redis-ver"]; version != "" {
+		srv.log.Info("Loading RDB produced by version " + version)
+	}
+	if created, err := strconv.ParseInt(r.Aux["ctime"], 10, 64); err == nil {
+		srv.log.Info(fmt.Sprintf("RDB age %d seconds", max(srv.set.Clock.NowMs()/1000-created, 0)))
+	}
+	srv.log.Info(fmt.Sprintf("Done loading RDB, keys loaded: %d, keys expired: %d.", r.Keys, r.Expired))
+	srv.log.Info(fmt.Sprintf("DB loaded from disk: %.3f seconds", float64(ns)/1e9))
+}
+
+// progressEvery is how often a long load is mentioned in the log.
+const progressEvery = 5 * time.Second
+
+// logProgress tells the log how far a load is until it has ended.
+func (srv *Server) logProgress(u *loadUnderWay, ended <-chan struct{}) {
+	t := time.NewTicker(progressEvery)
+	defer t.Stop()
+	for {
+		select {
+		case <-ended:
+			return
+		case <-t.C:
+		}
+		p := &u.progress
+		srv.log.Info(fmt.Sprintf("Loading: %.1f %%, %d keys", u.percent(), p.Keys.Load()))
+	}
+}
+
+// percent is how much of the files has been read.
+func (u *loadUnderWay) percent() float64 {
+	return 100 * float64(u.progress.ReadBytes.Load()) / float64(max(u.progress.TotalBytes.Load(), 1))
+}
+
+// forgetChanges has the changes so far count as saved.
+func (v *saves) forgetChanges() {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	v.saved = v.srv.dirty()
+}

@@ -1,0 +1,551 @@
+package server
+
+import (
+	"bytes"
+	"io/fs"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"fulmen/internal/clock"
+	"fulmen/internal/config"
+	"fulmen/persist/vfs"
+)
+
+// badDisk is a file system whose files can't be written or are read slowly, as long as a test wants that.
+type badDisk struct {
+	vfs.OS
+	mu   sync.Mutex
+	fail error         // of Create
+	gate chan struct{} // reads of Open's files wait until it is closed; nil: they don't
+	read chan struct{} // gets one for each read that waits
+}
+
+func (d *badDisk) setFail(err error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.fail = err
+}
+
+func (d *badDisk) Create(name string, perm fs.FileMode) (vfs.File, error) {
+	d.mu.Lock()
+	err := d.fail
+	d.mu.Unlock()
+	if err != nil {
+		return nil, &fs.PathError{Op: "create", Path: name, Err: err}
+	}
+	return d.OS.Create(name, perm)
+}
+
+func (d *badDisk) Open(name string) (vfs.Reader, error) {
+	r, err := d.OS.Open(name)
+	if err != nil || d.gate == nil {
+		return r, err
+	}
+	return &gatedReader{Reader: r, d: d}, nil
+}
+
+type gatedReader struct {
+	vfs.Reader
+	d *badDisk
+}
+
+func (r *gatedReader) Read(p []byte) (int, error) {
+	select {
+	case r.d.read <- struct{}{}:
+	default:
+	}
+	<-r.d.gate
+	return r.Reader.Read(p)
+}
+
+// saving is a server whose saves are looked at.
+type savingServer struct {
+	*Server
+	clock *clock.Fake
+	disk  *badDisk
+	dir   string
+	log   *logBuffer
+}
+
+// startSaving starts a server on the directory, with a clock that stands still; it ends with the test.
+func startSaving(t testing.TB, dir string, disk *badDisk, args ...string) *savingServer {
+	t.Helper()
+	if disk == nil {
+		disk = &badDisk{}
+	}
+	s := &savingServer{clock: clock.NewFake(1_700_000_000_000), disk: disk, dir: dir, log: &logBuffer{}}
+	args = append([]string{
+		"--port", strconv.Itoa(freePort(t)), "--bind", "127.0.0.1", "--dir", dir, "--shards", "4", "--event-loops", "2",
+		"--enable-debug-command", "yes", "--enable-protected-configs", "yes",
+	}, args...)
+	cfg, err := config.Load(args, config.Env{Version: Version, Cwd: dir, CPUs: 2, Files: vfs.OS{}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	level := &slog.LevelVar{}
+	s.Server, err = New(Options{Config: cfg, Files: disk, Log: NewLogger(s.log, level), Level: level, Clock: s.clock})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := s.Shutdown(); err != nil {
+			t.Error(err)
+		}
+		if t.Failed() {
+			t.Log("the server's log:\n" + s.log.String())
+		}
+	})
+	return s
+}
+
+// figures returns what INFO would say.
+func (s *savingServer) figures() saveFigures { return s.saves.figures(s.publishedDirty()) }
+
+// idle waits until no save is under way.
+func (s *savingServer) idle(t testing.TB) {
+	t.Helper()
+	eventually(t, "the end of the save", func() bool { return !s.saves.underWay() })
+}
+
+// files lists the directory.
+func files(t testing.TB, dir string) string {
+	t.Helper()
+	list, err := os.ReadDir(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var names []string
+	for _, e := range list {
+		names = append(names, e.Name())
+	}
+	return strings.Join(names, " ")
+}
+
+// TestSavePoints: a save begins when enough was changed and enough time is over, not before, and counts from the last
+// good one.
+func TestSavePoints(t *testing.T) {
+	s := startSaving(t, t.TempDir(), nil, "--save", "60 2 10 5")
+	c := dial(t, s.Addr())
+	begun := func(want int64) {
+		t.Helper()
+		// Two rounds of cron, the second of which has seen everything before the first.
+		for range 2 {
+			s.saves.cron()
+		}
+		s.idle(t)
+		if got := s.figures().begun; got != want {
+			t.Fatalf("%d saves were begun, want %d", got, want)
+		}
+	}
+	set := func(n int) {
+		t.Helper()
+		for i := range n {
+			c.do("SET", "k", strconv.Itoa(i))
+		}
+		s.clock.Advance(20 * time.Millisecond) // shards publish their counters now and then
+		want := c.info("persistence", "rdb_changes_since_last_save")
+		eventually(t, "changes are published", func() bool {
+			return strconv.FormatInt(s.figures().changes, 10) == want
+		})
+	}
+	set(4)
+	s.clock.Advance(11 * time.Second)
+	begun(0) // 4 changes of 5
+	set(1)
+	eventually(t, "the save of the second point", func() bool { return s.figures().begun == 1 })
+	s.idle(t)
+	if f := s.figures(); f.changes != 0 || f.lastSaveMs != s.clock.NowMs() || f.failed {
+		t.Errorf("after a save: %+v", f)
+	}
+	if !strings.Contains(s.log.String(), "5 changes in 10 seconds. Saving...") {
+		t.Error("the log doesn't say why it was saved")
+	}
+	set(5)
+	s.clock.Advance(10 * time.Second)
+	begun(1) // more than 10 seconds are wanted
+	s.clock.Advance(time.Second)
+	eventually(t, "the next save", func() bool { return s.figures().begun == 2 })
+	s.idle(t)
+	set(1)
+	s.clock.Advance(61 * time.Second)
+	begun(2) // one change of two
+	if got := c.do("CONFIG", "SET", "save", "60 1"); got != "OK" {
+		t.Fatal(got)
+	}
+	eventually(t, "the save of the new point", func() bool { return s.figures().begun == 3 })
+	s.idle(t)
+}
+
+// TestFailedSave: a save that fails is told, refuses writes while there are save points, is tried again after five
+// seconds, and all is well when one succeeds.
+func TestFailedSave(t *testing.T) {
+	s := startSaving(t, t.TempDir(), nil, "--save", "3600 1")
+	c := dial(t, s.Addr())
+	const misconf = "-MISCONF Redis is configured to save RDB snapshots, but it's currently unable to persist to disk. "
+	refused := func(want bool, args ...string) {
+		t.Helper()
+		if got := c.do(args...); strings.HasPrefix(got, misconf) != want {
+			t.Fatalf("%q: %q", args, got)
+		}
+	}
+	c.do("SET", "a", "1")
+	s.disk.setFail(syscall.ENOSPC)
+	if got := c.do("SAVE"); got != "-ERR " && got != "-ERR" {
+		t.Errorf("SAVE: %q", got)
+	}
+	refused(false, "SET", "a", "2") // whoever asked was told
+	if got := c.do("BGSAVE"); got != "Background saving started" {
+		t.Errorf("BGSAVE: %q", got)
+	}
+	s.idle(t)
+	if got := c.info("persistence", "rdb_last_bgsave_status"); got != "err" {
+		t.Errorf("status %s", got)
+	}
+	refused(true, "SET", "a", "3")
+	refused(true, "PING")
+	refused(true, "MSET", "a", "1", "b", "2")
+	refused(true, "FLUSHALL")
+	refused(false, "GET", "a")
+	refused(false, "PUBLISH", "a", "b")
+	c.do("MULTI")
+	refused(true, "SET", "a", "3")
+	if got := c.do("EXEC"); !strings.HasPrefix(got, "-EXECABORT") {
+		t.Errorf("EXEC: %q", got)
+	}
+	for _, off := range []string{"stop-writes-on-bgsave-error no", "save "} {
+		name, value, _ := strings.Cut(off, " ")
+		was := s.cfg.Get([]string{name})[0].Value
+		c.do("CONFIG", "SET", name, value)
+		refused(false, "SET", "a", "4")
+		c.do("CONFIG", "SET", name, was)
+		refused(true, "SET", "a", "4")
+	}
+	// A queue that was filled before is refused as a whole.
+	s.disk.setFail(nil)
+	c.do("SAVE")
+	refused(false, "PING")
+	c.do("MULTI")
+	c.do("SET", "a", "5")
+	s.disk.setFail(syscall.ENOSPC)
+	other := dial(t, s.Addr())
+	other.do("BGSAVE")
+	s.idle(t)
+	if got := c.do("EXEC"); !strings.HasPrefix(got, "-EXECABORT Transaction discarded because of: MISCONF") {
+		t.Errorf("EXEC: %q", got)
+	}
+	// The next try comes after more than five seconds.
+	s.disk.setFail(nil)
+	c.do("CONFIG", "SET", "stop-writes-on-bgsave-error", "no")
+	c.do("SET", "a", "6")
+	c.do("CONFIG", "SET", "stop-writes-on-bgsave-error", "yes", "save", "1 1")
+	begun := s.figures().begun
+	s.clock.Advance(5 * time.Second)
+	s.saves.cron()
+	s.idle(t)
+	if s.figures().begun != begun {
+		t.Error("tried again too early")
+	}
+	s.clock.Advance(time.Second)
+	eventually(t, "another try", func() bool { return s.figures().begun > begun })
+	s.idle(t)
+	refused(false, "SET", "a", "7")
+	if got := c.info("persistence", "rdb_last_bgsave_status"); got != "ok" {
+		t.Errorf("status %s", got)
+	}
+}
+
+// TestFailedSaveLeavesNothing: the snapshot of before is still there, and nothing else.
+func TestFailedSaveLeavesNothing(t *testing.T) {
+	for _, segments := range []string{"yes", "no"} {
+		s := startSaving(t, t.TempDir(), nil, "--save", "", "--rdb-segments", segments)
+		c := dial(t, s.Addr())
+		c.do("SET", "a", "1")
+		if got := c.do("SAVE"); got != "OK" {
+			t.Fatal(got)
+		}
+		before := files(t, s.dir)
+		c.do("SET", "a", "2")
+		s.disk.setFail(syscall.EIO)
+		c.do("SAVE")
+		if after := files(t, s.dir); after != before {
+			t.Errorf("segments %s: %q is left of %q", segments, after, before)
+		}
+		s.disk.setFail(nil)
+		if got := c.do("DEBUG", "RELOAD", "NOSAVE"); got != "OK" {
+			t.Error(got)
+		}
+		if got := c.do("GET", "a"); got != "1" {
+			t.Errorf("segments %s: a is %q", segments, got)
+		}
+	}
+}
+
+// TestSaveCommands: one save at a time; SAVE waits for another SAVE, BGSAVE is refused or scheduled.
+func TestSaveCommands(t *testing.T) {
+	s := startSaving(t, t.TempDir(), nil, "--save", "")
+	c, other := dial(t, s.Addr()), dial(t, s.Addr())
+	c.do("DEBUG", "POPULATE", "20000")
+	if got := c.do("CONFIG", "SET", "rdb-save-rate-limit", "100000"); got != "OK" { // so that the save lasts
+		t.Fatal(got)
+	}
+	if got := c.do("BGSAVE"); got != "Background saving started" {
+		t.Fatal(got)
+	}
+	const busy = "-ERR Background save already in progress"
+	for _, args := range [][]string{{"BGSAVE"}, {"BGSAVE", "SCHEDULE"}, {"SAVE"}} {
+		if got := c.do(args...); got != busy {
+			t.Errorf("%q: %q", args, got)
+		}
+	}
+	c.do("MULTI")
+	c.do("BGSAVE")
+	if got := c.do("EXEC"); !strings.Contains(got, "already in progress") {
+		t.Errorf("BGSAVE in MULTI: %q", got)
+	}
+	if c.info("persistence", "rdb_bgsave_in_progress") != "1" ||
+		c.info("persistence", "current_save_keys_total") != "20000" {
+		t.Error("INFO doesn't tell of the save")
+	}
+	c.do("CONFIG", "SET", "rdb-save-rate-limit", "0")
+	s.idle(t)
+	c.do("CONFIG", "SET", "rdb-save-rate-limit", "100000")
+	// Two wait for a save of their own; while they do the server goes on.
+	c.send(bulk("SAVE"))
+	eventually(t, "SAVE has begun", func() bool { return s.saves.underWay() })
+	other.send(bulk("SAVE"))
+	third := dial(t, s.Addr())
+	third.do("SET", "later", "1")
+	if got := third.do("BGSAVE"); got != busy {
+		t.Errorf("BGSAVE during SAVE: %q", got)
+	}
+	third.do("CONFIG", "SET", "rdb-save-rate-limit", "0")
+	c.want("OK")
+	other.want("OK")
+	s.idle(t)
+	c.do("MULTI")
+	c.do("BGSAVE")
+	begun := s.figures().begun
+	if got := c.do("EXEC"); !strings.Contains(got, "Background saving scheduled") {
+		t.Errorf("BGSAVE in MULTI: %q", got)
+	}
+	eventually(t, "the scheduled save", func() bool { return s.figures().begun > begun })
+	s.idle(t)
+}
+
+// TestFlushAllDuringSave: the save is given up, and what FLUSHALL leaves is saved before it replies.
+func TestFlushAllDuringSave(t *testing.T) {
+	dir := t.TempDir()
+	s := startSaving(t, dir, nil, "--save", "3600 1", "--rdb-segments", "no")
+	c := dial(t, s.Addr())
+	c.do("DEBUG", "POPULATE", "20000")
+	c.do("CONFIG", "SET", "rdb-save-rate-limit", "100000")
+	c.do("BGSAVE")
+	saver := dial(t, s.Addr())
+	c.do("CONFIG", "SET", "rdb-save-rate-limit", "0")
+	if got := c.do("FLUSHALL"); got != "OK" {
+		t.Fatal(got)
+	}
+	if got := files(t, dir); got != "dump.rdb" {
+		t.Errorf("files: %q", got)
+	}
+	if n := c.info("persistence", "rdb_changes_since_last_save"); n != "0" || s.figures().failed {
+		t.Errorf("after FLUSHALL: %s changes", n)
+	}
+	saver.do("DEBUG", "RELOAD", "NOSAVE")
+	if got := c.do("DBSIZE"); got != "0" {
+		t.Errorf("%s keys in the snapshot", got)
+	}
+	c.do("MULTI")
+	c.do("SET", "a", "1")
+	c.do("FLUSHALL")
+	c.do("SET", "b", "1")
+	c.do("EXEC")
+	s.idle(t)
+	c.do("DEBUG", "RELOAD", "NOSAVE")
+	if got := c.do("DBSIZE"); got != "0" {
+		t.Errorf("the cut of a FLUSHALL in a transaction is not where that is: %s keys", got)
+	}
+}
+
+// TestLoading: until the data is there commands get LOADING, but for those whose row has the flag.
+func TestLoading(t *testing.T) {
+	dir := t.TempDir()
+	first := startSaving(t, dir, nil, "--save", "")
+	c := dial(t, first.Addr())
+	c.do("SET", "a", "1")
+	c.do("SELECT", "3")
+	c.do("RPUSH", "l", "x", "y")
+	if got := c.do("SAVE"); got != "OK" {
+		t.Fatal(got)
+	}
+	if err := first.Shutdown(); err != nil {
+		t.Fatal(err)
+	}
+	disk := &badDisk{gate: make(chan struct{}), read: make(chan struct{}, 1)}
+	s := startSaving(t, dir, disk)
+	<-disk.read
+	c = dial(t, s.Addr())
+	const loading = "-LOADING Redis is loading the dataset in memory"
+	for _, args := range [][]string{
+		{"GET", "a"}, {"SET", "a", "2"}, {"PING"}, {"SAVE"}, {"BGSAVE"}, {"DBSIZE"}, {"KEYS", "*"}, {"SCAN", "0"},
+		{"FLUSHALL"}, {"MSET", "a", "1"}, {"BLPOP", "l", "0"},
+	} {
+		if got := c.do(args...); got != loading {
+			t.Errorf("%q: %q", args, got)
+		}
+	}
+	for _, args := range [][]string{
+		{"LASTSAVE"}, {"ECHO", "x"}, {"SELECT", "3"}, {"COMMAND", "COUNT"}, {"CONFIG", "GET", "save"}, {"TIME"},
+		{"CLIENT", "ID"}, {"HELLO"}, {"MULTI"}, {"DISCARD"},
+	} {
+		if got := c.do(args...); strings.HasPrefix(got, "-") {
+			t.Errorf("%q: %q", args, got)
+		}
+	}
+	c.do("MULTI")
+	if got := c.do("GET", "a"); got != loading {
+		t.Errorf("GET in MULTI: %q", got)
+	}
+	if got := c.do("EXEC"); !strings.HasPrefix(got, "-EXECABORT") {
+		t.Errorf("EXEC: %q", got)
+	}
+	if c.info("persistence", "loading") != "1" || c.info("persistence", "loading_total_bytes") == "0" {
+		t.Error("INFO doesn't tell of the load")
+	}
+	if err := (consoleSource{s.Server}).Health(); err == nil {
+		t.Error("the server says that it is well")
+	}
+	watcher := dial(t, s.Addr())
+	watcher.send(bulk("WATCH", "a")) // needs a baton
+	close(disk.gate)
+	watcher.want("OK")
+	eventually(t, "the data is there", func() bool { return c.do("PING") == "PONG" })
+	if got := c.do("LRANGE", "l", "0", "-1"); !strings.Contains(got, "x") {
+		t.Errorf("l is %q", got)
+	}
+	if got := c.info("persistence", "rdb_last_load_keys_loaded"); got != "2" {
+		t.Errorf("%s keys loaded", got)
+	}
+	if got := c.info("persistence", "rdb_changes_since_last_save"); got != "0" {
+		t.Errorf("%s changes since the load", got)
+	}
+	if strings.Contains(c.do("INFO", "persistence"), "loading_start_time") {
+		t.Error("fields of a load that is over")
+	}
+}
+
+// TestBrokenSnapshot: the server doesn't start, and says which file is damaged where and what to do.
+func TestBrokenSnapshot(t *testing.T) {
+	dir := t.TempDir()
+	name := filepath.Join(dir, "dump.rdb")
+	first := startSaving(t, dir, nil, "--save", "", "--rdb-segments", "no")
+	c := dial(t, first.Addr())
+	c.do("DEBUG", "POPULATE", "1000")
+	c.do("SAVE")
+	if err := first.Shutdown(); err != nil {
+		t.Fatal(err)
+	}
+	whole, err := os.ReadFile(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for what, data := range map[string][]byte{
+		"cut": whole[:len(whole)/2], "flipped": flipped(whole, len(whole)/2), "empty": {}, "foreign": []byte("hello"),
+	} {
+		if err := os.WriteFile(name, data, 0o644); err != nil {
+			t.Fatal(err)
+		}
+		log := &logBuffer{}
+		cfg, err := config.Load([]string{"--port", "0", "--dir", dir}, config.Env{Cwd: dir, CPUs: 2, Files: vfs.OS{}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		srv, err := New(Options{Config: cfg, Files: vfs.OS{}, Log: NewLogger(log, &slog.LevelVar{})})
+		if err != nil {
+			t.Fatal(err)
+		}
+		err = srv.Run(nil)
+		if err == nil {
+			t.Fatalf("%s: the server has started", what)
+		}
+		for _, word := range []string{name, "offset", "fulmen-check"} {
+			if !strings.Contains(err.Error(), word) {
+				t.Errorf("%s: the error doesn't say %s: %v", what, word, err)
+			}
+		}
+		if now, err := os.ReadFile(name); err != nil || !bytes.Equal(now, data) {
+			t.Errorf("%s: the file was touched (%v)", what, err)
+		}
+	}
+}
+
+func flipped(data []byte, at int) []byte {
+	data = bytes.Clone(data)
+	data[at] ^= 0x10
+	return data
+}
+
+// TestDirectoryIsLocked: a second server does not start in the directory, and CONFIG SET dir takes and gives it.
+func TestDirectoryIsLocked(t *testing.T) {
+	dir, other := t.TempDir(), t.TempDir()
+	s := startSaving(t, dir, nil, "--save", "")
+	start := func(dir string) error {
+		cfg, err := config.Load([]string{"--port", "0", "--dir", dir}, config.Env{Cwd: dir, CPUs: 2, Files: vfs.OS{}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		srv, err := New(Options{Config: cfg, Files: vfs.OS{}, Log: NewLogger(&logBuffer{}, &slog.LevelVar{})})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := srv.Start(); err != nil {
+			return err
+		}
+		return srv.Shutdown()
+	}
+	if err := start(dir); err == nil || !strings.Contains(err.Error(), "in use by another") {
+		t.Errorf("a second server: %v", err)
+	}
+	if err := start(other); err != nil {
+		t.Error(err)
+	}
+	second := startSaving(t, other, nil, "--save", "")
+	cwd, err := os.Getwd()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := os.Chdir(cwd); err != nil { // CONFIG SET dir is of the process
+			t.Error(err)
+		}
+	})
+	c := dial(t, s.Addr())
+	if got := c.do("CONFIG", "SET", "dir", other); !strings.Contains(got, "in use by another") {
+		t.Errorf("CONFIG SET dir: %q", got)
+	}
+	third := t.TempDir()
+	if got := c.do("CONFIG", "SET", "dir", third); got != "OK" {
+		t.Fatal(got)
+	}
+	if err := start(dir); err != nil {
+		t.Errorf("in the directory that was left: %v", err)
+	}
+	if err := start(third); err == nil {
+		t.Error("in the new directory: no error")
+	}
+	c.do("SAVE")
+	if files(t, dir) != "" || files(t, third) == "" {
+		t.Errorf("files: %q in the old directory, %q in the new one", files(t, dir), files(t, third))
+	}
+	_ = second
+}
