@@ -24,6 +24,9 @@ func (c *Ctx) full() bool {
 // randomCount reads the arguments behind the key of HRANDFIELD and its like: a count, negative for items that may come
 // several times, and perhaps a word that asks for more about each; "": there is no such word.
 func (c *Ctx) randomCount(word string) (n int64, with bool, err error) {
+	if word == "" && len(c.Args) > 3 {
+		return 0, false, resp.ErrSyntax // whatever the count is
+	}
 	a := c.ArgsFrom(2)
 	n = a.Int()
 	if n == math.MinInt64 {
