@@ -21,7 +21,7 @@ const (
 	recordPinned = 1 << 63
 
 	// maxChunkBytes and minChunkBytes bound the size of chunks; an entry that is bigger has one of its own.
-	maxChunkBytes = 256 << 10
+	maxChunkBytes = 128 << 10
 	minChunkBytes = 16 << 10
 	// chunkSlack bytes at its end are not used: no view of a record points behind the memory.
 	chunkSlack = 8

@@ -42,9 +42,20 @@ func ParseCPUs(list string) (cpus []int, err error) {
 	return cpus, nil
 }
 
+// A worker's thread gives way to others: it is as nice as this, and where the kernel has slices of a thread's own (Linux
+// 6.12) it is interrupted after this time, for the sake of an event loop that wakes on the same processor. A save's
+// child of Redis is neither.
+const (
+	workerNice    = 5
+	workerSliceNs = 200_000
+)
+
 // confine has the calling goroutine run on the processors that the request names, on a thread of its own that ends with
-// it.
+// it and gives way to others. What the system refuses of that is left out: it is no reason not to save, and as in Redis
+// processors that aren't there are of no effect.
 func (v *Save) confine() {
+	runtime.LockOSThread() // and never unlocked: the runtime doesn't use the thread again
+	_ = unix.SchedSetAttr(0, &unix.SchedAttr{Nice: workerNice, Runtime: workerSliceNs}, 0)
 	cpus, err := ParseCPUs(v.request.CPUs)
 	if err != nil || len(cpus) == 0 {
 		return
@@ -53,7 +64,5 @@ func (v *Save) confine() {
 	for _, cpu := range cpus {
 		set.Set(cpu)
 	}
-	runtime.LockOSThread() // and never unlocked: the runtime doesn't use the thread again
-	// As in Redis a list of processors that aren't there is of no effect.
 	_ = unix.SchedSetaffinity(0, &set)
 }

@@ -71,6 +71,7 @@ func (sv *Saver) Begin(r Request) (*Save, error) {
 		n.Store(int64(shards))
 	}
 	sv.pool.setChunkBytes(shards)
+	sv.ahead.Store(int64(max(aheadBytes*(1+sv.o.Workers), 4*shards*sv.pool.chunkBytes)))
 	sv.pool.peak.Store(0)
 	sv.walkID++
 	set.Cut()

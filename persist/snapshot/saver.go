@@ -46,6 +46,7 @@ type Saver struct {
 	over    atomic.Bool // writers have to wait
 	blocked atomic.Bool // some shard's walk waits for room
 	pinned  atomic.Int64
+	ahead   atomic.Int64 // bytes of chunks in use at which the walk waits
 	pool    pool
 
 	fault fault
@@ -93,10 +94,24 @@ const (
 	writeGoes = 7 // writers that wait go on
 )
 
+// aheadBytes is how much a walk may have copied that has not been written yet, for each worker and one more: enough
+// that workers don't run out of work, and so little that chunks stay in the processor's cache and home loops do as much
+// as is needed in a time, not all at once.
+const aheadBytes = 2 << 20
+
 // used is what the running save keeps in memory: chunks, pins, and nodes that are there for pins.
 func (sv *Saver) used() int64 {
 	kept, _ := sv.set.KeptBytes()
 	return sv.pool.used.Load() + sv.pinned.Load()*pinBytes + kept
+}
+
+// goesOn reports whether the walk may go on, if it has not been stopped or has been.
+func (sv *Saver) goesOn(stopped bool) bool {
+	mark, ahead := int64(walkStops), sv.ahead.Load()
+	if stopped {
+		mark, ahead = walkGoes, ahead*3/4
+	}
+	return sv.pool.used.Load() <= ahead && sv.below(mark)
 }
 
 func (sv *Saver) below(eighths int64) bool { return sv.used() <= sv.pool.budget.Load()/8*eighths }
@@ -141,7 +156,7 @@ func (sv *Saver) relax() {
 		sv.throttle(false)
 		wake = true
 	}
-	if sv.blocked.Load() && sv.below(walkGoes) {
+	if sv.blocked.Load() && sv.goesOn(true) {
 		sv.blocked.Store(false)
 		wake = true
 	}

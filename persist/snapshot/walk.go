@@ -218,7 +218,7 @@ func (w *shardWalk) end() {
 // there is: what is pinned there might be all that the budget is used up for.
 func (w *shardWalk) hasRoom() bool {
 	sv := w.sv
-	if sv.fault == faultFlow || sv.below(walkStops) {
+	if sv.fault == faultFlow || sv.goesOn(sv.blocked.Load()) {
 		return true
 	}
 	sv.blocked.Store(true)
