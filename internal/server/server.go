@@ -171,6 +171,7 @@ func (srv *Server) Start() error {
 	srv.log.Info(fmt.Sprintf("Port: %d", v.Port))
 	srv.log.Info(fmt.Sprintf(" PID: %d", os.Getpid()))
 	srv.checkFileLimit(v)
+	makeProcessors(len(srv.loops))
 	if err := reactor.CalmSysmon(srv.files); err != nil {
 		srv.log.Debug(err.Error() + ": on few cores the Go runtime's monitor costs more processor time than it need " +
 			"(CAP_SYS_NICE, or TimerSlackNSec=1ms in a systemd unit, would help)")
