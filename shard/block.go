@@ -107,8 +107,19 @@ func (wl *WaitList) Away() bool { return wl.away != nil }
 // blocking is who waits for keys of a shard; held with the baton.
 type blocking struct {
 	by    map[watchKey]*WaitList
-	ready []*WaitList // keys that changed, in that order; served by whoever changed them
+	ready []*WaitList  // keys that changed, in that order; served by whoever changed them
+	keys  atomic.Int64 // len(by), for others
+	fault blockFault
 }
+
+// blockFault is a mistake that a test plants in order to show that it would be noticed.
+type blockFault uint8
+
+const (
+	faultNone       blockFault = iota
+	faultLastFirst             // who comes last is put before the others
+	faultStaysReady            // a key that was ready is never ready again
+)
 
 // Block puts a command behind those that wait for a key. false: it waits for that key already.
 func (s *Shard) Block(db int, key []byte, k *Link) bool {
@@ -120,9 +131,15 @@ func (s *Shard) Block(db int, key []byte, k *Link) bool {
 		}
 		wl = &WaitList{id: watchKey{db, string(key)}}
 		b.by[wl.id] = wl
+		b.keys.Store(int64(len(b.by)))
 	}
 	if wl.last != nil && wl.last.Claim == k.Claim { // all its keys are registered at one moment
 		return false
+	}
+	if b.fault == faultLastFirst && wl.first != nil {
+		k.list, k.prev, k.next = wl, nil, wl.first
+		wl.first.prev, wl.first = k, k
+		return true
 	}
 	k.list, k.prev, k.next = wl, wl.last, nil
 	if wl.last != nil {
@@ -154,6 +171,7 @@ func (s *Shard) Unblock(k *Link) {
 	k.list, k.prev, k.next = nil, nil, nil
 	if wl.first == nil {
 		delete(s.waits.by, wl.id)
+		s.waits.keys.Store(int64(len(s.waits.by)))
 	}
 	if wl.away == k {
 		wl.away = nil
@@ -193,8 +211,8 @@ func (s *Shard) swapped(i, j int) {
 	}
 }
 
-// Waiting returns the number of keys for which commands wait; with the baton held.
-func (s *Shard) Waiting() int { return len(s.waits.by) }
+// Waiting returns the number of keys for which commands wait. Safe from any goroutine.
+func (s *Shard) Waiting() int { return int(s.waits.keys.Load()) }
 
 // HasReady tells whether a key changed for which commands wait, and nobody has looked after it; with the baton held.
 func (s *Shard) HasReady() bool { return len(s.waits.ready) > 0 }
@@ -211,6 +229,6 @@ func (s *Shard) TakeReady() *WaitList {
 	} else {
 		b.ready = b.ready[1:]
 	}
-	wl.ready = false
+	wl.ready = b.fault == faultStaysReady
 	return wl
 }

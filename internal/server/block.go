@@ -35,8 +35,18 @@ type keyWait struct {
 const (
 	notEnded uint32 = iota
 	endedByTime
-	endedByError // CLIENT UNBLOCK ERROR
+	endedByCommand // CLIENT UNBLOCK
+	endedByError   // CLIENT UNBLOCK ERROR
 	endedByClose
+)
+
+// waitFault is a mistake that a test plants in order to show that it would be noticed.
+type waitFault uint8
+
+const (
+	waitSound       waitFault = iota
+	servesClosed              // clients that are gone are served
+	servesLastFirst           // who came last is served first
 )
 
 // waitLink is a wait's place among those that wait for one key. As a task it takes itself out.
@@ -82,7 +92,7 @@ func (p *parking) beginWait(untilMs int64) bool {
 
 // Unblock implements blocked.
 func (w *keyWait) Unblock(withError bool) bool {
-	reason := endedByTime
+	reason := endedByCommand
 	if withError {
 		reason = endedByError
 	}
@@ -134,7 +144,11 @@ func (l *loop) serveKey(sh *shard.Shard, wl *shard.WaitList, held []int) {
 	}
 	db, key := sh.DB(wl.DB()), l.srv.set.Key([]byte(wl.Key()))
 	nowMs := l.srv.set.Clock.NowMs()
-	for k := wl.First(); k != nil; {
+	first := wl.First()
+	for l.srv.waitFault == servesLastFirst && first.Next() != nil {
+		first = first.Next()
+	}
+	for k := first; k != nil; {
 		e, ok := db.Look(key, nowMs)
 		if !ok {
 			return
@@ -274,7 +288,10 @@ func (p *parking) endWait() {
 	default:
 		l.ctx.NullArray()
 	}
-	if w.Reason() != notEnded { // the call is counted when it is over
+	if r := w.Reason(); r == endedByCommand || r == endedByError {
+		l.calls.Fail(p.row)
+	}
+	if w.Reason() != notEnded { // the call is measured when it is over
 		s.c.Args, s.c.Keys, s.c.Woken = p.args, nil, true
 		s.c.Measured(p.row, 0)
 		s.c.Woken = false
@@ -308,7 +325,7 @@ func (p *parking) forgetWait() {
 // closeWait ends the wait of a session that is closed. If somebody is serving it, a letter comes.
 func (s *Session) closeWait(postponed bool) {
 	p := s.park
-	if p == nil || p.wait == nil {
+	if p == nil || p.wait == nil || s.srv.waitFault == servesClosed {
 		return
 	}
 	if e := p.wait.End(endedByClose); e == shard.EndedWaiting || e == shard.EndedAway && postponed {

@@ -223,6 +223,162 @@ var waits = map[string]string{
 		RPUSH a 1
 		b? CLIENT REPLY ON
 		b<`,
+	"sorted sets": `
+		b! BZPOPMIN z 0
+		c! BZPOPMAX y z 0
+		d! BZMPOP 0 2 y z MAX COUNT 2
+		e! BZMPOP 0 1 z MIN
+		ZADD z 1 a 2 b 3 c 4 d
+		b<
+		c<
+		d<
+		EXISTS z
+		BLOCKED
+		ZADD z -inf f inf g
+		e<
+		ZRANGE z 0 -1 WITHSCORES
+		b: HELLO 3
+		b! BZPOPMIN q 0
+		ZADD q 1.5 x
+		b<
+		b! BZMPOP 0 1 q MIN COUNT 10
+		ZADD q 1.5 x -1 y
+		b<`,
+	"lists and sorted sets of one name": `
+		b! BLPOP k 0
+		c! BZPOPMIN k 0
+		d! BLPOP k 0
+		e! BZPOPMAX k 0
+		ZADD k 1 a
+		c<
+		BLOCKED
+		RPUSH k 1 2 3
+		b<
+		d<
+		BLOCKED
+		LPOP k
+		ZADD k 1 x
+		e<`,
+	"ways by which a sorted set appears": `
+		ZADD s 1 a 2 b
+		SADD t a b
+		b! BZPOPMIN z 0
+		ZUNIONSTORE z 1 s
+		b<
+		DEL z
+		b! BZPOPMIN z 0
+		ZINTERSTORE z 2 s t WEIGHTS 2 3
+		b<
+		DEL z
+		b! BZPOPMIN z 0
+		ZDIFFSTORE z 1 s
+		b<
+		DEL z
+		b! BZPOPMIN z 0
+		ZRANGESTORE z s 1 2
+		b<
+		EXISTS z
+		b! BZPOPMIN z 0
+		ZINCRBY z 7 m
+		b<
+		b! BZPOPMIN z 0
+		COPY s z
+		b<
+		DEL z
+		b! BZPOPMIN z 0
+		RENAME s z
+		b<
+		b! BLPOP l 0
+		SORT t ALPHA STORE l
+		b<
+		DEL l
+		b! BLPOP l 0
+		RPUSH l2 x
+		SORT l2 BY nosort STORE l
+		b<`,
+	"sorted sets after EXEC as a whole": `
+		b! BZPOPMIN z 0
+		MULTI
+		ZADD z 1 a
+		ZREM z a
+		EXEC
+		BLOCKED
+		MULTI
+		ZADD z 1 a 2 b
+		ZPOPMIN z
+		ZADD z 5 c
+		EXEC
+		b<
+		MULTI
+		BZPOPMIN z 0
+		BZPOPMAX z 0
+		BZMPOP 0 1 z MIN
+		EXEC`,
+	"statistics of sorted sets": `
+		b! BZPOPMIN z 0
+		STATS bzpopmin
+		ZADD z 1 a
+		b<
+		STATS bzpopmin
+		b! BZPOPMIN z 0.02
+		b<
+		STATS bzpopmin
+		b! BZPOPMIN z 0
+		CLIENT UNBLOCK <b>
+		b<
+		STATS bzpopmin
+		b! BZPOPMIN z 0
+		CLIENT UNBLOCK <b> ERROR
+		b<
+		STATS bzpopmin
+		b! BZMPOP 0 1 z MIN
+		b.
+		STATS bzmpop
+		ZADD z 1 a
+		STATS zpopmin
+		c! BZPOPMIN y 0
+		SET y x
+		DEL y
+		STATS bzpopmin`,
+	"timeouts that are none": `
+		b: BLPOP a -1
+		b: BLPOP a x
+		b: BLPOP a nan
+		b: BLPOP a inf
+		b: BLPOP a 1e400
+		b: BLPOP a 9223372036854775807
+		b: BZPOPMIN a -0.1
+		b: BLMPOP 1e300 1 a LEFT
+		b: BZMPOP abc 1 a MIN
+		b: BLMOVE a b LEFT LEFT -1
+		b: BRPOPLPUSH a b x
+		b! BLPOP a 0.000001
+		b<
+		BLOCKED`,
+	"a pause of writes": `
+		b! BLPOP a 0
+		e! BZPOPMIN z 0.05
+		CLIENT PAUSE 100000 WRITE
+		c! RPUSH a 1 2
+		d! BLPOP q 0
+		e<
+		CLIENT UNBLOCK <b>
+		b<
+		CLIENT UNPAUSE
+		c<
+		LRANGE a 0 -1
+		RPUSH q x
+		d<
+		BLOCKED`,
+	"who waits when a pause begins is served after it": `
+		b! BLMOVE a q LEFT LEFT 0
+		CLIENT PAUSE 100000 WRITE
+		c! RPUSH a 1 2
+		EXISTS a q
+		CLIENT UNPAUSE
+		c<
+		b<
+		LRANGE q 0 -1`,
 	"flushed": `
 		b! BLPOP a 0
 		FLUSHALL

@@ -160,4 +160,10 @@ func (t *infoText) clients() {
 	t.line("blocked_clients:%d", blocked)
 	t.line("tracking_clients:0")
 	t.line("clients_in_timeout_table:%d", timed)
+	keys := 0
+	for _, s := range t.srv.set.Shards {
+		keys += s.Waiting()
+	}
+	t.line("total_blocking_keys:%d", keys)
+	t.line("total_blocking_keys_on_nokey:0") // no command waits for a key to go
 }

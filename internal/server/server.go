@@ -57,6 +57,7 @@ type Server struct {
 	activeExpireOff atomic.Bool  // DEBUG SET-ACTIVE-EXPIRE 0
 	pausing         pausing
 	clientEvictor   clientEvictor
+	waitFault       waitFault // set by tests, before there are clients
 	stopping        atomic.Bool
 	stops           stopDesk
 	stopTx          serverTx

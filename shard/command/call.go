@@ -67,6 +67,9 @@ func (cs *CallStats) at(row *Row) *CallStat {
 	return st
 }
 
+// Fail counts a call of a row that failed after it had begun to wait.
+func (cs *CallStats) Fail(row *Row) { cs.at(row).Failed++ }
+
 // track counts the duration of a call in the row's histogram.
 func (cs *CallStats) track(row *Row, ns int64) {
 	h := cs.durations[row.Index].Load()
@@ -137,7 +140,9 @@ func (c *Ctx) quiet(on bool) {
 // what executes other commands and so can't run in Call: EXEC, whose arguments must be in c.Args.
 func (c *Ctx) Measured(row *Row, ns int64) {
 	st := c.Calls.at(row)
-	st.Calls++
+	if !c.Woken { // else it was counted when it began to wait
+		st.Calls++
+	}
 	st.Ns += ns
 	o := c.Observers
 	if o.Tracking {
@@ -148,8 +153,11 @@ func (c *Ctx) Measured(row *Row, ns int64) {
 	}
 }
 
-// noteWait tells those who observe calls of one that waits. It is counted when its wait is over.
+// noteWait counts a call that waits, and tells those who observe calls of it. It is measured when its wait is over.
 func (c *Ctx) noteWait(row *Row) {
+	if !c.Woken {
+		c.Calls.at(row).Calls++
+	}
 	if o := c.Observers; o.FromNs == 0 && !c.Woken {
 		o.Observe(c, row, 0)
 	}
