@@ -46,16 +46,14 @@ func AppendInt(dst []byte, n int64) []byte { return appendHead(dst, ':', n) }
 
 // AppendBulk appends a bulk string, which may hold any bytes.
 func AppendBulk(dst, b []byte) []byte {
-	dst = slices.Grow(dst, len(b)+16)
-	dst = appendHead(dst, '$', int64(len(b)))
+	dst = AppendBulkHead(dst, len(b))
 	dst = append(dst, b...)
 	return append(dst, '\r', '\n')
 }
 
 // AppendBulkString appends a bulk string, which may hold any bytes.
 func AppendBulkString(dst []byte, s string) []byte {
-	dst = slices.Grow(dst, len(s)+16)
-	dst = appendHead(dst, '$', int64(len(s)))
+	dst = AppendBulkHead(dst, len(s))
 	dst = append(dst, s...)
 	return append(dst, '\r', '\n')
 }
@@ -66,9 +64,31 @@ func AppendBulkInt(dst []byte, n int64) []byte {
 	return AppendBulk(dst, strconv.AppendInt(buf[:0], n, 10))
 }
 
-// AppendBulkHead appends the head of a bulk string of size bytes, for a caller that appends the bytes and a \r\n
-// itself.
-func AppendBulkHead(dst []byte, size int) []byte { return appendHead(dst, '$', int64(size)) }
+// AppendBulkHead appends the head of a bulk string of size bytes and makes room for the rest, for a caller that appends
+// the bytes and a \r\n itself.
+func AppendBulkHead(dst []byte, size int) []byte {
+	if n := size + bulkExtra; cap(dst)-len(dst) < n {
+		dst = grow(dst, n)
+	}
+	return appendHead(dst, '$', int64(size))
+}
+
+// bulkExtra is what a bulk string is longer than its bytes, at most.
+const bulkExtra = len("$") + 20 + len("\r\n\r\n")
+
+// longReply is the length in bytes from which on a reply doubles when it grows.
+const longReply = 64 << 10
+
+// grow makes room for n more bytes. append adds a quarter to what is long, which copies a reply of a gigabyte four
+// times over, all clients waiting, and it writes to all of the room, which the kernel then has to supply.
+func grow(dst []byte, n int) []byte {
+	if len(dst) < longReply {
+		return slices.Grow(dst, n)
+	}
+	longer := make([]byte, len(dst), len(dst)+max(n, len(dst)))
+	copy(longer, dst)
+	return longer
+}
 
 // AppendNull appends the reply for something that isn't there: a null bulk string in RESP2.
 func AppendNull(dst []byte, proto int) []byte {

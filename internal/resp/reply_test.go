@@ -2,6 +2,7 @@ package resp
 
 import (
 	"math"
+	"runtime"
 	"strings"
 	"testing"
 )
@@ -134,6 +135,23 @@ func TestRepliesAllocateNothing(t *testing.T) {
 		AppendError(InsertArray(d, 0, 7), ErrWrongType)
 	}); n != 0 {
 		t.Errorf("%v allocations", n)
+	}
+}
+
+// TestLongReplyCopies: what a long reply allocates while it grows is about twice its length.
+func TestLongReplyCopies(t *testing.T) {
+	const size, n = 256 << 10, 256
+	value := make([]byte, size)
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	var reply []byte
+	for range n {
+		reply = append(AppendBulkHead(reply, size), value...)
+		reply = AppendBulk(append(reply, '\r', '\n'), nil)
+	}
+	runtime.ReadMemStats(&after)
+	if got := int(after.TotalAlloc - before.TotalAlloc); got > 3*len(reply) {
+		t.Errorf("a reply of %d bytes took %d bytes of memory while it grew", len(reply), got)
 	}
 }
 

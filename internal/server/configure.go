@@ -16,6 +16,7 @@ func (srv *Server) apply(v *config.Values) {
 		MaxStringBytes: v.ProtoMaxBulkLenBytes,
 		ListFill:       v.ListMaxListpackSize,
 		LazyUserFlush:  v.LazyFlushByDefault,
+		CompressDumps:  v.RDBCompressed,
 
 		HashMaxListpackEntries:    v.HashMaxListpackEntries,
 		HashMaxListpackValueBytes: v.HashMaxListpackValueBytes,
@@ -43,7 +44,7 @@ func (srv *Server) watchConfig() {
 		srv.apply(v)
 		return nil
 	}, "proto-max-bulk-len", "lazyfree-lazy-user-flush", "loglevel", "client-output-buffer-limit",
-		"list-max-listpack-size",
+		"list-max-listpack-size", "rdbcompression",
 		"slowlog-log-slower-than", "slowlog-max-len", "latency-monitor-threshold", "latency-tracking",
 		"maxmemory-policy", "maxmemory-samples", "maxmemory-eviction-tenacity", "lfu-log-factor", "lfu-decay-time",
 		"hash-max-listpack-entries", "hash-max-listpack-value",

@@ -44,7 +44,8 @@ func (w *Writer) countNodes(t *tree.Tree, limit int) (nodes int) {
 	var p tree.Path
 	size := 0 // of the listpack that is being filled; 0: there is none
 	for t.First(w.o.Space, &p); p.Valid(); p.Next() {
-		n := packedSize(p.BodyLen())
+		text := object.BodyText(w.o.Space, &p)
+		n := packedSize(&text)
 		switch {
 		case n > limit-packHeader-1:
 			nodes++
@@ -65,7 +66,7 @@ func (w *Writer) nodes(t *tree.Tree, limit int) {
 	size, items := 0, 0
 	for t.First(w.o.Space, &p); p.Valid() && w.err == nil; p.Next() {
 		text := object.BodyText(w.o.Space, &p)
-		n := packedSize(text.Len())
+		n := packedSize(&text)
 		plain := n > limit-packHeader-1
 		if size > 0 && (plain || size+n > limit) {
 			w.node(items)

@@ -105,13 +105,18 @@ func (w *Writer) packBack(size int) {
 	w.pack = append(w.pack, byte(size>>7)|0x80, byte(size)|0x80)
 }
 
-// packedSize returns the size of an entry with a string of n bytes, or more than that of an integer whose text it is.
-func packedSize(n int) int {
-	size := n
+// packedSize returns the size of the entry that a text becomes.
+func packedSize(t *object.Text) int {
+	size := t.Len()
+	if b, ok := t.Piece(); ok && size <= longestPackInt {
+		if n, ok := resp.ParseInt(b); ok {
+			return intSize(n) + 1
+		}
+	}
 	switch {
-	case n < 1<<6:
+	case size < 1<<6:
 		size++
-	case n < 1<<12:
+	case size < 1<<12:
 		size += 2
 	default:
 		size += 5
@@ -122,7 +127,24 @@ func packedSize(n int) int {
 	case size < 1<<14-1:
 		return size + 2
 	}
-	return size + 5
+	return size + 5 // or less: that big it doesn't matter
+}
+
+// intSize returns the size of an integer without what follows for reading backwards.
+func intSize(n int64) int {
+	switch {
+	case n >= 0 && n < 1<<7:
+		return 1
+	case n >= -1<<12 && n < 1<<12:
+		return 2
+	case n == int64(int16(n)):
+		return 3
+	case n >= -1<<23 && n < 1<<23:
+		return 4
+	case n == int64(int32(n)):
+		return 5
+	}
+	return 9
 }
 
 // packScore adds a score: as an integer if it is one, or else as its text.
