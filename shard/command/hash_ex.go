@@ -42,9 +42,6 @@ func cmdHGetEx(c *Ctx) error {
 	var set, gone [][]byte
 	c.Array(len(fields))
 	for _, field := range fields {
-		if c.full() {
-			break
-		}
 		was, ok := h.ExpireAt(field)
 		c.replyField(&h, field)
 		switch {
@@ -110,9 +107,6 @@ func cmdHGetDel(c *Ctx) error {
 	var gone [][]byte
 	c.Array(len(fields))
 	for _, field := range fields {
-		if c.full() {
-			break
-		}
 		c.replyField(&h, field)
 		if h.Delete(field) {
 			c.Dirty++

@@ -78,8 +78,12 @@ func cmdHGet(c *Ctx) error {
 	return err
 }
 
-// replyField replies the value of a field.
+// replyField replies the value of a field, unless the reply has become too long. A caller that changes fields goes on:
+// what it does is all or nothing, whoever gets to read of it.
 func (c *Ctx) replyField(h *shard.Hash, field []byte) {
+	if c.full() {
+		return
+	}
 	if value, ok := h.Get(field); ok {
 		c.replyText(&value)
 	} else {

@@ -70,6 +70,28 @@ func TestHRandFieldTooMany(t *testing.T) {
 	}
 }
 
+// TestHashExTooLong: a reply that is too long cuts no change short.
+func TestHashExTooLong(t *testing.T) {
+	h := newHarness(t, 1)
+	h.do("HSET", "h", "a", "1", "b", "2", "c", "3", "d", "4")
+	tooLong := func(args ...string) {
+		h.ctx.ReplyLimit, h.ctx.Overflow = 8, false
+		h.call(bytesOf(args))
+		if !h.ctx.Overflow {
+			t.Errorf("%s: the reply is not too long", args)
+		}
+		h.ctx.ReplyLimit, h.ctx.Overflow = 0, false
+	}
+	tooLong("HGETEX", "h", "EX", "1000", "FIELDS", "3", "a", "b", "c")
+	if ttl := h.do("HTTL", "h", "FIELDS", "1", "c"); ttl.Elems[0].Int != 1000 {
+		t.Errorf("HGETEX left the last field without its expiry: %v", ttl)
+	}
+	tooLong("HGETDEL", "h", "FIELDS", "3", "a", "b", "c")
+	if n := h.do("HLEN", "h"); n.Int != 1 {
+		t.Errorf("HGETDEL of 3 of 4 fields left %d", n.Int)
+	}
+}
+
 // TestHashEncodingFollowsLimits sets fields with other limits than by default.
 func TestHashEncodingFollowsLimits(t *testing.T) {
 	h := newHarness(t, 1)
