@@ -17,8 +17,15 @@ type blockModel struct {
 	links []*Link // of commands that wait
 	want  map[watchKey][]*Link
 	away  map[watchKey]*Link
-	ready []watchKey // in the order in which they became ready
+	lists map[watchKey]int // how many lists of a key there were before: one that all have left is not used again
+	ready []readyList      // in the order in which they became ready
 	err   error
+}
+
+// readyList is a list of those who waited for a key that is ready.
+type readyList struct {
+	id     watchKey
+	number int
 }
 
 func (m *blockModel) failf(format string, args ...any) {
@@ -32,8 +39,9 @@ func (m *blockModel) key() watchKey {
 }
 
 func (m *blockModel) markReady(id watchKey) {
-	if len(m.want[id]) > 0 && !slices.Contains(m.ready, id) {
-		m.ready = append(m.ready, id)
+	list := readyList{id, m.lists[id]}
+	if len(m.want[id]) > 0 && !slices.Contains(m.ready, list) {
+		m.ready = append(m.ready, list)
 	}
 }
 
@@ -85,6 +93,9 @@ func (m *blockModel) step() {
 			delete(m.away, id)
 			m.markReady(id)
 		}
+		if len(m.want[id]) == 0 {
+			m.lists[id]++
+		}
 	case n < 9:
 		id := m.key()
 		m.s.keyReady(id.db, []byte(id.key))
@@ -118,12 +129,12 @@ func (m *blockModel) step() {
 // take takes what is ready first, and at times has its first command depart. A list that all have left since is empty.
 func (m *blockModel) take() {
 	wl := m.s.TakeReady()
-	if wl.id != m.ready[0] {
-		m.failf("%v is ready, want %v", wl.id, m.ready[0])
-	}
+	first := m.ready[0]
 	m.ready = m.ready[1:]
-	list := m.want[wl.id]
-	if k := wl.First(); k != nil && len(list) > 0 && !wl.Away() && m.rnd.IntN(2) == 0 {
+	if left := first.number != m.lists[first.id]; wl.id != first.id || left != (wl.First() == nil) {
+		m.failf("%v is ready, left by all: %v; want %v, %v", wl.id, wl.First() == nil, first.id, left)
+	}
+	if k := wl.First(); k != nil && !wl.Away() && m.rnd.IntN(2) == 0 {
 		wl.SetAway(k)
 		m.away[wl.id] = k
 	}
@@ -171,7 +182,8 @@ func (m *blockModel) check() {
 func newBlockModel(t *testing.T, seed uint64) *blockModel {
 	set, _ := newTestSet(t, 1, 2)
 	return &blockModel{
-		s: set.Shards[0], rnd: rand.New(rand.NewPCG(seed, 51)), want: map[watchKey][]*Link{}, away: map[watchKey]*Link{},
+		s: set.Shards[0], rnd: rand.New(rand.NewPCG(seed, 51)),
+		want: map[watchKey][]*Link{}, away: map[watchKey]*Link{}, lists: map[watchKey]int{},
 	}
 }
 
@@ -202,7 +214,9 @@ func TestBlockModel(t *testing.T) {
 
 // TestBlockModelNoticesFaults plants mistakes in the registry.
 func TestBlockModelNoticesFaults(t *testing.T) {
-	for name, fault := range map[string]blockFault{"in reverse order": faultLastFirst, "ready once only": faultStaysReady} {
+	for name, fault := range map[string]blockFault{
+		"in reverse order": faultLastFirst, "ready once only": faultStaysReady,
+	} {
 		m := newBlockModel(t, 1)
 		m.s.waits.fault = fault
 		if err := m.run(4000); err == nil {
