@@ -12,7 +12,7 @@ import (
 // Do not move a package to make a build pass; ask why it needs the import.
 var layers = [][]string{
 	0: {"internal/invariant", "internal/clock", "internal/glob", "internal/crc", "internal/lzf", "internal/stats",
-		"internal/resp", "persist/vfs"},
+		"internal/resp", "persist/lines", "persist/vfs"},
 	1: {"shard/arena", "internal/acl", "reactor"},
 	2: {"shard/ds/", "persist/log"},
 	3: {"shard/object"},

@@ -7,6 +7,7 @@ import (
 
 	"github.com/pierrec/lz4/v4"
 
+	"fulmen/persist/lines"
 	"fulmen/persist/vfs"
 )
 
@@ -103,7 +104,7 @@ var errDropped = errors.New("snapshot: given up")
 func (d *diskFile) Write(p []byte) (int, error) {
 	d.f.o.Limiter.Wait(len(p))
 	n, err := d.file.Write(p)
-	d.sum = sum64(d.sum, p[:n])
+	d.sum = lines.Sum(d.sum, p[:n])
 	d.sizeBytes += int64(n)
 	d.f.written.Add(int64(n))
 	if err == nil && d.syncEvery > 0 && d.sizeBytes-d.sent >= d.syncEvery {

@@ -12,6 +12,7 @@ import (
 	"strings"
 	"time"
 
+	"fulmen/persist/lines"
 	"fulmen/persist/rdb"
 	"fulmen/persist/vfs"
 )
@@ -210,6 +211,6 @@ func isTemporary(name string) bool {
 		return false
 	}
 	pid, ok := strings.CutSuffix(rest, ".rdb")
-	_, isNumber := parseNumber(pid)
+	_, isNumber := lines.ParseNumber(pid)
 	return ok && isNumber
 }

@@ -10,6 +10,7 @@ import (
 
 	"github.com/pierrec/lz4/v4"
 
+	"fulmen/persist/lines"
 	"fulmen/persist/rdb"
 	"fulmen/persist/vfs"
 )
@@ -145,7 +146,7 @@ func (f *partFile) Read(p []byte) (int, error) {
 		f.count.Add(int64(n))
 	}
 	if f.part.segment != nil {
-		f.sum = sum64(f.sum, p[:n])
+		f.sum = lines.Sum(f.sum, p[:n])
 	}
 	if err == io.EOF {
 		f.atEnd = true

@@ -1,14 +1,11 @@
 package snapshot
 
 import (
-	"bytes"
 	"fmt"
-	"hash/crc64"
-	"io"
 	"path/filepath"
-	"strconv"
 	"strings"
 
+	"fulmen/persist/lines"
 	"fulmen/persist/rdb"
 	"fulmen/persist/vfs"
 )
@@ -39,9 +36,7 @@ import (
 //
 // Whatever is not like this is refused, and so is a version that is not known: who adds a line counts it up.
 //
-// The sums are CRC-64/XZ. Redis's CRC-64, the one at the end of an RDB file, won't do: over a file that ends in its own
-// sum it comes to 0 whatever is in the file (and with another start value, to something that depends on the length
-// only), so one segment could stand in for another of the same length.
+// The text and its sums are those of package lines.
 
 const (
 	manifestVersion = 1
@@ -49,11 +44,6 @@ const (
 	maxManifestBytes = 1 << 21
 	maxShards        = 16384
 )
-
-var sumTable = crc64.MakeTable(crc64.ECMA)
-
-// sum64 returns the CRC-64/XZ of some bytes followed by p, sum being that of the former; 0 begins.
-func sum64(sum uint64, p []byte) uint64 { return crc64.Update(sum, sumTable, p) }
 
 // Manifest says which files make up a snapshot in segments.
 type Manifest struct {
@@ -92,15 +82,9 @@ func parseSegmentName(dbfilename, name string) (generation uint64, shard int, ok
 	if !ok {
 		return 0, 0, false
 	}
-	generation, okFirst := parseNumber(first)
-	n, okSecond := parseNumber(second)
+	generation, okFirst := lines.ParseNumber(first)
+	n, okSecond := lines.ParseNumber(second)
 	return generation, int(n), okFirst && okSecond && generation > 0 && n < maxShards
-}
-
-// parseNumber takes a decimal number below 2⁶³ as the manifest has them.
-func parseNumber(word string) (uint64, bool) {
-	n, err := strconv.ParseUint(word, 10, 63)
-	return n, err == nil && strconv.FormatUint(n, 10) == word
 }
 
 // Keys returns how many keys all segments have.
@@ -119,7 +103,7 @@ func (m *Manifest) AppendText(dst []byte) []byte {
 	for i := range m.Segments {
 		dst = m.appendSegment(dst, i)
 	}
-	return fmt.Appendf(dst, "checksum %016x\n", sum64(0, dst[from:]))
+	return lines.AppendChecksum(dst, from)
 }
 
 func (m *Manifest) appendHead(dst []byte) []byte {
@@ -165,123 +149,57 @@ func ReadManifest(fsys vfs.FS, name string) (*Manifest, error) {
 
 // ParseManifest takes the text of a manifest; file is its name for errors, which are *rdb.CorruptError.
 func ParseManifest(file string, data []byte) (*Manifest, error) {
-	p := &manifestParser{file: file, all: data, rest: data}
+	p := manifestParser{lines.NewParser(data)}
 	m := p.manifest()
-	if p.err != nil {
-		return nil, p.err
+	if e := p.Err(); e != nil {
+		err := e.Err
+		if err == lines.ErrChecksum {
+			err = rdb.ErrChecksum
+		}
+		return nil, &rdb.CorruptError{File: file, Offset: e.Offset, Reason: e.Reason, Err: err}
 	}
 	return m, nil
 }
 
-// manifestParser reads line by line. After the first error all reading gives zeros.
-type manifestParser struct {
-	file  string
-	all   []byte
-	rest  []byte
-	begin int // offset of the line read last
-	err   error
-}
+// manifestParser reads the lines that a manifest has.
+type manifestParser struct{ *lines.Parser }
 
-func (p *manifestParser) manifest() *Manifest {
-	if version := p.number("fulmen-snapshot %", maxManifestNumber); version != manifestVersion {
-		p.failWith(rdb.ErrVersion, "format version %d, this program knows %d", version, manifestVersion)
+func (p manifestParser) manifest() *Manifest {
+	if version := p.Number("fulmen-snapshot %", lines.MaxNumber); version != manifestVersion {
+		p.FailWith(rdb.ErrVersion, "format version %d, this program knows %d", version, manifestVersion)
 	}
 	m := &Manifest{
-		Generation: p.number("generation %", maxManifestNumber),
-		LSN:        p.number("lsn %", maxManifestNumber),
-		CreatedMs:  int64(p.number("created-ms %", maxManifestNumber)),
-		Databases:  int(p.number("databases %", 1<<31-1)),
+		Generation: p.Number("generation %", lines.MaxNumber),
+		LSN:        p.Number("lsn %", lines.MaxNumber),
+		CreatedMs:  int64(p.Number("created-ms %", lines.MaxNumber)),
+		Databases:  int(p.Number("databases %", 1<<31-1)),
 	}
-	switch word := p.line("compression %", 1); word[0] {
+	switch word := p.Line("compression %"); word[0] {
 	case "none":
 	case "lz4":
 		m.LZ4 = true
 	default:
-		p.fail("unknown compression")
+		p.Fail("unknown compression")
 	}
-	shards := p.number("shards %", maxShards)
+	shards := p.Number("shards %", maxShards)
 	if shards == 0 || m.Generation == 0 || m.Databases == 0 {
-		p.fail("0 where a number above is needed")
+		p.Fail("0 where a number above is needed")
 	}
-	for i := uint64(0); i < shards && p.err == nil; i++ {
+	for i := uint64(0); i < shards && p.Err() == nil; i++ {
 		m.Segments = append(m.Segments, p.segment(i))
 	}
-	sum := sum64(0, p.all[:len(p.all)-len(p.rest)])
-	if word := p.line("checksum %", 1); p.hex(word[0]) != sum {
-		p.failWith(rdb.ErrChecksum, "wrong checksum")
-	}
-	if len(p.rest) > 0 {
-		p.begin = len(p.all) - len(p.rest)
-		p.fail("bytes behind the last line")
-	}
+	p.Checksum()
 	return m
 }
 
-// maxManifestNumber is the greatest number that a manifest may have.
-const maxManifestNumber = 1<<63 - 1
-
-func (p *manifestParser) segment(i uint64) Segment {
-	words := p.line("segment % size % crc64 % keys %", 4)
-	if p.decimal(words[0], maxShards) != i {
-		p.fail("not the segment that comes next")
+func (p manifestParser) segment(i uint64) Segment {
+	words := p.Line("segment % size % crc64 % keys %")
+	if p.Decimal(words[0], maxShards) != i {
+		p.Fail("not the segment that comes next")
 	}
 	return Segment{
-		SizeBytes: int64(p.decimal(words[1], maxManifestNumber)),
-		CRC64:     p.hex(words[2]),
-		Keys:      int64(p.decimal(words[3], maxManifestNumber)),
-	}
-}
-
-// line reads a line that has the words of form, where % stands for any word; it returns what stood for the n of them.
-func (p *manifestParser) line(form string, n int) []string {
-	found := make([]string, 0, n)
-	p.begin = len(p.all) - len(p.rest)
-	text, rest, ok := bytes.Cut(p.rest, []byte("\n"))
-	if !ok {
-		p.failWith(io.ErrUnexpectedEOF, "ends too early")
-		return found[:n]
-	}
-	want, words := strings.Split(form, " "), strings.Split(string(text), " ")
-	same := len(want) == len(words)
-	for i := 0; i < len(want) && same; i++ {
-		if want[i] == "%" {
-			found = append(found, words[i])
-		} else {
-			same = want[i] == words[i]
-		}
-	}
-	if !same {
-		p.fail("not the line %q", form)
-	}
-	p.rest = rest
-	return found[:n]
-}
-
-func (p *manifestParser) number(form string, most uint64) uint64 {
-	return p.decimal(p.line(form, 1)[0], most)
-}
-
-func (p *manifestParser) decimal(word string, most uint64) uint64 {
-	n, ok := parseNumber(word)
-	if !ok || n > most {
-		p.fail("not a number that fits here")
-	}
-	return n
-}
-
-func (p *manifestParser) hex(word string) uint64 {
-	n, err := strconv.ParseUint(word, 16, 64)
-	if err != nil || fmt.Sprintf("%016x", n) != word {
-		p.fail("not a sum of 16 digits")
-	}
-	return n
-}
-
-func (p *manifestParser) fail(reason string, args ...any) { p.failWith(nil, reason, args...) }
-
-// failWith notes an error at the line read last, unless there is one already.
-func (p *manifestParser) failWith(err error, reason string, args ...any) {
-	if p.err == nil {
-		p.err = &rdb.CorruptError{File: p.file, Offset: int64(p.begin), Reason: fmt.Sprintf(reason, args...), Err: err}
+		SizeBytes: int64(p.Decimal(words[1], lines.MaxNumber)),
+		CRC64:     p.Hex(words[2]),
+		Keys:      int64(p.Decimal(words[3], lines.MaxNumber)),
 	}
 }

@@ -11,6 +11,7 @@ import (
 	"testing"
 
 	"fulmen/internal/crc"
+	"fulmen/persist/lines"
 	"fulmen/persist/rdb"
 	"fulmen/persist/vfs/vfstest"
 )
@@ -53,8 +54,8 @@ func TestManifestText(t *testing.T) {
 		t.Errorf("%d keys", m.Keys())
 	}
 	// The check value of CRC-64/XZ.
-	if got := sum64(sum64(0, []byte("1234")), []byte("56789")); got != 0x995dc9bbdf1939fa {
-		t.Errorf("sum64 is not CRC-64/XZ: %x", got)
+	if got := lines.Sum(lines.Sum(0, []byte("1234")), []byte("56789")); got != 0x995dc9bbdf1939fa {
+		t.Errorf("lines.Sum is not CRC-64/XZ: %x", got)
 	}
 }
 
@@ -72,7 +73,7 @@ func TestManifestDamages(t *testing.T) {
 // resum gives a manifest's text a right checksum after a change.
 func resum(text, from, to string) []byte {
 	head, _, _ := strings.Cut(strings.Replace(text, from, to, 1), "checksum ")
-	sum := binary.BigEndian.AppendUint64(nil, sum64(0, []byte(head)))
+	sum := binary.BigEndian.AppendUint64(nil, lines.Sum(0, []byte(head)))
 	return []byte(head + "checksum " + hexOf(sum) + "\n")
 }
 
