@@ -108,6 +108,9 @@ func (r *reader) Park() bool {
 // LagBytes returns how much of the shard's log, annotations included, is published and not yet read.
 func (r *reader) LagBytes() uint64 { return r.shard.tail.Load() - r.pos }
 
+// Pos returns the position in the shard's log of the next byte to be read.
+func (r *reader) Pos() uint64 { return r.pos }
+
 // Close ends the reader and what it keeps in memory. Closing twice is allowed.
 func (r *reader) Close() {
 	if r.closed {
@@ -174,6 +177,20 @@ func (r *ChunkReader) Next(limit int) []byte {
 		return nil
 	}
 	return r.chunk(min(uint64(limit), r.tail-r.pos))
+}
+
+// Copy returns another reader that stands where r does. A writer that may have to write again what it has read keeps one
+// at the place from which on it would. notify may be nil if the copy's Park is never called.
+func (r *ChunkReader) Copy(notify func()) *ChunkReader {
+	if r.closed {
+		panic("BUG: log: copy of a reader that was closed")
+	}
+	if err := r.shard.log.enter(); err != nil {
+		panic("BUG: log: inactive with a reader open")
+	}
+	c := &ChunkReader{}
+	c.start(r.clone(), notify)
+	return c
 }
 
 // Flow returns a reader of shard i's frames from lsn on, which must be an LSN between two commits. Errors

@@ -233,6 +233,7 @@ func (l *Log) SetIncarnation(n uint32) {
 type Hold struct {
 	log  *Log
 	lsn  uint64
+	pos  []uint64 // of each shard; immutable
 	mu   sync.Mutex
 	pins []cursor // nil once unpinned
 	open bool
@@ -251,7 +252,7 @@ func (l *Log) Resume() *Hold { return l.attach(0) }
 func (l *Log) attach(gap uint64) *Hold {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	h := &Hold{log: l, open: true, pins: make([]cursor, len(l.shards))}
+	h := &Hold{log: l, open: true, pins: make([]cursor, len(l.shards)), pos: make([]uint64, len(l.shards))}
 	if l.users == 0 {
 		l.lsn.Add(gap)
 		for i := range l.shards {
@@ -263,12 +264,16 @@ func (l *Log) attach(gap uint64) *Hold {
 	h.lsn = l.lsn.Load()
 	for i := range l.shards {
 		h.pins[i] = l.shards[i].here()
+		h.pos[i] = h.pins[i].pos
 	}
 	return h
 }
 
 // LSN returns the position of the Hold.
 func (h *Hold) LSN() uint64 { return h.lsn }
+
+// Pos returns the position of the Hold in the log of shard i, as ChunkReader.Pos counts.
+func (h *Hold) Pos(i int) uint64 { return h.pos[i] }
 
 // Unpin lets go of what follows the Hold's LSN. The log stays active; no reader can be opened any more
 // through h.

@@ -1,6 +1,7 @@
 package log
 
 import (
+	"bytes"
 	"errors"
 	"math/rand/v2"
 	"runtime"
@@ -445,5 +446,45 @@ func TestParkFlow(t *testing.T) {
 	commit(0)
 	if rung != 1 {
 		t.Fatalf("rung %d times", rung)
+	}
+}
+
+// TestCopyOfChunks reads the same bytes again through a copy that has stayed behind, and looks at positions.
+func TestCopyOfChunks(t *testing.T) {
+	l := New(2, Limits{})
+	h := l.Attach()
+	defer h.Close()
+	r, err := h.Chunks(1, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	keep := r.Copy(nil)
+	s := l.Shard(1)
+	big := bytes.Repeat([]byte("x"), 100_000)
+	for range 30 { // some blocks
+		s.Stage(0, []byte("SET"), []byte("k"), big)
+		s.Commit(false)
+	}
+	first := chunksOf(r, 1<<20)
+	if got := r.Pos() - h.Pos(1); got != uint64(len(first)) || got < 3_000_000 {
+		t.Errorf("position %d after %d bytes", got, len(first))
+	}
+	again := keep.Copy(nil)
+	if !bytes.Equal(chunksOf(again, 4096), first) {
+		t.Error("a copy reads something else")
+	}
+	r.Close()
+	again.Close()
+	blocks := l.pool.live.Load()
+	chunksOf(keep, 1<<20)
+	if left := l.pool.live.Load(); left >= blocks || blocks < 3 {
+		t.Errorf("%d blocks are held by a reader that has stayed behind, %d when it has caught up", blocks, left)
+	}
+	keep.Close()
+	late := l.Shard(1).tail.Load()
+	if second := l.Attach(); second.Pos(1) != late || second.Pos(0) != 0 {
+		t.Errorf("a Hold at %d, the tail is at %d", second.Pos(1), late)
+	} else {
+		second.Close()
 	}
 }
