@@ -53,6 +53,8 @@ var errReadOnly = errors.New("read only")
 
 func (memFiles) Create(string, fs.FileMode) (vfs.File, error)     { return nil, errReadOnly }
 func (memFiles) OpenAppend(string, fs.FileMode) (vfs.File, error) { return nil, errReadOnly }
+func (memFiles) OpenWrite(string) (vfs.File, error)               { return nil, errReadOnly }
+func (memFiles) NewSyncer() vfs.Syncer                            { return vfs.OneByOne{} }
 func (memFiles) Open(string) (vfs.Reader, error)                  { return nil, errReadOnly }
 func (memFiles) ReadDir(string) ([]string, error)                 { return nil, errReadOnly }
 func (memFiles) Lock(string) (io.Closer, error)                   { return nil, errReadOnly }

@@ -25,6 +25,9 @@ func (OS) OpenAppend(name string, perm fs.FileMode) (File, error) {
 	return open(name, os.O_WRONLY|os.O_CREATE|os.O_APPEND, perm)
 }
 
+// OpenWrite implements FS.
+func (OS) OpenWrite(name string) (File, error) { return open(name, os.O_WRONLY, 0) }
+
 // open is os.OpenFile without the trap of a nil *os.File inside a File that is not nil.
 func open(name string, flag int, perm fs.FileMode) (File, error) {
 	file, err := os.OpenFile(name, flag, perm)

@@ -28,3 +28,6 @@ func lock(file *os.File) error {
 	}
 	return err
 }
+
+// NewSyncer implements FS.
+func (OS) NewSyncer() Syncer { return threads{} }

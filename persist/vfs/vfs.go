@@ -29,6 +29,8 @@ type FS interface {
 	Create(name string, perm fs.FileMode) (File, error)
 	// OpenAppend opens a file, made if it is missing, so that every write lands at its end, wherever others write.
 	OpenAppend(name string, perm fs.FileMode) (File, error)
+	// OpenWrite opens an old file for writing as it is; the place of Write is its beginning.
+	OpenWrite(name string) (File, error)
 	// Rename puts the file from in place of the file to. It lasts through a power cut only after SyncDir.
 	Rename(from, to string) error
 	// Remove removes a file, a socket or an empty directory.
@@ -51,6 +53,8 @@ type FS interface {
 	// ends, however it ends. Only those who ask are kept out. It doesn't wait: ErrLocked says that another has it,
 	// which may be this process. The lock is of the directory itself, so it leaves nothing behind to clean up.
 	Lock(name string) (io.Closer, error)
+	// NewSyncer gives a Syncer for files of this FS. It may hold resources of the system until it is closed.
+	NewSyncer() Syncer
 }
 
 // ErrLocked is what Lock's error wraps if another has the lock.
@@ -69,6 +73,9 @@ type Reader interface {
 // the next one need not fail again: whoever sees one fail must take everything since the last good one for lost.
 type File interface {
 	io.WriteCloser
+	// WriteAt writes at an offset, beyond the end of the file too, and leaves the place of Write where it is. It is not
+	// for files of OpenAppend.
+	io.WriterAt
 	// Sync makes what was written so far last through a power cut, but not the file's name (SyncDir does that).
 	Sync() error
 	// SyncData is Sync, but for the file's times and permissions: cheaper where the file doesn't grow.

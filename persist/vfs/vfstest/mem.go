@@ -167,6 +167,20 @@ func (m *Mem) OpenAppend(name string, perm fs.FileMode) (vfs.File, error) {
 	return f, nil
 }
 
+// OpenWrite implements vfs.FS.
+func (m *Mem) OpenWrite(name string) (vfs.File, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	n, err := m.findFile("open", name)
+	if err != nil {
+		return nil, err
+	}
+	return &file{m: m, node: n, name: name}, nil
+}
+
+// NewSyncer implements vfs.FS. It syncs one file after the other.
+func (m *Mem) NewSyncer() vfs.Syncer { return vfs.OneByOne{} }
+
 func (m *Mem) openForWriting(name string, perm fs.FileMode) (*file, error) {
 	dir, last, err := m.findParent(name)
 	if err != nil {

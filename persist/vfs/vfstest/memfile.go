@@ -116,6 +116,19 @@ func (f *file) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
+// WriteAt implements vfs.File.
+func (f *file) WriteAt(p []byte, offset int64) (int, error) {
+	defer f.unlock()
+	if err := f.lock("write"); err != nil {
+		return 0, err
+	}
+	if offset < 0 || f.append {
+		return 0, fail("write", f.name, syscall.EINVAL)
+	}
+	f.node.writeAt(p, int(offset))
+	return len(p), nil
+}
+
 // Read implements vfs.Reader.
 func (f *file) Read(p []byte) (int, error) {
 	defer f.unlock()

@@ -29,7 +29,7 @@ type Step struct {
 	Op   string // the name of the method in lower case
 	Name string // as the caller gave it
 	To   string // of a rename
-	// Offset and Len are those of a writeback, an allocate, a readat; Len is also the length of a write or a read, and
+	// Offset and Len are those of a writeat, a writeback, an allocate, a readat; Len is also the length of a write or a read, and
 	// the new one of a truncate.
 	Offset, Len int64
 }
@@ -103,7 +103,7 @@ func failWhen(which func(Step) bool, err error, when func(count int) bool) func(
 // Full is a disk without room, from now on: a third of a write still fits; making, lengthening and allocating fail.
 func Full(s Step) error {
 	switch s.Op {
-	case "write":
+	case "write", "writeat":
 		return &ShortWrite{Len: int(s.Len / 3), Err: syscall.ENOSPC}
 	case "create", "openappend", "mkdirall", "allocate":
 		return syscall.ENOSPC
@@ -150,6 +150,16 @@ func (t *Tap) Create(name string, perm fs.FileMode) (vfs.File, error) {
 func (t *Tap) OpenAppend(name string, perm fs.FileMode) (vfs.File, error) {
 	return t.open("openappend", name, perm, t.fs.OpenAppend)
 }
+
+// OpenWrite implements vfs.FS.
+func (t *Tap) OpenWrite(name string) (vfs.File, error) {
+	return t.open("openwrite", name, 0, func(name string, _ fs.FileMode) (vfs.File, error) {
+		return t.fs.OpenWrite(name)
+	})
+}
+
+// NewSyncer implements vfs.FS. It syncs one file after the other, each sync a step.
+func (t *Tap) NewSyncer() vfs.Syncer { return vfs.OneByOne{} }
 
 func (t *Tap) open(
 	op, name string, perm fs.FileMode, open func(string, fs.FileMode) (vfs.File, error),

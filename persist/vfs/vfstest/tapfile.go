@@ -16,15 +16,25 @@ type tappedFile struct {
 
 // Write implements vfs.File.
 func (f *tappedFile) Write(p []byte) (int, error) {
-	err := f.t.step(Step{Op: "write", Name: f.name, Len: int64(len(p))})
+	return f.write(Step{Op: "write", Name: f.name, Len: int64(len(p))}, p, f.file.Write)
+}
+
+// WriteAt implements vfs.File.
+func (f *tappedFile) WriteAt(p []byte, offset int64) (int, error) {
+	s := Step{Op: "writeat", Name: f.name, Offset: offset, Len: int64(len(p))}
+	return f.write(s, p, func(p []byte) (int, error) { return f.file.WriteAt(p, offset) })
+}
+
+func (f *tappedFile) write(s Step, p []byte, do func([]byte) (int, error)) (int, error) {
+	err := f.t.step(s)
 	if err == nil {
-		return f.file.Write(p)
+		return do(p)
 	}
 	var short *ShortWrite
 	if !errors.As(err, &short) {
 		return 0, err
 	}
-	n, writeErr := f.file.Write(p[:min(short.Len, len(p))])
+	n, writeErr := do(p[:min(short.Len, len(p))])
 	if writeErr != nil {
 		return n, writeErr
 	}
