@@ -103,6 +103,7 @@ func Everything() Grammar {
 	all = append(all, Sets()...)
 	all = append(all, SortedSets()...)
 	all = append(all, Sorting()...)
+	all = append(all, Dumps()...)
 	return append(all, Connection()...)
 }
 

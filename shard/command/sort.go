@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"cmp"
 	"math"
+	"math/rand/v2"
 	"slices"
 
 	"fulmen/internal/resp"
@@ -97,16 +98,29 @@ type sorting struct {
 	store        int  // the argument with the destination; 0: none
 
 	items []sortItem
+	texts []byte // the elements, and what they are sorted by
+	bys   []span // by rank, with ALPHA and BY; of size < 0: there is none
 	buf   []byte // names and values of keys
 }
 
-// sortItem is an element with what it is sorted by.
+// sortItem is an element with what it is sorted by. It has no pointer: items are moved about by the million.
 type sortItem struct {
-	element []byte
-	by      []byte // nil: there is none
 	score   float64
+	element span
 	rank    int // what equal ones are ordered by
 }
+
+// span is a part of a sorting's texts.
+type span struct{ at, size int }
+
+// keep copies b, which may not outlive what comes next.
+func (s *sorting) keep(b []byte) span {
+	at := len(s.texts)
+	s.texts = append(s.texts, b...)
+	return span{at, len(b)}
+}
+
+func (s *sorting) text(p span) []byte { return s.texts[p.at : p.at+p.size : p.at+p.size] }
 
 // SORT key [BY pattern] [LIMIT offset count] [GET pattern [GET pattern ...]] [ASC | DESC] [ALPHA] [STORE destination]
 func cmdSort(c *Ctx) error { return c.sort(true) }
@@ -137,8 +151,8 @@ func (c *Ctx) sort(mayStore bool) error {
 		if err := s.weigh(); err != nil {
 			return err
 		}
-		slices.SortFunc(s.items, s.compare)
 		from, to := s.limits(len(s.items))
+		sortPart(s.items, from, to, s.order())
 		s.items = s.items[from:to]
 	}
 	if s.store > 0 {
@@ -188,7 +202,7 @@ func (s *sorting) limits(n int) (from, to int) {
 
 // add copies an element. What is found by a pattern may be past its time, which changes the shard.
 func (s *sorting) add(element []byte) {
-	s.items = append(s.items, sortItem{element: append(make([]byte, 0, len(element)), element...), rank: len(s.items)})
+	s.items = append(s.items, sortItem{element: s.keep(element), rank: len(s.items)})
 }
 
 // load copies the elements of the value; if they are not to be sorted, those asked for in their order.
@@ -214,23 +228,28 @@ func (s *sorting) load(v *shard.Value) {
 
 // weigh finds what the items are sorted by.
 func (s *sorting) weigh() error {
+	if s.alpha && s.by == nil {
+		return nil
+	}
+	if s.alpha {
+		s.bys = make([]span, 0, len(s.items))
+	}
 	failed := false
 	for i := range s.items {
 		it := &s.items[i]
-		by, ok := it.element, true
+		by, ok := s.text(it.element), true
 		if s.by != nil {
-			by, ok = s.lookUp(s.by, it.element)
+			by, ok = s.lookUp(s.by, by)
 		}
 		switch {
-		case !ok:
-		case !s.alpha:
+		case s.alpha && ok:
+			s.bys = append(s.bys, s.keep(by))
+		case s.alpha:
+			s.bys = append(s.bys, span{size: -1})
+		case ok:
 			if it.score, ok = sortScore(by); !ok {
 				failed = true
 			}
-		case s.by != nil:
-			it.by = append(make([]byte, 0, len(by)), by...)
-		default:
-			it.by = it.element
 		}
 	}
 	if failed {
@@ -255,36 +274,94 @@ func sortScore(b []byte) (float64, bool) {
 
 const smallestNormal = 0x1p-1022
 
-// compare is the order of the items.
-func (s *sorting) compare(a, b sortItem) int {
-	order := 0
+// order returns the order of the items, in which no two are equal.
+func (s *sorting) order() func(a, b sortItem) int {
+	compare := s.compareTexts
 	switch {
 	case !s.alpha:
-		if order = cmp.Compare(a.score, b.score); order == 0 {
-			order = bytes.Compare(a.element, b.element)
+		compare = s.compareScores
+	case s.bys != nil:
+		compare = s.compareBys
+	}
+	return func(a, b sortItem) int {
+		order := compare(a, b)
+		if s.desc {
+			order = -order
 		}
-	case a.by == nil || b.by == nil:
-		order = cmp.Compare(there(a.by), there(b.by))
-	case s.store > 0:
-		order = bytes.Compare(a.by, b.by)
-	default: // as C's strings, which end at a NUL
-		order = bytes.Compare(cString(a.by), cString(b.by))
+		if order == 0 {
+			order = cmp.Compare(a.rank, b.rank)
+		}
+		return order
 	}
-	if s.desc {
-		order = -order
-	}
-	if order == 0 {
-		order = cmp.Compare(a.rank, b.rank)
-	}
-	return order
 }
 
-// there is 1 for what is there, and 0 for nil.
-func there(b []byte) int {
-	if b == nil {
-		return 0
+func (s *sorting) compareScores(a, b sortItem) int {
+	switch {
+	case a.score < b.score:
+		return -1
+	case a.score > b.score:
+		return 1
 	}
-	return 1
+	return bytes.Compare(s.text(a.element), s.text(b.element))
+}
+
+func (s *sorting) compareBys(a, b sortItem) int {
+	x, y := s.bys[a.rank], s.bys[b.rank]
+	if x.size < 0 || y.size < 0 {
+		return cmp.Compare(min(x.size, 0), min(y.size, 0))
+	}
+	return s.collate(s.text(x), s.text(y))
+}
+
+func (s *sorting) compareTexts(a, b sortItem) int {
+	return s.collate(s.text(a.element), s.text(b.element))
+}
+
+func (s *sorting) collate(a, b []byte) int {
+	if s.store == 0 { // as C's strings, which end at a NUL
+		a, b = cString(a), cString(b)
+	}
+	return bytes.Compare(a, b)
+}
+
+// sortPart makes items[from:to] what it would be if all items were sorted. What lies beside them is parted off and left
+// as it comes: few out of many cost one pass or two.
+func sortPart(items []sortItem, from, to int, compare func(a, b sortItem) int) {
+	for to-from < len(items)/2 {
+		n := len(items)
+		pivot := median(items[rand.IntN(n)], items[rand.IntN(n)], items[rand.IntN(n)], compare)
+		mid := 0 // the pivot's place: before it is less, behind it is more
+		for i := range items {
+			if compare(items[i], pivot) < 0 {
+				items[i], items[mid] = items[mid], items[i]
+				mid++
+			}
+		}
+		switch {
+		case to <= mid:
+			items = items[:mid]
+		case from >= mid && mid > 0:
+			items, from, to = items[mid:], from-mid, to-mid
+		default:
+			slices.SortFunc(items, compare)
+			return
+		}
+	}
+	slices.SortFunc(items, compare)
+}
+
+// median returns the middle one of three.
+func median(a, b, c sortItem, compare func(a, b sortItem) int) sortItem {
+	if compare(a, b) > 0 {
+		a, b = b, a
+	}
+	if compare(b, c) <= 0 {
+		return b
+	}
+	if compare(a, c) > 0 {
+		return a
+	}
+	return c
 }
 
 // lookUp returns the value that a pattern stands for: the element itself, the string of a key or the field of a hash
@@ -330,11 +407,11 @@ func (s *sorting) lookUp(pattern, element []byte) (val []byte, ok bool) {
 // results calls fn for each result until it returns false: elements, or what is got for them.
 func (s *sorting) results(fn func(val []byte, ok bool) bool) {
 	for i := range s.items {
-		if s.gets == nil && !fn(s.items[i].element, true) {
+		if s.gets == nil && !fn(s.text(s.items[i].element), true) {
 			return
 		}
 		for _, pattern := range s.gets {
-			if !fn(s.lookUp(pattern, s.items[i].element)) {
+			if !fn(s.lookUp(pattern, s.text(s.items[i].element))) {
 				return
 			}
 		}
