@@ -41,7 +41,6 @@ type rewriter struct {
 	raw     []byte
 	saved   int64
 	empty   int64
-	lost    int64 // keys that were there and could not be saved
 	damages int
 }
 
