@@ -1,6 +1,7 @@
 package check
 
 import (
+	"bytes"
 	"encoding/binary"
 	"fmt"
 	"os"
@@ -8,7 +9,11 @@ import (
 	"strings"
 	"testing"
 
+	"fulmen/internal/clock"
 	"fulmen/internal/crc"
+	"fulmen/persist/rdb"
+	"fulmen/persist/snapshot"
+	"fulmen/persist/vfs"
 )
 
 // rawFile puts an RDB file together.
@@ -205,4 +210,69 @@ func TestHostileFiles(t *testing.T) {
 			}
 		}
 	}
+}
+
+// TestVerifyComparesWithTheManifest: a manifest that is in order in itself, but says another number of keys.
+func TestVerifyComparesWithTheManifest(t *testing.T) {
+	dir := t.TempDir()
+	plain, name := filepath.Join(dir, "plain.rdb"), filepath.Join(dir, "dump.rdb")
+	writeFile(t, plain, smallFile())
+	expect(t, 0, nil, "convert", "--shards", "2", plain, name)
+	m, err := snapshot.ReadManifest(vfs.OS{}, name+manifestSuffix)
+	if err != nil {
+		t.Fatal(err)
+	}
+	m.Segments[1].Keys++
+	writeFile(t, name+manifestSuffix, m.AppendText(nil))
+	expect(t, 1, []string{"and the manifest says"}, "verify", dir)
+}
+
+// TestEmptyCollections are left out, as by loading, and are no damage.
+func TestEmptyCollections(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "dump.rdb")
+	writeFile(t, path, newRawFile().set("k", "v").bytes(4).str("hash").bytes(0).bytes(1).str("list").bytes(0).end())
+	expect(t, 0, []string{"fine"}, "verify", path)
+	expect(t, 0, []string{"3 keys"}, "analyse", path)
+	expect(t, 0, []string{"1 keys written; 2 collections without elements left out"}, "convert", path, path+".new")
+	expect(t, 0, []string{"1 keys written"}, "repair", path)
+}
+
+// TestScratchHoldsOneKey: it doesn't grow with the file.
+func TestScratchHoldsOneKey(t *testing.T) {
+	r := &run{Env: Env{Clock: clock.NewFake(testNowMs)}}
+	s, err := newScratch(r, 1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	rd := rdb.NewReader(bytes.NewReader(longFile(200)), "")
+	most := int64(0)
+	for range 200 {
+		ev, err := rd.Next()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if ev.Kind != rdb.EventKey {
+			continue
+		}
+		k := &keyInfo{Event: ev, name: bytes.Clone(ev.Key)}
+		if b, err := s.build(rd, k); err != nil || b.elements != 5000 {
+			t.Fatalf("%+v: %v", b, err)
+		}
+		most = max(most, s.set.Shards[0].UsedBytes())
+	}
+	if most > 3*5000 {
+		t.Errorf("%d bytes in use for one string of 5000", most)
+	}
+	if err := s.close(); err != nil {
+		t.Error(err)
+	}
+}
+
+// longFile has n strings of 5000 bytes.
+func longFile(n int) []byte {
+	f := newRawFile()
+	for i := range n {
+		f.set(fmt.Sprint("key:", i), strings.Repeat("value", 1000))
+	}
+	return f.end()
 }
