@@ -8,7 +8,7 @@ import (
 	"fulmen/internal/invariant"
 )
 
-// seizeAndPost has tasks come while all shards are seized and tells how many were served when the batons are free again.
+// seizeAndPost has tasks come while all shards are seized and tells how many were served once the batons are free.
 func seizeAndPost(t *testing.T, p *plant) (served int) {
 	t.Helper()
 	g := still(t, 3)
