@@ -179,8 +179,8 @@ func (r *ChunkReader) Next(limit int) []byte {
 	return r.chunk(min(uint64(limit), r.tail-r.pos))
 }
 
-// Copy returns another reader that stands where r does. A writer that may have to write again what it has read keeps one
-// at the place from which on it would. notify may be nil if the copy's Park is never called.
+// Copy returns another reader that stands where r does. A writer that may have to write again what it
+// has read keeps one at the place from which on it would. notify may be nil if the copy's Park is never called.
 func (r *ChunkReader) Copy(notify func()) *ChunkReader {
 	if r.closed {
 		panic("BUG: log: copy of a reader that was closed")

@@ -459,6 +459,7 @@ func TestCopyOfChunks(t *testing.T) {
 		t.Fatal(err)
 	}
 	keep := r.Copy(nil)
+	h.Unpin()
 	s := l.Shard(1)
 	big := bytes.Repeat([]byte("x"), 100_000)
 	for range 30 { // some blocks

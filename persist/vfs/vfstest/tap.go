@@ -29,8 +29,8 @@ type Step struct {
 	Op   string // the name of the method in lower case
 	Name string // as the caller gave it
 	To   string // of a rename
-	// Offset and Len are those of a writeat, a writeback, an allocate, a readat; Len is also the length of a write or a read, and
-	// the new one of a truncate.
+	// Offset and Len are those of a writeat, a writeback, an allocate, a readat; Len is also the length of a write or a
+	// read, and the new one of a truncate.
 	Offset, Len int64
 }
 
