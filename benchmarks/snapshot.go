@@ -294,14 +294,18 @@ func (b *bench) snapshotReport(ours, redis *snapshotRun) outcome {
 		{"the cut (redis: fork), p50 and p99, µs", medianAndP99(oursAll.cutUs), medianAndP99(redisAll.cutUs)},
 		{"waiting for the batons before, p50 and p99, µs", medianAndP99(oursAll.waitUs), ""},
 	}
-	text := fmt.Sprintf("%s keys of 16 bytes with random values of %d bytes; GET and SET of random keys and values by "+
+	return outcome{targets, b.snapshotText() + report.Table(head, rows)}
+}
+
+// snapshotText says what was done.
+func (b *bench) snapshotText() string {
+	return fmt.Sprintf("%s keys of 16 bytes with random values of %d bytes; GET and SET of random keys and values by "+
 		"halves, %d connections, no pipelining, server and client on a core each. Pairs of loads of %v without and "+
 		"with saves back to back (BGSAVE, again as soon as INFO says it is done): an open loop at half of what the "+
 		"server answers at most, latencies from the intended send times, and a closed loop of %v. Memory is the "+
 		"growth of resident memory; for redis with what its child had to itself (rdb_last_cow_size). Loading is a "+
 		"restart on all cores until PING is answered.\n\n",
 		count(b.snapshotKeys()), valueBytes, clients, 6*b.loadTime, b.loadTime)
-	return outcome{targets, text + report.Table(head, rows)}
 }
 
 func openSeconds(run *snapshotRun) (all []float64) {

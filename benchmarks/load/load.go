@@ -32,7 +32,7 @@ type Work struct {
 	Clients    int    `json:"clients"`     // connections
 	Keys       uint64 `json:"keys"`        // keys are drawn from 0 to Keys−1, uniformly
 	ValueBytes int    `json:"value_bytes"` // length of the values written
-	// RandomValues: each value written is of other random bytes, which nothing can compress (not with a script, not mset).
+	// RandomValues: each value written is of other random bytes, which nothing can compress. Not in scripts and mset.
 	RandomValues bool `json:"random_values,omitempty"`
 	// Script says what the commands are, in place of Command, which is only a name then (Generate only). They are
 	// separated by "; " and sent in turn. For "#" stand the 12 digits of the command's number, drawn as keys are, those

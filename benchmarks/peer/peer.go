@@ -143,8 +143,9 @@ func (s *Server) launch(ctx context.Context) error {
 	return nil
 }
 
-// Restart ends the server with SIGTERM and starts it again on the same cores (as given here), port and directory. It
-// returns how long it took from the start of the process until the server answered a PING, having loaded what was there.
+// Restart ends the server with SIGTERM and starts it again on the given cores, at the same port and in the same
+// directory. It returns how long it took from the start of the process until the server answered a PING, having loaded
+// what was there.
 func (s *Server) Restart(ctx context.Context, cpus []int) (ready time.Duration, err error) {
 	if err := s.end(); err != nil {
 		return 0, err

@@ -139,10 +139,7 @@ func (s *Session) refuse(row *command.Row, e *resp.Error) {
 // keysOf finds the keys of a subcommand.
 func (l *loop) keysOf(row *command.Row, args [][]byte) []command.Keyed {
 	lo := len(l.keys)
-	l.idx = row.KeyIndexes(l.idx[:0], args)
-	for _, i := range l.idx {
-		l.addKey(args, i)
-	}
+	l.addKeys(row, args)
 	return l.keys[lo:]
 }
 

@@ -2,6 +2,7 @@ package server
 
 import (
 	"errors"
+	"slices"
 	"sync/atomic"
 
 	"fulmen/internal/resp"
@@ -295,12 +296,18 @@ func (l *loop) classify(b *parsed) {
 	if row.Single() {
 		l.addKey(b.args, 1)
 	} else {
-		l.idx = row.KeyIndexes(l.idx[:0], b.args)
-		for _, i := range l.idx {
-			l.addKey(b.args, i)
-		}
+		l.addKeys(row, b.args)
 	}
 	b.keyHi = len(l.keys)
+}
+
+// addKeys adds all keys of a command.
+func (l *loop) addKeys(row *command.Row, args [][]byte) {
+	l.idx = row.KeyIndexes(l.idx[:0], args)
+	l.keys = slices.Grow(l.keys, len(l.idx)) // once: a million keys are copied for longer than they are looked up
+	for _, i := range l.idx {
+		l.addKey(args, i)
+	}
 }
 
 func (l *loop) addKey(args [][]byte, i int) {
