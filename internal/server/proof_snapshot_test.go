@@ -144,7 +144,7 @@ func TestSavesUnderLoad(t *testing.T) {
 			for poured != nil {
 				a, b := &bufferSink{}, &bufferSink{merged: true}
 				a.onWrite = func() { // the longer a save takes, the more happens meanwhile
-					for i := 0; i < 2000 && !p.srv.saver.Overdrawn(); i++ {
+					for i := 0; i < 100 && !p.srv.saver.Overdrawn(); i++ {
 						runtime.Gosched()
 					}
 				}

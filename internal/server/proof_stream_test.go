@@ -1,6 +1,7 @@
 package server
 
 import (
+	"encoding/binary"
 	"fmt"
 	"math/rand/v2"
 	"slices"
@@ -10,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"fulmen/internal/crc"
 	"fulmen/shard/command"
 	"fulmen/shard/ds/index"
 	"fulmen/shard/object"
@@ -45,6 +47,12 @@ func (s *stream) value() string {
 	}
 }
 
+// payload is what DUMP gives for a string.
+func (s *stream) payload() string {
+	p := append([]byte("\x00\x04"+strconv.Itoa(1000+s.rnd.IntN(1000))), 10, 0)
+	return string(binary.LittleEndian.AppendUint64(p, crc.Sum64(p)))
+}
+
 // ms gives a time to live, which may have passed.
 func (s *stream) ms() int64 { return int64(s.rnd.IntN(300)) - 5 }
 
@@ -70,6 +78,17 @@ var writes = map[string]func(s *stream, nowMs int64) []string{
 			args = append(args, "NX", "EX", "1")
 		case 4:
 			args = append(args, "XX")
+		}
+		return args
+	},
+	"restore": func(s *stream, nowMs int64) []string {
+		args := []string{s.key(), "0", s.payload(), "REPLACE"}
+		switch s.rnd.IntN(3) {
+		case 0:
+			args[1] = strconv.FormatInt(max(s.ms(), 1), 10)
+		case 1:
+			args[1] = strconv.FormatInt(nowMs+s.ms(), 10)
+			args = append(args, "ABSTTL")
 		}
 		return args
 	},
