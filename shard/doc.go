@@ -26,7 +26,8 @@
 //	lazy-free list     detached values and indexes; freed in slices by the home loop
 //	wait lists         a link for each key of each command that waits; counts to its client's memory
 //	ready keys         keys with a wait list that changed; served before the batons are released
-//	pins               values that a walk still has to read, with what their writers have copied meanwhile
+//	pins               values that a walk still has to read, with what their writers have copied meanwhile; counted in
+//	                   bytes, so that who walks can have writers wait (persist/snapshot)
 //	defragmentation    one pass a shard, in slices by the home loop; of one big value it remembers the key
 //
 // # Invariants
