@@ -146,7 +146,7 @@ func (c *Compressor) compress(out, src []byte, limit int) ([]byte, bool) {
 		*slot = c.base + uint32(i)
 		from := int(seen - c.base)
 		if seen < c.base || i-from > maxOffset || (binary.LittleEndian.Uint32(src[from:])^word)&0xFFFFFF != 0 {
-			i++
+			i += 1 + min((i-literal)>>6, 7) // the longer nothing comes again, the less is looked for
 			continue
 		}
 		if out, ok = appendLiterals(out, src[literal:i], limit); !ok {

@@ -70,11 +70,13 @@ func inputs() map[string][]byte {
 	for i := range text {
 		text[i] = "abcdefgh     "[r.IntN(13)]
 	}
-	far := append(append([]byte("a needle that comes again"), random[:maxOffset-25]...), "a needle that comes again"...)
+	const needle = "a needle that comes again"
+	apart := func(n int) []byte { return []byte(needle + string(random[:n-len(needle)]) + needle) }
 	return map[string][]byte{
 		"one byte": []byte("x"), "three": []byte("xxx"), "four": []byte("xxxx"), "random": random, "text": text,
-		"zeros": make([]byte, 100_000), "pattern": bytes.Repeat([]byte("0123456789"), 1000), "farthest": far,
-		"too far": append([]byte("-"), far...),
+		"zeros": make([]byte, 100_000), "pattern": bytes.Repeat([]byte("0123456789"), 1000),
+		"farthest": apart(maxOffset),
+		"too far":  apart(maxOffset + 1),
 	}
 }
 
@@ -178,23 +180,41 @@ func FuzzDecompress(f *testing.F) {
 	})
 }
 
+// record is what such strings often are: a small JSON document, 300 bytes.
+func record() []byte {
+	return []byte(`{"id":1234567,"name":"Ada Lovelace","email":"ada@example.org","tags":["admin","editor","reader"],` +
+		`"created_at":"2026-01-02T03:04:05Z","updated_at":"2026-01-02T03:04:05Z","address":{"street":"1 Main Street",` +
+		`"city":"London","country":"GB"},"balance":{"amount":100000,"currency":"GBP"},"active":true,"verified":true}`)
+}
+
+func benchInputs() map[string][]byte {
+	all := inputs()
+	return map[string][]byte{"text": all["text"], "record": record(), "random": all["random"], "zeros": all["zeros"]}
+}
+
 func BenchmarkCompress(b *testing.B) {
-	var c Compressor
-	src := inputs()["text"]
-	out := make([]byte, 0, len(src))
-	b.SetBytes(int64(len(src)))
-	for b.Loop() {
-		out, _ = c.AppendCompress(out[:0], src, len(src))
+	for name, src := range benchInputs() {
+		b.Run(name, func(b *testing.B) {
+			var c Compressor
+			out := make([]byte, 0, len(src))
+			b.SetBytes(int64(len(src)))
+			for b.Loop() {
+				out, _ = c.AppendCompress(out[:0], src, len(src)-4)
+			}
+		})
 	}
 }
 
 func BenchmarkDecompress(b *testing.B) {
-	var c Compressor
-	src := inputs()["text"]
-	packed, _ := c.AppendCompress(nil, src, len(src))
-	out := make([]byte, 0, len(src))
-	b.SetBytes(int64(len(src)))
-	for b.Loop() {
-		out, _ = AppendDecompress(out[:0], packed, uint64(len(src)))
+	for name, src := range benchInputs() {
+		b.Run(name, func(b *testing.B) {
+			var c Compressor
+			packed, _ := c.AppendCompress(nil, src, 2*len(src))
+			out := make([]byte, 0, len(src))
+			b.SetBytes(int64(len(src)))
+			for b.Loop() {
+				out, _ = AppendDecompress(out[:0], packed, uint64(len(src)))
+			}
+		})
 	}
 }

@@ -219,6 +219,8 @@ func TestBrokenContainers(t *testing.T) {
 		{"a string without its length", "malformed", listpack, "\xF0\x01", 1, 0},
 		{"half of a length", "malformed", listpack, "\xE1", 1, 0},
 		{"a number beyond the end", "malformed", listpack, "\xF4\x01\x02", 1, 0},
+		{"a number one byte short", "malformed", listpack, "\xF1\x01", 1, 0},
+		{"a string one byte short", "malformed", listpack, "\x82a", 1, 0},
 		{"a code that is none", "malformed", listpack, "\xF5a\x02", 1, 0},
 		{"another length behind", "another length", listpack, "\x81a\x03", 1, 0},
 		{"a length in more bytes than it takes", "another length", listpack, "\x81a\x00\x82", 1, 0},
@@ -235,6 +237,8 @@ func TestBrokenContainers(t *testing.T) {
 		{"half of a length", "malformed", ziplist, "\x00\x41", 1, 10},
 		{"no code", "malformed", ziplist, "\x00", 1, 10},
 		{"a number beyond the end", "malformed", ziplist, "\x00\xE0\x01", 1, 10},
+		{"a number one byte short", "malformed", ziplist, "\x00\xC0\x01", 1, 10},
+		{"a string one byte short", "malformed", ziplist, "\x00\x02a", 1, 10},
 		{"a code that is none", "malformed", ziplist, "\x00\xC1\x01\x02", 1, 10},
 	} {
 		b := make([]byte, listpackHeaderLen)

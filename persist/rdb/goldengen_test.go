@@ -233,7 +233,7 @@ func (s *goldenServer) value(key string, form Form) string {
 			if parseErr != nil {
 				s.t.Fatal(parseErr)
 			}
-			err = b.Scored(elems[i].Str, score)
+			err = b.Scored(elems[i].Str, score+0) // -0 depends on the encoding
 		}
 	case object.Hash:
 		elems := s.do("hgetall", key).Elems

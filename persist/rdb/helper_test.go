@@ -10,6 +10,7 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"testing/iotest"
 
 	"fulmen/internal/crc"
 	"fulmen/shard/object"
@@ -181,7 +182,7 @@ func decode(t *testing.T, rdbType byte, value string) (string, error) {
 		text = ""
 	}
 	b = recorder{t: t}
-	r := NewReader(bytes.NewReader(file(11, string(rdbType)+"\x01k", value)), "x.rdb")
+	r := NewReader(iotest.OneByteReader(bytes.NewReader(file(11, string(rdbType)+"\x01k", value))), "x.rdb")
 	if _, err := r.Next(); err != nil {
 		t.Fatal(err)
 	}

@@ -157,6 +157,8 @@ func TestCorruptValues(t *testing.T) {
 		{"fewer numbers", TypeSetIntset, str("\x02\x00\x00\x00\x02\x00\x00\x00ab"), "another length"},
 		{"more numbers", TypeSetIntset, str("\x02\x00\x00\x00\x01\x00\x00\x00abcd"), "another length"},
 		{"numbers beyond all", TypeSetIntset, str("\x08\x00\x00\x00\xFF\xFF\xFF\xFFabcdefgh"), "another length"},
+		{"numbers whose length overflows", TypeSetIntset, str("\x08\x00\x00\x00\x01\x00\x00\x20abcdefgh"),
+			"another length"},
 		{"half of an intset", TypeSetIntset, str("\x02\x00\x00"), "no header"},
 		{"NaN", TypeZSet2, "\x01\x01a" + double(math.NaN()), nanScore},
 		{"NaN with a sign and a load", TypeZSet2, "\x01\x01a" + "\x01\x00\x00\x00\x00\x00\xF8\xFF", nanScore},
