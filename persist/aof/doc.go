@@ -1,0 +1,64 @@
+// Package aof writes the server's log to files, so that it outlives the process and power cuts, and reads such files
+// back.
+//
+// It has the manifest that says which files belong together (Manifest), the Writer that copies the frames of all shards'
+// logs (package log) to INCR files and syncs them by the policy of appendfsync, and the IncrReader that takes such a file
+// apart again. It does not write or read BASE files (package snapshot does), it runs no commands, it answers no client
+// (the commit gate reads WrittenLSN and SyncedLSN), and it decides nothing about when to rewrite.
+//
+// # The files
+//
+// In the directory of appenddirname, the AOF of appendfilename appendonly.aof is
+//
+//	appendonly.aof.manifest               names all others; replaced as a whole, by rename
+//	appendonly.aof.<seq>.base.<shard>.rdb what the shard held at a cut
+//	appendonly.aof.<seq>.incr.<shard>.aof what was committed from there on
+//
+// Each life of the server (incarnation) has INCR files of its own, one for each shard, and so has each rewrite from its
+// cut on. An INCR file is a header of HeaderBytes, which RESP loaders skip, and then the frames as they are in the
+// shard's log: the byte at position p of the log is at offset HeaderBytes + (p - Header.Pos). header.go and
+// manifest_text.go have the formats. A file is made before it is known where it begins, so that a manifest can name it
+// before anything is written to it; without a header it is one without frames.
+//
+// # How the log gets to the disk
+//
+// The Writer's goroutine does this over and over (round.go): read the contiguous LSN; then, for each shard, write all
+// that its log has, straight from the log's blocks, a block a write(2) if there is so much; then all below that LSN is
+// written. A job then syncs all files with something new, at the same time (job.go); when it is through, all below that
+// LSN is synced. Under always the next job begins when the one before is done, so what has come meanwhile shares one:
+// group commit. Under everysec one begins every 250 ms and runs in a goroutine of its own while writing goes on; what
+// nobody waits for (Options.Prompt) is written then, or when there is much. Under no there are jobs only when files are
+// changed and at the end.
+//
+// What is not synced stays in the log's blocks. When a sync fails the system may have dropped what it could not write:
+// the Writer goes back to the last good sync, writes all from there on once more to where it was, and syncs that. Until
+// that has worked Err tells, and SyncedLSN stands still.
+//
+// Room on the disk is taken before it is written to, so a full disk is an error of Allocate or write(2) and leaves what
+// is there as it is; the Writer tries again after 50 ms, and up to 1 s, until there is room.
+//
+// # Ownership
+//
+//	goroutine       owns                                woken by                          may wait for
+//	Writer's        streams, files, the job unless it   a commit after a rest, timers,    disk (write, and under
+//	                runs                                calls, the end of a job           always sync)
+//	a job's         files and errs of the job           started by the Writer's           disk
+//	caller of       nothing of the Writer               -                                 disk: Prepare, Close
+//	Prepare, Start, Close
+//
+// Prepare, Start, Switch and Close are called by one goroutine at a time, whoever controls the Writer; Switch under all
+// batons. Everything else may be called by any goroutine at any time. A Manifest belongs to whoever holds it, an
+// IncrReader to one goroutine; the frame that it returns is valid until its next call. The event loops have nothing to do
+// with the Writer but one wake-up when something is committed after a rest.
+//
+// # Invariants
+//
+//  1. A manifest on the disk names only files that are there, complete as far as it says, with their names synced.
+//  2. SyncedLSN never exceeds an LSN below which all frames were synced in the files of all shards; WrittenLSN likewise
+//     for written. Neither ever falls.
+//  3. The log's blocks are held until what is in them is synced (under no: written).
+//  4. After a failed sync nothing since the last good one counts as synced before it was written again.
+//  5. A byte of a shard's log is in one file only: the one that has the last switch at or before its position.
+//  6. The mark in a header never exceeds SyncedLSN.
+//  7. A file's number is never used again while a manifest names it.
+package aof
