@@ -296,8 +296,11 @@ func (p *pair) describe(db int, key string) (right, tested string, err error) {
 	for _, ask := range []struct {
 		command string
 		tol     tolerance
-	}{{"TYPE", tolerance{}}, {"GET", tolerance{}}, {"PEXPIRETIME", tolerance{near: nearMs}}} {
-		one, other, err := p.do(ask.command, key)
+	}{
+		{"TYPE", tolerance{}}, {"GET", tolerance{}}, {"DEBUG DIGEST-VALUE", tolerance{}},
+		{"PEXPIRETIME", tolerance{near: nearMs}},
+	} {
+		one, other, err := p.do(append(strings.Fields(ask.command), key)...)
 		if err != nil {
 			return "", "", err
 		}

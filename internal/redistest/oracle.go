@@ -91,6 +91,7 @@ func startOracle(t testing.TB, binary string, args []string) (*Oracle, error) {
 	dir := t.TempDir()
 	command := exec.Command(binary, append([]string{
 		"--port", port, "--bind", "127.0.0.1", "--dir", dir, "--save", "", "--appendonly", "no", "--daemonize", "no",
+		"--enable-debug-command", "yes", // for digests
 	}, args...)...)
 	command.Dir = dir
 	process, err := startProcess(command, "Ready to accept connections")

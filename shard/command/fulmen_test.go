@@ -31,7 +31,7 @@ func fulmenPacking(shards, packedBytes int, params ...string) redistest.Server {
 		dir := t.TempDir()
 		socket := filepath.Join(dir, "s")
 		args := append([]string{"--port", "0", "--unixsocket", socket, "--dir", dir, "--shards", strconv.Itoa(shards),
-			"--loglevel", "warning", "--save", ""}, params...)
+			"--loglevel", "warning", "--enable-debug-command", "yes", "--save", ""}, params...)
 		cfg, err := config.Load(args, config.Env{Version: server.Version, Cwd: dir, CPUs: 2, Files: vfs.OS{}})
 		if err != nil {
 			t.Fatal(err)
