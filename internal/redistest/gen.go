@@ -235,6 +235,11 @@ func (g *Gen) spoil(args []string) []string {
 	}
 }
 
+// Without gives the grammar without some commands.
+func (g Grammar) Without(names ...string) Grammar {
+	return slices.DeleteFunc(slices.Clone(g), func(c Command) bool { return slices.Contains(names, c.Name) })
+}
+
 func (g Grammar) weight() int {
 	sum := 0
 	for _, command := range g {

@@ -36,6 +36,22 @@ func Redis(args ...string) Server {
 	return Server{Name: "redis", Start: func(t testing.TB) string { return StartOracle(t, args...).Addr }}
 }
 
+// newerVar names the environment variable with the path of a redis-server 8.
+const newerVar = "REDIS8_SERVER"
+
+// Redis8 is a redis-server 8 with these arguments after its configuration, for what is not the same in the one on PATH.
+// Its path is in the environment variable REDIS8_SERVER; without it tests that want one skip, also under CI=true.
+func Redis8(args ...string) Server {
+	return Server{Name: "redis-8", Start: func(t testing.TB) string {
+		t.Helper()
+		binary := os.Getenv(newerVar)
+		if binary == "" {
+			t.Skipf("%s does not name a redis-server 8", newerVar)
+		}
+		return startOracles(t, binary, args).Addr
+	}}
+}
+
 // Oracle is a running redis-server.
 type Oracle struct {
 	Addr string // 127.0.0.1:port
@@ -47,7 +63,11 @@ type Oracle struct {
 // waits until it accepts connections. It is killed when the test ends. Without one the test skips, or fails if CI=true.
 func StartOracle(t testing.TB, args ...string) *Oracle {
 	t.Helper()
-	binary := Lookup(t, "redis-server")
+	return startOracles(t, Lookup(t, "redis-server"), args)
+}
+
+func startOracles(t testing.TB, binary string, args []string) *Oracle {
+	t.Helper()
 	// Between our look for a free port and its bind another process may take it: then there is another try.
 	for try := 1; ; try++ {
 		oracle, err := startOracle(t, binary, args)

@@ -53,14 +53,19 @@ func (d *sha) value(srv *Server, db *shard.DB, e index.Entry, nowMs int64) {
 	case object.ZSet:
 		z := shard.ZSet{Value: v}
 		z.Each(0, z.Len(), false, func(member []byte, score float64) bool {
-			d.pair(member, digestScore(score))
+			one := pairOf(member, digestScore(score))
+			d.xor(one[:])
 			return true
 		})
 	case object.Hash:
 		h := v.LookHash(nowMs)
 		var f shard.Fields
 		for h.From(&f, 0); f.Next(); {
-			d.pair(f.Field.AppendTo(nil), f.Value.AppendTo(nil))
+			one := pairOf(f.Field.AppendTo(nil), f.Value.AppendTo(nil))
+			if f.ExpireAtMs != 0 { // as Redis has it from 7.4 on
+				one.xor([]byte("!!hexpire!!"))
+			}
+			d.xor(one[:])
 		}
 	default:
 		d.mix(db.AppendString(nil, e))
@@ -70,12 +75,11 @@ func (d *sha) value(srv *Server, db *shard.DB, e index.Entry, nowMs int64) {
 	}
 }
 
-// pair adds two things that belong together and have no order among others.
-func (d *sha) pair(a, b []byte) {
-	var one sha
+// pairOf is the digest of two things that belong together and have no order among others.
+func pairOf(a, b []byte) (one sha) {
 	one.mix(a)
 	one.mix(b)
-	d.xor(one[:])
+	return one
 }
 
 // digestScore is a score as C prints it with %.17g.

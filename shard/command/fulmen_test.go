@@ -62,6 +62,7 @@ func TestDiffRedis(t *testing.T) {
 	for _, shards := range []int{1, 8} {
 		t.Run(strconv.Itoa(shards), func(t *testing.T) {
 			grammar := append(append(redistest.Strings(), redistest.Keyspace()...), redistest.Moving()...)
+			grammar = append(grammar, redistest.Encodings()...)
 			redistest.Diff(t, redistest.Redis(), fulmen(shards), grammar)
 		})
 	}

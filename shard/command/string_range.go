@@ -78,6 +78,7 @@ func cmdAppend(c *Ctx) error {
 		return err
 	}
 	if len(val) == 0 { // that counts as a change
+		db.StringRaw(k.Key)
 		k.Shard.Changed(c.DBID, k.Key.Bytes)
 		c.Dirty++
 		c.Int(int64(db.StringLen(e)))

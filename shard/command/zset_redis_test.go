@@ -17,7 +17,7 @@ func TestDiffSortedSets(t *testing.T) {
 			redistest.Diff(t, redistest.Redis(), fulmen(shards), grammar)
 		})
 		t.Run(strconv.Itoa(shards)+" tiny", func(t *testing.T) {
-			grammar := append(append(redistest.SortedSets(), redistest.Moving()...), redistest.Sets()...)
+			grammar := append(append(redistest.SortedSets(), redistest.Moving()...), redistest.Encodings()...)
 			redistest.Diff(t, redistest.Redis(redistest.TinyLimits()...), tinyFulmen(shards), grammar)
 		})
 	}
