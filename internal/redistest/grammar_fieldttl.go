@@ -22,17 +22,11 @@ func FieldExpiries() Grammar {
 		if name[1] == 'p' {
 			near = nearMs
 		}
-		grammar = append(grammar, Command{Name: name, Weight: 8, tol: tolerance{near: near}, Args: func(g *Gen) []string {
-			return append([]string{g.Key()}, g.fieldsOption()...)
-		}})
+		grammar = append(grammar, Command{Name: name, Weight: 8, Args: keyAndFields, tol: tolerance{near: near}})
 	}
 	return append(grammar,
-		Command{Name: "hpersist", Weight: 10, Args: func(g *Gen) []string {
-			return append([]string{g.Key()}, g.fieldsOption()...)
-		}},
-		Command{Name: "hgetdel", Weight: 10, Args: func(g *Gen) []string {
-			return append([]string{g.Key()}, g.fieldsOption()...)
-		}},
+		Command{Name: "hpersist", Weight: 10, Args: keyAndFields},
+		Command{Name: "hgetdel", Weight: 10, Args: keyAndFields},
 		Command{Name: "hgetex", Weight: 16, Args: func(g *Gen) []string {
 			return append(append([]string{g.Key()}, g.fieldExpiry("persist")...), g.fieldsOption()...)
 		}},
@@ -49,6 +43,8 @@ func FieldExpiries() Grammar {
 		}},
 	)
 }
+
+func keyAndFields(g *Gen) []string { return append([]string{g.Key()}, g.fieldsOption()...) }
 
 // fieldsOption gives FIELDS, a number, rarely a wrong one, and fields, some of them twice.
 func (g *Gen) fieldsOption() []string {
