@@ -30,7 +30,7 @@ func Diff(t *testing.T, right, tested Server, grammar Grammar) {
 		seed = rand.Uint64()
 	}
 	begun := time.Now()
-	d := &differ{right: right.Start(t), tested: tested.Start(t), tolerances: grammar.tolerances()}
+	d := &differ{right: right.startDebugged(t), tested: tested.startDebugged(t), tolerances: grammar.tolerances()}
 	steps := newStream(grammar, seed, *flagCommands, begun.Unix())
 	found, err := d.play(steps)
 	if err != nil {

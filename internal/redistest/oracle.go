@@ -16,6 +16,8 @@ import (
 type Server struct {
 	Name  string
 	Start func(t testing.TB) (addr string)
+	// Debugged is Start of one that allows DEBUG; nil: Start's does.
+	Debugged func(t testing.TB) (addr string)
 	// Tiny says that encodings change at other sizes than by default (TinyLimits): of scripts, what tells of them is
 	// not compared.
 	Tiny bool
@@ -33,7 +35,11 @@ func TinyLimits() []string {
 
 // Redis is the real redis-server with these arguments after its configuration, as in Redis("--maxmemory", "1mb").
 func Redis(args ...string) Server {
-	return Server{Name: "redis", Start: func(t testing.TB) string { return StartOracle(t, args...).Addr }}
+	return Server{
+		Name:     "redis",
+		Start:    func(t testing.TB) string { return StartOracle(t, args...).Addr },
+		Debugged: func(t testing.TB) string { return StartOracle(t, append(allowDebug(), args...)...).Addr },
+	}
 }
 
 // newerVar names the environment variable with the path of a redis-server 8.
@@ -48,8 +54,19 @@ func Redis8(args ...string) Server {
 		if binary == "" {
 			t.Skipf("%s does not name a redis-server 8", newerVar)
 		}
-		return startOracles(t, binary, args).Addr
+		return startOracles(t, binary, append(allowDebug(), args...)).Addr
 	}}
+}
+
+// allowDebug are parameters that allow DEBUG, which compares values.
+func allowDebug() []string { return []string{"--enable-debug-command", "yes"} }
+
+// startDebugged starts a server that allows DEBUG.
+func (s *Server) startDebugged(t testing.TB) (addr string) {
+	if s.Debugged != nil {
+		return s.Debugged(t)
+	}
+	return s.Start(t)
 }
 
 // Oracle is a running redis-server.
@@ -111,7 +128,6 @@ func startOracle(t testing.TB, binary string, args []string) (*Oracle, error) {
 	dir := t.TempDir()
 	command := exec.Command(binary, append([]string{
 		"--port", port, "--bind", "127.0.0.1", "--dir", dir, "--save", "", "--appendonly", "no", "--daemonize", "no",
-		"--enable-debug-command", "yes", // for digests
 	}, args...)...)
 	command.Dir = dir
 	process, err := startProcess(command, "Ready to accept connections")

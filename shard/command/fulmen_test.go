@@ -26,12 +26,12 @@ func tinyFulmen(shards int, params ...string) redistest.Server {
 }
 
 func fulmenPacking(shards, packedBytes int, params ...string) redistest.Server {
-	return redistest.Server{Name: "fulmen-" + strconv.Itoa(shards), Start: func(t testing.TB) string {
+	start := func(t testing.TB, params []string) string {
 		t.Helper()
 		dir := t.TempDir()
 		socket := filepath.Join(dir, "s")
 		args := append([]string{"--port", "0", "--unixsocket", socket, "--dir", dir, "--shards", strconv.Itoa(shards),
-			"--loglevel", "warning", "--enable-debug-command", "yes", "--save", ""}, params...)
+			"--loglevel", "warning", "--save", ""}, params...)
 		cfg, err := config.Load(args, config.Env{Version: server.Version, Cwd: dir, CPUs: 2, Files: vfs.OS{}})
 		if err != nil {
 			t.Fatal(err)
@@ -54,7 +54,14 @@ func fulmenPacking(shards, packedBytes int, params ...string) redistest.Server {
 			}
 		})
 		return socket
-	}}
+	}
+	return redistest.Server{
+		Name:  "fulmen-" + strconv.Itoa(shards),
+		Start: func(t testing.TB) string { return start(t, params) },
+		Debugged: func(t testing.TB) string {
+			return start(t, append([]string{"--enable-debug-command", "yes"}, params...))
+		},
+	}
 }
 
 // TestDiffRedis compares the replies to random commands on strings and keys with redis-server's.
