@@ -9,7 +9,7 @@ import (
 	"fulmen/shard/object"
 )
 
-// ZBuild collects members and scores for a new sorted set, in trees that belong to no key. They are collected by member,
+// ZBuild collects members and scores for a new sorted set in trees that belong to no key. They are collected by member,
 // where a score that is merged into changes in place, and put in order at the end: a union of many inputs that share
 // members takes half the time so of what it takes to keep the order all the while.
 type ZBuild struct {
