@@ -288,6 +288,9 @@ func fightForClaims(take func(c *Claim) bool) (err error) {
 		for reason := range uint32(2) {
 			wg.Go(func() {
 				<-start
+				for range round % 5 {
+					runtime.Gosched() // or it would mostly come first
+				}
 				if c.End(reason+1) != TooLate {
 					ended.Add(1)
 					if take(&c) || c.Retake() || c.End(9) != TooLate || c.Reason() != reason+1 {
