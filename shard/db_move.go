@@ -119,3 +119,11 @@ func (s *Shard) SwapDBs(i, j int, nowMs int64) {
 	b.touch()
 	s.swapped(i, j)
 }
+
+// GiveAway removes a key that is somewhere else from now on, and stages that as an effect. It need not be there.
+func (db *DB) GiveAway(k Key) {
+	if db.Delete(k) {
+		db.shard.StageDel(db.id, k.Bytes)
+		db.shard.AddDirty(1)
+	}
+}

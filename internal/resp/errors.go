@@ -190,6 +190,7 @@ var (
 	ErrNoConfigFile    = generic("The server is running without a config file")
 	ErrInvalidCommand  = generic("Invalid command specified")
 	ErrInvalidArgCount = generic("Invalid number of arguments specified for command")
+	ErrInvalidArgs     = generic("Invalid arguments specified for command")
 	ErrNoKeyArguments  = generic("The command has no key arguments")
 	ErrDebugRefused    = generic("DEBUG command not allowed. If the enable-debug-command option is set to \"local\", " +
 		"you can run it from a local connection, otherwise you need to set this option in the configuration file, " +

@@ -9,6 +9,8 @@ type await struct {
 	reply func(s *Session) error // nil: what the command has replied already
 	out   []byte                 // what it has replied already
 	job   command.Job            // what it has left to do afterwards; nil: nothing
+	bytes int64                  // that the session keeps for it
+	again func()                 // goes on with what waits for the end of a pause; nil: nothing does
 }
 
 // await has the session wait when its handler returns. The caller has end called, once.
@@ -36,6 +38,7 @@ func (p *parking) beginAwait(mark int) {
 	}
 	a.job = s.c.TakeThen()
 	p.await, p.busy = a, true
+	s.parkedBytes.Add(a.bytes)
 	s.conn.Pause()
 }
 

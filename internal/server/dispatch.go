@@ -67,7 +67,7 @@ func (s *Session) decide(b *parsed) {
 	case !s.authed && row.Flags&command.NoAuth == 0:
 		s.refuse(row, resp.ErrNoAuth)
 		return
-	case s.multi != nil && row.Flags&command.NoMulti != 0:
+	case s.multi != nil && (row.Flags&command.NoMulti != 0 || row.NotQueued):
 		s.refuse(row, resp.ErrInMulti)
 		return
 	case s.outOfMemory(row):

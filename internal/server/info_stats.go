@@ -36,7 +36,7 @@ func (t *infoText) stats() {
 	cuts, lastNs := srv.saves.cutFigures()
 	t.line("latest_fork_usec:%d", lastNs/1000)
 	t.line("total_forks:%d", cuts)
-	t.line("migrate_cached_sockets:0")
+	t.line("migrate_cached_sockets:%d", t.srv.migrator.cached())
 	t.line("slave_expires_tracked_keys:0")
 	t.defragStats()
 	t.line("tracking_total_keys:0")

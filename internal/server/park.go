@@ -215,6 +215,10 @@ func (p *parking) endTask() {
 
 // again has the parked command tried once more after a pause.
 func (p *parking) again() {
+	if p.await != nil {
+		p.await.again()
+		return
+	}
 	if p.task {
 		p.ctx.NowMs = p.s.srv.set.Clock.NowMs()
 		p.keys[0].Shard.Enqueue(&p.Node, &p.s.loop.worker)

@@ -176,6 +176,9 @@ func (l *loop) forgetPostponed(s *Session) {
 	}
 	s.postponed = false
 	if s.parked() {
+		if s.park.await != nil {
+			s.park.again() // which sees that the client has gone
+		}
 		s.park.task, s.park.busy = false, false
 	}
 }

@@ -76,6 +76,7 @@ type Server struct {
 	startIndexBytes int64 // of these, indexes
 	bufferPeaks     bufferPeaks
 	console         consoleServer
+	migrator        migrator
 }
 
 // Options are what New needs beside the configuration.
@@ -254,6 +255,7 @@ func (srv *Server) Shutdown() error {
 	srv.sampler.close()
 	<-srv.loading.done
 	srv.saves.close()
+	srv.migrator.close()
 	err := srv.reactor.Stop()
 	if save := srv.saver.Running(); save != nil {
 		save.Cancel()

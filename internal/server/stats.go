@@ -184,6 +184,7 @@ func (s *sampler) start(srv *Server) {
 			if !srv.cronPaused.Load() {
 				srv.saves.cron()
 			}
+			srv.migrator.sweep(srv.set.Clock.NowMs())
 			srv.space.Release(releaseBudget)
 			s.releaseHeap(now)
 		}

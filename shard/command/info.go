@@ -94,11 +94,14 @@ var keyFlagNames = [...]string{"RO", "RW", "OW", "RM", "access", "update", "inse
 
 // KeySpec says where keys stand: from argument First, every Step-th, through Last; a negative Last counts
 // from the end of the arguments (-1 = the last one), a non-negative one from First. Of a counted spec argument First
-// says how many keys follow it, the first of them at once, and Last means nothing. Where keys of an unknown spec stand
-// no number says: Find finds them, and without it they stand nowhere.
+// says how many keys follow it, the first of them at once, and Last means nothing. Those of a spec with a keyword stand
+// behind that, which is looked for from argument First on, backwards from the First-last one if First is negative.
+// Where keys of an unknown spec stand no number says. Find finds them, if it is there, whatever else the spec says;
+// those of an unknown spec without it stand nowhere.
 type KeySpec struct {
 	First, Last, Step int
 	Counted, Unknown  bool
+	Keyword           string
 	Find              func(dst []int, args [][]byte) []int // appends positions
 	Flags             KeyFlags
 	Notes             string
@@ -192,10 +195,10 @@ func (in *Info) KeyIndexes(dst []int, args [][]byte) []int {
 // indexes appends the positions of the spec's keys among arguments. A count that can't be has no keys.
 func (spec *KeySpec) indexes(dst []int, args [][]byte) []int {
 	argc := len(args)
+	if spec.Find != nil {
+		return spec.Find(dst, args)
+	}
 	if spec.Unknown {
-		if spec.Find != nil {
-			dst = spec.Find(dst, args)
-		}
 		return dst
 	}
 	if spec.Counted {
@@ -230,7 +233,7 @@ func (spec *KeySpec) count(args [][]byte) int {
 func (in *Info) keyRange() (first, last, step int) {
 	for i := range in.Keys {
 		spec := &in.Keys[i]
-		if spec.Counted || spec.Unknown {
+		if spec.Counted || spec.Unknown || spec.Keyword != "" {
 			continue
 		}
 		to := spec.Last

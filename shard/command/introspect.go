@@ -150,7 +150,11 @@ func (c *Ctx) keySpec(spec *KeySpec) {
 		c.specPart("unknown")
 		return
 	}
-	c.specPart("index", "index", spec.First)
+	if spec.Keyword != "" {
+		c.specPart("keyword", "keyword", spec.Keyword, "startfrom", spec.First)
+	} else {
+		c.specPart("index", "index", spec.First)
+	}
 	c.BulkString("find_keys")
 	if spec.Counted {
 		c.specPart("keynum", "keynumidx", 0, "firstkey", 1, "keystep", spec.Step)
@@ -159,7 +163,7 @@ func (c *Ctx) keySpec(spec *KeySpec) {
 	c.specPart("range", "lastkey", spec.Last, "keystep", spec.Step, "limit", 0)
 }
 
-// specPart replies one half of a key spec: its type and its numbers, each after its name.
+// specPart replies one half of a key spec: its type and its numbers and words, each after its name.
 func (c *Ctx) specPart(kind string, numbers ...any) {
 	c.Map(2)
 	c.BulkString("type")
@@ -168,7 +172,11 @@ func (c *Ctx) specPart(kind string, numbers ...any) {
 	c.Map(len(numbers) / 2)
 	for i := 0; i < len(numbers); i += 2 {
 		c.BulkString(numbers[i].(string))
-		c.Int(int64(numbers[i+1].(int)))
+		if word, ok := numbers[i+1].(string); ok {
+			c.BulkString(word)
+		} else {
+			c.Int(int64(numbers[i+1].(int)))
+		}
 	}
 }
 
@@ -260,6 +268,9 @@ func (c *Ctx) keysOf(reply func(key []byte, flags KeyFlags)) error {
 			reply(args[k], flags)
 			n++
 		}
+	}
+	if n == 0 {
+		return resp.ErrInvalidArgs
 	}
 	c.Out = resp.InsertArray(c.Out, head, n)
 	return nil

@@ -37,6 +37,8 @@ type Row struct {
 	// Canary: refused like a command that writes while snapshots can't be written, for those who look whether the
 	// server is well (PING).
 	Canary bool
+	// NotQueued: refused inside MULTI, though COMMAND does not say so.
+	NotQueued bool
 	// Protected: refused unless enable-debug-command allows it.
 	Protected bool
 	// WaitsFor is the type of values that the command may wait for; a string: it never waits.
