@@ -49,7 +49,8 @@ func (srv *Server) lockDir(dir string) (io.Closer, error) {
 	return lock, nil
 }
 
-// moveDir follows CONFIG SET dir: the new directory is locked before the old one is let go.
+// moveDir follows CONFIG SET dir: the new directory is locked before the old one is let go, which a save that is under
+// way still needs.
 func (srv *Server) moveDir(dir string) error {
 	lock, err := srv.lockDir(dir)
 	if err != nil {
@@ -62,7 +63,12 @@ func (srv *Server) moveDir(dir string) error {
 	old := srv.loading.locked
 	srv.loading.locked = lock
 	srv.listenMu.Unlock()
-	return closeLock(old)
+	srv.saves.whenIdle(func() {
+		if err := closeLock(old); err != nil {
+			srv.log.Warn("unlocking the old directory: " + err.Error())
+		}
+	})
+	return nil
 }
 
 func closeLock(lock io.Closer) error {

@@ -245,6 +245,19 @@ func (v *saves) underWay() bool {
 	return v.run != nil
 }
 
+// whenIdle has fn called when no save is under way: now, or on a goroutine of the save's.
+func (v *saves) whenIdle(fn func()) {
+	v.mu.Lock()
+	if v.run != nil {
+		v.run.note(func(error) { fn() })
+		fn = nil
+	}
+	v.mu.Unlock()
+	if fn != nil {
+		fn()
+	}
+}
+
 // schedule has a save begun soon.
 func (v *saves) schedule() {
 	v.mu.Lock()

@@ -549,3 +549,36 @@ func TestDirectoryIsLocked(t *testing.T) {
 	}
 	_ = second
 }
+
+// TestUseIsSaved: how much a key is used, if the eviction policy goes by that.
+func TestUseIsSaved(t *testing.T) {
+	s := startSaving(t, t.TempDir(), nil, "--save", "", "--maxmemory-policy", "allkeys-lru")
+	c := dial(t, s.Addr())
+	c.do("SET", "a", "1")
+	s.clock.Advance(1000 * time.Second)
+	c.do("RPUSH", "l", "1")
+	s.clock.Advance(100 * time.Second)
+	c.do("DEBUG", "RELOAD")
+	for key, want := range map[string]string{"a": "1100", "l": "100"} {
+		if got := c.do("OBJECT", "IDLETIME", key); got != want {
+			t.Errorf("%s was used %s s ago, want %s", key, got, want)
+		}
+	}
+	c.do("CONFIG", "SET", "maxmemory-policy", "allkeys-lfu", "lfu-log-factor", "0")
+	c.do("SET", "f", "1")
+	for range 50 {
+		c.do("GET", "f")
+	}
+	want := c.do("OBJECT", "FREQ", "f")
+	c.do("DEBUG", "RELOAD")
+	if got := c.do("OBJECT", "FREQ", "f"); got != want || want < "3" {
+		t.Errorf("frequency %s, want %s", got, want)
+	}
+	// Without such a policy nothing of it is saved.
+	c.do("CONFIG", "SET", "maxmemory-policy", "noeviction")
+	s.clock.Advance(100 * time.Second)
+	c.do("DEBUG", "RELOAD")
+	if got := c.do("OBJECT", "IDLETIME", "a"); got != "0" {
+		t.Errorf("used %s s ago", got)
+	}
+}

@@ -1,54 +1,35 @@
 package server
 
 import (
-	"io"
 	"strconv"
 
 	"fulmen/internal/config"
 	"fulmen/persist/rdb"
 	"fulmen/persist/snapshot"
+	"fulmen/shard/ds/index"
 )
 
-// fileSink has a save written to the files that the configuration asks for. It is the snapshot package's Files, made
-// when the cut is known.
-type fileSink struct {
-	options  snapshot.FileOptions
-	encoding rdb.WriteOptions
-	files    *snapshot.Files
-}
-
-// snapshotSink returns where the next save goes.
-func (srv *Server) snapshotSink() *fileSink {
+// snapshotSink returns where the next save goes: the files that the configuration asks for. As in Redis, how much a key
+// is used is saved if the eviction policy goes by it.
+func (srv *Server) snapshotSink() *snapshot.FileSink {
 	v := srv.cfg.Values()
-	k := &fileSink{
-		options: snapshot.FileOptions{
-			FS: srv.files, Dir: v.Dir, DBFilename: v.DBFilename, Segments: v.RDBSegments,
-			LZ4: v.Compression() == config.CompressLZ4, Limiter: srv.saves.limiter, Log: srv.log,
-		},
-		encoding: rdb.WriteOptions{LZF: v.Compression() == config.CompressLZF, Checksum: v.RDBChecksum},
+	o := snapshot.FileOptions{
+		FS: srv.files, Dir: v.Dir, DBFilename: v.DBFilename, Segments: v.RDBSegments,
+		LZ4: v.Compression() == config.CompressLZ4, Limiter: srv.saves.limiter, Log: srv.log,
 	}
 	if v.RDBIncrementalFsync {
-		k.options.SyncEveryBytes = snapshot.SyncEveryBytes
+		o.SyncEveryBytes = snapshot.SyncEveryBytes
 	}
-	return k
+	w := rdb.WriteOptions{LZF: v.Compression() == config.CompressLZF, Checksum: v.RDBChecksum}
+	first := srv.set.Shards[0] // they have the same clock
+	switch policy := srv.set.Eviction().Policy; {
+	case policy.LRU():
+		w.Idle = first.IdleSeconds
+	case policy.LFU():
+		w.Freq = func(e index.Entry) int { return int(first.Frequency(e)) }
+	}
+	return snapshot.NewFileSink(o, w)
 }
-
-// Begin implements snapshot.Sink.
-func (k *fileSink) Begin(c *snapshot.Cut) (form snapshot.Form, err error) {
-	k.files, err = snapshot.BeginFiles(k.options, snapshot.FileMeta{
-		LSN: c.LSN, CreatedMs: c.CreatedMs, Shards: c.Shards, Databases: c.Databases,
-	})
-	return snapshot.Form{Merged: !k.options.Segments, WriteOptions: k.encoding}, err
-}
-
-// Open implements snapshot.Sink.
-func (k *fileSink) Open(i int) (io.Writer, error) { return k.files.Open(i) }
-
-// Commit implements snapshot.Sink.
-func (k *fileSink) Commit(keys []int64) error { return k.files.Commit(keys) }
-
-// Abort implements snapshot.Sink.
-func (k *fileSink) Abort(error) { k.files.Abort() }
 
 // snapshotAux are the facts at the head of an RDB file, in Redis's order.
 func (srv *Server) snapshotAux(nowMs int64) [][2]string {
