@@ -83,7 +83,7 @@ func (srv *Server) findSnapshot() (*snapshot.Source, error) {
 	v := srv.cfg.Values()
 	src, err := snapshot.Find(srv.files, v.Dir, v.DBFilename)
 	if err != nil {
-		return nil, err
+		return nil, snapshot.WithAdvice(err)
 	}
 	for _, text := range src.Warnings {
 		srv.log.Warn(text)
@@ -122,7 +122,6 @@ func (srv *Server) endLoading() {
 func (srv *Server) loadAtStart(src *snapshot.Source, z *shard.Seizure) {
 	defer close(srv.loading.done)
 	err := srv.load(src, z, snapshot.LoadOptions{})
-	srv.saves.forgetChanges()
 	w := &shard.Worker{}
 	z.Release(w)
 	if err != nil {
@@ -188,11 +187,4 @@ func (srv *Server) logProgress(u *loadUnderWay, ended <-chan struct{}) {
 // percent is how much of the files has been read.
 func (u *loadUnderWay) percent() float64 {
 	return 100 * float64(u.progress.ReadBytes.Load()) / float64(max(u.progress.TotalBytes.Load(), 1))
-}
-
-// forgetChanges has the changes so far count as saved.
-func (v *saves) forgetChanges() {
-	v.mu.Lock()
-	defer v.mu.Unlock()
-	v.saved = v.srv.dirty()
 }

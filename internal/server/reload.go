@@ -51,7 +51,7 @@ func (s *Session) reload(o snapshot.LoadOptions) error {
 	v := srv.cfg.Values()
 	src, err := snapshot.Find(srv.files, v.Dir, v.DBFilename)
 	if err != nil {
-		return err
+		return snapshot.WithAdvice(err)
 	}
 	if len(src.Parts) == 0 {
 		return fmt.Errorf("there is no %s in %s", v.DBFilename, v.Dir)

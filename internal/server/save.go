@@ -25,6 +25,7 @@ type saves struct {
 	mu        sync.Mutex
 	run       *saveRun // under way; nil: none
 	next      *saveRun // was asked for by commands, and waits for the end of the one under way; nil: none
+	due       bool     // cron has asked for one
 	scheduled bool     // BGSAVE SCHEDULE, or BGSAVE in a transaction
 
 	closed bool // the server ends
@@ -153,7 +154,7 @@ func (v *saves) finished(r snapshot.Result) {
 		done(r.Err)
 	}
 	if again {
-		v.cut.run(v.beginWaiting, nil)
+		v.cut.run(v.beginAsked, nil)
 	}
 }
 
@@ -201,16 +202,19 @@ func (v *saves) wait(done func(err error)) {
 	v.next.note(done)
 }
 
-// beginWaiting begins the save that waited for the end of another one; all batons are held.
-func (v *saves) beginWaiting(*loop) {
+// beginAsked begins the save that waited for the end of another one, or that cron found due; all batons are held.
+func (v *saves) beginAsked(*loop) {
 	v.mu.Lock()
-	if v.run != nil || v.next == nil {
+	run := v.next
+	if v.run != nil || run == nil && !v.due {
 		v.mu.Unlock()
 		return // the end of that one comes back to it
 	}
-	run := v.next
-	v.next = nil
-	err := v.beginLocked(run)
+	if run == nil {
+		run = &saveRun{}
+	}
+	v.next, v.due = nil, false
+	err := v.beginLocked(run) // in the log and in INFO
 	v.mu.Unlock()
 	if err != nil {
 		for _, done := range run.done {
@@ -283,17 +287,15 @@ func (v *saves) cron() {
 			}
 		}
 	}
+	v.due = due
 	v.mu.Unlock()
-	if !due || !v.cut.run(v.beginDue, nil) {
+	if !due || !v.cut.run(v.beginAsked, nil) {
 		return
 	}
 	if reason != "" {
 		srv.log.Info(reason)
 	}
 }
-
-// beginDue begins a save that cron found due; all batons are held. An error is in the log and in INFO.
-func (v *saves) beginDue(*loop) { _ = v.begin(&saveRun{}) }
 
 // publishedDirty is dirty as of a few milliseconds ago. Safe from any goroutine.
 func (srv *Server) publishedDirty() (n int64) {

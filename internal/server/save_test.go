@@ -111,10 +111,15 @@ func startSaving(t testing.TB, dir string, disk *badDisk, args ...string) *savin
 // figures returns what INFO would say.
 func (s *savingServer) figures() saveFigures { return s.saves.figures(s.publishedDirty()) }
 
-// idle waits until no save is under way.
+// idle waits until no save is under way, and none is about to begin.
 func (s *savingServer) idle(t testing.TB) {
 	t.Helper()
-	eventually(t, "the end of the save", func() bool { return !s.saves.underWay() })
+	eventually(t, "the end of the save", func() bool {
+		cut := &s.saves.cut
+		cut.mu.Lock()
+		defer cut.mu.Unlock()
+		return cut.work == nil && !s.saves.underWay()
+	})
 }
 
 // files lists the directory.
@@ -138,10 +143,7 @@ func TestSavePoints(t *testing.T) {
 	c := dial(t, s.Addr())
 	begun := func(want int64) {
 		t.Helper()
-		// Two rounds of cron, the second of which has seen everything before the first.
-		for range 2 {
-			s.saves.cron()
-		}
+		s.saves.cron()
 		s.idle(t)
 		if got := s.figures().begun; got != want {
 			t.Fatalf("%d saves were begun, want %d", got, want)
@@ -250,6 +252,10 @@ func TestFailedSave(t *testing.T) {
 	c.do("CONFIG", "SET", "stop-writes-on-bgsave-error", "yes", "save", "1 1")
 	begun := s.figures().begun
 	s.clock.Advance(5 * time.Second)
+	changes := c.info("persistence", "rdb_changes_since_last_save")
+	eventually(t, "changes are published", func() bool {
+		return strconv.FormatInt(s.figures().changes, 10) == changes
+	})
 	s.saves.cron()
 	s.idle(t)
 	if s.figures().begun != begun {
@@ -365,8 +371,9 @@ func TestFlushAllDuringSave(t *testing.T) {
 	if got := c.do("DBSIZE"); got != "0" {
 		t.Errorf("%s keys in the snapshot", got)
 	}
-	c.do("MULTI")
 	c.do("SET", "a", "1")
+	c.do("SAVE")
+	c.do("MULTI")
 	c.do("FLUSHALL")
 	c.do("SET", "b", "1")
 	c.do("EXEC")
@@ -374,6 +381,23 @@ func TestFlushAllDuringSave(t *testing.T) {
 	c.do("DEBUG", "RELOAD", "NOSAVE")
 	if got := c.do("DBSIZE"); got != "0" {
 		t.Errorf("the cut of a FLUSHALL in a transaction is not where that is: %s keys", got)
+	}
+	// Without save points nothing is saved, and the save that is under way is given up all the same.
+	c.do("SAVE")
+	c.do("CONFIG", "SET", "save", "", "rdb-save-rate-limit", "100000")
+	c.do("DEBUG", "POPULATE", "20000")
+	c.do("BGSAVE")
+	if got := c.do("FLUSHALL"); got != "OK" {
+		t.Fatal(got)
+	}
+	c.do("CONFIG", "SET", "rdb-save-rate-limit", "0")
+	s.idle(t)
+	c.do("DEBUG", "RELOAD", "NOSAVE")
+	if got := c.do("DBSIZE"); got != "0" {
+		t.Errorf("FLUSHALL did not end the save: it has %s keys", got)
+	}
+	if s.figures().failed {
+		t.Error("a save that was given up counts as failed")
 	}
 }
 
@@ -446,47 +470,79 @@ func TestLoading(t *testing.T) {
 
 // TestBrokenSnapshot: the server doesn't start, and says which file is damaged where and what to do.
 func TestBrokenSnapshot(t *testing.T) {
-	dir := t.TempDir()
-	name := filepath.Join(dir, "dump.rdb")
-	first := startSaving(t, dir, nil, "--save", "", "--rdb-segments", "no")
-	c := dial(t, first.Addr())
-	c.do("DEBUG", "POPULATE", "1000")
-	c.do("SAVE")
-	if err := first.Shutdown(); err != nil {
-		t.Fatal(err)
+	for _, segments := range []string{"yes", "no"} {
+		dir := t.TempDir()
+		first := startSaving(t, dir, nil, "--save", "", "--rdb-segments", segments)
+		c := dial(t, first.Addr())
+		c.do("DEBUG", "POPULATE", "1000")
+		c.do("SAVE")
+		if err := first.Shutdown(); err != nil {
+			t.Fatal(err)
+		}
+		for _, name := range strings.Fields(files(t, dir)) {
+			breakFile(t, dir, name)
+		}
 	}
+}
+
+// breakFile damages a file of a snapshot in several ways, and repairs it at the end.
+func breakFile(t *testing.T, dir, name string) {
+	name = filepath.Join(dir, name)
 	whole, err := os.ReadFile(name)
 	if err != nil {
 		t.Fatal(err)
 	}
 	for what, data := range map[string][]byte{
 		"cut": whole[:len(whole)/2], "flipped": flipped(whole, len(whole)/2), "empty": {}, "foreign": []byte("hello"),
+		"longer": append(bytes.Clone(whole), 'x'), "missing": nil,
 	} {
-		if err := os.WriteFile(name, data, 0o644); err != nil {
-			t.Fatal(err)
+		switch {
+		case data != nil:
+			err = os.WriteFile(name, data, 0o644)
+		case strings.HasSuffix(name, ".manifest") || strings.HasSuffix(name, ".rdb"):
+			continue // then there is no snapshot
+		default:
+			err = os.Remove(name)
 		}
-		log := &logBuffer{}
-		cfg, err := config.Load([]string{"--port", "0", "--dir", dir}, config.Env{Cwd: dir, CPUs: 2, Files: vfs.OS{}})
 		if err != nil {
 			t.Fatal(err)
 		}
-		srv, err := New(Options{Config: cfg, Files: vfs.OS{}, Log: NewLogger(log, &slog.LevelVar{})})
-		if err != nil {
-			t.Fatal(err)
-		}
-		err = srv.Run(nil)
-		if err == nil {
-			t.Fatalf("%s: the server has started", what)
-		}
-		for _, word := range []string{name, "offset", "fulmen-check"} {
-			if !strings.Contains(err.Error(), word) {
-				t.Errorf("%s: the error doesn't say %s: %v", what, word, err)
+		srv, ended := startOn(t, dir), make(chan error, 1)
+		go func() { ended <- srv.Run(nil) }()
+		select {
+		case <-time.After(patience):
+			t.Fatalf("%s %s: the server serves", name, what)
+		case err := <-ended:
+			if err == nil {
+				t.Fatalf("%s %s: no error", name, what)
+			}
+			for _, word := range []string{name, "offset", "fulmen-check"} {
+				if !strings.Contains(err.Error(), word) {
+					t.Errorf("%s %s: the error doesn't say %s: %v", name, what, word, err)
+				}
 			}
 		}
-		if now, err := os.ReadFile(name); err != nil || !bytes.Equal(now, data) {
+		if now, err := os.ReadFile(name); data != nil && (err != nil || !bytes.Equal(now, data)) {
 			t.Errorf("%s: the file was touched (%v)", what, err)
 		}
+		if err := os.WriteFile(name, whole, 0o644); err != nil {
+			t.Fatal(err)
+		}
 	}
+}
+
+// startOn makes a server on a directory that does not run yet.
+func startOn(t *testing.T, dir string) *Server {
+	cfg, err := config.Load([]string{"--port", "0", "--dir", dir}, config.Env{Cwd: dir, CPUs: 2, Files: vfs.OS{}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	level := &slog.LevelVar{}
+	srv, err := New(Options{Config: cfg, Files: vfs.OS{}, Log: NewLogger(&logBuffer{}, level), Level: level})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return srv
 }
 
 func flipped(data []byte, at int) []byte {
@@ -500,14 +556,7 @@ func TestDirectoryIsLocked(t *testing.T) {
 	dir, other := t.TempDir(), t.TempDir()
 	s := startSaving(t, dir, nil, "--save", "")
 	start := func(dir string) error {
-		cfg, err := config.Load([]string{"--port", "0", "--dir", dir}, config.Env{Cwd: dir, CPUs: 2, Files: vfs.OS{}})
-		if err != nil {
-			t.Fatal(err)
-		}
-		srv, err := New(Options{Config: cfg, Files: vfs.OS{}, Log: NewLogger(&logBuffer{}, &slog.LevelVar{})})
-		if err != nil {
-			t.Fatal(err)
-		}
+		srv := startOn(t, dir)
 		if err := srv.Start(); err != nil {
 			return err
 		}

@@ -140,7 +140,7 @@ func (j *loadJob) fail(err error) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	if j.err == nil {
-		j.err = withAdvice(err)
+		j.err = WithAdvice(err)
 	}
 	j.failed.Store(true)
 }
@@ -156,8 +156,8 @@ func (j *loadJob) note(r *loadReader) {
 	j.result.Empty += r.empty
 }
 
-// withAdvice adds what to do about a damaged file to an error.
-func withAdvice(err error) error {
+// WithAdvice adds what to do about a damaged file to an error of Find. Those of Load have it.
+func WithAdvice(err error) error {
 	var corrupt *rdb.CorruptError
 	if errors.As(err, &corrupt) && !errors.Is(err, rdb.ErrVersion) {
 		return fmt.Errorf("%w. `fulmen-check verify %s` says what is damaged, `fulmen-check repair %s` saves what can "+
