@@ -180,7 +180,7 @@ func TestOutbox(t *testing.T) {
 			model = model[len(head):]
 			o.discard(len(head), b.loop)
 		}
-		if len(model) != 0 || o.chunks != nil {
+		if len(model) != 0 || len(o.chunks) != 0 || cap(o.chunks) > keptChunks {
 			t.Fatalf("%d bytes are missing, %d chunks are left", len(model), len(o.chunks))
 		}
 	}

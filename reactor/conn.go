@@ -93,11 +93,15 @@ type Conn struct {
 	credit    int // query bytes executed since output began to lag: that much more output is allowed
 	counted   int // bytes counted in totals.laggingBytes
 	softSince int64
-	toldQuery int // what the observer was told
+	mark      uint64 // of what is written from now on
+	gateSlot  int    // in Loop.gated, -1: not there
+	heldBack  int    // bytes counted in gate.bytes
+	toldQuery int    // what the observer was told
 	toldOut   int
 	paused    bool
 	suspended bool // paused before a command that has not begun
 	stalled   bool
+	full      bool // the socket did not take all that could leave
 	hungry    bool // in Loop.hungry
 	untrusted bool
 	closing   bool // close once the output is flushed
@@ -114,7 +118,7 @@ type Conn struct {
 
 // newConn returns a connection that has no socket yet.
 func newConn(id uint64, l *Loop, remote, local net.Addr) *Conn {
-	c := &Conn{ID: id, loop: l, remote: remote, local: local}
+	c := &Conn{ID: id, loop: l, remote: remote, local: local, gateSlot: -1}
 	c.query.loop = l
 	c.writable.To = (*sender)(c)
 	return c
@@ -230,10 +234,12 @@ func (c *Conn) closeNow(err error) {
 	}
 	c.closed = true
 	c.loop.waker.forget(c)
-	if !c.out.empty() {
-		c.out.clear(c.loop)
+	c.leaveGate()
+	c.out.clear(c.loop)
+	if c.full {
 		c.caughtUp()
 	}
+	c.countHeld()
 	c.loop.conns.remove(c)
 	c.loop.connCount.Add(-1)
 	c.loop.totals.live.Add(-1)
@@ -253,7 +259,7 @@ func (c *Conn) unfinished() bool {
 func (c *Conn) linger(raw transport, drop func()) {
 	c.loop.waker.forget(c)
 	c.raw, c.drop, c.eof = raw, drop, true
-	if !c.out.empty() {
+	if c.full {
 		if err := c.loop.waker.watch(c); err != nil {
 			c.Abort(err)
 			return

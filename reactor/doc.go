@@ -27,6 +27,11 @@
 // connection goes on with a descriptor of its own until all that was received is executed and all replies
 // have left or the peer turns out to be gone.
 //
+// # Gate
+//
+// Output may be marked with a position of the server's log; it then leaves, in order, when that position is
+// released (gate.go). What it holds lies in the outbox, and waits for no socket: the connection isn't lagging.
+//
 // # Bounds
 //
 // The query buffer is bounded by Limits.QueryBufferBytes. A connection whose output isn't read stops being
@@ -34,8 +39,9 @@
 // more than those commands would, which had to be kept otherwise); it is closed at Limits.OutputBytes, or
 // after Limits.SoftOutputMs above Limits.SoftOutputBytes, where those are set. All that is held for peers
 // that don't read is bounded by Limits.StalledTotalBytes: beyond, a connection that makes it grow and has no
-// less than its share is closed. The worst case of one connection is StallBytes, one flush of the handler
-// and what the peer itself has sent.
+// less than its share is closed. What the gate holds closes nobody: at OutputBytes, too, and beyond
+// StalledTotalBytes for all connections together, who adds to it stops being executed. The worst case of one
+// connection is StallBytes, one flush of the handler and what the peer itself has sent.
 // The mailbox holds at most one letter per connection and cause, and per background job: letters are
 // embedded in their owners.
 //
@@ -46,5 +52,6 @@
 //  3. Data is not called while the connection is paused, stalled or closing.
 //  4. What has collected while a connection waited is executed in slices, between which the loop's other
 //     connections have their turn.
-//  5. Close is called exactly once for each connection for which Open was called.
+//  5. Output leaves in the order in which it was written, and none before its mark is released.
+//  6. Close is called exactly once for each connection for which Open was called.
 package reactor

@@ -39,6 +39,7 @@ type Reactor struct {
 	loops  []*Loop
 	limits atomic.Pointer[Limits]
 	totals totals
+	gate   gate
 	nextID atomic.Uint64
 	accept acceptors
 	waker  writability
@@ -52,11 +53,15 @@ func New(opts Options, h Handler) *Reactor {
 	r := &Reactor{opts: opts, engine: &gnetEngine{}, done: make(chan struct{}), pace: newPace()}
 	r.limits.Store(&opts.Limits)
 	observer, _ := h.(BufferObserver)
+	r.gate.released.Store(AllReleased)
 	for i := range opts.Loops {
-		r.loops = append(r.loops, &Loop{
+		l := &Loop{
 			ID: i, handler: h, observer: observer, limits: &r.limits, totals: &r.totals, waker: &r.waker,
-			pace: &r.pace,
-		})
+			pace: &r.pace, gate: &r.gate,
+		}
+		l.awaited.Store(noMark)
+		l.gateOpens.To = (*gatekeeper)(l)
+		r.loops = append(r.loops, l)
 	}
 	return r
 }

@@ -28,6 +28,7 @@ type Loop struct {
 	bell     bell
 	waker    waker
 	pace     *pace
+	gate     *gate
 
 	// State is the handler's own per-loop state; touched on the loop only.
 	State any
@@ -38,6 +39,10 @@ type Loop struct {
 	fed     []*Conn  // empty; memory for the next hungry
 	lagging int      // connections that have output which the socket did not take
 	spare   [][]byte // chunks of output for reuse
+	// spareSmall are such of firstChunkBytes.
+	spareSmall [][]byte
+	gated      []*Conn // connections whose output waits for the gate next
+	passed     []*Conn // empty; memory for the next gated
 	// spareQuery is a query buffer above the pool's size for reuse, nil or empty.
 	spareQuery []byte
 	later      []*Letter
@@ -49,6 +54,9 @@ type Loop struct {
 	maybeSleep atomic.Bool
 	tickDue    atomic.Uint32 // whether it wants to be told of a tick: noTick, slowTick or nextTick
 	tickNow    atomic.Bool   // the tick has come
+	awaited    atomic.Uint64 // least mark that gated wait for, or noMark; written by the loop
+	gateRung   atomic.Bool   // gateOpens is under way
+	gateOpens  Letter
 	connCount  atomic.Int64
 	reads      atomic.Int64 // written by the loop
 	writes     atomic.Int64 // written by the loop

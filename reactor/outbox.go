@@ -6,6 +6,8 @@ type outbox struct {
 	chunks []outChunk // from first
 	first  int
 	bytes  int
+	sent   uint64    // bytes that have left, ever
+	marks  []outMark // of what waits for the gate, ascending; what is before the first waits for the socket only
 }
 
 // outChunk is a piece of output; b[off:] is still to be sent.
@@ -19,7 +21,10 @@ type outChunk struct {
 const (
 	firstChunkBytes = 4 << 10
 	chunkBytes      = 64 << 10
-	spareChunks     = 64 // kept by a loop
+	spareChunks     = 64  // kept by a loop
+	spareSmall      = 256 // of the first size
+	// keptChunks is for how many chunks an empty outbox keeps its list.
+	keptChunks = 4
 	// ownedBytes is from where on a buffer given with WriteOwned is kept instead of copied.
 	ownedBytes = 4 * chunkBytes
 )
@@ -62,15 +67,19 @@ func (o *outbox) newChunk(want int, l *Loop) []byte {
 	for size < chunkBytes && (size < want || size < o.bytes-want) {
 		size *= 4
 	}
-	if size < chunkBytes {
-		return make([]byte, 0, size)
+	switch size {
+	case firstChunkBytes:
+		return takeSpare(&l.spareSmall, size)
+	case chunkBytes:
+		return takeSpare(&l.spare, size)
 	}
-	return l.takeChunk()
+	return make([]byte, 0, size)
 }
 
 // discard drops n bytes at the head, which have been sent.
 func (o *outbox) discard(n int, l *Loop) {
 	o.bytes -= n
+	o.sent += uint64(n)
 	for n > 0 {
 		c := &o.chunks[o.first]
 		left := len(c.b) - c.off
@@ -84,6 +93,8 @@ func (o *outbox) discard(n int, l *Loop) {
 		o.first++
 	}
 	switch {
+	case o.bytes == 0 && cap(o.chunks) <= keptChunks:
+		o.chunks, o.first = o.chunks[:0], 0
 	case o.bytes == 0:
 		o.chunks, o.first = nil, 0
 	case o.first > len(o.chunks)/2:
@@ -93,21 +104,27 @@ func (o *outbox) discard(n int, l *Loop) {
 }
 
 // clear drops everything.
-func (o *outbox) clear(l *Loop) { o.discard(o.bytes, l) }
+func (o *outbox) clear(l *Loop) {
+	o.discard(o.bytes, l)
+	o.marks = nil
+}
 
-// takeChunk returns an empty chunk of chunkBytes.
-func (l *Loop) takeChunk() []byte {
-	if n := len(l.spare); n > 0 {
-		b := l.spare[n-1]
-		l.spare[n-1] = nil
-		l.spare = l.spare[:n-1]
+// takeSpare returns an empty chunk of so many bytes, one of list if there is any.
+func takeSpare(list *[][]byte, size int) []byte {
+	if n := len(*list); n > 0 {
+		b := (*list)[n-1]
+		(*list)[n-1] = nil
+		*list = (*list)[:n-1]
 		return b
 	}
-	return make([]byte, 0, chunkBytes)
+	return make([]byte, 0, size)
 }
 
 func (l *Loop) giveChunk(b []byte) {
-	if cap(b) == chunkBytes && len(l.spare) < spareChunks {
+	switch {
+	case cap(b) == chunkBytes && len(l.spare) < spareChunks:
 		l.spare = append(l.spare, b[:0])
+	case cap(b) == firstChunkBytes && len(l.spareSmall) < spareSmall:
+		l.spareSmall = append(l.spareSmall, b[:0])
 	}
 }

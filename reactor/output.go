@@ -12,7 +12,15 @@ func (c *Conn) write(p []byte, owned bool) {
 	}
 	c.loop.totals.netOutput.Add(int64(len(p)))
 	room := cap(p)
-	if c.out.empty() {
+	switch {
+	case !c.out.empty():
+		if !c.mayPass() {
+			c.out.mark(c.mark)
+		}
+	case !c.mayPass():
+		c.out.mark(c.mark)
+		c.awaitGate()
+	default:
 		c.loop.writes.Add(1)
 		n, err := c.raw.Write(p)
 		if err != nil {
@@ -22,12 +30,7 @@ func (c *Conn) write(p []byte, owned bool) {
 		if p = p[n:]; len(p) == 0 {
 			return
 		}
-		c.loop.lagging++
-		c.loop.totals.lagging.Add(1)
-		c.loop.WantTick()
-		if err := c.loop.waker.watch(c); err != nil {
-			c.caughtUp()
-			c.Abort(err)
+		if !c.fellBehind() {
 			return
 		}
 	}
@@ -39,10 +42,31 @@ func (c *Conn) write(p []byte, owned bool) {
 	c.checkOutput()
 }
 
+// fellBehind has the connection told when its socket, which is full, takes bytes again. false: it was closed, because
+// that can't be.
+func (c *Conn) fellBehind() bool {
+	if !c.full {
+		c.full = true
+		c.loop.lagging++
+		c.loop.totals.lagging.Add(1)
+		c.loop.WantTick()
+		c.countHeld()
+	}
+	if err := c.loop.waker.watch(c); err != nil {
+		c.Abort(err)
+		return false
+	}
+	return true
+}
+
 // checkOutput holds the output buffer to its limits after it grew.
 func (c *Conn) checkOutput() {
 	limits := c.loop.limits.Load()
 	out := c.out.bytes
+	if !c.full {
+		c.checkHeld(limits)
+		return
+	}
 	if tooMuch(out, limits.OutputBytes) || (c.untrusted && tooMuch(out, limits.UntrustedOutputBytes)) {
 		c.loop.totals.outputLimitHits.Add(1)
 		c.Abort(ErrOutputBufferLimit)
@@ -70,7 +94,7 @@ func (c *Conn) noteSoft(limits *Limits) {
 
 // checkSoft closes the connection if its output has been above the soft limit for too long.
 func (c *Conn) checkSoft(limits *Limits, nowMs int64) {
-	if c.out.empty() {
+	if !c.full {
 		return
 	}
 	c.noteSoft(limits) // the limit may have changed
@@ -85,11 +109,8 @@ func (c *Conn) checkSoft(limits *Limits, nowMs int64) {
 // average is closed.
 func (c *Conn) account(limits *Limits) {
 	query, out := len(c.query.bytes()), c.out.bytes
-	if out > 0 || c.counted > 0 {
-		held := 0
-		if out > 0 {
-			held = c.query.sizeBytes() + out
-		}
+	if c.full {
+		held := c.query.sizeBytes() + out
 		grew := held > c.counted
 		total := c.loop.totals.laggingBytes.Add(int64(held - c.counted))
 		c.counted = held
@@ -110,10 +131,11 @@ func (c *Conn) account(limits *Limits) {
 
 // caughtUp ends what began when the socket didn't take all of the output.
 func (c *Conn) caughtUp() {
+	c.full = false
 	c.loop.lagging--
 	c.loop.totals.lagging.Add(-1)
 	c.loop.totals.laggingBytes.Add(int64(-c.counted))
-	c.counted, c.credit, c.softSince = 0, 0, 0
+	c.counted, c.softSince = 0, 0
 }
 
 // sender is a Conn as the recipient of its letter writable.
@@ -123,7 +145,7 @@ type sender Conn
 func (s *sender) Deliver(*Loop, *Letter) {
 	c := (*Conn)(s)
 	c.letterOut.Store(false)
-	if !c.closed && !c.out.empty() {
+	if c.full {
 		c.drain()
 	}
 }
@@ -131,10 +153,12 @@ func (s *sender) Deliver(*Loop, *Letter) {
 // drainBytes is how much a connection sends before others have their turn.
 const drainBytes = 1 << 20
 
-// drain sends what the socket takes of the output, and goes on executing when there is little left.
+// drain sends what may leave and the socket takes of the output, and goes on executing when there is little left.
 func (c *Conn) drain() {
-	for sent := 0; sent < drainBytes && !c.out.empty(); {
+	free := c.out.free(c.loop.gate.released.Load())
+	for sent := 0; sent < drainBytes && free > 0; {
 		head := c.out.head()
+		head = head[:min(len(head), free)]
 		c.loop.writes.Add(1)
 		n, err := c.raw.Write(head)
 		if err != nil {
@@ -143,24 +167,52 @@ func (c *Conn) drain() {
 		}
 		c.out.discard(n, c.loop)
 		sent += n
+		free -= n
 		if n < len(head) {
 			break
 		}
 	}
-	limits := c.loop.limits.Load()
-	c.noteSoft(limits)
-	if c.out.empty() {
+	switch full := c.full; {
+	case free > 0 && !c.fellBehind():
+		return
+	case free > 0 && !full: // from now on it is the peer's fault
+		if c.checkOutput(); c.closed {
+			return
+		}
+	case free == 0 && full:
 		c.caughtUp()
+	}
+	switch {
+	case c.out.empty():
+		c.credit = 0
 		if c.closing {
 			c.drop()
 			return
 		}
-	} else if err := c.loop.waker.watch(c); err != nil {
-		c.Abort(err)
-		return
+	case free == 0:
+		c.awaitGate()
+	}
+	c.noteLess()
+}
+
+// resumeBytes is at how little output a connection is executed again that had too much.
+func (l *Limits) resumeBytes() int {
+	if l.OutputBytes > 0 {
+		return min(l.StallBytes, l.OutputBytes) / 2
+	}
+	return l.StallBytes / 2
+}
+
+// noteLess follows a drain.
+func (c *Conn) noteLess() {
+	limits := c.loop.limits.Load()
+	c.countHeld()
+	if c.full {
+		c.noteSoft(limits)
 	}
 	c.account(limits)
-	if c.stalled && !c.closed && c.out.bytes <= limits.StallBytes/2 {
+	if c.stalled && !c.closed && c.out.bytes <= limits.resumeBytes() &&
+		(c.out.empty() || !c.loop.gate.overfull(limits)) {
 		c.stalled = false
 		c.loop.handler.Stalled(c, false)
 		c.feed(nil)
