@@ -55,6 +55,8 @@ func (memFiles) Create(string, fs.FileMode) (vfs.File, error)     { return nil, 
 func (memFiles) OpenAppend(string, fs.FileMode) (vfs.File, error) { return nil, errReadOnly }
 func (memFiles) OpenWrite(string) (vfs.File, error)               { return nil, errReadOnly }
 func (memFiles) NewSyncer() vfs.Syncer                            { return vfs.OneByOne{} }
+func (memFiles) CreateShared(string, int64) (vfs.Shared, error)   { return nil, errReadOnly }
+func (memFiles) OpenPrivate(string) (vfs.Reader, error)           { return nil, errReadOnly }
 func (memFiles) Open(string) (vfs.Reader, error)                  { return nil, errReadOnly }
 func (memFiles) ReadDir(string) ([]string, error)                 { return nil, errReadOnly }
 func (memFiles) Lock(string) (io.Closer, error)                   { return nil, errReadOnly }

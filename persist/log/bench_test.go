@@ -3,6 +3,8 @@ package log
 import (
 	"bytes"
 	"testing"
+
+	"fulmen/persist/vfs"
 )
 
 func attached(shards int) (*Log, *Hold) {
@@ -129,4 +131,31 @@ func BenchmarkSeek(b *testing.B) {
 			}
 		})
 	}
+}
+
+// BenchmarkRing is BenchmarkStageCommit with blocks in a ring in memory, in a ring of the system, and without one.
+func BenchmarkRing(b *testing.B) {
+	run := func(b *testing.B, r *Ring) {
+		l := New(8, Limits{MemoryBytes: 64 << 20})
+		l.SetIncarnation(7)
+		l.UseRing(r)
+		h := l.Attach()
+		defer h.Close()
+		h.Unpin()
+		s := l.Shard(3)
+		b.ReportAllocs()
+		for b.Loop() {
+			s.Stage(0, setName, benchKey, benchData)
+			s.Commit(false)
+		}
+	}
+	b.Run("none", func(b *testing.B) { run(b, nil) })
+	b.Run("shm", func(b *testing.B) {
+		r, err := CreateRing(RingOptions{FS: vfs.OS{}, Dir: shmDir(b), SizeBytes: 32 << 20, Identity: ringIdentity(8)})
+		if err != nil {
+			b.Fatal(err)
+		}
+		defer r.Close()
+		run(b, r)
+	})
 }

@@ -40,7 +40,10 @@ type block struct {
 	refs atomic.Int32
 	next atomic.Pointer[block] // holds a reference to it
 
-	free *block // next in the pool's list; guarded by the pool's mutex
+	free *block // next in the pool's list, or the ring's; guarded by its mutex
+
+	ring *Ring // that mem is in; nil: ordinary memory; immutable
+	slot int   // … and where in it; immutable
 }
 
 // end returns the position behind the block.
@@ -61,11 +64,11 @@ func (b *block) markBefore(lsn, tail uint64) (pos uint64, ok bool) {
 	return 0, false
 }
 
-// pool supplies blocks and takes them back. Blocks that come back are kept: giving memory to the
-// system is slow, so it is left to scavenge, in the background.
+// pool supplies blocks and takes them back: those of the ring as long as there are any, then others. Blocks
+// that come back are kept: giving memory to the system is slow, so it is left to scavenge, in the background.
 type pool struct {
 	live   atomic.Int64 // blocks referenced
-	kept   atomic.Int64 // blocks in the list
+	kept   atomic.Int64 // blocks in the list, which has none of the ring
 	limit  atomic.Int64 // most live blocks before OverLimit reports
 	below  func()       // immutable; called when live falls back to limit
 	poison []byte       // tests: overwrites what comes back, so that late readers are noticed
@@ -74,8 +77,24 @@ type pool struct {
 	list *block
 }
 
-// get returns a block with one reference.
-func (p *pool) get(base uint64) *block {
+// get returns a block with one reference, for a shard's log from base on.
+func (p *pool) get(ring *Ring, base uint64, shard int) *block {
+	var b *block
+	if ring != nil {
+		b = ring.take(base, shard)
+	}
+	if b == nil {
+		b = p.fromMemory()
+	}
+	clear(b.marks[:])
+	b.base, b.firstLSN, b.endLSN, b.endPos = base, math.MaxUint64, math.MaxUint64, math.MaxUint64
+	b.refs.Store(1)
+	p.live.Add(1)
+	return b
+}
+
+// fromMemory returns a block that is in no ring.
+func (p *pool) fromMemory() *block {
 	p.mu.Lock()
 	b := p.list
 	if b != nil {
@@ -84,14 +103,9 @@ func (p *pool) get(base uint64) *block {
 	}
 	p.mu.Unlock()
 	if b == nil {
-		b = &block{mem: newMemory(blockBytes)}
-	} else {
-		p.kept.Add(-1)
-		clear(b.marks[:])
+		return &block{mem: newMemory(blockBytes)}
 	}
-	b.base, b.firstLSN, b.endLSN, b.endPos = base, math.MaxUint64, math.MaxUint64, math.MaxUint64
-	b.refs.Store(1)
-	p.live.Add(1)
+	p.kept.Add(-1)
 	return b
 }
 
@@ -114,11 +128,15 @@ func (p *pool) release(b *block) {
 
 func (p *pool) put(b *block) {
 	copy(b.mem, p.poison)
-	p.kept.Add(1)
-	p.mu.Lock()
-	b.free = p.list
-	p.list = b
-	p.mu.Unlock()
+	if b.ring != nil {
+		b.ring.give(b)
+	} else {
+		p.kept.Add(1)
+		p.mu.Lock()
+		b.free = p.list
+		p.list = b
+		p.mu.Unlock()
+	}
 	if p.live.Add(-1) == p.limit.Load() && p.below != nil {
 		p.below()
 	}

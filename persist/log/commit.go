@@ -381,6 +381,9 @@ func (s *ShardLog) publish(start, txEnd uint64) {
 	s.open, s.member, s.into = false, false, nil
 	s.last = txEnd
 	s.pub = end
+	if s.ringTail != nil {
+		s.ringTail.Store(tailWord(end)) // before the tail: what a reader has seen, the ring has
+	}
 	s.tail.Store(end)
 }
 

@@ -53,6 +53,7 @@ type Log struct {
 
 	backlog atomic.Int64
 	pool    pool
+	safety
 
 	mu    sync.Mutex
 	users int // open Holds and readers
@@ -94,6 +95,7 @@ func New(shards int, limits Limits) *Log {
 		s.log, s.id = l, i
 		s.waiters.shard = s
 		s.pending.Store(noPending)
+		s.exposedFrom.Store(unexposed)
 	}
 	l.SetIncarnation(0)
 	return l
@@ -156,7 +158,13 @@ func (l *Log) Oldest() uint64 {
 
 // MemoryBytes returns the size of all blocks, those kept for reuse included. Blocks are resident only
 // where they were written.
-func (l *Log) MemoryBytes() int64 { return (l.pool.live.Load() + l.pool.kept.Load()) * blockBytes }
+func (l *Log) MemoryBytes() int64 {
+	blocks := l.pool.live.Load() + l.pool.kept.Load()
+	if r := l.ring.Load(); r != nil {
+		blocks += int64(r.idleBlocks())
+	}
+	return blocks * blockBytes
+}
 
 // OverLimit reports whether the blocks in use exceed the limit, so that writers should wait before they
 // take a baton. Whoever is in a command already goes on, and the log takes what it stages.
@@ -214,14 +222,19 @@ func (l *Log) SetLSN(lsn uint64) {
 	}
 	l.lsn.Store(lsn)
 	l.contiguous.Store(lsn)
+	l.written.Store(0)
+	l.found.Store(0)
 	for i := range l.shards {
 		l.shards[i].last = lsn
 	}
 }
 
 // SetIncarnation sets the number that frames carry from now on. It must be called inside a transaction
-// over all shards.
+// over all shards, before UseRing.
 func (l *Log) SetIncarnation(n uint32) {
+	if r := l.ring.Load(); r != nil && r.identity.Incarnation != n {
+		panic("BUG: log: incarnation changed with a ring in use")
+	}
 	l.incarnation = n
 	for i := range l.shards {
 		putPlain(l.shards[i].plain[:], n)

@@ -23,10 +23,13 @@ type ShardLog struct {
 	id  int
 
 	// Held with the baton.
-	first   *block    // where the unpublished frame begins, or the next one will; referenced
-	cur     *block    // where off is; first or reached from it
-	off     int       // next byte to write in cur
-	pub     uint64    // copy of tail
+	first *block // where the unpublished frame begins, or the next one will; referenced
+	cur   *block // where off is; first or reached from it
+	off   int    // next byte to write in cur
+	pub   uint64 // copy of tail
+
+	ringTail *atomic.Uint64 // tailWord of tail, for ReadRing; nil: no ring
+
 	last    uint64    // end of the last commit
 	open    bool      // a frame is being staged
 	db      int       // database that its records are in so far
@@ -43,6 +46,11 @@ type ShardLog struct {
 	list     []*block // retained blocks, oldest first; the oldest is referenced
 	floor    uint64   // the log is readable from this LSN …
 	floorPos uint64   // … which is at this position, a frame's start or the tail
+
+	// Frames from one LSN to the other, which is unexposed as long as the end is open, may have bytes that are neither
+	// in the ring nor in files. Both are changed with the mutex; exposedFrom is read without.
+	exposedFrom atomic.Uint64
+	exposedTo   uint64
 }
 
 // LastLSN returns the end of the last commit that wrote here, which is what a reply computed from this
@@ -99,6 +107,7 @@ func (s *ShardLog) moveFirst() {
 		s.cur.refs.Add(1)
 		s.first = s.cur
 		s.log.pool.release(old)
+		s.moved()
 	}
 }
 
@@ -146,9 +155,19 @@ func (s *ShardLog) skip(n int) {
 	}
 }
 
+// newBlock returns a block for the log from base on, in the ring if that has one left.
+func (s *ShardLog) newBlock(base uint64) *block {
+	ring := s.log.ring.Load()
+	b := s.log.pool.get(ring, base, s.id)
+	if ring != nil && b.ring == nil {
+		s.expose()
+	}
+	return b
+}
+
 // grow moves the writer to the next block.
 func (s *ShardLog) grow() {
-	next := s.log.pool.get(s.cur.end())
+	next := s.newBlock(s.cur.end())
 	s.cur.next.Store(next) // takes over get's reference
 	s.mu.Lock()
 	if len(s.list) == 0 {
@@ -181,6 +200,7 @@ func (s *ShardLog) rewind() {
 		s.log.pool.release(next)
 	}
 	s.log.pool.release(next)
+	s.moved()
 }
 
 // restart begins the log anew at lsn. All batons are held; nobody reads.
@@ -189,9 +209,10 @@ func (s *ShardLog) restart(lsn uint64) {
 	if s.first != nil {
 		s.log.pool.release(s.first)
 	}
-	b := s.log.pool.get(s.pub)
+	b := s.newBlock(s.pub)
 	b.refs.Add(1)
 	s.first, s.cur, s.off, s.last = b, b, 0, lsn
+	s.moved()
 	s.mu.Lock()
 	s.list = append(s.list, b)
 	s.floor, s.floorPos = lsn, s.pub

@@ -3,6 +3,8 @@
 package vfs
 
 import (
+	"errors"
+	"io/fs"
 	"os"
 	"syscall"
 )
@@ -31,3 +33,13 @@ func lock(file *os.File) error {
 
 // NewSyncer implements FS.
 func (OS) NewSyncer() Syncer { return threads{} }
+
+// CreateShared implements FS.
+func (OS) CreateShared(name string, _ int64) (Shared, error) {
+	return nil, &fs.PathError{Op: "mmap", Path: name, Err: errors.ErrUnsupported}
+}
+
+// OpenPrivate implements FS.
+func (OS) OpenPrivate(name string) (Reader, error) {
+	return nil, &fs.PathError{Op: "open", Path: name, Err: errors.ErrUnsupported}
+}

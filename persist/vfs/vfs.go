@@ -55,10 +55,37 @@ type FS interface {
 	Lock(name string) (io.Closer, error)
 	// NewSyncer gives a Syncer for files of this FS. It may hold resources of the system until it is closed.
 	NewSyncer() Syncer
+	// CreateShared makes a file that is memory: see Shared. The name must be free (fs.ErrExist), of a file system
+	// that lives in memory (ErrNotMemory), in a directory where nobody but this user and root can replace it
+	// (ErrNotPrivate); a symbolic link is not followed. The file has permissions for this user alone, whatever the
+	// umask, and is locked as Lock does. All of it is there, zero and ready to be touched, so a lack of room is an
+	// error here (ENOSPC) and not a signal later. After an error there is no file. Where a system has no such files,
+	// errors.ErrUnsupported.
+	CreateShared(name string, sizeBytes int64) (Shared, error)
+	// OpenPrivate opens for reading what CreateShared has made, after its maker's end: only a regular file that
+	// belongs to this user and gives permissions to nobody else (ErrNotPrivate), no symbolic link (which is an error of
+	// the system), locked as Lock does until it is closed (ErrLocked if its maker, or another reader, still has it).
+	OpenPrivate(name string) (Reader, error)
 }
 
 // ErrLocked is what Lock's error wraps if another has the lock.
 var ErrLocked = errors.New("locked by another process")
+
+// Reasons, wrapped, why there is no Shared to be had under a name, or no file that can be trusted to be one.
+var (
+	ErrNotMemory  = errors.New("not on a file system in memory")
+	ErrNotPrivate = errors.New("others have access to it")
+)
+
+// Shared is a file that is memory at the same time. What was stored in it is in the file, without a system call, and
+// stays there when the process ends, however it ends, but not through the end of the system.
+type Shared interface {
+	// Bytes gives the memory, which begins at the boundary of a page, of a huge one if the system can. To touch it
+	// after Close is fatal.
+	Bytes() []byte
+	// Close gives back the memory and the lock. The file stays until its name is removed.
+	Close() error
+}
 
 // Reader is a file opened for reading. Its methods are those of an os.File.
 type Reader interface {

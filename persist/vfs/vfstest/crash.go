@@ -71,9 +71,23 @@ func (m *Mem) Outcomes(seeds int) []Outcome {
 func (m *Mem) Crash(o Outcome) *Mem {
 	m.mu.Lock()
 	defer m.mu.Unlock()
+	return m.cloneWith(o, false)
+}
+
+// Kill gives a copy of the file system as it is found after the end of the process at this moment: all that it has done
+// is there, in files in memory (MountMemory) too, and its locks are gone. All of the copy lasts. Nobody may be storing
+// in a Shared meanwhile.
+func (m *Mem) Kill() *Mem {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.cloneWith(Outcome{Content: Kept, Names: Kept}, true)
+}
+
+func (m *Mem) cloneWith(o Outcome, memory bool) *Mem {
 	names := &draw{fate: o.Names, random: newRandom(o.Seed)}
 	kept := m.keptChanges(o, names)
 	c := &cloner{
+		memory: memory,
 		draw:   &draw{fate: o.Content, random: newRandom(^o.Seed)},
 		extra:  map[*node][]edit{},
 		clones: map[*node]*node{},
@@ -107,6 +121,7 @@ func (m *Mem) keptChanges(o Outcome, names *draw) map[*change]bool {
 
 // cloner copies a tree as a power cut leaves it.
 type cloner struct {
+	memory bool // file systems in memory outlive it
 	draw   *draw
 	extra  map[*node][]edit // pending edits that are kept, by directory, oldest first
 	clones map[*node]*node
@@ -122,7 +137,16 @@ func (c *cloner) clone(n *node) *node {
 		return copied
 	}
 	copied := newDir(n.perm)
+	copied.memory = n.memory
 	c.clones[n] = copied
+	if n.memory {
+		for name, entry := range n.entries {
+			if c.memory {
+				copied.entries[name] = c.clone(entry)
+			}
+		}
+		return copied
+	}
 	seen := maps.Clone(n.lasting)
 	for _, e := range c.extra[n] {
 		e.do(seen)

@@ -22,6 +22,9 @@
 //
 // Permissions last at once.
 //
+// A directory of MountMemory is empty afterwards. Mem.Kill is the end of the process alone: everything lasts, there
+// too.
+//
 // # What to try
 //
 // No test can try every outcome. Outcomes gives those in which bugs show: all is lost; all is there; names without

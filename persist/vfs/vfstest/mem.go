@@ -28,6 +28,7 @@ var _ vfs.FS = (*Mem)(nil)
 type node struct {
 	perm    fs.FileMode
 	dir     bool
+	memory  bool             // of a directory: it is of a file system in memory
 	entries map[string]*node // of a directory: as everybody sees it
 	lasting map[string]*node // of a directory: what a power cut leaves at least
 	content                  // of a file
@@ -96,6 +97,12 @@ func (m *Mem) findParent(name string) (*node, string, error) {
 
 // apply makes a change visible and notes that it doesn't last yet.
 func (m *Mem) apply(edits ...edit) {
+	if edits[0].dir.memory {
+		for _, e := range edits {
+			e.do(e.dir.entries)
+		}
+		return
+	}
 	c := &change{edits: edits}
 	for _, earlier := range m.pending {
 		if slices.ContainsFunc(earlier.edits, c.concerns) {
@@ -232,6 +239,9 @@ func (m *Mem) Rename(from, to string) error {
 	} else if ok && n.dir {
 		return failed(syscall.ENOTDIR)
 	}
+	if fromDir.memory != toDir.memory {
+		return failed(syscall.EXDEV)
+	}
 	if n.dir && strings.HasPrefix("/"+strings.Join(split(to), "/"), "/"+strings.Join(split(from), "/")+"/") {
 		return failed(syscall.EINVAL)
 	}
@@ -276,6 +286,7 @@ func (m *Mem) MkdirAll(dir string, perm fs.FileMode) error {
 		next, ok := at.entries[element]
 		if !ok {
 			next = newDir(perm.Perm())
+			next.memory = at.memory
 			m.apply(edit{at, element, next})
 		}
 		if !next.dir {

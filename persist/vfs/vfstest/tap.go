@@ -30,14 +30,14 @@ type Step struct {
 	Name string // as the caller gave it
 	To   string // of a rename
 	// Offset and Len are those of a writeat, a writeback, an allocate, a readat; Len is also the length of a write or a
-	// read, and the new one of a truncate.
+	// read, the new one of a truncate, and that of a createshared.
 	Offset, Len int64
 }
 
 // Changes tells calls that change something, or make a change last, from those that only look.
 func (s Step) Changes() bool {
 	switch s.Op {
-	case "open", "read", "readat", "readfile", "readdir", "stat", "glob", "lock":
+	case "open", "openprivate", "read", "readat", "readfile", "readdir", "stat", "glob", "lock":
 		return false
 	}
 	return true
@@ -105,7 +105,7 @@ func Full(s Step) error {
 	switch s.Op {
 	case "write", "writeat":
 		return &ShortWrite{Len: int(s.Len / 3), Err: syscall.ENOSPC}
-	case "create", "openappend", "mkdirall", "allocate":
+	case "create", "createshared", "openappend", "mkdirall", "allocate":
 		return syscall.ENOSPC
 	}
 	return nil
@@ -174,12 +174,29 @@ func (t *Tap) open(
 	return &tappedFile{f, t, name}, nil
 }
 
-// Open implements vfs.FS.
-func (t *Tap) Open(name string) (vfs.Reader, error) {
-	if err := t.step(Step{Op: "open", Name: name}); err != nil {
+// CreateShared implements vfs.FS. What is done to the file afterwards is no step.
+func (t *Tap) CreateShared(name string, sizeBytes int64) (vfs.Shared, error) {
+	if err := t.step(Step{Op: "createshared", Name: name, Len: sizeBytes}); err != nil {
 		return nil, err
 	}
-	r, err := t.fs.Open(name)
+	return t.fs.CreateShared(name, sizeBytes)
+}
+
+// Open implements vfs.FS.
+func (t *Tap) Open(name string) (vfs.Reader, error) {
+	return t.openReader("open", name, t.fs.Open)
+}
+
+// OpenPrivate implements vfs.FS.
+func (t *Tap) OpenPrivate(name string) (vfs.Reader, error) {
+	return t.openReader("openprivate", name, t.fs.OpenPrivate)
+}
+
+func (t *Tap) openReader(op, name string, open func(string) (vfs.Reader, error)) (vfs.Reader, error) {
+	if err := t.step(Step{Op: op, Name: name}); err != nil {
+		return nil, err
+	}
+	r, err := open(name)
 	if err != nil {
 		return nil, err
 	}

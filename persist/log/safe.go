@@ -1,0 +1,161 @@
+package log
+
+import "sync/atomic"
+
+// safety is what tells how much of the log outlives the end of the process.
+type safety struct {
+	ring    atomic.Pointer[Ring] // in use; changed while all batons are held
+	written atomic.Uint64        // everything below is in files
+	exposed atomic.Int32         // shards whose exposedFrom is not unexposed
+	found   atomic.Uint64        // greatest safe LSN found with this ring
+}
+
+// unexposed is the value of exposedFrom of a shard all of whose frames are in the ring or known to be written.
+const unexposed = noPending
+
+// UseRing has blocks come from r, which is for these shards and this incarnation, as long as it has any; nil: from
+// ordinary memory again. It must be called inside a transaction over all shards, with nothing staged. A log that is
+// active goes on in the blocks that it is in, so what it commits until they are full is safe once it is written; one
+// that becomes active later begins in the ring. A ring that is no longer used keeps its blocks until nobody reads them.
+func (l *Log) UseRing(r *Ring) {
+	if r != nil && (r.identity.Shards != len(l.shards) || r.identity.Incarnation != l.incarnation) {
+		panic("BUG: log: ring of another log")
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	old := l.ring.Load()
+	if r == old {
+		return
+	}
+	l.ring.Store(nil)
+	l.exposed.Store(0)
+	l.found.Store(0)
+	if r != nil {
+		r.use(true)
+	}
+	for i := range l.shards {
+		l.shards[i].useRing(r, l.users > 0)
+	}
+	l.ring.Store(r)
+	if old != nil {
+		old.use(false)
+	}
+}
+
+// useRing makes r, or none, the one that the tail is published in. The baton is held.
+func (s *ShardLog) useRing(r *Ring, active bool) {
+	if s.open || s.member {
+		panic("BUG: log: ring changed with something staged")
+	}
+	if !active && s.first != nil { // restart will take another
+		s.log.pool.release(s.first)
+		s.first, s.cur, s.off = nil, nil, 0
+	}
+	s.ringTail = nil
+	s.mu.Lock()
+	s.exposedFrom.Store(unexposed)
+	s.mu.Unlock()
+	if r == nil {
+		return
+	}
+	s.ringTail = r.tail(s.id)
+	s.ringTail.Store(tailWord(s.pub))
+	if active && s.first.ring != r {
+		s.expose()
+	}
+}
+
+// Ring returns the ring in use, nil if there is none.
+func (l *Log) Ring() *Ring { return l.ring.Load() }
+
+// AllSafe reports whether everything whose Commit has returned is in the ring, or in files, so that no reply has to
+// wait for the sake of kill -9. It is two loads. Without a ring it is false.
+func (l *Log) AllSafe() bool { return l.ring.Load() != nil && l.exposed.Load() == 0 }
+
+// SafeLSN returns an LSN below which every frame is published and outlives the end of this process: it is in the ring,
+// or in files as SetWritten has said; without a ring it is what SetWritten has said. What is in the ring stays there as
+// long as a Hold or a reader keeps it in memory: a writer of files must have written what it has got before it asks its
+// reader for more. SafeLSN never falls but by UseRing and SetLSN, and counts from the LSN at UseRing and Attach: what
+// was before is the business of whoever turns the ring on.
+func (l *Log) SafeLSN() uint64 {
+	if l.ring.Load() == nil {
+		return l.written.Load()
+	}
+	// A frame below this was exposed, if it is, before it was published.
+	safe := l.Contiguous()
+	if l.exposed.Load() != 0 {
+		for i := range l.shards {
+			safe = min(safe, l.shards[i].exposedFrom.Load())
+		}
+		safe = max(safe, l.written.Load())
+	}
+	for {
+		old := l.found.Load()
+		if safe <= old {
+			return old
+		}
+		if l.found.CompareAndSwap(old, safe) {
+			return safe
+		}
+	}
+}
+
+// SetWritten says that every frame below lsn, which is at most Contiguous, has been written to files, synced or not.
+// Only the one writer of the files calls it. It costs a store, and some microseconds while there are blocks beside the
+// ring.
+func (l *Log) SetWritten(lsn uint64) {
+	l.written.Store(lsn)
+	if l.exposed.Load() == 0 {
+		return
+	}
+	for i := range l.shards {
+		if s := &l.shards[i]; s.exposedFrom.Load() < lsn {
+			s.mu.Lock()
+			s.wrote(lsn)
+			s.mu.Unlock()
+		}
+	}
+}
+
+// expose notes, before anything is published there, that the writer goes on in a block that is not in the ring.
+// Frames that get bytes in it are not committed yet, so none begins below the present LSN. The baton is held.
+func (s *ShardLog) expose() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.exposedTo = unexposed
+	if s.exposedFrom.Load() == unexposed {
+		s.exposedFrom.Store(s.log.lsn.Load())
+		s.log.exposed.Add(1)
+	}
+}
+
+// sheltered notes that the next frame will begin in the ring again, and all before it are committed. The baton is held.
+func (s *ShardLog) sheltered() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.exposedTo = s.last
+	s.wrote(s.log.written.Load())
+}
+
+// wrote takes note of what was written. The mutex is held.
+func (s *ShardLog) wrote(lsn uint64) {
+	from := s.exposedFrom.Load()
+	switch {
+	case from == unexposed:
+	case lsn >= s.exposedTo:
+		s.exposedFrom.Store(unexposed)
+		s.log.exposed.Add(-1)
+	case lsn > from:
+		s.exposedFrom.Store(lsn)
+	}
+}
+
+// inRing reports whether b is in the ring in use. The baton is held.
+func (s *ShardLog) inRing(b *block) bool { return b.ring != nil && b.ring == s.log.ring.Load() }
+
+// moved follows the writer into the block that the next frame will begin in. The baton is held.
+func (s *ShardLog) moved() {
+	if s.exposedFrom.Load() != unexposed && s.inRing(s.first) {
+		s.sheltered()
+	}
+}
