@@ -1,10 +1,10 @@
 // Package aof writes the server's log to files, so that it outlives the process and power cuts, and reads such files
 // back.
 //
-// It has the manifest that says which files belong together (Manifest), the Writer that copies the frames of all shards'
-// logs (package log) to INCR files and syncs them by the policy of appendfsync, and the IncrReader that takes such a file
-// apart again. It does not write or read BASE files (package snapshot does), it runs no commands, it answers no client
-// (the commit gate reads WrittenLSN and SyncedLSN), and it decides nothing about when to rewrite.
+// It has the manifest that says which files belong together (Manifest), the Writer that copies the frames of all
+// shards' logs (package log) to INCR files and syncs them by the policy of appendfsync, and the IncrReader that takes
+// such a file apart again. It does not write or read BASE files (package snapshot does), it runs no commands, it
+// answers no client (the commit gate reads WrittenLSN and SyncedLSN), and it decides nothing about when to rewrite.
 //
 // # The files
 //
@@ -32,7 +32,8 @@
 //
 // What is not synced stays in the log's blocks. When a sync fails the system may have dropped what it could not write:
 // the Writer goes back to the last good sync, writes all from there on once more to where it was, and syncs that. Until
-// that has worked Err tells, and SyncedLSN stands still.
+// that has worked Err tells, and SyncedLSN stands still. (Under no the log does not keep what is not synced. If a sync
+// fails then, what the system has dropped is lost to a power cut, and SyncedLSN stands still until new files begin.)
 //
 // Room on the disk is taken before it is written to, so a full disk is an error of Allocate or write(2) and leaves what
 // is there as it is; the Writer tries again after 50 ms, and up to 1 s, until there is room.
@@ -48,8 +49,8 @@
 //
 // Prepare, Start, Switch and Close are called by one goroutine at a time, whoever controls the Writer; Switch under all
 // batons. Everything else may be called by any goroutine at any time. A Manifest belongs to whoever holds it, an
-// IncrReader to one goroutine; the frame that it returns is valid until its next call. The event loops have nothing to do
-// with the Writer but one wake-up when something is committed after a rest.
+// IncrReader to one goroutine; the frame that it returns is valid until its next call. The event loops have nothing to
+// do with the Writer but one wake-up when something is committed after a rest.
 //
 // # Invariants
 //

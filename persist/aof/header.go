@@ -77,15 +77,15 @@ func ParseHeader(file string, data []byte) (Header, error) {
 	sum := p.hex("#I", 8)
 	version := p.hex(" ", 2)
 	h := Header{
-		DirID: p.hex(" ", 16), Incarnation: uint32(p.hex(" ", 8)), Shard: int(p.hex(" ", 4)), Shards: int(p.hex(" ", 4)),
-		Seq: p.hex(" ", 8), Pos: p.hex(" ", 16), LSN: p.hex(" ", 16),
+		DirID: p.hex(" ", 16), Incarnation: uint32(p.hex(" ", 8)), Shard: int(p.hex(" ", 4)),
+		Shards: int(p.hex(" ", 4)), Seq: p.hex(" ", 8), Pos: p.hex(" ", 16), LSN: p.hex(" ", 16),
 	}
 	p.literal("\r\n")
 	markSum := p.hex("#S", 8)
 	h.MarkLSN = p.hex(" ", 16)
 	p.literal("\r\n")
-	corrupt := func(offset int, err error, reason string, args ...any) (Header, error) {
-		return Header{}, &CorruptError{File: file, Offset: int64(offset), Reason: fmt.Sprintf(reason, args...), Err: err}
+	corrupt := func(offset int, err error, reason string) (Header, error) {
+		return Header{}, &CorruptError{File: file, Offset: int64(offset), Reason: reason, Err: err}
 	}
 	if p.bad {
 		return corrupt(p.at, nil, "malformed header")
@@ -98,9 +98,9 @@ func ParseHeader(file string, data []byte) (Header, error) {
 		return corrupt(identLine, ErrChecksum, "wrong checksum of the header's second line")
 	}
 	if version != headerVersion {
-		return corrupt(11, ErrVersion, "format version %d, this program knows %d", version, headerVersion)
+		return corrupt(11, ErrVersion, fmt.Sprintf("format version %d, this program knows %d", version, headerVersion))
 	}
-	if h.Shards == 0 || h.Shards > log.MaxShards || h.Shard >= h.Shards || h.Seq == 0 || h.MarkLSN != 0 && h.MarkLSN < h.LSN {
+	if h.Shards > log.MaxShards || h.Shard >= h.Shards || h.Seq == 0 || h.MarkLSN != 0 && h.MarkLSN < h.LSN {
 		return corrupt(11, nil, "header with numbers that don't fit together")
 	}
 	return h, nil

@@ -38,8 +38,8 @@ type incrFile struct {
 
 const noEnd = math.MaxUint64
 
-// createIncr makes the INCR files of all shards for a sequence number: empty, with room for a start, and so that they and
-// their names last.
+// createIncr makes the INCR files of all shards for a sequence number: empty, with room for a start, and so that they
+// and their names last.
 func createIncr(o *Options, seq uint64) ([]*incrFile, error) {
 	shards := o.Log.Shards()
 	files := make([]*incrFile, 0, shards)
@@ -112,7 +112,7 @@ func (f *incrFile) makeRoom(to int64) error {
 // fill writes zeros behind an offset up to which data is about to be written. A sync of what is written over them later
 // changes nothing but content, and needs no commit of the file system's journal.
 func (f *incrFile) fill(from int64, zeros []byte) error {
-	if from <= f.zeroed || from+int64(len(zeros)) > f.room {
+	if len(zeros) == 0 || from <= f.zeroed || from+int64(len(zeros)) > f.room {
 		return nil
 	}
 	n, err := f.file.WriteAt(zeros, from)
@@ -127,13 +127,13 @@ func (f *incrFile) write(pos uint64, p, zeros []byte) (int, error) {
 	if err := f.makeRoom(to + int64(len(zeros))); err != nil {
 		return 0, err
 	}
-	if err := f.fill(to, zeros); err != nil {
-		return 0, err
-	}
-	if !f.headed {
+	if !f.headed { // before anything is behind it: a header that is cut short is at the end of the file
 		if err := f.writeHeader(); err != nil {
 			return 0, err
 		}
+	}
+	if err := f.fill(to, zeros); err != nil {
+		return 0, err
 	}
 	n, err := f.file.WriteAt(p, f.offset(pos))
 	f.written = max(f.written, pos+uint64(n))

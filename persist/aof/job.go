@@ -1,7 +1,9 @@
 package aof
 
 import (
+	"cmp"
 	"errors"
+	"fmt"
 
 	"fulmen/persist/vfs"
 )
@@ -59,7 +61,10 @@ func (w *Writer) beginJob() {
 	}
 }
 
-var errNotRun = errors.New("not synced")
+var (
+	errNotRun = errors.New("not synced")
+	errLate   = errors.New("aof: something was committed while the writer was closed")
+)
 
 // runJob syncs. It touches nothing but the job's files and errs.
 func (w *Writer) runJob() { w.syncer.SyncData(w.job.files, w.job.errs) }
@@ -82,7 +87,7 @@ func (w *Writer) finishJob() {
 		return
 	}
 	w.syncErr, w.syncRetry = nil, retry{}
-	if j.lsn > w.synced.Load() {
+	if j.lsn > w.synced.Load() && w.gapErr == nil {
 		w.synced.Store(j.lsn)
 	}
 	if w.o.Log.LSN() == j.lsn {
@@ -96,9 +101,9 @@ func (w *Writer) finishJob() {
 	w.o.Notify()
 }
 
-// jobFailed goes back to what a failed sync may have lost: the system may have dropped the pages that it could not write
-// and taken them for written, so that another sync would report nothing and do nothing for them. All that was written
-// since the last good sync is written again, and only then synced.
+// jobFailed goes back to what a failed sync may have lost: the system may have dropped the pages that it could not
+// write and taken them for written, so that another sync would report nothing and do nothing for them. All that was
+// written since the last good sync is written again, and only then synced.
 func (w *Writer) jobFailed(err error) {
 	w.syncErr = err
 	w.syncRetry.failed(w.nowNs)
@@ -113,6 +118,7 @@ func (w *Writer) jobFailed(err error) {
 			w.o.Logger.Error("the system could not write part of an append-only file, and what it was is no longer in "+
 				"memory; it may be missing after a power cut: BGREWRITEAOF makes files without this gap",
 				"file", jf.f.name, "bytes", gone, "error", err)
+			w.gapErr = fmt.Errorf("%w (and a part was already gone from memory: BGREWRITEAOF is needed)", err)
 		}
 	}
 	w.lost = true
@@ -148,13 +154,13 @@ func (w *Writer) end() error {
 			w.runJob()
 			w.finishJob()
 		}
-		if err = w.Err(); err == nil {
+		if err = cmp.Or(w.Err(), w.gapErr); err == nil {
 			break
 		}
 		w.o.Logger.Warn("closing the append-only files failed", "try", try+1, "error", err)
 	}
 	if err == nil && w.synced.Load() != w.o.Log.LSN() {
-		panic("BUG: aof: closed while somebody commits")
+		err = errLate
 	}
 	for i := range w.streams {
 		s := &w.streams[i]

@@ -126,9 +126,9 @@ func IncrFiles(shards int, seq uint64, incarnation uint32, lsn uint64, createdMs
 }
 
 // Commit makes m the manifest that the next start finds, whatever happens once it has returned nil: it writes it beside
-// its place, syncs it, renames it and syncs the directory. Every file that m names is there, synced, and its name in the
-// directory is, too, or m promises what a power cut takes away. After an error the manifest of before is found, or m
-// (the error of a last sync leaves that open): the files of both have to stay. An m that makes no sense is an error.
+// its place, syncs it, renames it and syncs the directory. Every file that m names is there, synced, and its name in
+// the directory is, too, or m promises what a power cut takes away. After an error the manifest of before is found, or
+// m (the error of a last sync leaves that open): the files of both have to stay. An m that makes no sense is an error.
 func (m *Manifest) Commit(fsys vfs.FS, dir, appendfilename string) error {
 	name := ManifestName(dir, appendfilename)
 	text := m.AppendText(nil)
@@ -141,8 +141,8 @@ func (m *Manifest) Commit(fsys vfs.FS, dir, appendfilename string) error {
 	return nil
 }
 
-// ReadManifest reads the manifest of the AOF called appendfilename in dir. The error is that of the file system, such as
-// fs.ErrNotExist, or a *CorruptError, which wraps ErrVersion if only the version or a feature is unknown.
+// ReadManifest reads the manifest of the AOF called appendfilename in dir. The error is that of the file system, such
+// as fs.ErrNotExist, or a *CorruptError, which wraps ErrVersion if only the version or a feature is unknown.
 func ReadManifest(fsys vfs.FS, dir, appendfilename string) (*Manifest, error) {
 	name := ManifestName(dir, appendfilename)
 	info, err := fsys.Stat(name)
@@ -159,18 +159,18 @@ func ReadManifest(fsys vfs.FS, dir, appendfilename string) (*Manifest, error) {
 	return ParseManifest(name, data)
 }
 
-// RemoveUnnamed removes the files in dir that are of the AOF called appendfilename and that m doesn't name: what a crash
-// left between the making of files and the manifest that names them, or between that and their removal. It returns the
-// names of those that it removed; after an error some may be left, which do no harm. m is committed, and nobody makes
-// files meanwhile.
+// RemoveUnnamed removes the files in dir that are of the AOF called appendfilename and that m doesn't name: what a
+// crash left between the making of files and the manifest that names them, or between that and their removal. It
+// returns the names of those that it removed; after an error some may be left, which do no harm. m is committed, and
+// nobody makes files meanwhile.
 func (m *Manifest) RemoveUnnamed(fsys vfs.FS, dir, appendfilename string) (removed []string, err error) {
 	names, err := fsys.ReadDir(dir)
 	if err != nil {
 		return nil, fmt.Errorf("aof: %w", err)
 	}
 	for _, name := range names {
-		f, ok := ParseName(appendfilename, name)
-		if !ok || slices.ContainsFunc(m.Files, func(g File) bool { return g.Name(appendfilename) == f.Name(appendfilename) }) {
+		_, ok := ParseName(appendfilename, name)
+		if !ok || slices.ContainsFunc(m.Files, func(f File) bool { return f.Name(appendfilename) == name }) {
 			continue
 		}
 		if removeErr := fsys.Remove(filepath.Join(dir, name)); removeErr != nil {

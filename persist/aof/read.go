@@ -49,10 +49,10 @@ const (
 // String gives the kind in a word.
 func (k TailKind) String() string { return [...]string{"whole", "short", "bad"}[k] }
 
-// Tail says how the frames of a file end. A file alone doesn't tell whether a tail that is not whole is damage or what a
-// power cut leaves of a write that nobody had been promised: what a frame at or behind Offset held lies behind LSN, so
-// it is damage if the merged stream misses something below the greatest mark of the incarnation's files, or below the
-// end of an incarnation that has one.
+// Tail says how the frames of a file end. A file alone doesn't tell whether a tail that is not whole is damage or what
+// a power cut leaves of a write that nobody had been promised: what a frame at or behind Offset held lies behind LSN,
+// so it is damage if the merged stream misses something below the greatest mark of the incarnation's files, or below
+// the end of an incarnation that has one.
 type Tail struct {
 	Kind   TailKind
 	Offset int64  // behind the last frame that is right
@@ -121,8 +121,8 @@ func (r *IncrReader) Pos() uint64 { return r.posOf(r.offset) }
 func (r *IncrReader) posOf(offset int64) uint64 { return r.Header.Pos + uint64(offset-HeaderBytes) }
 
 // Next returns the next frame, whose slices are valid until the next call. It returns io.EOF behind the last frame that
-// is right, when Tail says what follows, or an error of reading. Frames are of the file's incarnation, in order of their
-// LSN, and pieces have the file's shard among theirs; the syntax of records is not looked at.
+// is right, when Tail says what follows, or an error of reading. Frames are of the file's incarnation, in order of
+// their LSN, and pieces have the file's shard among theirs; the syntax of records is not looked at.
 func (r *IncrReader) Next() (log.Frame, error) {
 	if r.done {
 		return log.Frame{}, io.EOF
@@ -267,9 +267,9 @@ func (r *IncrReader) onlyZeros(offset int64) (bool, error) {
 	return true, nil
 }
 
-// Find returns the first offset from from on at which a whole frame begins that may be in this file, behind the last one
-// that Next has returned, and its start; 0 if there is none. Next goes on where it was. Its place is what a repair can
-// go on from.
+// Find returns the first offset from from on at which a whole frame begins that may be in this file, behind the last
+// one that Next has returned, and its start; 0 if there is none. Next goes on where it was. Its place is what a repair
+// can go on from.
 func (r *IncrReader) Find(from int64) (offset int64, lsn uint64, err error) {
 	for from < r.size {
 		p, err := r.window(from, min(zeroProbe, r.size-from))

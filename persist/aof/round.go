@@ -57,7 +57,8 @@ func (w *Writer) run() {
 	close(w.done)
 }
 
-// turn does what is due, and returns how long there will be nothing to do: forever until the bell rings or a job is done.
+// turn does what is due, and returns how long there will be nothing to do: forever until the bell rings or a job is
+// done.
 func (w *Writer) turn() time.Duration {
 	w.nowNs = w.o.Clock.NowNs()
 	policy := Policy(w.policy.Load())
@@ -68,6 +69,9 @@ func (w *Writer) turn() time.Duration {
 		w.pendingNs = w.nowNs
 	} else if w.unsyncedSince.Load() == 0 {
 		w.unsyncedSince.Store(w.nowNs)
+	}
+	if w.gapErr != nil && w.noteErr() { // the policy may have changed
+		w.o.Notify()
 	}
 	due := w.syncDue(policy)
 	if w.writeDue(due || policy == Always) {
@@ -222,6 +226,7 @@ func (w *Writer) adopt() {
 		s.switchTo(c.files[i], c.pos[i], c.lsn)
 	}
 	w.otherBytes.Add(w.newBytes.Swap(0))
+	w.gapErr = nil
 	w.switching.Store(true)
 	w.next.Store(nil)
 	w.retire()
@@ -250,10 +255,15 @@ func (w *Writer) finishFile(f *incrFile) {
 	}
 }
 
+const errPrefix = "aof: "
+
 // noteErr publishes what doesn't work, and reports whether that has changed.
 func (w *Writer) noteErr() bool {
 	now, before := cmp.Or(w.writeErr, w.syncErr), w.Err()
-	if now == nil && before == nil || now != nil && before != nil && now.Error() == before.Error() {
+	if now == nil && Policy(w.policy.Load()) != No {
+		now = w.gapErr
+	}
+	if now == nil && before == nil || now != nil && before != nil && before.Error() == errPrefix+now.Error() {
 		return false
 	}
 	if now == nil {
@@ -261,7 +271,7 @@ func (w *Writer) noteErr() bool {
 		w.o.Logger.Warn("the append-only files can be written again")
 		return true
 	}
-	w.failed.Store(&failure{fmt.Errorf("aof: %w", now)})
+	w.failed.Store(&failure{fmt.Errorf(errPrefix+"%w", now)})
 	w.o.Logger.Error("the append-only files can't be written; nothing is lost, writes are refused until it works again",
 		"error", now)
 	return true

@@ -33,15 +33,13 @@ type world struct {
 	w        *Writer
 	manifest *Manifest
 	shards   []*log.ShardLog
-	commits  []commit // what was committed, in order
+	sets     int
+	early    bool // the manifest names files before they are made
 }
 
-// commit is what a commit was: the LSNs where it begins and ends.
-type commit struct{ start, end uint64 }
-
-// newWorld makes the directory, the first files and a manifest that names them. The Writer is started, but its goroutine
-// is not.
-func newWorld(t testing.TB, fsys vfs.FS, shards int, policy Policy) (*world, error) {
+// newWorld makes the directory, the first files and a manifest that names them. The Writer is started, but its
+// goroutine is not.
+func newWorld(t testing.TB, fsys vfs.FS, shards int, policy Policy, early bool) (*world, error) {
 	x := &world{t: t, fs: fsys, log: log.New(shards, log.Limits{}), clock: clock.NewFake(1_700_000_000_000)}
 	x.log.SetIncarnation(7)
 	x.log.SetLSN(1000)
@@ -53,9 +51,11 @@ func newWorld(t testing.TB, fsys vfs.FS, shards int, policy Policy) (*world, err
 		Incarnations: []Incarnation{{Number: 7, StartLSN: 1000}},
 	}
 	x.w = Open(Options{
-		FS: fsys, Dir: testDir, Name: testName, Log: x.log, DirID: 0xabc, Incarnation: 7, Policy: policy, Clock: x.clock,
+		FS: fsys, Dir: testDir, Name: testName, Log: x.log, DirID: 0xabc, Incarnation: 7, Policy: policy,
+		Clock: x.clock,
 	})
 	x.w.inPlace = true
+	x.early = early
 	if err := x.prepare(); err != nil {
 		return x, err
 	}
@@ -67,8 +67,10 @@ func newWorld(t testing.TB, fsys vfs.FS, shards int, policy Policy) (*world, err
 // prepare makes new files and has the manifest name them.
 func (x *world) prepare() error {
 	seq := x.manifest.NextSeq()
-	if err := x.w.Prepare(seq); err != nil {
-		return err
+	if !x.early {
+		if err := x.w.Prepare(seq); err != nil {
+			return err
+		}
 	}
 	m := x.manifest.Clone()
 	m.Add(IncrFiles(m.Shards, seq, 7, x.log.Contiguous(), x.clock.NowMs())...)
@@ -76,18 +78,21 @@ func (x *world) prepare() error {
 		return err
 	}
 	x.manifest = m
+	if x.early {
+		return x.w.Prepare(seq)
+	}
 	return nil
 }
 
 // set commits a SET of a value of n bytes in shards.
 func (x *world) set(n int, shards ...int) {
-	from := x.log.LSN()
+	x.sets++
 	var held []*log.ShardLog
 	for _, i := range shards {
-		x.shards[i].Stage(0, []byte("SET"), []byte(fmt.Sprint("key:", len(x.commits))), []byte(strings.Repeat("v", n)))
+		x.shards[i].Stage(0, []byte("SET"), []byte(fmt.Sprint("key:", x.sets)), []byte(strings.Repeat("v", n)))
 		held = append(held, x.shards[i])
 	}
-	x.commits = append(x.commits, commit{from, x.log.Commit(held, true)})
+	x.log.Commit(held, true)
 }
 
 // change switches to the prepared files, now.

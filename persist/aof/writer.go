@@ -99,6 +99,7 @@ type Writer struct {
 	lost       bool          // something has to be written again, whatever the log has
 	lastSyncNs int64         // when the last job began
 	writeErr   error
+	gapErr     error // a part of a file may be missing and can't be written again: SyncedLSN stands still
 	syncErr    error
 	writeRetry retry
 	syncRetry  retry
@@ -137,9 +138,9 @@ func Open(o Options) *Writer {
 }
 
 // Prepare makes new INCR files of this number, above those of all files there, and makes them and their names last; the
-// caller then has them named by a manifest (IncrFiles), before Start or Switch. It blocks on the disk. ErrBusy says that
-// the files of before are not all synced yet. After an error files may be left, which no manifest names. Files that were
-// prepared before and not taken into use are given up.
+// caller then has them named by a manifest (IncrFiles), before Start or Switch. It blocks on the disk. ErrBusy says
+// that the files of before are not all synced yet. After an error files may be left, which no manifest names. Files
+// that were prepared before and not taken into use are given up.
 func (w *Writer) Prepare(seq uint64) error {
 	if w.switching.Load() || w.next.Load() != nil {
 		return ErrBusy
@@ -223,7 +224,8 @@ func (w *Writer) Switching() bool { return w.switching.Load() || w.next.Load() !
 // WrittenLSN returns an LSN below which everything was written to the files, so that it outlives the process.
 func (w *Writer) WrittenLSN() uint64 { return w.written.Load() }
 
-// SyncedLSN returns an LSN below which everything was synced in the files of all shards, so that it outlives a power cut.
+// SyncedLSN returns an LSN below which everything was synced in the files of all shards, so that it outlives a power
+// cut.
 func (w *Writer) SyncedLSN() uint64 { return w.synced.Load() }
 
 // UnsyncedSinceNs returns a moment of the Clock's NowNs at which everything was synced that had been committed, or 0 if

@@ -6,7 +6,7 @@ import (
 )
 
 func TestWriterAlways(t *testing.T) {
-	x, err := newWorld(t, newDisk(t), 3, Always)
+	x, err := newWorld(t, newDisk(t), 3, Always, false)
 	must(t, err)
 	x.set(10, 0)
 	x.set(2_000_000, 1)
@@ -45,7 +45,7 @@ func TestWriterAlways(t *testing.T) {
 // TestWriterRuns has the goroutine do it all.
 func TestWriterRuns(t *testing.T) {
 	for _, policy := range []Policy{Always, EverySec, No} {
-		x, err := newWorld(t, newDisk(t), 3, policy)
+		x, err := newWorld(t, newDisk(t), 3, policy, false)
 		must(t, err)
 		notified := make(chan struct{}, 1)
 		x.w.inPlace = false
