@@ -212,7 +212,7 @@ func (r *IncrReader) window(offset, want int64) ([]byte, error) {
 		return nil, fmt.Errorf("aof: %s: a frame of %d bytes", r.name, size)
 	}
 	if int64(cap(r.buf)) < size || int64(cap(r.buf)) > 4*readBytes && size <= readBytes {
-		r.buf = make([]byte, max(size, readBytes))
+		r.buf = make([]byte, size)
 	}
 	r.buf = r.buf[:size]
 	n, err := r.file.ReadAt(r.buf, offset)

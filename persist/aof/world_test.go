@@ -55,6 +55,7 @@ func newWorld(t testing.TB, fsys vfs.FS, shards int, policy Policy, early bool) 
 		Clock: x.clock,
 	})
 	x.w.inPlace = true
+	x.w.zeroBytes = make([]byte, 1000) // 256 KiB would take most of a test's time
 	x.early = early
 	if err := x.prepare(); err != nil {
 		return x, err
