@@ -368,14 +368,18 @@ func TestShutdownKeepsAcknowledged(t *testing.T) {
 	}
 }
 
-// TestSecondSignal: a server that is saving at its end exits at once if it is told once more.
+// TestSecondSignal: a server that is saving at its end exits at once on SIGINT, and on nothing else.
 func TestSecondSignal(t *testing.T) {
 	p := startProcess(t, "--save", "3600 1", "--rdb-save-rate-limit", "1000", "--enable-debug-command", "yes")
 	c := dial(t, p.addr)
 	c.do("DEBUG", "POPULATE", "100000")
-	signalled(syscall.SIGINT)(p, c)
+	signalled(syscall.SIGTERM)(p, c)
 	eventually(t, "the last save has begun", func() bool {
 		return strings.Contains(p.log.String(), "Saving the final RDB snapshot")
+	})
+	signalled(syscall.SIGTERM)(p, c)
+	eventually(t, "the second signal is noted", func() bool {
+		return strings.Contains(p.log.String(), "Received SIGTERM while saving")
 	})
 	signalled(syscall.SIGINT)(p, c)
 	if err := p.wait(); err == nil || p.cmd.ProcessState.ExitCode() != 1 {
@@ -462,4 +466,33 @@ func randomText(n int) string {
 		b[i] = byte(rnd.IntN(256))
 	}
 	return string(b)
+}
+
+// TestCrashDuringSave: the snapshot of before is loaded, and what the save has left is removed.
+func TestCrashDuringSave(t *testing.T) {
+	for _, segments := range []string{"yes", "no"} {
+		dir := t.TempDir()
+		args := []string{"--dir", dir, "--save", "", "--rdb-segments", segments, "--enable-debug-command", "yes"}
+		p := startProcess(t, args...)
+		c := dial(t, p.addr)
+		c.do("DEBUG", "POPULATE", "1000")
+		if got := c.do("SAVE"); got != "OK" {
+			t.Fatal(got)
+		}
+		before := files(t, dir)
+		c.do("DEBUG", "POPULATE", "100000", "other")
+		c.do("CONFIG", "SET", "rdb-save-rate-limit", "100000")
+		c.do("BGSAVE")
+		eventually(t, "the save has begun to write", func() bool { return files(t, dir) != before })
+		p.kill()
+		again := startProcess(t, args...)
+		c = dial(t, again.addr)
+		eventually(t, "the data is there", func() bool { return c.do("PING") == "PONG" })
+		if got := c.do("DBSIZE"); got != "1000" {
+			t.Errorf("segments %s: %s keys", segments, got)
+		}
+		if got := files(t, dir); got != before {
+			t.Errorf("segments %s: the files are %q, before the crash %q", segments, got, before)
+		}
+	}
 }

@@ -173,6 +173,9 @@ func (srv *Server) Start() error {
 	srv.log.Info(fmt.Sprintf("Port: %d", v.Port))
 	srv.log.Info(fmt.Sprintf(" PID: %d", os.Getpid()))
 	srv.checkFileLimit(v)
+	if _, err := snapshot.ParseCPUs(v.SaveCPUs); err != nil {
+		srv.log.Warn("bgsave_cpulist: " + err.Error() + "; snapshots are written on any processor")
+	}
 	makeProcessors(len(srv.loops))
 	if err := reactor.CalmSysmon(srv.files); err != nil {
 		srv.log.Debug(err.Error() + ": on few cores the Go runtime's monitor costs more processor time than it need " +

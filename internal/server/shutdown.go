@@ -143,7 +143,8 @@ func cmdShutdown(s *Session) error {
 	return nil
 }
 
-// ErrInsisted is Run's when a second signal came before the first one was obeyed.
+// ErrInsisted is Run's when SIGINT came before an earlier signal was obeyed. A second SIGTERM says nothing new, as in
+// Redis: timeout(1) and others send it twice.
 var ErrInsisted = errors.New("You insist... exiting now.")
 
 // Run serves until a signal or SHUTDOWN ends it. It returns nil if nothing went wrong; the process is to end then with
@@ -176,6 +177,15 @@ func (srv *Server) Run(signals <-chan os.Signal) error {
 			}
 		}
 	}
+}
+
+// insists tells whether a signal that comes while the last save is under way ends the server at once.
+func (srv *Server) insists(sig os.Signal) bool {
+	if sig == syscall.SIGINT {
+		return true
+	}
+	srv.log.Warn("Received " + signalName(sig) + " while saving: the server ends when that is done, or on SIGINT")
+	return false
 }
 
 func signalName(sig os.Signal) string {
@@ -222,10 +232,15 @@ func (srv *Server) end(how config.Shutdown, signals <-chan os.Signal) (done bool
 func (srv *Server) finalSave(signals <-chan os.Signal) error {
 	held := make(chan *shard.Seizure, 1)
 	srv.stopTx.run(func(*loop) {}, func(z *shard.Seizure) { held <- z })
-	select {
-	case <-held:
-	case <-signals:
-		return ErrInsisted
+	for got := false; !got; {
+		select {
+		case <-held:
+			got = true
+		case sig := <-signals:
+			if srv.insists(sig) {
+				return ErrInsisted
+			}
+		}
 	}
 	v := &srv.saves
 	if v.giveUpHeld() {
@@ -242,8 +257,10 @@ func (srv *Server) finalSave(signals <-chan os.Signal) error {
 		select {
 		case err := <-result:
 			return err
-		case <-signals:
-			return ErrInsisted
+		case sig := <-signals:
+			if srv.insists(sig) {
+				return ErrInsisted
+			}
 		case <-srv.stops.bell:
 			if srv.stops.aborted() {
 				run.save.Cancel()
