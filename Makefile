@@ -44,6 +44,9 @@ crash: ## cut the power of an ext4 at every step of a save (as root)
 	@.ci/tools mkfs.ext4
 	go test -count=1 -run '^TestPowerCut' -v ./persist/snapshot -powercut
 
+big: ## prove replay and walks with collections of a million elements
+	go test -count=1 -timeout 60m -run 'BigCollections' -v ./internal/server -big 1000000
+
 fuzz: ## run every fuzz target for FUZZ_SECONDS
 	@.ci/fuzz $(FUZZ_SECONDS)
 

@@ -7,6 +7,9 @@ func (s *stream) typed(prefix string) string {
 	if s.rnd.IntN(40) == 0 {
 		return s.key()
 	}
+	if s.big > 0 && s.rnd.IntN(2) == 0 {
+		return "big:" + prefix + strconv.Itoa(s.rnd.IntN(s.big))
+	}
 	return "key:" + prefix + strconv.Itoa(s.rnd.IntN(12))
 }
 

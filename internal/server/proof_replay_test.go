@@ -249,12 +249,24 @@ func proveReplay(t *testing.T, shards, loops, others int, params ...string) *pro
 	p.pour(flood{seed: 99, connections: 4, each: 200, keys: 400}) // so that something is there
 	p.dial().do("CONFIG", "SET", "maxmemory", "0")                // so that nothing goes any more
 	r.end()
-	want, digest := p.dump(), p.digest()
+	want := p.dump()
 	if len(want) < 10 { // a few large values under maxmemory leave no room for more
 		t.Fatalf("only %d keys", len(want))
 	}
+	r.mustReplay(first, others)
+	t.Logf("%d keys before, %d commands, %d bytes of log, %d keys, %+v",
+		len(r.before), f.connections*f.each, len(r.merged), len(want), p.contention())
+	return p
+}
+
+// mustReplay replays what was recorded, from the time first on, on servers of so many shards, as one stream and frame by
+// frame, and compares what they hold then.
+func (r *recording) mustReplay(first int64, shards int) {
+	p, t := r.p, r.p.t
+	t.Helper()
+	want, digest := p.dump(), p.digest()
 	for _, way := range []string{"stream", "flows"} {
-		q := startProof(t, others, 1, 0)
+		q := startProof(t, shards, 1, 0)
 		q.clock.wall.SetMs(first)
 		play := q.replay()
 		err := play.load(r.before)
@@ -277,9 +289,6 @@ func proveReplay(t *testing.T, shards, loops, others int, params ...string) *pro
 			t.Errorf("%s: digest %s, want %s", way, got, digest)
 		}
 	}
-	t.Logf("%d keys before, %d commands, %d bytes of log, %d keys, %+v",
-		len(r.before), f.connections*f.each, len(r.merged), len(want), p.contention())
-	return p
 }
 
 // TestReplayNoticesADroppedEffect plants a fault: one record that made the final state what it is, is left out.

@@ -24,6 +24,7 @@ type flood struct {
 	keys              int  // in use
 	flush             int  // of the FLUSHALLs and FLUSHDBs one in so many; 0: none
 	plain             bool // strings only
+	big               int  // how many keys of big values of each type are in use beside the others
 }
 
 // stream makes random commands of one connection: every command that writes, in several databases, with short times
@@ -34,7 +35,12 @@ type stream struct {
 	multi int // commands to come before EXEC
 }
 
-func (s *stream) key() string { return "key:" + strconv.Itoa(s.rnd.IntN(s.keys)) }
+func (s *stream) key() string {
+	if s.big > 0 && s.rnd.IntN(3) == 0 {
+		return bigKey(s.rnd.IntN(len(bigValues)), s.rnd.IntN(s.big))
+	}
+	return "key:" + strconv.Itoa(s.rnd.IntN(s.keys))
+}
 
 func (s *stream) value() string {
 	switch n := s.rnd.IntN(100); {

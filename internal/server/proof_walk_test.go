@@ -7,7 +7,9 @@ import (
 	"strconv"
 	"testing"
 
+	"fulmen/persist/rdb"
 	"fulmen/shard/ds/index"
+	"fulmen/shard/object"
 )
 
 // walkedIndex is one database of one shard at a cut.
@@ -43,18 +45,25 @@ func (p *proof) cut(o *outsider, id uint16, torn bool) (all []*walkedIndex) {
 }
 
 func (p *proof) cutShard(all []*walkedIndex, i int, id uint16) []*walkedIndex {
+	content := p.contents()
 	for db := range p.srv.set.Databases() {
 		w := &walkedIndex{
 			name: fmt.Sprintf("walk %d, shard %d, db %d", id, i, db), shard: i,
 			x: p.srv.set.Shards[i].DB(db).Index(), seen: map[string]entry{},
 		}
-		w.shadow = p.dumpIndex(w.x)
+		w.shadow = map[string]entry{}
+		for cursor := uint64(0); ; {
+			cursor = w.x.Scan(cursor, 1000, func(e index.Entry) { w.shadow[string(e.Key())] = content(e) })
+			if cursor == 0 {
+				break
+			}
+		}
 		w.x.BeginWalk(id, func(e index.Entry) {
 			key := string(e.Key())
 			if _, ok := w.seen[key]; ok {
 				w.twice = key
 			}
-			w.seen[key] = p.entryOf(e)
+			w.seen[key] = content(e)
 			if !w.stepping {
 				w.byOthers++
 			}
@@ -62,6 +71,20 @@ func (p *proof) cutShard(all []*walkedIndex, i int, id uint16) []*walkedIndex {
 		all = append(all, w)
 	}
 	return all
+}
+
+// contents returns a function that gives the whole content of an entry: of a string it is that, of a collection what
+// DUMP gives, in the order of its nodes.
+func (p *proof) contents() func(e index.Entry) entry {
+	set := p.srv.set
+	var d rdb.Dumper
+	o := rdb.WriteOptions{Space: set.Space, Hash: func(m []byte) uint64 { return set.Key(m).Hash }}
+	return func(e index.Entry) entry {
+		if object.TypeOf(e.Tag()) == object.String {
+			return p.entryOf(e)
+		}
+		return entry{string(d.Append(nil, e, o)), e.ExpireAt()}
+	}
 }
 
 // step goes on with the walk of one index, or ends it.
