@@ -21,7 +21,9 @@ var bigValues = []struct {
 	{"l", adding("RPUSH", func(i int) []string { return []string{"item" + strconv.Itoa(i)} })},
 	{"s", adding("SADD", func(i int) []string { return []string{"member:" + strconv.Itoa(i)} })},
 	{"i", adding("SADD", func(i int) []string { return []string{strconv.Itoa(i * 7)} })},
-	{"z", adding("ZADD", func(i int) []string { return []string{strconv.Itoa(i % 999), "member:" + strconv.Itoa(i)} })},
+	{"z", adding("ZADD", func(i int) []string {
+		return []string{strconv.Itoa(i % 999), "member:" + strconv.Itoa(i)}
+	})},
 	{"t", adding("APPEND", nil)},
 }
 
