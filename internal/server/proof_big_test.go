@@ -58,8 +58,8 @@ func (p *proof) fillBigs(n int) {
 	c.all()
 }
 
-// TestReplayOfBigCollections is TestReplay with values of very many elements, which are renamed over each other, copied,
-// moved, and flushed with their databases.
+// TestReplayOfBigCollections is TestReplay with values of very many elements, which are renamed over each other,
+// copied, moved, and flushed with their databases.
 func TestReplayOfBigCollections(t *testing.T) {
 	const keys = 2
 	p := startProof(t, 4, 2, 3)
