@@ -259,8 +259,8 @@ func proveReplay(t *testing.T, shards, loops, others int, params ...string) *pro
 	return p
 }
 
-// mustReplay replays what was recorded, from the time first on, on servers of so many shards, as one stream and frame by
-// frame, and compares what they hold then.
+// mustReplay replays what was recorded, from the time first on, on servers of so many shards, as one stream and frame
+// by frame, and compares what they hold then.
 func (r *recording) mustReplay(first int64, shards int) {
 	p, t := r.p, r.p.t
 	t.Helper()
