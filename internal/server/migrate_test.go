@@ -9,6 +9,7 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"fulmen/internal/redistest"
 	"fulmen/internal/resp"
@@ -78,10 +79,22 @@ func (f *fakeTarget) serve(c net.Conn, stop chan struct{}) {
 	}
 }
 
+// next takes the next command.
+func (f *fakeTarget) next(t *testing.T) []string {
+	t.Helper()
+	select {
+	case args := <-f.came:
+		return args
+	case <-time.After(patience):
+		t.Fatal("nothing came to the target")
+		return nil
+	}
+}
+
 // wants takes the next command and fails the test unless its first words are these; then it replies.
 func (f *fakeTarget) wants(t *testing.T, reply string, words ...string) []string {
 	t.Helper()
-	args := <-f.came
+	args := f.next(t)
 	for i, w := range words {
 		if i >= len(args) || args[i] != w {
 			t.Fatalf("the target got %.60q, want %q", args, words)
@@ -191,7 +204,7 @@ func TestMigrateHoldsNobodyUp(t *testing.T) {
 	wantReply(t, c, "OK", "SET", "same", "one")
 	f.migrate(c, "", "KEYS", "k", "same")
 	f.wants(t, "+OK", "SELECT", "0")
-	first := <-f.came
+	first := f.next(t)
 	wantReply(t, other, "one", "GET", "k")
 	wantReply(t, other, "OK", "SET", "k", "two")
 	f.reply <- "+OK"
@@ -213,7 +226,7 @@ func TestMigrateOfWhatChanges(t *testing.T) {
 	f.migrate(c, "", "KEYS", "k", "gone")
 	f.wants(t, "+OK", "SELECT", "0")
 	for i := range migrateRounds {
-		if args := <-f.came; args[1] != "k" {
+		if args := f.next(t); args[1] != "k" {
 			t.Fatalf("round %d: %q", i, args)
 		}
 		wantReply(t, other, fmt.Sprint(i+2), "INCR", "k")
@@ -276,7 +289,7 @@ func TestMigrateFailures(t *testing.T) {
 	wantReply(t, c, "1", "EXISTS", "c")
 
 	c.send(string(resp.AppendCommandStrings(nil, "MIGRATE", f.host, f.port, "c", "0", "1")))
-	<-f.came // and no reply
+	f.next(t) // and no reply
 	c.want("-IOERR error or timeout reading to target instance")
 	wantReply(t, c, "1", "EXISTS", "c")
 }
@@ -289,7 +302,7 @@ func TestMigrateSettles(t *testing.T) {
 	wantReply(t, c, "OK", "SET", "k", "v")
 	f.migrate(c, "k")
 	f.wants(t, "+OK", "SELECT", "0")
-	<-f.came
+	f.next(t)
 	wantReply(t, other, "OK", "CLIENT", "PAUSE", "600000", "WRITE")
 	f.reply <- "+OK"
 	eventually(t, "the session waits for the end of the pause", func() bool {
@@ -302,7 +315,7 @@ func TestMigrateSettles(t *testing.T) {
 
 	wantReply(t, c, "OK", "SET", "k", "v")
 	f.migrate(c, "k")
-	<-f.came
+	f.next(t)
 	wantReply(t, other, "1", "CLIENT", "KILL", "TYPE", "normal")
 	eventually(t, "the client has gone", func() bool { return other.info("clients", "connected_clients") == "1" })
 	wantReply(t, other, "1", "EXISTS", "k")
@@ -312,7 +325,7 @@ func TestMigrateSettles(t *testing.T) {
 	c = dial(t, srv.Addr())
 	wantReply(t, c, "OK", "SET", "k", "v")
 	f.migrate(c, "k")
-	<-f.came
+	f.next(t)
 	wantReply(t, other, "OK", "CLIENT", "PAUSE", "600000", "WRITE")
 	f.reply <- "+OK"
 	eventually(t, "the session waits", func() bool { return other.info("clients", "blocked_clients") == "1" })
@@ -371,7 +384,7 @@ func TestMigrateEndsWithTheServer(t *testing.T) {
 	c := dial(t, srv.Addr())
 	wantReply(t, c, "OK", "SET", "k", "v")
 	f.migrate(c, "k")
-	<-f.came
+	f.next(t)
 	if err := srv.Shutdown(); err != nil {
 		t.Error(err)
 	}

@@ -4,7 +4,9 @@ import (
 	"bytes"
 	"encoding/binary"
 	"fmt"
+	"math"
 	"runtime"
+	"slices"
 	"strings"
 	"testing"
 
@@ -173,12 +175,13 @@ func (h *harness) checkRestore(t *testing.T, payload []byte) {
 // TestRestoreOfCutPayloads restores all payloads of h that end too early or have one byte changed, but a right sum.
 func TestRestoreOfCutPayloads(t *testing.T) {
 	h := newHarness(t, 1)
-	for _, key := range []string{"value:0:5", "value:1:5", "value:2:5", "value:3:5", "value:4:5", "due:5", "string:3"} {
+	for _, key := range []string{"value:0:5", "value:1:5", "value:2:5", "value:3:5", "value:4:5", "due:5", "string:3",
+		"value:0:200", "value:1:600", "value:2:600", "value:3:600", "value:4:600", "due:600"} {
 		h.fillAll()
 		payload := bytes.Clone(h.do("DUMP", key).Str)
 		value := payload[:len(payload)-10]
 		h.do("FLUSHALL")
-		for i := range value {
+		for i := 0; i < len(value); i += 1 + len(value)/60 {
 			h.checkRestore(t, sealed(value[:i], 12))
 			for _, flip := range []byte{1, 0x10, 0x80, 0xff} {
 				forged := bytes.Clone(value)
@@ -208,5 +211,46 @@ func BenchmarkDump(b *testing.B) {
 				h.call(args)
 			}
 		})
+	}
+}
+
+// expiries is an rdb.Builder that notes when fields expire, in the order in which they come.
+type expiries struct {
+	rdb.Discard
+	atMs []int64
+}
+
+// Field notes an expiry.
+func (x *expiries) Field(_, _ []byte, atMs int64) error {
+	if atMs == 0 {
+		atMs = math.MaxInt64
+	}
+	x.atMs = append(x.atMs, atMs)
+	return nil
+}
+
+// TestFieldsComeByExpiry: of a hash that is written as a listpack Redis takes the first field for the one that expires
+// first, and what never expires comes last.
+func TestFieldsComeByExpiry(t *testing.T) {
+	for _, n := range []int{2, 20, 128, 129, 500} {
+		h := newHarness(t, 1)
+		for i := range n {
+			h.do("HSET", "k", fmt.Sprint("f", i), "v")
+		}
+		for i := range n {
+			if i%3 != 1 {
+				at := 1_800_000_000_000 + i*7919%101
+				h.do("HPEXPIREAT", "k", fmt.Sprint(at), "FIELDS", "1", fmt.Sprint("f", i))
+			}
+		}
+		h.expect("listpackex", "OBJECT", "ENCODING", "k")
+		payload := h.do("DUMP", "k").Str
+		var x expiries
+		if err := rdb.DecodeDump(payload, &x); err != nil || payload[0] != rdb.TypeHashListpackEx {
+			t.Fatalf("%d fields: type %d, %v", n, payload[0], err)
+		}
+		if len(x.atMs) != n || !slices.IsSorted(x.atMs) {
+			t.Errorf("%d fields expire at %d", n, x.atMs)
+		}
 	}
 }
