@@ -40,7 +40,8 @@ diff: ## compare a million random commands with redis-server
 			| awk '/[[ ]fulmen\/internal\/redistest[] ]/ { print $$1 }') \
 		-commands $(DIFF_COMMANDS)
 
-crash: ## cut the power of an ext4 at every step of a save (as root)
+crash: ## 20,000 states of the disk after crashes; cut the power of an ext4 at every step of a save (as root)
+	go test -count=1 -timeout 60m -run '^(TestCrashStates|TestDamage)' -v ./persist/aof -states 20000
 	@.ci/tools mkfs.ext4
 	go test -count=1 -run '^TestPowerCut' -v ./persist/snapshot -powercut
 

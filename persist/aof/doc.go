@@ -2,8 +2,9 @@
 // back.
 //
 // It has the manifest that says which files belong together (Manifest), the Writer that copies the frames of all
-// shards' logs (package log) to INCR files and syncs them by the policy of appendfsync, and the IncrReader that takes
-// such a file apart again. It does not write or read BASE files (package snapshot does), it runs no commands, it
+// shards' logs (package log) to INCR files and syncs them by the policy of appendfsync, the IncrReader that takes
+// such a file apart again, and what a start does: Recover makes the files of the last life what the data is, Load has
+// them executed by an Applier. It does not write or read BASE files (package snapshot does), it runs no commands, it
 // answers no client (the commit gate reads WrittenLSN and SyncedLSN), and it decides nothing about when to rewrite.
 //
 // # The files
@@ -46,6 +47,10 @@
 //	a job's         files and errs of the job           started by the Writer's           disk
 //	caller of       nothing of the Writer               -                                 disk: Prepare, Close
 //	Prepare, Start, Close
+//	Recover's, one  its shard's files                   Recover                           disk, the merge
+//	a shard
+//	Load's, one     its shard's files                   Load                              disk, other lanes
+//	a shard
 //
 // Prepare, Start, Switch and Close are called by one goroutine at a time, whoever controls the Writer; Switch under all
 // batons. Everything else may be called by any goroutine at any time. A Manifest belongs to whoever holds it, an
@@ -62,4 +67,10 @@
 //  5. A byte of a shard's log is in one file only: the one that has the last switch at or before its position.
 //  6. The mark in a header never exceeds SyncedLSN.
 //  7. A file's number is never used again while a manifest names it.
+//  8. The data is what the live BASE files hold, nothing if there are none, and then the frames of the live INCR files
+//     that start at or behind the BASE's LSN and before the end of their incarnation. So INCR files that are made before
+//     there is a BASE for what was there already have to be history until there is one.
+//  9. An incarnation has ended in the manifest before the next one begins, and before its ring is given up; what it
+//     has beyond its end never comes back.
+// 10. A commit over several shards is executed as a whole or not at all.
 package aof

@@ -44,6 +44,9 @@ type Incarnation struct {
 	StartLSN uint64
 	EndLSN   uint64 // 0 while State is Running
 	State    State
+	// MissingBytes of the range are in no frame: the process was killed between taking them for commits and publishing
+	// those.
+	MissingBytes uint64
 }
 
 // File is a file of an AOF.

@@ -19,7 +19,7 @@ import (
 //	replid 4ae0…                                                   40 digits
 //	replid2 77d1… lsn 8812                                         or "replid2 none"
 //	incarnation 3 start 100 end 220 clean                          as many as there are, ascending …
-//	incarnation 4 start 220 end 300 unclean
+//	incarnation 4 start 220 end 300 unclean missing 12             Incarnation.MissingBytes, unless there are none
 //	incarnation 5 start 300 running                                … the last one may be running
 //	base 0 seq 2 incarnation 4 lsn 250 ms 17225… rdb live size 70123 crc64 0123456789abcdef keys 1000
 //	incr 0 seq 2 incarnation 4 lsn 250 ms 17225… aof live          the shard, or "all"; live or history
@@ -51,7 +51,11 @@ func (m *Manifest) AppendText(dst []byte) []byte {
 		if i.State != Running {
 			dst = fmt.Appendf(dst, " end %d", i.EndLSN)
 		}
-		dst = fmt.Appendf(dst, " %v\n", i.State)
+		dst = fmt.Appendf(dst, " %v", i.State)
+		if i.MissingBytes != 0 {
+			dst = fmt.Appendf(dst, " missing %d", i.MissingBytes)
+		}
+		dst = append(dst, '\n')
 	}
 	for i := range m.Files {
 		dst = m.Files[i].appendText(dst)
@@ -138,13 +142,11 @@ func (p manifestParser) replID2(m *Manifest) {
 // incarnation reads a line and compares it with the ones before.
 func (p manifestParser) incarnation(m *Manifest) Incarnation {
 	var i Incarnation
-	if words := p.Either("incarnation % start % running", "incarnation % start % end % %"); len(words) == 2 {
-		i = Incarnation{Number: uint32(p.Decimal(words[0], 1<<32-1)), StartLSN: p.Decimal(words[1], lines.MaxNumber)}
-	} else {
-		i = Incarnation{
-			Number: uint32(p.Decimal(words[0], 1<<32-1)), StartLSN: p.Decimal(words[1], lines.MaxNumber),
-			EndLSN: p.Decimal(words[2], lines.MaxNumber),
-		}
+	words := p.Either("incarnation % start % running",
+		"incarnation % start % end % %", "incarnation % start % end % % missing %")
+	i.Number, i.StartLSN = uint32(p.Decimal(words[0], 1<<32-1)), p.Decimal(words[1], lines.MaxNumber)
+	if len(words) > 2 {
+		i.EndLSN = p.Decimal(words[2], lines.MaxNumber)
 		switch words[3] {
 		case Clean.String():
 			i.State = Clean
@@ -155,6 +157,12 @@ func (p manifestParser) incarnation(m *Manifest) Incarnation {
 		}
 		if i.EndLSN < i.StartLSN {
 			p.Fail("an incarnation that ends before it starts")
+		}
+	}
+	if len(words) > 4 {
+		i.MissingBytes = p.Decimal(words[4], lines.MaxNumber)
+		if i.State != Unclean || i.MissingBytes == 0 || i.MissingBytes > i.EndLSN-i.StartLSN {
+			p.Fail("an incarnation that misses more than it can")
 		}
 	}
 	if len(m.Incarnations) == 0 {

@@ -86,14 +86,16 @@ func (p *Parser) NextIs(text string) bool {
 	return ok && p.err == nil && len(rest) > 0 && rest[0] == '\n'
 }
 
-// Either is Line for the first of two forms that has as many words as the line, else for the second. Forms
-// with different numbers of % tell the caller which it was.
-func (p *Parser) Either(a, b string) []string {
+// Either is Line for the first of several forms that has as many words as the line, else for the last. Forms with
+// different numbers of % tell the caller which it was.
+func (p *Parser) Either(forms ...string) []string {
 	text, _, _ := bytes.Cut(p.rest, []byte("\n"))
-	if bytes.Count(text, []byte(" ")) == strings.Count(a, " ") {
-		return p.Line(a)
+	for _, form := range forms {
+		if bytes.Count(text, []byte(" ")) == strings.Count(form, " ") {
+			return p.Line(form)
+		}
 	}
-	return p.Line(b)
+	return p.Line(forms[len(forms)-1])
 }
 
 // Line reads a line that has the words of form, where % stands for any word; it returns what stood for each of them,

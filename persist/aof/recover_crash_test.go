@@ -1,0 +1,67 @@
+package aof
+
+import (
+	"flag"
+	"fmt"
+	"testing"
+
+	"fulmen/persist/vfs/vfstest"
+)
+
+var crashStates = flag.Int("states", 2000, "how many states of the disk the crash checks look at, at least")
+
+// run is one history of some lives; it ends early when something is wrong.
+func (h *history) run(lives int) {
+	h.start()
+	for life := range lives {
+		h.checking = func(s vfstest.Step) { h.look(fmt.Sprintf("life %d, before %v", life, s)) }
+		for round := range 2 + h.rnd.IntN(3) {
+			for range 1 + h.rnd.IntN(4) {
+				h.draw()
+			}
+			if h.rnd.IntN(4) == 0 {
+				h.rewrite()
+			}
+			if h.rnd.IntN(3) > 0 {
+				h.turns()
+			}
+			h.look(fmt.Sprintf("life %d, round %d", life, round))
+			if h.failed != nil {
+				return
+			}
+		}
+		h.end(fmt.Sprintf("the end of life %d", life))
+		if h.failed != nil {
+			return
+		}
+	}
+}
+
+// end ends a life in one of the ways there are.
+func (h *history) end(when string) {
+	switch h.rnd.IntN(4) {
+	case 0, 1:
+		all := h.disk.Outcomes(2)
+		o := all[h.rnd.IntN(len(all))]
+		h.again(fmt.Sprintf("%s, power cut (%v)", when, o), o, nil)
+	case 2:
+		h.again(when+", killed", killed, h.window(100))
+	default:
+		h.again(when+", killed with commits under way", killed, h.flight())
+	}
+}
+
+// TestCrashStates ends the process, or cuts the power, at every call of every history: what is found then is everything
+// that was promised, a prefix of history, and of a transaction all or nothing.
+func TestCrashStates(t *testing.T) {
+	states := 0
+	for seed := uint64(0); states < *crashStates; seed++ {
+		h := newHistory(t, seed, 1+int(seed%4), []Policy{Always, EverySec, No}[seed%3])
+		h.run(3)
+		if h.failed != nil {
+			t.Fatalf("seed %d: %v\nfiles: %s", seed, h.failed, h.names())
+		}
+		states += h.states
+	}
+	t.Logf("%d states", states)
+}
