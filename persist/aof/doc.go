@@ -72,5 +72,6 @@
 //     there is a BASE for what was there already have to be history until there is one.
 //  9. An incarnation has ended in the manifest before the next one begins, and before its ring is given up; what it
 //     has beyond its end never comes back.
+//
 // 10. A commit over several shards is executed as a whole or not at all.
 package aof

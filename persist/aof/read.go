@@ -29,6 +29,7 @@ type IncrReader struct {
 	from   int64 // offset in the file of buf[0]
 	offset int64 // of the next frame
 	last   uint64
+	looked int64 // at so many bytes frameAt has looked
 	done   bool
 	tail   Tail
 
@@ -153,6 +154,7 @@ func (r *IncrReader) Tail() Tail { return r.tail }
 func (r *IncrReader) frameAt(offset int64, least uint64) (f log.Frame, n int, reason string, err error) {
 	want := int64(log.MaxLine)
 	for {
+		r.looked = want
 		data, err := r.window(offset, want)
 		if err != nil {
 			return f, 0, "", err
@@ -274,9 +276,11 @@ func (r *IncrReader) onlyZeros(offset int64) (bool, error) {
 }
 
 // Find returns the first offset from from on at which a whole frame begins that may be in this file, behind the last
-// one that Next has returned, and its start; 0 if there is none. Next goes on where it was. Its place is what a repair
-// can go on from.
+// one that Next has returned, and its start; 0 if there is none, or if there is so much that looks like frames that
+// finding out would take too long. What it finds may be the content of a value, so it is a hint: for a message, or for
+// a repair that somebody has asked for. Next goes on where it was.
 func (r *IncrReader) Find(from int64) (offset int64, lsn uint64, err error) {
+	effort := findEffort * (r.size - from)
 	for from < r.size {
 		p, err := r.window(from, min(zeroProbe, r.size-from))
 		if err != nil {
@@ -295,7 +299,13 @@ func (r *IncrReader) Find(from int64) (offset int64, lsn uint64, err error) {
 		if reason == "" && n > 0 {
 			return from, f.Start, nil
 		}
+		if effort -= r.looked; effort < 0 {
+			return 0, 0, nil
+		}
 		from++
 	}
 	return 0, 0, nil
 }
+
+// findEffort bounds how often Find looks at each byte of a file.
+const findEffort = 16

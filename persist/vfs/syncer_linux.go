@@ -30,25 +30,26 @@ type aio struct {
 // aioAtOnce is how many files are synced at a time.
 const aioAtOnce = 64
 
-// iocb is struct iocb of linux/aio_abi.h, of a little-endian machine.
+// iocb is struct iocb of linux/aio_abi.h on a little-endian machine; what a sync has no use for has no name.
 type iocb struct {
 	data        uint64
-	key         uint32
-	rwFlags     uint32
+	_           uint32 // the kernel's
+	_           uint32 // flags of reading and writing
 	opcode      uint16
-	priority    int16
+	_           int16 // priority
 	fd          uint32
-	buf, bytes  uint64
-	offset      int64
-	reserved    uint64
+	_, _        uint64 // buffer and its length
+	_           int64  // offset
+	_           uint64
 	flags       uint32
 	resultEvent uint32
 }
 
 // ioEvent is struct io_event.
 type ioEvent struct {
-	data, call      uint64
-	result, result2 int64
+	data, call uint64
+	result     int64
+	_          int64
 }
 
 const (
