@@ -39,6 +39,24 @@
 // Room on the disk is taken before it is written to, so a full disk is an error of Allocate or write(2) and leaves what
 // is there as it is; the Writer tries again after 50 ms, and up to 1 s, until there is room.
 //
+// # Measured
+//
+// On two busy cores and ext4, 8 shards, SETs of 64 bytes, each client waiting for its commit under always, commits a
+// second, medians of three (BenchmarkGroupCommit):
+//
+//	                                                  50 clients   200 clients
+//	fdatasync of one file after the other                  5,600        13,600
+//	of all at once (vfs.Syncer), room only allocated      11,400        28,200
+//	of all at once, zeros written ahead                   28,600        56,100
+//
+// So that is what is done under always: a sync that changes no length and no extent doesn't wait for the file system's
+// journal, which all files, and all else on the disk, share. The zeros cost every byte to be written twice, in pieces
+// of 256 KiB; under the other policies that buys nothing and is left out. A loader takes zeros at the end for the end.
+//
+// Under everysec the Writer takes 0.6 ns of processor time a byte (64 ns a SET), nearly all of it the kernel's copy
+// (BenchmarkEverySec); written promptly it is three times that, as there are more and shorter writes. The event loops
+// pay for staging and committing, as for any reader of the log, and for a wake-up after a rest.
+//
 // # Ownership
 //
 //	goroutine       owns                                woken by                          may wait for

@@ -13,7 +13,7 @@ const (
 	// pollNs is how long what need not be written promptly may gather before somebody looks how much it is.
 	pollNs = int64(20 * time.Millisecond)
 	// lazyBytes is how much of it is enough to be written.
-	lazyBytes = 256 << 10
+	lazyBytes = 1 << 20
 
 	leastRetryNs = int64(50 * time.Millisecond)
 	mostRetryNs  = int64(time.Second)
@@ -173,14 +173,16 @@ func (w *Writer) writeAll(policy Policy) bool {
 		if err := s.writeTo(tail, w); err != nil {
 			w.writeErr = err
 			w.writeRetry.failed(w.nowNs)
-			w.noteErr()
+			if w.noteErr() {
+				w.o.Notify()
+			}
 			return false
 		}
 	}
 	if w.plant.contiguousLate {
 		lsn = w.o.Log.Contiguous()
 	}
-	w.target, w.targetNs, w.lost = lsn, readNs, false
+	w.target, w.targetNs, w.pendingNs, w.lost = lsn, readNs, readNs, false
 	if policy == No || w.plant.releaseEarly {
 		w.release(policy)
 	}
@@ -206,7 +208,7 @@ func (w *Writer) markLSN() uint64 {
 
 // zeros returns what is written ahead of the data.
 func (w *Writer) zeros() []byte {
-	if Policy(w.policy.Load()) != Always {
+	if Policy(w.policy.Load()) != Always || w.noZeros.Load() {
 		return nil
 	}
 	if w.zeroBytes == nil {

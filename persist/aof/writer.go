@@ -106,6 +106,7 @@ type Writer struct {
 	zeroBytes  []byte
 
 	// Of tests.
+	noZeros atomic.Bool
 	inPlace bool // jobs are run by the Writer's goroutine under every policy
 	plant   plant
 }

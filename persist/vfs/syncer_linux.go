@@ -14,8 +14,8 @@ import (
 // kernel wait for the disk, and the goroutine for an eventfd, as for a socket, so that no processor of the Go scheduler
 // is taken from the event loops meanwhile. io_uring could do the same, but is forbidden in most containers.
 //
-// Of eight files, 50 clients waiting for the group commit, on two cores: one fdatasync(2) after the other 4,600 commits
-// a second, in threads 19,700, so 32,300, at a third of the processor time of threads.
+// Eight files on ext4, 50 clients waiting for group commits, two busy cores: one fdatasync(2) after the other 3,600
+// commits a second at 24 µs of the process's time each, in threads 19,600 at 15 µs, so 35,600 at 5.4 µs.
 type aio struct {
 	context uintptr
 	event   *os.File
