@@ -8,13 +8,17 @@ import (
 	"io/fs"
 	"log/slog"
 	"math/rand/v2"
+	"os"
 	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
 	"sync/atomic"
+	"syscall"
 	"testing"
+	"time"
 
+	"fulmen/persist/rdb"
 	"fulmen/persist/vfs"
 	"fulmen/persist/vfs/vfstest"
 )
@@ -320,27 +324,79 @@ func TestCleanUp(t *testing.T) {
 	}
 }
 
-// TestLostManifest: without the manifest the segments are all there is. They are not loaded, but not removed either.
+// TestLostManifest: without the manifest the segments are all there is. A start refuses to do without them, and removes
+// none, unless a first save that was broken off can have left them.
 func TestLostManifest(t *testing.T) {
 	m := newDisk(t)
 	c := fileCases[0]
-	for range 5 {
-		must(t, writeFiles(c.options(m), c.contents("a", 1000), nil))
-	}
+	must(t, writeFiles(c.options(m), c.contents("a", 1000), nil))
 	must(t, m.Remove("/d/dump.rdb.manifest"))
-	before := dirNames(t, m)
 	src, err := Find(m, "/d", "dump.rdb")
 	must(t, err)
 	if len(src.Parts) != 0 || len(src.Warnings) != 1 {
 		t.Errorf("found %+v", src)
 	}
+	before := dirNames(t, m)
 	CleanUp(m, src, slog.New(slog.DiscardHandler))
 	if left := dirNames(t, m); left != before {
 		t.Errorf("left: %s, before: %s", left, before)
 	}
+	for range 5 {
+		must(t, writeFiles(c.options(m), c.contents("a", 1000), nil))
+	}
+	must(t, m.Remove("/d/dump.rdb.manifest"))
+	_, err = Find(m, "/d", "dump.rdb")
+	var damage *rdb.CorruptError
+	if !errors.As(err, &damage) || damage.File != "/d/dump.rdb.manifest" || !errors.Is(err, fs.ErrNotExist) ||
+		!strings.Contains(damage.Reason, "dump.rdb.5.0") {
+		t.Errorf("a lost manifest: %v", err)
+	}
 	must(t, writeFiles(c.options(m), c.contents("b", 1000), nil))
 	if left := dirNames(t, m); !strings.Contains(left, "dump.rdb.1.0") || !strings.Contains(left, "dump.rdb.5.0") {
 		t.Errorf("after a save: %s", left)
+	}
+}
+
+// TestLostManifestBesidePlainFile: the plain file is loaded, whatever segments there are, and so are names that only
+// look like segments.
+func TestLostManifestBesidePlainFile(t *testing.T) {
+	m := newDisk(t)
+	put(t, m, "dump.rdb.20240101.1200", "x")
+	if src, err := Find(m, "/d", "dump.rdb"); err != nil || len(src.Parts) != 0 || len(src.Warnings) != 1 {
+		t.Errorf("a name like a segment's: %+v, %v", src, err)
+	}
+	put(t, m, "dump.rdb.7.0", "x")
+	put(t, m, "dump.rdb", "x")
+	if src, err := Find(m, "/d", "dump.rdb"); err != nil || len(src.Parts) != 1 {
+		t.Errorf("a plain file: %+v, %v", src, err)
+	}
+}
+
+// TestNoFiles has what is not a file in a snapshot's places: links to nowhere, directories and pipes, which nobody
+// writes to. None is taken for a snapshot that is not there, and none is waited for.
+func TestNoFiles(t *testing.T) {
+	for what, put := range map[string]func(name string) error{
+		"link":      func(name string) error { return os.Symlink("nowhere", name) },
+		"directory": func(name string) error { return os.Mkdir(name, 0o755) },
+		"pipe":      func(name string) error { return syscall.Mkfifo(name, 0o644) },
+	} {
+		for _, file := range []string{"dump.rdb", "dump.rdb.manifest"} {
+			dir := t.TempDir()
+			must(t, put(filepath.Join(dir, file)))
+			done := make(chan error, 1)
+			go func() {
+				_, err := readFiles(vfs.OS{}, dir)
+				done <- err
+			}()
+			select {
+			case err := <-done:
+				if err == nil || !strings.Contains(err.Error(), file) {
+					t.Errorf("%s as a %s: %v", file, what, err)
+				}
+			case <-time.After(10 * time.Second):
+				t.Fatalf("%s as a %s is waited for", file, what)
+			}
+		}
 	}
 }
 

@@ -27,7 +27,8 @@ type Source struct {
 }
 
 // Find looks for the snapshot in a directory and changes nothing. If it is in segments, they are all there and of the
-// right length. Errors are those of the file system, or a *rdb.CorruptError, which may be one of a missing file.
+// right length. Errors are those of the file system, or a *rdb.CorruptError, which may be one of a missing file, the
+// manifest included: segments that no first save can have left tell that there was one.
 func Find(fsys vfs.FS, dir, dbfilename string) (*Source, error) {
 	src := &Source{Dir: dir, DBFilename: dbfilename}
 	names, err := fsys.ReadDir(dir)
@@ -48,20 +49,41 @@ func Find(fsys vfs.FS, dir, dbfilename string) (*Source, error) {
 		if err := src.findSegments(fsys); err != nil {
 			return nil, err
 		}
-	case !errors.Is(err, fs.ErrNotExist):
-		return nil, err
+	case !errors.Is(err, fs.ErrNotExist) || slices.Contains(names, ManifestName("", dbfilename)):
+		return nil, err // also of a symbolic link to nowhere
 	case hasPlain:
 		info, err := fsys.Stat(plain)
 		if err != nil {
 			return nil, err
 		}
 		src.Parts = []Part{{Name: plain, SizeBytes: info.Size(), Keys: -1}}
+	default:
+		if err := lostManifest(dir, dbfilename, names); err != nil {
+			return nil, err
+		}
 	}
 	if astray := segmentsOf(dbfilename, names, src.astray); len(astray) > 0 {
 		src.warn("files named like segments that no manifest names, and that are not loaded: %d, the first is %s",
 			len(astray), filepath.Join(dir, astray[0]))
 	}
 	return src, nil
+}
+
+// lostManifest is the error of segments without a manifest and without a plain file beside them. Those of generation 1
+// can be what a crash during the very first save has left, when there was nothing to lose; later ones follow a
+// manifest. To begin with nothing would be to have the next saves remove what is left of the data.
+func lostManifest(dir, dbfilename string, names []string) error {
+	firsts := segmentsOf(dbfilename, names, func(g uint64) bool {
+		return g > 1 && slices.Contains(names, SegmentName("", dbfilename, g, 0))
+	})
+	if len(firsts) == 0 {
+		return nil
+	}
+	return &rdb.CorruptError{
+		File: ManifestName(dir, dbfilename), Err: fs.ErrNotExist,
+		Reason: fmt.Sprintf("the manifest is missing, and segments of it are there, such as %s (to begin with "+
+			"nothing, move them away)", firsts[0]),
+	}
 }
 
 func (src *Source) warn(format string, args ...any) {

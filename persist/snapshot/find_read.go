@@ -6,7 +6,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"sync/atomic"
+	"syscall"
 
 	"github.com/pierrec/lz4/v4"
 
@@ -45,6 +47,13 @@ func PlainPart(name string) Part { return Part{Name: name, Keys: -1} }
 // Open opens the part. If count is not nil, the bytes of the file, not of what is in the frame, are added to it as they
 // are read. Whether a plain file is an LZ4 frame is seen from its first bytes.
 func (p Part) Open(fsys vfs.FS, count *atomic.Int64) (*PartReader, error) {
+	info, err := fsys.Stat(p.Name)
+	if err == nil {
+		err = regular(p.Name, info)
+	}
+	if err != nil {
+		return nil, err
+	}
 	file, err := fsys.Open(p.Name)
 	if err != nil {
 		return nil, err
@@ -55,6 +64,17 @@ func (p Part) Open(fsys vfs.FS, count *atomic.Int64) (*PartReader, error) {
 		return nil, err
 	}
 	return r, nil
+}
+
+// regular refuses what is no file: to open a named pipe would wait for somebody to write to it.
+func regular(name string, info fs.FileInfo) error {
+	switch {
+	case info.Mode().IsRegular():
+		return nil
+	case info.IsDir():
+		return &fs.PathError{Op: "read", Path: name, Err: syscall.EISDIR}
+	}
+	return fmt.Errorf("snapshot: %s is no regular file", name)
 }
 
 func (r *PartReader) begin() error {

@@ -137,6 +137,9 @@ func ReadManifest(fsys vfs.FS, name string) (*Manifest, error) {
 	if err != nil {
 		return nil, err
 	}
+	if err := regular(name, info); err != nil {
+		return nil, err
+	}
 	if info.Size() > maxManifestBytes {
 		return nil, &rdb.CorruptError{File: name, Offset: maxManifestBytes, Reason: "too long for a manifest"}
 	}
