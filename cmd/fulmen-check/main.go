@@ -3,15 +3,20 @@
 package main
 
 import (
+	"io"
 	"os"
 
 	"fulmen/internal/check"
 	"fulmen/internal/clock"
+	"fulmen/internal/server"
 	"fulmen/persist/vfs"
 )
 
-func main() {
-	os.Exit(check.Main(os.Args[1:], check.Env{
-		Files: vfs.OS{}, Stdout: os.Stdout, Stderr: os.Stderr, Clock: clock.New(),
-	}))
+func main() { os.Exit(run(os.Args[1:], os.Stdout, os.Stderr)) }
+
+// run runs the command with its arguments and returns the exit code.
+func run(args []string, stdout, stderr io.Writer) int {
+	return check.Main(args, check.Env{
+		Files: vfs.OS{}, Stdout: stdout, Stderr: stderr, Clock: clock.New(), Version: server.Version,
+	})
 }

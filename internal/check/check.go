@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"fulmen/internal/clock"
+	"fulmen/persist/rdb"
 	"fulmen/persist/vfs"
 )
 
@@ -79,10 +80,14 @@ func Main(args []string, env Env) int {
 		r.progress.end()
 	}
 	var wrong usageError
+	var damage *rdb.CorruptError
 	switch {
 	case err == nil:
 		return exitFine
 	case errors.Is(err, errDamaged):
+		return exitDamaged
+	case errors.As(err, &damage):
+		fmt.Fprintf(env.Stderr, "fulmen-check %s: %v\n", sub.name, err)
 		return exitDamaged
 	case errors.As(err, &wrong):
 		fmt.Fprintf(env.Stderr, "fulmen-check %s: %v\n\n", sub.name, err)

@@ -212,6 +212,33 @@ func TestHostileFiles(t *testing.T) {
 	}
 }
 
+// TestDamageIsNoFailure: whichever subcommand comes upon damage exits with 1, and says where it is.
+func TestDamageIsNoFailure(t *testing.T) {
+	dir := t.TempDir()
+	path := filepath.Join(dir, "dump.rdb")
+	twice := newRawFile().set("a", "1").bytes(2).str("twice").bytes(2).str("m").str("m").end()
+	cut := smallFile()[:60]
+	for _, c := range []struct {
+		data []byte
+		sub  string
+	}{{cut, "verify"}, {cut, "analyse"}, {cut, "show"}, {damagedValue(), "analyse"}, {twice, "analyse"}} {
+		writeFile(t, path, c.data)
+		code, stdout, stderr := runCheck(c.sub, path)
+		if out := stdout + stderr; code != 1 || !strings.Contains(out, path) || !strings.Contains(out, "at offset") {
+			t.Errorf("%s: exit code %d\n%s", c.sub, code, out)
+		}
+	}
+	writeFile(t, path+manifestSuffix, []byte("fulmen-snapshot 1\n"))
+	for _, sub := range []string{"verify", "analyse", "show"} {
+		if code, _, stderr := runCheck(sub, dir); code != 1 {
+			t.Errorf("%s of a damaged manifest: exit code %d, %s", sub, code, stderr)
+		}
+	}
+	if code, _, stderr := runCheck("convert", dir, path+".new"); code != 1 {
+		t.Errorf("convert of a damaged manifest: exit code %d, %s", code, stderr)
+	}
+}
+
 // TestVerifyComparesWithTheManifest: a manifest that is in order in itself, but says another number of keys.
 func TestVerifyComparesWithTheManifest(t *testing.T) {
 	dir := t.TempDir()

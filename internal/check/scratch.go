@@ -2,6 +2,7 @@ package check
 
 import (
 	"errors"
+	"fmt"
 
 	"fulmen/persist/log"
 	"fulmen/persist/rdb"
@@ -75,7 +76,13 @@ func (s *scratch) clear() {
 
 // build reads the value of a key and builds it. nil is a collection without elements, which loading leaves out.
 func (s *scratch) build(rd *rdb.Reader, k *keyInfo) (*built, error) {
-	return s.finish(k, s.begin(k), rd.Value)
+	b, err := s.finish(k, s.begin(k), rd.Value)
+	if errors.Is(err, shard.ErrTwice) || errors.Is(err, shard.ErrTooLong) {
+		err = &rdb.CorruptError{
+			File: k.file.path, Offset: k.offset, Reason: fmt.Sprintf("value of %s: %v", keyText(k.DB, k.name), err),
+		}
+	}
+	return b, err
 }
 
 // valueError says that a value can't be built, though the reader knows where it ends.
