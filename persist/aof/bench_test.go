@@ -51,7 +51,7 @@ func (v variant) NewSyncer() vfs.Syncer {
 
 // BenchmarkGroupCommit has clients that each wait for their commit to be synced before they make the next.
 func BenchmarkGroupCommit(b *testing.B) {
-	for _, clients := range []int{1, 50, 200} {
+	for _, clients := range []int{1, 4, 50, 200} {
 		for _, how := range []string{"aio", "aio-zeros", "one-by-one"} {
 			b.Run(fmt.Sprintf("%s/clients-%d", how, clients), func(b *testing.B) { groupCommit(b, how, clients) })
 		}
@@ -118,7 +118,7 @@ func BenchmarkEverySec(b *testing.B) {
 			}
 			const shards = 8
 			var l *log.Log
-			closeAll := func() {}
+			var closeAll func()
 			if how == "nobody reads" {
 				l = log.New(shards, log.Limits{MemoryBytes: 1 << 30})
 				h := l.Attach()

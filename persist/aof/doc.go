@@ -45,9 +45,9 @@
 // second, medians of three (BenchmarkGroupCommit):
 //
 //	                                                  50 clients   200 clients
-//	fdatasync of one file after the other                  5,600        13,600
-//	of all at once (vfs.Syncer), room only allocated      11,400        28,200
-//	of all at once, zeros written ahead                   28,600        56,100
+//	fdatasync of one file after the other                  5,400         9,800
+//	of all at once (vfs.Syncer), room only allocated      45,000        50,900
+//	of all at once, zeros written ahead                   54,000       106,900
 //
 // So that is what is done under always: a sync that changes no length and no extent doesn't wait for the file system's
 // journal, which all files, and all else on the disk, share. The zeros cost every byte to be written twice, in pieces

@@ -231,8 +231,14 @@ func (w *Writer) SyncedLSN() uint64 { return w.synced.Load() }
 
 // UnsyncedSinceNs returns a moment of the Clock's NowNs at which everything was synced that had been committed, or 0 if
 // there is nothing to sync. So what is not synced is not older than that, but for the time that the Writer's goroutine
-// takes to wake up when something is committed after a rest. No Notify tells of a change.
-func (w *Writer) UnsyncedSinceNs() int64 { return w.unsyncedSince.Load() }
+// takes to wake up when something is committed after a rest. It is 0 as well while nothing is synced by policy. No
+// Notify tells of a change.
+func (w *Writer) UnsyncedSinceNs() int64 {
+	if w.suspended.Load() || Policy(w.policy.Load()) == No {
+		return 0
+	}
+	return w.unsyncedSince.Load()
+}
 
 // Err returns what keeps the Writer from writing or syncing, nil if it works. It wraps the system's error.
 func (w *Writer) Err() error {

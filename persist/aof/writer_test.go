@@ -241,7 +241,7 @@ func TestEverySec(t *testing.T) {
 	w.SuspendSync(true)
 	x.clock.Advance(time.Second)
 	wantWait("suspended", forever)
-	state("suspended", true, false, 1300)
+	state("suspended", true, false, 0)
 	w.SuspendSync(false)
 	wantWait("no longer", forever)
 	state("no longer", true, true, 0)

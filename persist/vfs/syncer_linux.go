@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"io/fs"
 	"os"
+	"runtime"
 	"sync"
 	"unsafe"
 
@@ -15,15 +16,18 @@ import (
 // is taken from the event loops meanwhile. io_uring could do the same, but is forbidden in most containers.
 //
 // Eight files on ext4, 50 clients waiting for group commits, two busy cores: one fdatasync(2) after the other 3,600
-// commits a second at 24 µs of the process's time each, in threads 19,600 at 15 µs, so 35,600 at 5.4 µs.
+// commits a second at 24 µs of the process's time each, in threads 19,600 at 15 µs, so 35,600 at 5.4 µs. A single file
+// is faster the simple way: a client alone gets 890 commits a second in place of 560.
 type aio struct {
 	context uintptr
 	event   *os.File
+	eventFd uint32 // of event, whose Fd would have reads of it wait in a thread
 
 	calls  []iocb // reused
 	refs   []*iocb
 	events []ioEvent
 	now    unix.Timespec // zero
+	spare  bool          // there are processors for other goroutines while one waits in a system call
 	close  sync.Once
 }
 
@@ -63,6 +67,7 @@ func (OS) NewSyncer() Syncer {
 		return threads{}
 	}
 	a := &aio{
+		spare: runtime.GOMAXPROCS(0) > 1,
 		calls: make([]iocb, aioAtOnce), refs: make([]*iocb, aioAtOnce), events: make([]ioEvent, aioAtOnce),
 	}
 	_, _, errno := unix.Syscall(unix.SYS_IO_SETUP, aioAtOnce, uintptr(unsafe.Pointer(&a.context)), 0)
@@ -74,7 +79,7 @@ func (OS) NewSyncer() Syncer {
 		a.destroy()
 		return threads{}
 	}
-	a.event = os.NewFile(uintptr(fd), "eventfd")
+	a.event, a.eventFd = os.NewFile(uintptr(fd), "eventfd"), uint32(fd)
 	return a
 }
 
@@ -94,6 +99,10 @@ func (a *aio) Close() (err error) {
 
 // SyncData implements Syncer.
 func (a *aio) SyncData(files []File, errs []error) {
+	if len(files) == 1 && a.spare {
+		errs[0] = files[0].SyncData()
+		return
+	}
 	for len(files) > aioAtOnce {
 		a.some(files[:aioAtOnce], errs)
 		files, errs = files[aioAtOnce:], errs[aioAtOnce:]
@@ -105,7 +114,7 @@ func (a *aio) SyncData(files []File, errs []error) {
 func (a *aio) some(files []File, errs []error) {
 	for i, f := range files {
 		a.calls[i] = iocb{data: uint64(i), opcode: aioDataSync, fd: noFile, flags: aioResultEvent,
-			resultEvent: uint32(a.event.Fd())}
+			resultEvent: a.eventFd}
 		if of, ok := f.(osFile); ok {
 			a.calls[i].fd = uint32(of.Fd()) // the kernel has its own hold on the file from io_submit on
 		}
