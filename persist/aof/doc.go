@@ -86,8 +86,8 @@
 //  6. The mark in a header never exceeds SyncedLSN.
 //  7. A file's number is never used again while a manifest names it.
 //  8. The data is what the live BASE files hold, nothing if there are none, and then the frames of the live INCR files
-//     that start at or behind the BASE's LSN and before the end of their incarnation. So INCR files that are made before
-//     there is a BASE for what was there already have to be history until there is one.
+//     that start at or behind the BASE's LSN and before the end of their incarnation. So INCR files that are made
+//     before there is a BASE for what was there already have to be history until there is one.
 //  9. An incarnation has ended in the manifest before the next one begins, and before its ring is given up; what it
 //     has beyond its end never comes back.
 //
