@@ -109,9 +109,9 @@ func writeSets(t testing.TB, dir string, shards, commands int) *aof.Manifest {
 }
 
 // newIdleServer makes a server that doesn't run.
-func newIdleServer(t testing.TB, shards int) *Server {
+func newIdleServer(t testing.TB, shards int, args ...string) *Server {
 	t.Helper()
-	args := []string{"--shards", fmt.Sprint(shards)}
+	args = append([]string{"--shards", fmt.Sprint(shards)}, args...)
 	cfg, err := config.Load(args, config.Env{Version: Version, Cwd: t.TempDir(), CPUs: 2, Files: vfs.OS{}})
 	if err != nil {
 		t.Fatal(err)
