@@ -159,7 +159,8 @@ func (k *crashCheck) look(when string) {
 	}
 }
 
-// prefix returns the LSN up to which the files have the merged stream without a hole. A mark beyond it is an error.
+// prefix returns the LSN up to which the files have the merged stream without a hole, or BASE has. A mark beyond it is an
+// error.
 func prefix(fsys vfs.FS) (uint64, error) {
 	m, err := ReadManifest(fsys, testDir, testName)
 	if err != nil {
@@ -177,7 +178,13 @@ func prefix(fsys vfs.FS) (uint64, error) {
 		return cmp.Or(cmp.Compare(a.Start, b.Start), cmp.Compare(a.End, b.End))
 	})
 	end := m.Last().StartLSN
+	for _, f := range m.Live(Base) {
+		end = max(end, f.LSN)
+	}
 	for _, h := range merged {
+		if h.End <= end && len(m.Live(Base)) > 0 {
+			continue // it is in BASE
+		}
 		if h.Start != end {
 			break
 		}
