@@ -3,9 +3,10 @@
 //
 // It has the manifest that says which files belong together (Manifest), the Writer that copies the frames of all
 // shards' logs (package log) to INCR files and syncs them by the policy of appendfsync, the IncrReader that takes
-// such a file apart again, and what a start does: Recover makes the files of the last life what the data is, Load has
-// them executed by an Applier. It does not write or read BASE files (package snapshot does), it runs no commands, it
-// answers no client (the commit gate reads WrittenLSN and SyncedLSN), and it decides nothing about when to rewrite.
+// such a file apart again, the Rewriter that makes an AOF short again and decides what is kept of it as history
+// (rewrite.go has the protocol), and what a start does: Recover makes the files of the last life what the data is, Load
+// has them executed by an Applier. It does not write or read BASE files (package snapshot does), it runs no commands,
+// it answers no client (the commit gate reads WrittenLSN and SyncedLSN), and it decides nothing about when to rewrite.
 //
 // # The files
 //
@@ -72,8 +73,8 @@
 //	Load's, one     its shard's files                   Load                              disk, other lanes
 //	a shard
 //
-// Prepare, Start, Switch and Close are called by one goroutine at a time, whoever controls the Writer; Switch under all
-// batons. Everything else may be called by any goroutine at any time. A Manifest belongs to whoever holds it, an
+// A Writer's Prepare, Start, Switch and Close are called by one goroutine at a time, whoever controls it; Switch under
+// all batons. Everything else may be called by any goroutine at any time. A Manifest belongs to whoever holds it, an
 // IncrReader to one goroutine; the frame that it returns is valid until its next call. The event loops have nothing to
 // do with the Writer but one wake-up when something is committed after a rest.
 //

@@ -92,11 +92,11 @@ func (k *rewriteCheck) end(m *Manifest) {
 
 // meddle commits something in the middle of calls.
 func (k *rewriteCheck) meddle(s vfstest.Step) {
-	if k.x == nil || k.quiet || !k.x.log.Active() || s.Op != "writeat" && s.Op != "rename" && s.Op != "sync" || k.commits%3 != 0 {
-		k.commits++
+	k.commits++
+	there := k.x != nil && !k.quiet && k.x.log.Active() && k.commits%3 == 0
+	if !there || s.Op != "writeat" && s.Op != "rename" && s.Op != "sync" {
 		return
 	}
-	k.commits++
 	k.x.set(30, k.commits%3)
 }
 
