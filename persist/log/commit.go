@@ -138,11 +138,18 @@ func (s *ShardLog) Commit(tx bool) (lsn uint64) {
 
 // plantedEnd is sealing and publishing as a test wants it.
 func (s *ShardLog) plantedEnd(start, end uint64) {
+	if s.log.plant.ringEarly {
+		s.ringTail.Store(tailWord(s.pos()))
+		s.log.plant.reached(stepAdded)
+	}
 	if !s.log.plant.tailEarly {
 		s.sealPlain(start)
 		s.log.plant.reached(stepSealed)
 		s.publish(start, end)
 		s.log.plant.reached(stepPublished)
+		if b := s.cur; s.log.plant.entryLate && b.ring != nil {
+			b.ring.enter(b.slot, b.base, s.id)
+		}
 		return
 	}
 	pub := s.pub

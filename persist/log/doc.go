@@ -53,7 +53,7 @@
 // # Ownership
 //
 // A ShardLog's staging side belongs to the holder of the shard's baton. Commit belongs to the holder of
-// all batons it names. Attach, Resume and SetLSN belong to a transaction over all shards. Everything
+// all batons it names. Attach, Resume, SetLSN and UseRing belong to a transaction over all shards. Everything
 // else may be called by any goroutine, except that one reader (FlowReader, ChunkReader, MergedReader)
 // serves one goroutine at a time. What a reader returns aliases the log and is valid until the reader's
 // next call.
@@ -68,6 +68,27 @@
 // changes; Attach therefore leaves a gap of one byte, so that no position of before is mistaken for one
 // in the new history. Resume leaves none, for a start-up that has just recovered exactly that LSN.
 //
+// # The ring
+//
+// While the log is kept for an AOF, its newest blocks lie in a file on tmpfs (Ring, UseRing), so that a
+// process that is killed leaves behind what it has published, with no system call: bytes, tails, and a
+// table of which block is whose. ring.go has the layout. The next start reads it (ReadRing) and puts into
+// files what they don't have yet. A commit pays one atomic store a frame; a block its entry in the table
+// when it is taken, and when it is given back.
+//
+// What a killed process leaves is what each of its threads had stored, in the order of its program, up to
+// some instruction. So the order of a commit's stores is what counts: entry of the block, bytes, the
+// ring's tail, the log's tail. It may end between any two, also with some pieces of a transaction
+// published; nobody was answered then.
+//
+// The ring is of one size. When it is used up (the files lag, or somebody reads from far behind) blocks
+// are taken from ordinary memory, beside the ring, and what is in those is safe only once it is written
+// to files: SafeLSN counts both, and AllSafe tells the common case that nobody has to wait. A backlog is
+// moved out of the ring by EvacuateRing. Where there is no ring, safe is what is written.
+//
+// Memory on tmpfs outlives the process, but no restart of the system, and not the mount: where the server
+// is the first process of a container, /dev/shm ends with it.
+//
 // # Invariants
 //
 //  1. Ranges tile the LSN: each commit takes [a, b) by one addition, its frames split it without a gap.
@@ -77,6 +98,9 @@
 //  5. A frame is readable alone: it starts and ends in database 0.
 //  6. LSNs from Oldest on are readable; those above LSN()−BacklogBytes are not forgotten as long as
 //     memory is within its limit.
+//  7. A ring's tail is the end of a frame that is sealed, and never below the tail that readers see; the entry of a
+//     block in the ring is there before a byte of it is published, and as long as the block is held.
+//  8. What lies below SafeLSN is published, and in the ring or in files.
 //
 // # Why the contiguous LSN cannot pass an unpublished frame
 //
@@ -92,6 +116,17 @@
 // some time before it is stored, a later call may compute less than an earlier one: the earlier one
 // stays true, so the greatest value is kept and returned.
 //
-// No wake-up is lost for the same reason: a reader arms itself and then looks once more; a commit
-// publishes, clears, and then looks who is armed.
+// # Why what is below SafeLSN is safe
+//
+// When a shard's writer takes a block beside the ring, it stores exposedFrom = lsn before it goes on. The
+// frames that get bytes there are committed later, so none starts below that. SafeLSN loads the
+// contiguous LSN c first: a frame below c was published before, and exposedFrom was stored before that.
+// So SafeLSN, at most exposedFrom, does not pass it, until exposedFrom rises to an LSN below which all is
+// written, or ends, which it does only when the writer is back in the ring and the last frame from before
+// is written. As with Contiguous, the greatest value found stays true and is kept.
+//
+// # Why no wake-up is lost
+//
+// As with the contiguous LSN: a reader arms itself and then looks once more; a commit publishes, clears,
+// and then looks who is armed.
 package log

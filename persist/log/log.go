@@ -65,6 +65,8 @@ type Log struct {
 type plant struct {
 	pendingLate bool // pending is set after the addition
 	tailEarly   bool // tails are published before frames are sealed
+	ringEarly   bool // … in the ring only
+	entryLate   bool // a block's entry in the ring is written once there is something in it
 	at          func(step step)
 }
 

@@ -52,6 +52,7 @@ type ringLog struct {
 	hold   *Hold
 	flows  []*FlowReader
 	frames []ringFrames // of each shard
+	bigIn  int          // one record in so many is big
 }
 
 type ringFrames struct {
@@ -63,7 +64,7 @@ func newRingLog(t testing.TB, r *Ring, shards int) *ringLog {
 	l := New(shards, Limits{MemoryBytes: 1 << 30})
 	l.SetIncarnation(7)
 	l.UseRing(r)
-	rl := &ringLog{Log: l, hold: l.Attach(), frames: make([]ringFrames, shards)}
+	rl := &ringLog{Log: l, hold: l.Attach(), frames: make([]ringFrames, shards), bigIn: 50}
 	for i := range shards {
 		f, err := rl.hold.Flow(i, nil)
 		if err != nil {
@@ -96,7 +97,7 @@ func (rl *ringLog) commitRandom(random *rand.Rand) uint64 {
 	for _, s := range held {
 		for range 1 + random.IntN(3) {
 			size := random.IntN(200)
-			if random.IntN(50) == 0 {
+			if random.IntN(rl.bigIn) == 0 {
 				size = random.IntN(3 << 19)
 			}
 			s.Stage(random.IntN(2), []byte("SET"), fmt.Appendf(nil, "k%d", random.IntN(1000)), make([]byte, size))
@@ -124,13 +125,13 @@ func (rl *ringLog) check(c *RingContent, filed []uint64) error {
 func TestRingHoldsWhatWasPublished(t *testing.T) {
 	for _, shards := range []int{1, 3, 8} {
 		t.Run(fmt.Sprint(shards), func(t *testing.T) {
-			m, r := memRing(t, shards, 64)
+			m, r := memRing(t, shards, 24)
 			rl := newRingLog(t, r, shards)
 			rl.hold.Unpin()
 			random := rand.New(rand.NewPCG(1, uint64(shards)))
 			filed := make([]uint64, shards)
-			for round := range 40 {
-				for range 20 {
+			for round := range 20 / share {
+				for range 12 {
 					rl.commitRandom(random)
 				}
 				if !rl.AllSafe() || rl.SafeLSN() != rl.LSN() {

@@ -109,7 +109,7 @@ func (l *Log) SetWritten(lsn uint64) {
 		return
 	}
 	for i := range l.shards {
-		if s := &l.shards[i]; s.exposedFrom.Load() < lsn {
+		if s := &l.shards[i]; s.exposedFrom.Load() <= lsn {
 			s.mu.Lock()
 			s.wrote(lsn)
 			s.mu.Unlock()
@@ -158,4 +158,85 @@ func (s *ShardLog) moved() {
 	if s.exposedFrom.Load() != unexposed && s.inRing(s.first) {
 		s.sheltered()
 	}
+}
+
+// EvacuateRing moves up to n blocks of the ring into ordinary memory, those that are kept only for readers to come (the
+// backlog), are written to files, and have no reader before them, so that the newest find room in the ring. Half of the
+// ring is left alone. It reports whether there is more to move. It copies 1 MiB a block, so it is a background task's.
+func (l *Log) EvacuateRing(n int) (more bool) {
+	r := l.ring.Load()
+	if r == nil {
+		return false
+	}
+	for i := range l.shards {
+		for r.idleBlocks() < r.layout.blocks/2 && l.shards[i].evacuates(r) {
+			if n--; n < 0 {
+				return true
+			}
+			l.shards[i].evacuate(r)
+		}
+	}
+	return false
+}
+
+// evacuates reports whether evacuate has something to do.
+func (s *ShardLog) evacuates(r *Ring) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.evacuable(r, nil) >= 0
+}
+
+// evacuable returns the index of the oldest retained block in the ring if nobody but its predecessor, or the list, and
+// evacuate if it is copied, refers to it, nor to those before it: then nobody is there or can get there without the
+// mutex, which is held. -1: it is not so.
+func (s *ShardLog) evacuable(r *Ring, copied *block) int {
+	tail, written := s.tail.Load(), s.log.written.Load()
+	for i, b := range s.list {
+		refs := int32(1)
+		if b == copied {
+			refs = 2
+		}
+		if b.end() > tail || b.endLSN > written || b.refs.Load() != refs {
+			return -1
+		}
+		if b.ring == r {
+			return i
+		}
+	}
+	return -1
+}
+
+// evacuate puts a copy in the place of the oldest block in the ring. The mutex is not held while it is copied.
+func (s *ShardLog) evacuate(r *Ring) {
+	s.mu.Lock()
+	i := s.evacuable(r, nil)
+	if i < 0 {
+		s.mu.Unlock()
+		return
+	}
+	b := s.list[i]
+	b.refs.Add(1)
+	s.mu.Unlock()
+
+	pool := &s.log.pool
+	to := pool.fromMemory()
+	copy(to.mem, b.mem)
+	to.base, to.firstLSN, to.endLSN, to.endPos, to.marks = b.base, b.firstLSN, b.endLSN, b.endPos, b.marks
+	to.refs.Store(1)
+	pool.live.Add(1)
+
+	s.mu.Lock()
+	if i = s.evacuable(r, b); i >= 0 && s.list[i] == b {
+		next := b.next.Load()
+		next.refs.Add(1)
+		to.next.Store(next)
+		if i > 0 {
+			s.list[i-1].next.Store(to)
+		}
+		s.list[i] = to
+		to = b // what is given back, with the reference of who came before
+	}
+	s.mu.Unlock()
+	pool.release(b)
+	pool.release(to)
 }
