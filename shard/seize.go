@@ -59,7 +59,7 @@ func (set *Set) Seized() bool { return set.seized.Load() }
 func (z *Seizure) Set() *Set { return z.set }
 
 // Lock gives shard i to the calling goroutine, which may do with it what the holder of a baton may, but stage no
-// effect. A goroutine locks one shard at a time.
+// effect. A goroutine locks one shard at a time, or several in ascending order.
 func (z *Seizure) Lock(i int) *Shard {
 	z.locks[i].mu.Lock()
 	return z.set.Shards[i]

@@ -260,12 +260,12 @@ func proveReplay(t *testing.T, shards, loops, others int, params ...string) *pro
 }
 
 // mustReplay replays what was recorded, from the time first on, on servers of so many shards, as one stream and frame
-// by frame, and compares what they hold then.
+// by frame, and from files, and compares what they hold then.
 func (r *recording) mustReplay(first int64, shards int) {
 	p, t := r.p, r.p.t
 	t.Helper()
 	want, digest := p.dump(), p.digest()
-	for _, way := range []string{"stream", "flows"} {
+	for _, way := range []string{"stream", "flows", "files"} {
 		q := startProof(t, shards, 1, 0)
 		q.clock.wall.SetMs(first)
 		play := q.replay()
@@ -273,10 +273,13 @@ func (r *recording) mustReplay(first int64, shards int) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if way == "stream" {
+		switch way {
+		case "stream":
 			err = play.stream(r.merged)
-		} else {
+		case "flows":
 			err = play.flows(r.frames, rand.New(rand.NewPCG(1, 1)))
+		default:
+			err = r.load(q)
 		}
 		if err != nil {
 			t.Fatalf("%s: %v", way, err)

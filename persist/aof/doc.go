@@ -22,6 +22,8 @@
 // manifest_text.go have the formats. A file is made before it is known where it begins, so that a manifest can name it
 // before anything is written to it; without a header it is one without frames.
 //
+// Redis's append-only files are found (FindForeign) and loaded (LoadForeign), too: foreign.go says what becomes of them.
+//
 // # How the log gets to the disk
 //
 // The Writer's goroutine does this over and over (round.go): read the contiguous LSN; then, for each shard, write all
@@ -46,9 +48,9 @@
 // second, medians of three (BenchmarkGroupCommit):
 //
 //	                                                  50 clients   200 clients
-//	fdatasync of one file after the other                  5,400         9,800
-//	of all at once (vfs.Syncer), room only allocated      45,000        50,900
-//	of all at once, zeros written ahead                   54,000       106,900
+//	fdatasync of one file after the other                  5,600        13,600
+//	of all at once (vfs.Syncer), room only allocated      11,400        28,200
+//	of all at once, zeros written ahead                   28,600        56,100
 //
 // So that is what is done under always: a sync that changes no length and no extent doesn't wait for the file system's
 // journal, which all files, and all else on the disk, share. The zeros cost every byte to be written twice, in pieces
@@ -87,10 +89,9 @@
 //  6. The mark in a header never exceeds SyncedLSN.
 //  7. A file's number is never used again while a manifest names it.
 //  8. The data is what the live BASE files hold, nothing if there are none, and then the frames of the live INCR files
-//     that start at or behind the BASE's LSN and before the end of their incarnation. So INCR files that are made before
-//     there is a BASE for what was there already have to be history until there is one.
+//     that start at or behind the BASE's LSN and before the end of their incarnation. So INCR files that are made
+//     before there is a BASE for what was there already have to be history until there is one. A commit over several
+//     shards is executed as a whole or not at all.
 //  9. An incarnation has ended in the manifest before the next one begins, and before its ring is given up; what it
 //     has beyond its end never comes back.
-//
-// 10. A commit over several shards is executed as a whole or not at all.
 package aof

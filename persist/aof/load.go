@@ -226,6 +226,7 @@ func (n *lane) file(f *File) error {
 		return n.gap(path, r.Header.Pos)
 	}
 	before := r.Offset()
+	n.read += before
 	for {
 		frame, err := r.Next()
 		if err == io.EOF {

@@ -3,6 +3,7 @@ package snapshot
 import (
 	"errors"
 	"fmt"
+	"strconv"
 	"strings"
 	"testing"
 )
@@ -179,6 +180,35 @@ func TestCancel(t *testing.T) {
 	}
 	if cancelled < 20 {
 		t.Errorf("only %d saves were cancelled in time", cancelled)
+	}
+}
+
+// TestCancelWithinValue: a save that is cancelled while a big value is written does not write the rest of it first.
+func TestCancelWithinValue(t *testing.T) {
+	w := newWorld(t, 1, 60, 1)
+	for i := range 20_000 {
+		w.do(0, "hset", "big", strconv.Itoa(i), strings.Repeat("x", 50))
+	}
+	var v *Save
+	began := make(chan struct{})
+	sink := &memSink{}
+	writes := 0
+	sink.onWrite = func() {
+		if writes++; writes == 3 {
+			<-began
+			v.Cancel()
+		}
+	}
+	v, _ = w.cut(sink)
+	close(began)
+	var r Result
+	w.held(func() { r = v.RunHeld() })
+	if !errors.Is(r.Err, ErrCancelled) || !errors.Is(sink.aborted, ErrCancelled) || writes != 3 {
+		t.Errorf("%v, aborted: %v, %d writes", r.Err, sink.aborted, writes)
+	}
+	v, sh := w.cut(&memSink{})
+	if err := w.finish(v, sh); err != nil {
+		t.Errorf("the next save: %v", err)
 	}
 }
 

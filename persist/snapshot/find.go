@@ -157,6 +157,7 @@ type Part struct {
 	Keys      int64 // in it; -1: not known
 	segment   *Segment
 	lz4       bool
+	embedded  bool // other data may follow
 }
 
 func (p *Part) checkSize(size int64) error {

@@ -44,6 +44,10 @@ const lz4Magic = "\x04\x22\x4d\x18"
 // PlainPart returns a part for any RDB file, or LZ4 frame of one.
 func PlainPart(name string) Part { return Part{Name: name, Keys: -1} }
 
+// EmbeddedPart is PlainPart for a file in which other data follow the RDB file, as in an append-only file of Redis's.
+// LoadResult.EndOffset says where they begin.
+func EmbeddedPart(name string) Part { return Part{Name: name, Keys: -1, embedded: true} }
+
 // Open opens the part. If count is not nil, the bytes of the file, not of what is in the frame, are added to it as they
 // are read. Whether a plain file is an LZ4 frame is seen from its first bytes.
 func (p Part) Open(fsys vfs.FS, count *atomic.Int64) (*PartReader, error) {

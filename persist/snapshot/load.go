@@ -57,6 +57,8 @@ type LoadResult struct {
 	// Skipped counts what there is no type for yet, by what it is: "stream", "module … ", "function", "module data".
 	Skipped map[string]int64
 	Aux     map[string]string // facts about the snapshot: redis-ver, ctime, repl-id …
+	// EndOffset is where an EmbeddedPart ends in its file.
+	EndOffset int64
 }
 
 // Load reads a snapshot into shards that the caller has seized. p is told how far it is. After an error the shards hold
@@ -154,6 +156,7 @@ func (j *loadJob) note(r *loadReader) {
 	}
 	maps.Copy(j.result.Aux, r.aux)
 	j.result.Empty += r.empty
+	j.result.EndOffset = max(j.result.EndOffset, r.end)
 }
 
 // WithAdvice adds what to do about a damaged file to an error of Find. Those of Load have it.

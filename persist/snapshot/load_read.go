@@ -18,6 +18,7 @@ type loadReader struct {
 	skipped map[string]int64
 	aux     map[string]string
 	empty   int64
+	end     int64 // LoadResult.EndOffset
 
 	// of the running file
 	rd   *rdb.Reader
@@ -49,8 +50,11 @@ func (r *loadReader) read(p *Part) error {
 	if err != nil {
 		return err
 	}
-	r.rd, r.file = rdb.NewReader(in, p.Name), p.Name
-	if err = r.events(); err == nil {
+	o := rdb.ReadOptions{File: p.Name, Embedded: p.embedded}
+	r.rd, r.file = rdb.NewReaderOptions(in, o), p.Name
+	if err = r.events(); err == nil && p.embedded {
+		r.end = r.rd.Offset()
+	} else if err == nil {
 		err = in.Finish()
 	} else if !errors.Is(err, errStopped) {
 		err = r.blame(in, err)

@@ -75,7 +75,7 @@ func (o *output) begin() {
 			st.shard = -1
 		}
 		st.open.Store(int64(shards))
-		st.w = rdb.NewWriter(&counted{w, &v.bytes}, o.form.WriteOptions)
+		st.w = rdb.NewWriter(&counted{w, v}, o.form.WriteOptions)
 		o.streams = append(o.streams, st)
 	}
 	for _, st := range o.streams {
@@ -129,16 +129,20 @@ func (o *output) end(why error) error {
 	return err
 }
 
-// counted counts what is written.
+// counted counts what is written for a save, and refuses to go on once that is cancelled: in the middle of a value,
+// since a big one can take long, above all under a limit, and who cancels may hold all batons until the end.
 type counted struct {
-	w io.Writer
-	n *atomic.Int64
+	w    io.Writer
+	save *Save
 }
 
 // Write implements io.Writer.
 func (c *counted) Write(p []byte) (n int, err error) {
+	if c.save.cancelled.Load() {
+		return 0, c.save.why()
+	}
 	n, err = c.w.Write(p)
-	c.n.Add(int64(n))
+	c.save.bytes.Add(int64(n))
 	return n, err
 }
 

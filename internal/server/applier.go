@@ -1,0 +1,212 @@
+package server
+
+import (
+	"fmt"
+	"math"
+	"slices"
+
+	"fulmen/persist/log"
+	"fulmen/shard"
+	"fulmen/shard/command"
+)
+
+// applier executes what the log of an earlier life says, on shards that are seized for it: it is the aof.Applier of a
+// load. A record runs as the command that it is, but nobody watches, nothing is refused, nothing expires (the log says
+// when something has), nothing is evicted, and no reply is sent. Shards are locked for as long as a record needs them.
+type applier struct {
+	// immutable
+	srv   *Server
+	z     *shard.Seizure
+	named map[string]*command.Row // by their own names, those that were renamed
+	lanes []applierLane
+}
+
+// applierLane is what one lane executes with. It belongs to one goroutine at a time.
+type applierLane struct {
+	a      *applier
+	ctx    command.Ctx
+	worker shard.Worker
+	locked []int // shards, ascending
+	need   []int // scratch
+	idx    []int // scratch
+	keys   []command.Keyed
+	args   [][]byte
+	_      [64]byte
+}
+
+// newApplier returns an applier for so many lanes.
+func newApplier(srv *Server, z *shard.Seizure, lanes int) *applier {
+	a := &applier{srv: srv, z: z, lanes: make([]applierLane, lanes), named: map[string]*command.Row{}}
+	for _, row := range srv.table.All() {
+		if row.Container == nil && srv.table.Lookup([]byte(row.Name)) != row {
+			a.named[row.Name] = row
+		}
+	}
+	limits := *srv.limits.Load()
+	limits.MaxStringBytes = math.MaxInt64 // what is longer was allowed then
+	observers := command.NoObservers()
+	for i := range a.lanes {
+		l := &a.lanes[i]
+		l.a = a
+		l.ctx = command.Ctx{
+			Set: srv.set, Worker: &l.worker, Calls: command.NewCallStats(srv.table), Table: srv.table, Limits: &limits,
+			Observers: observers, Proto: 2,
+			// No key's time has come: see above. Times that are said relative to now are not in the log.
+			NowMs: 0,
+		}
+	}
+	return a
+}
+
+// Apply implements aof.Applier.
+func (a *applier) Apply(lane int, parts [][]byte) (commands int, err error) {
+	l := &a.lanes[lane]
+	defer l.unlock()
+	for _, part := range parts {
+		l.ctx.DBID = 0
+		for at := 0; at < len(part); {
+			args, n, err := log.DecodeRecord(part[at:], l.args[:0])
+			l.args = args
+			if err == nil && n == 0 {
+				err = log.ErrIncomplete
+			}
+			if err == nil {
+				err = l.execute(args)
+			}
+			if err != nil {
+				return commands, err
+			}
+			at += n
+			commands++
+		}
+	}
+	return commands, nil
+}
+
+// execute executes a record.
+func (l *applierLane) execute(args [][]byte) error {
+	row := l.a.find(args)
+	if row == nil {
+		return fmt.Errorf("unknown command %.128q", args[0])
+	}
+	if !row.ArityOK(len(args)) {
+		return fmt.Errorf("wrong number of arguments for %s", row.FullName)
+	}
+	if row.RunSession != nil {
+		return l.session(row, args)
+	}
+	l.route(row, args)
+	c := &l.ctx
+	c.Args, c.Keys, c.Out = args, l.keys, c.Out[:0]
+	command.Call(c, row)
+	c.Keys = nil
+	c.TakeThen() // what it has left to do is done in the background
+	if len(c.Out) > 0 && c.Out[0] == '-' {
+		return fmt.Errorf("%s fails, which it did not when it was logged: %s", row.FullName, c.Out[1:len(c.Out)-2])
+	}
+	return nil
+}
+
+// find finds the row of a record.
+func (a *applier) find(args [][]byte) *command.Row {
+	row := a.srv.table.Lookup(args[0])
+	if row == nil && len(a.named) > 0 {
+		row = a.named[lowered(args[0])]
+	}
+	if row != nil && len(row.Subs) > 0 && len(args) > 1 {
+		return row.Sub(args[1])
+	}
+	return row
+}
+
+// lowered returns a name in lower case.
+func lowered(name []byte) string {
+	text := slices.Clone(name)
+	for i, c := range text {
+		if c >= 'A' && c <= 'Z' {
+			text[i] = c | 0x20
+		}
+	}
+	return string(text)
+}
+
+// session does what a record of a command does that concerns a session: those that stand between the others.
+func (l *applierLane) session(row *command.Row, args [][]byte) error {
+	switch row.Name {
+	case "select":
+		id, ok := parseDB(args[1])
+		if n := l.a.srv.set.Databases(); !ok || id >= n {
+			return fmt.Errorf("database %.20q, and there are %d: start with --databases", args[1], n)
+		}
+		l.ctx.DBID = id
+	case "multi", "exec": // what is executed together was committed together
+	default:
+		return fmt.Errorf("%s can't be in a log", row.FullName)
+	}
+	return nil
+}
+
+// parseDB reads the number of a database.
+func parseDB(word []byte) (id int, ok bool) {
+	for _, c := range word {
+		if c < '0' || c > '9' || id > math.MaxInt32/16 {
+			return 0, false
+		}
+		id = id*10 + int(c-'0')
+	}
+	return id, len(word) > 0
+}
+
+// route finds the keys of a record and locks the shards that it needs.
+func (l *applierLane) route(row *command.Row, args [][]byte) {
+	set := l.a.srv.set
+	l.keys = l.keys[:0]
+	if row.Single() {
+		l.addKey(args, 1)
+		id := l.keys[0].Shard.ID
+		if len(l.locked) != 1 || l.locked[0] != id {
+			l.unlock()
+			l.lock(id)
+		}
+		return
+	}
+	l.need = l.need[:0]
+	l.idx = row.KeyIndexes(l.idx[:0], args)
+	for _, i := range l.idx {
+		l.addKey(args, i)
+		l.need = append(l.need, l.keys[len(l.keys)-1].Shard.ID)
+	}
+	if row.RouteFor(args) == command.RouteAll {
+		l.need = l.need[:0]
+		for i := range set.Shards {
+			l.need = append(l.need, i)
+		}
+	}
+	slices.Sort(l.need)
+	l.need = slices.Compact(l.need)
+	if !slices.Equal(l.need, l.locked) {
+		l.unlock()
+		for _, i := range l.need {
+			l.lock(i)
+		}
+	}
+}
+
+func (l *applierLane) addKey(args [][]byte, i int) {
+	set := l.a.srv.set
+	l.keys = append(l.keys, command.Keyed{
+		Key: set.Key(args[i]), Shard: set.Shards[set.ShardOf(args[i])], Arg: i,
+	})
+}
+
+func (l *applierLane) lock(i int) {
+	l.a.z.Lock(i)
+	l.locked = append(l.locked, i)
+}
+
+func (l *applierLane) unlock() {
+	for _, i := range l.locked {
+		l.a.z.Unlock(i)
+	}
+	l.locked = l.locked[:0]
+}
