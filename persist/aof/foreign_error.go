@@ -45,15 +45,16 @@ func (e *ForeignError) Error() string {
 			"2) Alternatively you can set the 'aof-load-truncated' configuration option to yes and restart the server.",
 			e.File, e.Offset, e.Reason, "M"+repair[1:])
 	case ForeignUnknown:
-		return fmt.Sprintf("Unknown command '%s' reading the append only file %s at offset %d", e.Reason, e.File, e.Offset)
+		return fmt.Sprintf("Unknown command '%s' reading the append only file %s at offset %d", e.Reason, e.File,
+			e.Offset)
 	case ForeignPreamble:
 		return fmt.Sprintf("Error reading the RDB part of the AOF file %s, AOF loading aborted: %v", e.File, e.Err)
 	case ForeignNotLast:
 		return fmt.Sprintf("Fatal error: the truncated file is not the last file: %s ends at offset %d (%s); %s",
 			e.File, e.Offset, e.Reason, repair)
 	case ForeignDatabase:
-		return fmt.Sprintf("The append only file %s selects database %s at offset %d, which is out of range: start the "+
-			"server with more --databases", e.File, e.Reason, e.Offset)
+		return fmt.Sprintf("The append only file %s selects database %s at offset %d, which is out of range: start "+
+			"the server with more --databases", e.File, e.Reason, e.Offset)
 	case ForeignExecution:
 		return fmt.Sprintf("Error executing the command at offset %d of the append only file %s: %v", e.Offset, e.File,
 			e.Err)

@@ -49,8 +49,8 @@ func (r *ForeignReader) Start() int64 { return r.start }
 func (r *ForeignReader) Timestamp() int64 { return r.timestamp }
 
 // Next returns the next command, whose arguments are valid until the next call. At the end of the file it returns
-// io.EOF; a *ForeignError of ForeignShort where the file ends inside a command, of ForeignFormat where there is none; or
-// the error of the file system. Its Offset is that of the command's beginning.
+// io.EOF; a *ForeignError of ForeignShort where the file ends inside a command, of ForeignFormat where there is none;
+// or the error of the file system. Its Offset is that of the command's beginning.
 func (r *ForeignReader) Next() ([][]byte, error) {
 	var line []byte
 	for {

@@ -107,9 +107,11 @@ func writeRandomly(t *testing.T, conn *redistest.Conn, rnd *rand.Rand, n int) {
 		value := strings.Repeat(fmt.Sprint(rnd.IntN(1000), "\r\n*#$"), 1+rnd.IntN(20))
 		commands := [][]string{
 			{"SET", "s" + key, value}, {"SET", "s" + key, "1", "EX", "10000"}, {"INCRBYFLOAT", "f" + key, "1.5"},
-			{"APPEND", "s" + key, "x"}, {"RPUSH", "l" + key, value, "7"}, {"LPOP", "l" + key}, {"SADD", "i" + key, "1", "7"},
+			{"APPEND", "s" + key, "x"}, {"RPUSH", "l" + key, value, "7"}, {"LPOP", "l" + key},
+			{"SADD", "i" + key, "1", "7"},
 			{"SADD", "m" + key, value}, {"SPOP", "m" + key}, {"ZADD", "z" + key, "1.5", value, "-inf", "b"},
-			{"ZREMRANGEBYRANK", "z" + key, "0", "0"}, {"HSET", "h" + key, "a", value, value, "b"}, {"HDEL", "h" + key, "a"},
+			{"ZREMRANGEBYRANK", "z" + key, "0", "0"},
+			{"HSET", "h" + key, "a", value, value, "b"}, {"HDEL", "h" + key, "a"},
 			{"PEXPIRE", "s" + key, "9999999"}, {"DEL", "z" + key}, {"SETRANGE", "r" + key, "9", "abc"},
 			{"PFADD", "p" + key, value}, {"GETEX", "s" + key, "PERSIST"},
 		}
@@ -198,8 +200,8 @@ func joined(t *testing.T, dir string) string {
 	return dir
 }
 
-// startsWith has redis-server load a single file, and returns how many keys there are in databases 0 and 3; "refused" if
-// it doesn't start.
+// startsWith has redis-server load a single file, and returns how many keys there are in databases 0 and 3; "refused"
+// if it doesn't start.
 func startsWith(t *testing.T, binary string, data []byte, truncated string) string {
 	dir := t.TempDir()
 	must(t, os.WriteFile(filepath.Join(dir, "appendonly.aof"), data, 0o600))
@@ -247,7 +249,9 @@ func TestForeignTruncations(t *testing.T) {
 			compareStart(t, binary, whole[:n], truncated)
 		}
 	}
-	for _, text := range []string{"x", "REDIS0010", "*0\r\n", "*1\r\n#\r\n", "*1\r\n$4\r\nPING\r\nx", "*1\r\n$4\r\nNONE\r\n"} {
+	for _, text := range []string{
+		"x", "REDIS0010", "*0\r\n", "*1\r\n#\r\n", "*1\r\n$4\r\nPING\r\nx", "*1\r\n$4\r\nNONE\r\n",
+	} {
 		compareStart(t, binary, []byte(text), "yes")
 	}
 }

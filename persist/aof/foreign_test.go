@@ -105,14 +105,22 @@ func TestForeignErrors(t *testing.T) {
 		err       error
 		want      string
 	}{
-		{[]string{set + "*1\r\n$4\r\nXADD\r\n"}, true, nil, "Unknown command 'XADD' reading the append only file 0 at offset 27"},
-		{[]string{set + "*1\r\n"}, false, nil, "at offset 27 (in the length of an argument). You can: 1) Make a backup"},
-		{[]string{set + "hello\r\n"}, true, nil, "Bad file format reading the append only file 0 at offset 27"},
-		{[]string{set, set + "*", set}, true, nil, "the truncated file is not the last file: 1 ends at offset 27"},
-		{[]string{string(resp.AppendCommandStrings(nil, "SELECT", "16"))}, true, nil, "selects database 16 at offset 0"},
-		{[]string{set}, true, errors.New("no"), "Error executing the command at offset 0 of the append only file 0: no"},
-		{[]string{set}, true, resp.Errorf("ERR", "no"), ""},
-		{[]string{"REDIS0010"}, true, nil, "Error reading the RDB part of the AOF file 0, AOF loading aborted: broken"},
+		{[]string{set + "*1\r\n$4\r\nXADD\r\n"}, true, nil,
+			"Unknown command 'XADD' reading the append only file 0 at offset 27"},
+		{[]string{set + "*1\r\n"}, false, nil,
+			"at offset 27 (in the length of an argument). You can: 1) Make a backup"},
+		{[]string{set + "hello\r\n"}, true, nil,
+			"Bad file format reading the append only file 0 at offset 27"},
+		{[]string{set, set + "*", set}, true, nil,
+			"the truncated file is not the last file: 1 ends at offset 27"},
+		{[]string{string(resp.AppendCommandStrings(nil, "SELECT", "16"))}, true, nil,
+			"selects database 16 at offset 0"},
+		{[]string{set}, true, errors.New("no"),
+			"Error executing the command at offset 0 of the append only file 0: no"},
+		{[]string{set}, true, resp.Errorf("ERR", "no"),
+			""},
+		{[]string{"REDIS0010"}, true, nil,
+			"Error reading the RDB part of the AOF file 0, AOF loading aborted: broken"},
 	} {
 		dir := t.TempDir()
 		f := &Foreign{}
