@@ -121,14 +121,14 @@ func helpAbout(args []string, env Env) int {
 		w, code = env.Stderr, exitFailed
 	}
 	var b strings.Builder
-	b.WriteString("fulmen-check examines snapshots without a server, Fulmen's and Redis's.\n\n" +
+	b.WriteString("fulmen-check examines snapshots and append-only files without a server, Fulmen's and Redis's.\n\n" +
 		"    fulmen-check COMMAND [OPTION …] FILE …\n\n")
 	for _, sub := range subcommands() {
 		fmt.Fprintf(&b, "    %-9s %s\n", sub.name, sub.summary)
 	}
-	b.WriteString("\nFILE is an RDB file, one segment of a snapshot, a snapshot's manifest, or the directory of\n" +
-		"either. fulmen-check COMMAND --help explains a command. Exit codes: 0 fine, 1 damage was found, 2 a\n" +
-		"wrong call or an I/O error.\n")
+	b.WriteString("\nFILE is an RDB file, one segment of a snapshot, the manifest of a snapshot or an append-only\n" +
+		"file, one of Redis's append-only files, or the directory of such. fulmen-check COMMAND --help\n" +
+		"explains a command. Exit codes: 0 fine, 1 damage was found, 2 a wrong call or an I/O error.\n")
 	io.WriteString(w, b.String())
 	return code
 }

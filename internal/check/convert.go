@@ -13,6 +13,12 @@ func (r *run) convert() error {
 	if n < 2 {
 		return usageError("FILE and NEW are needed")
 	}
+	return r.snapshotOrAOF(r.args[:n-1], func(in *aofInput) error { return r.convertAOF(in, r.args[n-1]) },
+		r.convertSnapshot)
+}
+
+func (r *run) convertSnapshot() error {
+	n := len(r.args)
 	in, err := r.input(r.args[:n-1]...)
 	if err != nil {
 		return r.damagedInput(err)
@@ -25,6 +31,10 @@ func (r *run) repair() error {
 	if len(r.args) == 0 {
 		return usageError("which FILE?")
 	}
+	return r.snapshotOrAOF(r.args, r.repairAOF, r.repairSnapshot)
+}
+
+func (r *run) repairSnapshot() error {
 	in, err := r.salvageInput()
 	if err != nil {
 		return r.damagedInput(err)

@@ -12,7 +12,9 @@ import (
 )
 
 // show lists what is in a snapshot, or prints the value of one key.
-func (r *run) show() error {
+func (r *run) show() error { return r.snapshotOrAOF(r.args, r.showAOF, r.showSnapshot) }
+
+func (r *run) showSnapshot() error {
 	db, err := r.number("db", -1, 0, 1<<31-1)
 	if err != nil {
 		return err

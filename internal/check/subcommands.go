@@ -21,25 +21,44 @@ func subcommands() []subcommand {
 			name: "repair", args: "FILE …", run: (*run).repair,
 			summary: "Saves what can be saved to a new file",
 			details: "All keys before the first damage of each file, less those whose values are damaged. The old\n" +
-				"files stay as they are. Exit code 1 if something was lost or may have been altered.",
-			options: append([]option{{"out", "FILE", "the new file; FILE.repaired if nothing is said"}}, output...),
+				"files stay as they are. Exit code 1 if something was lost or may have been altered.\n" +
+				"An append-only file is repaired where it is: a torn end is cut off. What is damaged before\n" +
+				"the end is given up, with all that follows, only with --fix. Make a copy first.",
+			options: append([]option{
+				{"out", "FILE", "the new file; FILE.repaired if nothing is said"},
+				{"fix", "", "of an append-only file: give up all that follows the damage"},
+			}, output...),
 		},
 		{
 			name: "show", args: "FILE …", run: (*run).show,
-			summary: "Lists what is in a snapshot, or prints the value of a key",
+			summary: "Lists what is in a snapshot or an append-only file, or prints the value of a key",
+			details: "Of an append-only file: the commits in order, with their LSN, where they are, and their records.",
 			options: []option{
 				{"key", "NAME", "print the value of this key"},
 				{"db", "N", "only of this database"},
 				{"match", "PATTERN", "only keys that match, as KEYS has it"},
-				{"limit", "N", "not more than N keys"},
+				{"limit", "N", "not more than N keys or commits"},
 			},
 		},
 		{
 			name: "convert", args: "FILE NEW", run: (*run).convert,
 			summary: "Writes a snapshot anew: as one RDB file, or in segments",
 			details: "The new file is an RDB file of version 10, which Redis 7.0 loads, unless something in it\n" +
-				"needs a later one. Redis can't read lz4. No file that is there is replaced.",
-			options: output,
+				"needs a later one. Redis can't read lz4. No file that is there is replaced.\n" +
+				"An append-only file becomes one file that Redis loads: an RDB file, and the commands after it.",
+			options: append([]option{
+				{"until-lsn", "N", "of an append-only file: leave out what ends behind this LSN"},
+			}, output...),
+		},
+		{
+			name: "truncate", args: "FILE", run: (*run).truncateAOF,
+			summary: "Takes an append-only file back to an earlier moment",
+			details: "All commits that end behind an LSN are given up, which show tells; there is no way back\n" +
+				"beyond the last rewrite. Redis's files are cut before the first annotation of a later time.",
+			options: []option{
+				{"lsn", "N", "the LSN"},
+				{"time", "T", "of Redis's files: Unix time in seconds, or as 2006-01-02T15:04:05Z"},
+			},
 		},
 		{
 			name: "analyse", args: "FILE …", run: (*run).analyse,

@@ -8,7 +8,9 @@ import (
 )
 
 // verify reads everything and says what is damaged.
-func (r *run) verify() error {
+func (r *run) verify() error { return r.snapshotOrAOF(r.args, r.verifyAOF, r.verifySnapshot) }
+
+func (r *run) verifySnapshot() error {
 	in, err := r.input(r.args...)
 	if err != nil {
 		return r.damagedInput(err)

@@ -1,0 +1,88 @@
+package check
+
+import (
+	"bytes"
+	"errors"
+	"io"
+	"io/fs"
+	"path/filepath"
+	"strings"
+
+	"fulmen/persist/aof"
+)
+
+// aofInput is an append-only file that a subcommand is about: ours or one of Redis's.
+type aofInput struct {
+	dir, name string        // of our manifest
+	manifest  *aof.Manifest // ours; nil: it is Redis's
+	foreign   *aof.Foreign
+}
+
+// manifestName is the path of our manifest.
+func (in *aofInput) manifestName() string { return aof.ManifestName(in.dir, in.name) }
+
+// aofInput tells whether the arguments name an append-only file: a manifest of one, the directory that has it, or a
+// single file of Redis's, which begins as one or has the ending .aof. It returns nil if they name a snapshot.
+func (r *run) aofInput(args []string) (*aofInput, error) {
+	if len(args) != 1 {
+		return nil, nil
+	}
+	name := args[0]
+	info, err := r.Files.Stat(name)
+	if err != nil {
+		return nil, err
+	}
+	if info.IsDir() {
+		found, err := r.Files.Glob(filepath.Join(name, "*.aof"+manifestSuffix))
+		if err != nil || len(found) != 1 {
+			return nil, err
+		}
+		name = found[0]
+	}
+	start, err := r.start(name)
+	if err != nil {
+		return nil, err
+	}
+	base, isManifest := strings.CutSuffix(name, manifestSuffix)
+	switch {
+	case isManifest && bytes.HasPrefix(start, []byte("fulmen-aof ")):
+		in := &aofInput{dir: filepath.Dir(base), name: filepath.Base(base)}
+		in.manifest, err = aof.ReadManifest(r.Files, in.dir, in.name)
+		return in, err
+	case isManifest && bytes.HasPrefix(start, []byte("fulmen-")):
+		return nil, nil
+	case isManifest || strings.HasPrefix(string(start), "*") || strings.HasSuffix(name, ".aof"):
+		in := &aofInput{}
+		in.foreign, err = aof.OpenForeign(r.Files, name)
+		return in, err
+	}
+	return nil, nil
+}
+
+// start returns the first bytes of a file.
+func (r *run) start(name string) (start []byte, err error) {
+	file, err := r.Files.Open(name)
+	if err != nil {
+		return nil, err
+	}
+	start = make([]byte, 16)
+	n, err := io.ReadFull(file, start)
+	if err == io.EOF || err == io.ErrUnexpectedEOF {
+		err = nil
+	}
+	return start[:n], errors.Join(err, file.Close())
+}
+
+// snapshotOrAOF runs one of two: what is to be done with an append-only file, or with a snapshot.
+func (r *run) snapshotOrAOF(args []string, forAOF func(*aofInput) error, forSnapshot func() error) error {
+	in, err := r.aofInput(args)
+	switch {
+	case errors.Is(err, fs.ErrNotExist): // said better elsewhere
+		return forSnapshot()
+	case err != nil:
+		return r.damagedAOF(err)
+	case in == nil:
+		return forSnapshot()
+	}
+	return r.damagedAOF(forAOF(in))
+}

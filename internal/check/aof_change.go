@@ -1,0 +1,326 @@
+package check
+
+import (
+	"bufio"
+	"bytes"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"math"
+	"path/filepath"
+	"strconv"
+	"time"
+
+	"fulmen/persist/aof"
+)
+
+// convertAOF writes an append-only file of ours as one file that Redis loads: an RDB file of the BASE, if there is one,
+// and all commits behind it in order. It is written beside its name, and renamed when it is there to last.
+func (r *run) convertAOF(in *aofInput, path string) error {
+	if in.manifest == nil {
+		return usageError("convert writes append-only files of Fulmen anew; the server loads Redis's as they are")
+	}
+	if r.has("shards") {
+		return usageError("--shards is for snapshots")
+	}
+	until, err := r.lsn("until-lsn", math.MaxUint64)
+	if err != nil {
+		return err
+	}
+	if _, err := r.Files.Stat(path); !errors.Is(err, fs.ErrNotExist) {
+		return errors.Join(err, fmt.Errorf("%s is there already; nothing is replaced", path))
+	}
+	temp := path + ".converting"
+	if err := r.convertTo(in, temp, until); err != nil {
+		if removeErr := r.Files.Remove(temp); removeErr != nil && !errors.Is(removeErr, fs.ErrNotExist) {
+			err = errors.Join(err, removeErr)
+		}
+		return err
+	}
+	if err := r.Files.Rename(temp, path); err != nil {
+		return err
+	}
+	return r.Files.SyncDir(filepath.Dir(path))
+}
+
+func (r *run) convertTo(in *aofInput, temp string, until uint64) error {
+	w := &aofWalk{run: r, in: in, until: until}
+	var base []string
+	for _, f := range in.manifest.Live(aof.Base) {
+		if f.LSN > until {
+			return fmt.Errorf("the BASE is of LSN %d: there is no way back to %d", f.LSN, until)
+		}
+		base = append(base, f.Path(in.dir, in.name))
+	}
+	if len(base) > 0 {
+		files, err := r.input(base...)
+		if err == nil {
+			err = r.rewrite(files, temp, false)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	file, err := r.Files.OpenAppend(temp, 0o644)
+	if err != nil {
+		return err
+	}
+	out := bufio.NewWriterSize(file, 1<<18)
+	err = w.walk(func(c *aofCommit) error {
+		for _, part := range c.parts {
+			if _, err := out.Write(part); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	if err == nil && w.stopped != nil && !w.torn {
+		err = w.stopped
+	}
+	if err == nil {
+		err = out.Flush()
+	}
+	if err == nil {
+		err = file.Sync()
+	}
+	if err = errors.Join(err, file.Close()); err != nil {
+		return err
+	}
+	if w.torn {
+		fmt.Fprintf(r.Stdout, "%s: TORN: %v; all up to LSN %d is written\n", in.manifestName(), w.stopped, w.end)
+	}
+	fmt.Fprintf(r.Stdout, "%d commits behind the base written, LSN %d to %d\n", w.commits, w.begin, w.end)
+	return nil
+}
+
+// lsn returns an option's value, an LSN.
+func (r *run) lsn(name string, otherwise uint64) (uint64, error) {
+	v, ok := r.options[name]
+	if !ok {
+		return otherwise, nil
+	}
+	n, err := strconv.ParseUint(v, 10, 63)
+	if err != nil {
+		return 0, usageError(fmt.Sprintf("--%s is %q; it must be a number", name, v))
+	}
+	return n, nil
+}
+
+// repairAOF cuts off a torn tail; what is damaged before that, with all that follows, only if --fix says so.
+func (r *run) repairAOF(in *aofInput) error {
+	if in.manifest == nil {
+		return r.repairForeign(in.foreign)
+	}
+	lock, err := r.Files.Lock(in.dir)
+	if err != nil {
+		return fmt.Errorf("%s: %w (is the server running?)", in.dir, err)
+	}
+	defer func() { _ = lock.Close() }() // the process ends anyway
+	w := &aofWalk{run: r, in: in, until: math.MaxUint64}
+	if err := w.walk(func(*aofCommit) error { return nil }); err != nil {
+		return err
+	}
+	if w.stopped == nil {
+		fmt.Fprintf(r.Stdout, "%s: fine: nothing to repair\n", in.manifestName())
+		return nil
+	}
+	if !w.torn {
+		if !r.has("fix") {
+			fmt.Fprintf(r.Stdout, "What is damaged is not the end: with --fix everything behind LSN %d is given up\n",
+				w.end)
+			return w.stopped
+		}
+		fmt.Fprintf(r.Stdout, "%v\n", w.stopped)
+		return r.endAt(in, w)
+	}
+	found, err := aof.Recover(&aof.RecoverOptions{
+		FS: r.Files, Dir: in.dir, Name: in.name, Truncated: true, ReplID: newReplID(),
+	})
+	if err != nil {
+		return err
+	}
+	for _, cut := range found.Cuts {
+		fmt.Fprintf(r.Stdout, "%s: cut off at offset %d: %d bytes (%s)\n", cut.File, cut.Offset, cut.Bytes, cut.Reason)
+	}
+	fmt.Fprintf(r.Stdout, "%s: repaired: the data ends at LSN %d\n", in.manifestName(), found.EndLSN)
+	return nil
+}
+
+// truncateAOF gives up all that came after an LSN, or in one of Redis's files after a moment.
+func (r *run) truncateAOF() error {
+	in, err := r.aofInput(r.args)
+	if err == nil && in == nil {
+		err = usageError("which append-only file?")
+	}
+	if err != nil {
+		return r.damagedAOF(err)
+	}
+	if in.manifest == nil {
+		return r.damagedAOF(r.truncateForeign(in.foreign))
+	}
+	if !r.has("lsn") {
+		return usageError("--lsn is needed")
+	}
+	until, err := r.lsn("lsn", 0)
+	if err != nil {
+		return err
+	}
+	lock, err := r.Files.Lock(in.dir)
+	if err != nil {
+		return fmt.Errorf("%s: %w (is the server running?)", in.dir, err)
+	}
+	defer func() { _ = lock.Close() }() // the process ends anyway
+	w := &aofWalk{run: r, in: in, until: until}
+	if err := w.walk(func(*aofCommit) error { return nil }); err != nil {
+		return r.damagedAOF(err)
+	}
+	if until < w.begin {
+		return fmt.Errorf("the BASE is of LSN %d: there is no way back to %d", w.begin, until)
+	}
+	return r.endAt(in, w)
+}
+
+// endAt commits a manifest by which the data ends where a walk has. What the files have behind that no start looks at
+// any more, and the next rewrite removes it.
+func (r *run) endAt(in *aofInput, w *aofWalk) error {
+	m := in.manifest.Clone()
+	if w.incarnation == 0 {
+		w.incarnation = m.Incarnations[0].Number
+	}
+	for i := range m.Incarnations {
+		life := &m.Incarnations[i]
+		if life.Number != w.incarnation {
+			continue
+		}
+		life.State, life.EndLSN, life.MissingBytes = aof.Unclean, max(w.end, life.StartLSN), w.missing
+		m.Incarnations = m.Incarnations[:i+1]
+		break
+	}
+	kept := m.Files[:0]
+	for _, f := range m.Files {
+		if f.Incarnation <= w.incarnation {
+			kept = append(kept, f)
+		}
+	}
+	m.Files = kept
+	m.ReplID2, m.ReplID2LSN, m.ReplID = m.ReplID, w.end, newReplID()
+	if err := m.Commit(r.Files, in.dir, in.name); err != nil {
+		return err
+	}
+	fmt.Fprintf(r.Stdout, "%s: the data ends at LSN %d now\n", in.manifestName(), w.end)
+	return nil
+}
+
+// newReplID draws a replid.
+func newReplID() string {
+	var b [20]byte
+	_, _ = rand.Read(b[:]) // never fails
+	return fmt.Sprintf("%x", b)
+}
+
+// repairForeign cuts off the end of the last of Redis's files.
+func (r *run) repairForeign(in *aof.Foreign) error {
+	for i := range in.Files {
+		path := in.Files[i].Path
+		f, err := r.readForeign(path, nil)
+		var wrong *aof.ForeignError
+		switch {
+		case err == nil:
+			continue
+		case !errors.As(err, &wrong):
+			return err
+		case (i < len(in.Files)-1 || wrong.Kind != aof.ForeignShort) && !r.has("fix"):
+			fmt.Fprintln(r.Stdout, "What is damaged is not the end: with --fix all behind it in this file is given up")
+			return err
+		}
+		if err := r.cutFile(path, f.whole); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// cutFile cuts a file.
+func (r *run) cutFile(path string, size int64) error {
+	info, err := r.Files.Stat(path)
+	if err != nil {
+		return err
+	}
+	file, err := r.Files.OpenWrite(path)
+	if err != nil {
+		return err
+	}
+	if err = file.Truncate(size); err == nil {
+		err = file.Sync()
+	}
+	if err = errors.Join(err, file.Close()); err != nil {
+		return err
+	}
+	fmt.Fprintf(r.Stdout, "%s: cut off at offset %d: %d bytes\n", path, size, info.Size()-size)
+	return nil
+}
+
+// truncateForeign cuts the last of Redis's files before the first annotation of a later moment.
+func (r *run) truncateForeign(in *aof.Foreign) error {
+	text := r.text("time", "")
+	seconds, err := strconv.ParseInt(text, 10, 63)
+	if err != nil {
+		t, timeErr := time.Parse(time.RFC3339, text)
+		if timeErr != nil {
+			return usageError("--time is needed: Unix time in seconds, or as 2006-01-02T15:04:05Z")
+		}
+		seconds = t.Unix()
+	}
+	for i := range in.Files {
+		size, err := r.timeOffset(in.Files[i].Path, seconds)
+		if err != nil {
+			return err
+		}
+		if size < 0 {
+			continue
+		}
+		if i < len(in.Files)-1 {
+			return fmt.Errorf("%s is later already, and is not the last file: truncate what is before it by hand",
+				in.Files[i].Path)
+		}
+		return r.cutFile(in.Files[i].Path, size)
+	}
+	fmt.Fprintln(r.Stdout, "nothing is later")
+	return nil
+}
+
+// timeOffset returns where a file begins to be later than a moment; −1 if nowhere.
+func (r *run) timeOffset(path string, seconds int64) (at int64, err error) {
+	offset, _, err := r.preamble(path)
+	if err != nil {
+		return 0, err
+	}
+	file, err := r.Files.Open(path)
+	if err != nil {
+		return 0, err
+	}
+	defer func() { err = errors.Join(err, file.Close()) }()
+	rd, err := aof.NewForeignReader(file, path, offset)
+	if err != nil {
+		return 0, err
+	}
+	at, multi := offset, false
+	for {
+		args, err := rd.Next()
+		if err == io.EOF {
+			return -1, nil
+		}
+		if err != nil {
+			return 0, err
+		}
+		if rd.Timestamp() > seconds {
+			return at, nil
+		}
+		multi = (multi || bytes.EqualFold(args[0], []byte("multi"))) && !bytes.EqualFold(args[0], []byte("exec"))
+		if !multi {
+			at = rd.Offset()
+		}
+	}
+}

@@ -1,0 +1,266 @@
+package check
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+
+	"fulmen/internal/clock"
+	"fulmen/internal/redistest"
+	"fulmen/persist/aof"
+	"fulmen/persist/lines"
+	"fulmen/persist/log"
+	"fulmen/persist/vfs"
+)
+
+const aofShards = 3
+
+// aofWorld is an append-only file that a test writes, and a redis-server that executes the same.
+type aofWorld struct {
+	t        *testing.T
+	dir      string
+	log      *log.Log
+	w        *aof.Writer
+	manifest *aof.Manifest
+	redis    *redistest.Conn
+	digests  map[uint64]string // by LSN
+}
+
+func newAOFWorld(t *testing.T, keys int) *aofWorld {
+	t.Helper()
+	o := redistest.StartOracle(t, "--enable-debug-command", "yes")
+	c, err := redistest.Dial(o.Addr)
+	fatal(t, err)
+	t.Cleanup(func() { _ = c.Close() })
+	x := &aofWorld{t: t, dir: t.TempDir(), log: log.New(aofShards, log.Limits{}), redis: c, digests: map[uint64]string{}}
+	x.log.SetIncarnation(1)
+	x.log.SetLSN(500)
+	for i := range keys {
+		do(t, c, "RPUSH", fmt.Sprint("base", i), "a", "b")
+	}
+	do(t, c, "SAVE")
+	x.manifest = &aof.Manifest{
+		DirID: 7, Databases: 16, Shards: aofShards, ReplID: strings.Repeat("a", 40),
+		Incarnations: []aof.Incarnation{{Number: 1, StartLSN: 500}},
+	}
+	data, err := os.ReadFile(filepath.Join(o.Dir, "dump.rdb"))
+	fatal(t, err)
+	base := aof.File{
+		Kind: aof.Base, Shard: aof.AllShards, Seq: 1, Incarnation: 1, LSN: 500, SizeBytes: int64(len(data)),
+		CRC64: lines.Sum(0, data), Keys: int64(keys),
+	}
+	fatal(t, os.WriteFile(base.Path(x.dir, "a.aof"), data, 0o600))
+	x.w = aof.Open(aof.Options{
+		FS: vfs.OS{}, Dir: x.dir, Name: "a.aof", Log: x.log, DirID: 7, Incarnation: 1, Policy: aof.Always,
+		Clock: clock.New(),
+	})
+	fatal(t, x.w.Prepare(1))
+	x.manifest.Add(base)
+	x.manifest.Add(aof.IncrFiles(aofShards, 1, 1, 500, 0)...)
+	fatal(t, x.manifest.Commit(vfs.OS{}, x.dir, "a.aof"))
+	h := x.log.Resume()
+	fatal(t, x.w.Start(h))
+	h.Close()
+	return x
+}
+
+func fatal(t *testing.T, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// change commits random changes of keys, each in the shard of its name.
+func (x *aofWorld) change(rnd *rand.Rand, n int) {
+	for range n {
+		var held []*log.ShardLog
+		from := rnd.IntN(aofShards)
+		for i := from; i < aofShards; i++ {
+			if i > from && rnd.IntN(2) == 0 {
+				break
+			}
+			s := x.log.Shard(i)
+			held = append(held, s)
+			for range 1 + rnd.IntN(2) {
+				db := rnd.IntN(2) * 9
+				args := []string{"APPEND", fmt.Sprint("k", i, rnd.IntN(3)), fmt.Sprint(rnd.IntN(100), "\r\n")}
+				s.Stage(db, []byte(args[0]), []byte(args[1]), []byte(args[2]))
+				do(x.t, x.redis, "SELECT", fmt.Sprint(db))
+				do(x.t, x.redis, args...)
+			}
+		}
+		lsn := x.log.Commit(held, true)
+		x.digests[lsn] = do(x.t, x.redis, "DEBUG", "DIGEST")
+	}
+}
+
+func (x *aofWorld) close(clean bool) {
+	fatal(x.t, x.w.Close())
+	if clean {
+		_, err := x.manifest.End(vfs.OS{}, x.dir, "a.aof", x.log.LSN())
+		fatal(x.t, err)
+	}
+}
+
+// converted converts the file, has redis-check-aof look at it, and returns the digest that redis-server then has.
+func (x *aofWorld) converted(options ...string) string {
+	dir := x.t.TempDir()
+	out := filepath.Join(dir, "appendonly.aof")
+	expect(x.t, 0, nil, append([]string{"convert", x.dir, out}, options...)...)
+	if text, err := exec.Command(redistest.Lookup(x.t, "redis-check-aof"), out).CombinedOutput(); err != nil {
+		x.t.Fatalf("redis-check-aof: %v\n%s", err, text)
+	}
+	expect(x.t, 0, []string{"fine"}, "verify", out)
+	expect(x.t, 0, []string{`"APPEND"`}, "show", out)
+	o := redistest.StartOracle(x.t, "--dir", dir, "--appendonly", "yes", "--enable-debug-command", "yes")
+	c, err := redistest.Dial(o.Addr)
+	fatal(x.t, err)
+	defer func() { _ = c.Close() }()
+	return do(x.t, c, "DEBUG", "DIGEST")
+}
+
+var endLSN = regexp.MustCompile(`LSN 500 to (\d+)`)
+
+// end returns the LSN up to which verify says that the data goes.
+func (x *aofWorld) end(code int, texts ...string) (lsn uint64) {
+	text := expect(x.t, code, texts, "verify", x.dir)
+	found := endLSN.FindStringSubmatch(text)
+	if found == nil {
+		x.t.Fatalf("no LSN in %s", text)
+	}
+	lsn, _ = lines.ParseNumber(found[1])
+	return lsn
+}
+
+func TestAOFConvertAndTruncate(t *testing.T) {
+	for seed, keys := range []int{20, 0} {
+		rnd := rand.New(rand.NewPCG(uint64(seed), 1))
+		x := newAOFWorld(t, keys)
+		x.change(rnd, 60)
+		x.close(seed == 0)
+		if lsn := x.end(0); lsn != x.log.LSN() {
+			t.Errorf("the data ends at LSN %d, want %d", lsn, x.log.LSN())
+		}
+		if got, want := x.converted(), x.digests[x.log.LSN()]; got != want {
+			t.Errorf("all: digest %s, want %s", got, want)
+		}
+		expect(t, 0, []string{"incarnation 1", "incr.2.aof", `"APPEND"`}, "show", x.dir)
+		middle := uint64(0)
+		for lsn := range x.digests {
+			if lsn < (500+x.log.LSN())/2 {
+				middle = max(middle, lsn)
+			}
+		}
+		if got, want := x.converted("--until-lsn", fmt.Sprint(middle+1)), x.digests[middle]; got != want {
+			t.Errorf("until %d: digest %s, want %s", middle, got, want)
+		}
+		expect(t, 2, []string{"no way back"}, "truncate", x.dir, "--lsn", "499")
+		expect(t, 0, nil, "truncate", x.dir, "--lsn", fmt.Sprint(middle+1))
+		if lsn := x.end(0); lsn != middle {
+			t.Errorf("truncated to %d, verify says %d", middle, lsn)
+		}
+		if got, want := x.converted(), x.digests[middle]; got != want {
+			t.Errorf("truncated: digest %s, want %s", got, want)
+		}
+		x.loads()
+	}
+}
+
+// countNone is an aof.Applier.
+type countNone struct{}
+
+func (countNone) Apply(int, [][]byte) (int, error) { return 1, nil }
+
+// loads wants a start to accept the file.
+func (x *aofWorld) loads() {
+	x.t.Helper()
+	r, err := aof.Recover(&aof.RecoverOptions{FS: vfs.OS{}, Dir: x.dir, Name: "a.aof", ReplID: strings.Repeat("b", 40)})
+	fatal(x.t, err)
+	fatal(x.t, aof.Load(&aof.LoadOptions{
+		FS: vfs.OS{}, Dir: x.dir, Name: "a.aof", Manifest: r.Manifest, Applier: countNone{},
+	}, &aof.LoadProgress{}))
+}
+
+func TestAOFRepair(t *testing.T) {
+	rnd := rand.New(rand.NewPCG(3, 1))
+	x := newAOFWorld(t, 3)
+	x.change(rnd, 60)
+	x.close(false)
+	path := filepath.Join(x.dir, "a.aof.1.incr.1.aof")
+	data, err := os.ReadFile(path)
+	fatal(t, err)
+	whole := []byte(strings.TrimRight(string(data), "\x00"))
+	// What was synced says so in the header (its mark); without that a torn end is damage.
+	for i := range aofShards {
+		name := filepath.Join(x.dir, fmt.Sprintf("a.aof.1.incr.%d.aof", i))
+		file, err := os.ReadFile(name)
+		fatal(t, err)
+		h, err := aof.ReadHeader(strings.NewReader(string(file)), name)
+		fatal(t, err)
+		h.MarkLSN = 0
+		fatal(t, os.WriteFile(name, append(h.Append(nil), file[aof.HeaderBytes:]...), 0o600))
+		if i == 1 {
+			whole = append(h.Append(nil), whole[aof.HeaderBytes:]...)
+		}
+	}
+	fatal(t, os.WriteFile(path, whole[:len(whole)-5], 0o600))
+	torn := x.end(1, "TORN")
+	if torn >= x.log.LSN() || x.digests[torn] == "" {
+		t.Errorf("torn at LSN %d, which ends no commit", torn)
+	}
+	if got := x.converted(); got != x.digests[torn] {
+		t.Errorf("a torn file: digest %s, want %s", got, x.digests[torn])
+	}
+	expect(t, 0, []string{"cut off", "repaired"}, "repair", x.dir)
+	if lsn := x.end(0); lsn != torn {
+		t.Errorf("repaired to LSN %d, want %d", lsn, torn)
+	}
+	x.loads()
+	data, err = os.ReadFile(path)
+	fatal(t, err)
+	data[len(data)/2] ^= 1
+	fatal(t, os.WriteFile(path, data, 0o600))
+	expect(t, 1, []string{"DAMAGED"}, "verify", x.dir)
+	expect(t, 1, []string{"--fix"}, "repair", x.dir)
+	expect(t, 1, []string{"DAMAGED"}, "verify", x.dir)
+	expect(t, 0, nil, "repair", x.dir, "--fix")
+	if lsn := x.end(0); x.digests[lsn] == "" || lsn >= torn {
+		t.Errorf("fixed to LSN %d, which ends no commit", lsn)
+	}
+	if got, want := x.converted(), x.digests[x.end(0)]; got != want {
+		t.Errorf("fixed: digest %s, want %s", got, want)
+	}
+	x.loads()
+}
+
+// TestForeignAOF verifies, repairs and truncates a file of Redis's.
+func TestForeignAOF(t *testing.T) {
+	const set = "*3\r\n$3\r\nSET\r\n$1\r\na\r\n$1\r\n1\r\n"
+	name := filepath.Join(t.TempDir(), "x.aof")
+	put := func(text string) { fatal(t, os.WriteFile(name, []byte(text), 0o600)) }
+	size := func(want int) {
+		t.Helper()
+		if data, err := os.ReadFile(name); err != nil || len(data) != want {
+			t.Errorf("%d bytes (%v), want %d", len(data), err, want)
+		}
+	}
+	put("#TS:100\r\n" + set + "*1\r\n$5\r\nMULTI\r\n" + set)
+	expect(t, 1, []string{"DAMAGED at offset 36"}, "verify", name)
+	expect(t, 0, []string{"cut off at offset 36"}, "repair", name)
+	size(36)
+	expect(t, 0, []string{"fine"}, "verify", name)
+	put(set + "rubbish\r\n" + set)
+	expect(t, 1, []string{"--fix"}, "repair", name)
+	size(27*2 + 9)
+	expect(t, 0, []string{"cut off at offset 27"}, "repair", name, "--fix")
+	put("#TS:100\r\n" + set + "#TS:200\r\n" + set)
+	expect(t, 0, []string{"cut off at offset 36"}, "truncate", name, "--time", "1970-01-01T00:02:00Z")
+	size(36)
+	expect(t, 0, []string{"nothing is later"}, "truncate", name, "--time", "150")
+}

@@ -1,0 +1,298 @@
+package check
+
+import (
+	"bufio"
+	"errors"
+	"fmt"
+	"io"
+	"math"
+	"strings"
+
+	"fulmen/persist/aof"
+	"fulmen/persist/lines"
+	"fulmen/persist/log"
+	"fulmen/persist/rdb"
+	"fulmen/persist/snapshot"
+)
+
+// damagedAOF reports damage of an append-only file, which is no I/O error.
+func (r *run) damagedAOF(err error) error {
+	var ours *aof.CorruptError
+	var foreign *aof.ForeignError
+	switch {
+	case errors.As(err, &ours):
+		fmt.Fprintf(r.Stdout, "%s: DAMAGED at offset %d: %s\n", ours.File, ours.Offset, ours.Reason)
+	case errors.As(err, &foreign):
+		fmt.Fprintf(r.Stdout, "%s: DAMAGED at offset %d: %s\n", foreign.File, foreign.Offset, foreign.Reason)
+	default:
+		return r.damagedInput(err)
+	}
+	return errDamaged
+}
+
+// verifyAOF reads all that a start would load.
+func (r *run) verifyAOF(in *aofInput) error {
+	if in.manifest == nil {
+		return r.verifyForeign(in.foreign)
+	}
+	for _, f := range in.manifest.Live(aof.Base) {
+		if err := r.verifyBase(in, &f); err != nil {
+			return err
+		}
+	}
+	w := &aofWalk{run: r, in: in, until: math.MaxUint64}
+	err := w.walk(func(c *aofCommit) error {
+		for i, part := range c.parts {
+			err := log.ForEachIn(part, func([][]byte) error { w.records++; return nil })
+			if err != nil {
+				return &aof.CorruptError{File: c.files[i], Offset: c.offsets[i], Reason: "a record: " + err.Error()}
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	fmt.Fprintf(r.Stdout, "%s: %d commits in %d frames, %d records, LSN %d to %d\n", in.manifestName(), w.commits,
+		w.frames, w.records, w.begin, w.end)
+	if w.torn {
+		fmt.Fprintf(r.Stdout, "%s: TORN: %v\nThe next start goes on from LSN %d, or from what the server has left in "+
+			"memory if it alone was\nended; with aof-load-truncated no it refuses, and fulmen-check repair cuts off what "+
+			"is torn\n", in.manifestName(), w.stopped, w.end)
+		return errDamaged
+	}
+	return w.stopped
+}
+
+// verifyBase compares a BASE file with the manifest and reads all its values.
+func (r *run) verifyBase(in *aofInput, f *aof.File) error {
+	path := f.Path(in.dir, in.name)
+	file, err := r.Files.Open(path)
+	if err != nil {
+		return err
+	}
+	sum, size := uint64(0), int64(0)
+	buffer := make([]byte, 1<<18)
+	for err == nil {
+		var n int
+		n, err = file.Read(buffer)
+		sum, size = lines.Sum(sum, buffer[:n]), size+int64(n)
+	}
+	if err == io.EOF {
+		err = nil
+	}
+	if err = errors.Join(err, file.Close()); err != nil {
+		return err
+	}
+	if size != f.SizeBytes || sum != f.CRC64 {
+		return &aof.CorruptError{File: path, Offset: min(size, f.SizeBytes), Reason: fmt.Sprintf(
+			"has %d bytes with CRC-64 %016x, the manifest says %d with %016x", size, sum, f.SizeBytes, f.CRC64)}
+	}
+	return r.verifyFiles(path)
+}
+
+// verifyFiles verifies RDB files.
+func (r *run) verifyFiles(paths ...string) error {
+	args := r.args
+	r.args = paths
+	err := r.verifySnapshot()
+	r.args = args
+	return err
+}
+
+// preamble goes through the RDB file that a file of Redis's begins with, and returns where it ends; 0 if there is none.
+func (r *run) preamble(path string) (int64, int64, error) {
+	file, err := r.Files.Open(path)
+	if err != nil {
+		return 0, 0, err
+	}
+	is, err := aof.ForeignPreambled(file)
+	if err = errors.Join(err, file.Close()); err != nil || !is {
+		return 0, 0, err
+	}
+	in, err := snapshot.EmbeddedPart(path).Open(r.Files, nil)
+	if err != nil {
+		return 0, 0, err
+	}
+	rd := rdb.NewReaderOptions(in, rdb.ReadOptions{File: path, Embedded: true})
+	keys := int64(0)
+	for err == nil {
+		var ev rdb.Event
+		if ev, err = rd.Next(); err == nil && ev.Kind == rdb.EventKey {
+			keys++
+			if err = rd.Value(rdb.Discard{}); errors.Is(err, rdb.ErrUnsupported) || errors.Is(err, rdb.ErrEmpty) {
+				err = nil
+			}
+		}
+	}
+	if err == io.EOF {
+		err = nil
+	}
+	return rd.Offset(), keys, errors.Join(err, in.Close())
+}
+
+// foreignFile is what was found in one of Redis's files.
+type foreignFile struct {
+	commands, transactions, keys int64
+	whole                        int64 // offset up to which it is right and no transaction is open
+	timestamp                    int64
+}
+
+// readForeign reads one of Redis's files; visit may be nil. The error is a *aof.ForeignError if it is not right.
+func (r *run) readForeign(path string, visit func(at int64, args [][]byte) error) (f foreignFile, err error) {
+	offset, keys, err := r.preamble(path)
+	f.keys, f.whole = keys, offset
+	if err != nil {
+		return f, err
+	}
+	file, err := r.Files.Open(path)
+	if err != nil {
+		return f, err
+	}
+	defer func() { err = errors.Join(err, file.Close()) }()
+	rd, err := aof.NewForeignReader(file, path, offset)
+	if err != nil {
+		return f, err
+	}
+	multi, multiAt := false, int64(0)
+	for {
+		args, err := rd.Next()
+		if err == io.EOF {
+			break
+		}
+		if err != nil {
+			return f, err
+		}
+		f.commands++
+		f.timestamp = rd.Timestamp()
+		switch strings.ToLower(string(args[0])) {
+		case "multi":
+			multi, multiAt = true, rd.Start()
+		case "exec":
+			multi = false
+			f.transactions++
+		}
+		if !multi {
+			f.whole = rd.Offset()
+		}
+		if visit != nil {
+			if err := visit(rd.Start(), args); err != nil {
+				return f, err
+			}
+		}
+	}
+	if multi {
+		return f, &aof.ForeignError{
+			Kind: aof.ForeignShort, File: path, Offset: multiAt, Reason: "a transaction without its end",
+			Err: io.ErrUnexpectedEOF,
+		}
+	}
+	f.whole = rd.Offset()
+	return f, nil
+}
+
+// verifyForeign reads Redis's files.
+func (r *run) verifyForeign(in *aof.Foreign) error {
+	for i := range in.Files {
+		path := in.Files[i].Path
+		f, err := r.readForeign(path, nil)
+		if err != nil {
+			return err
+		}
+		fmt.Fprintf(r.Stdout, "%s: fine: %d keys in its RDB part, %d commands, %d transactions\n", path, f.keys,
+			f.commands, f.transactions)
+	}
+	return nil
+}
+
+// showAOF lists what is in an append-only file: the commits, and with their records.
+func (r *run) showAOF(in *aofInput) error {
+	limit, err := r.number("limit", 1<<62, 0, 1<<62)
+	if err != nil {
+		return err
+	}
+	out := bufio.NewWriter(r.Stdout)
+	if in.manifest == nil {
+		err = r.showForeign(out, in.foreign, limit)
+	} else {
+		err = r.showOurs(out, in, limit)
+	}
+	if errors.Is(err, errEnough) {
+		err = nil
+	}
+	return errors.Join(err, out.Flush())
+}
+
+func (r *run) showOurs(out *bufio.Writer, in *aofInput, limit int) error {
+	m := in.manifest
+	fmt.Fprintf(out, "manifest %s: directory %016x, %d shards, %d databases, replid %s\n", in.manifestName(), m.DirID,
+		m.Shards, m.Databases, m.ReplID)
+	for _, i := range m.Incarnations {
+		fmt.Fprintf(out, "incarnation %d: LSN %d", i.Number, i.StartLSN)
+		if i.State != aof.Running {
+			fmt.Fprintf(out, " to %d", i.EndLSN)
+		}
+		fmt.Fprintf(out, ", %v\n", i.State)
+	}
+	for i := range m.Files {
+		f := &m.Files[i]
+		use := "live"
+		if f.History {
+			use = "history"
+		}
+		fmt.Fprintf(out, "file %s: LSN %d, incarnation %d, %s, of %s\n", f.Path(in.dir, in.name), f.LSN, f.Incarnation,
+			use, timeText(f.CreatedMs))
+	}
+	w := &aofWalk{run: r, in: in, until: math.MaxUint64}
+	err := w.walk(func(c *aofCommit) error {
+		if limit == 0 {
+			return errEnough
+		}
+		limit--
+		fmt.Fprintf(out, "commit LSN %d to %d, incarnation %d\n", c.start, c.end, c.incarnation)
+		for i, part := range c.parts {
+			fmt.Fprintf(out, "  frame %s at offset %d\n", c.files[i], c.offsets[i])
+			if err := log.ForEachIn(part, func(args [][]byte) error { return showRecord(out, args) }); err != nil {
+				return &aof.CorruptError{File: c.files[i], Offset: c.offsets[i], Reason: "a record: " + err.Error()}
+			}
+		}
+		return nil
+	})
+	return errors.Join(err, w.stopped)
+}
+
+// maxShown is how many bytes of an argument are shown.
+const maxShown = 200
+
+// showRecord prints a command.
+func showRecord(out *bufio.Writer, args [][]byte) error {
+	_, err := out.WriteString("   ")
+	for _, arg := range args {
+		text := quoteAll(arg[:min(len(arg), maxShown)])
+		if len(arg) > maxShown {
+			text += fmt.Sprintf("… (%d bytes)", len(arg))
+		}
+		if err == nil {
+			_, err = out.WriteString(" " + text)
+		}
+	}
+	return errors.Join(err, out.WriteByte('\n'))
+}
+
+func (r *run) showForeign(out *bufio.Writer, in *aof.Foreign, limit int) error {
+	for i := range in.Files {
+		fmt.Fprintf(out, "file %s: %v %d\n", in.Files[i].Path, in.Files[i].Kind, in.Files[i].Seq)
+		_, err := r.readForeign(in.Files[i].Path, func(at int64, args [][]byte) error {
+			if limit == 0 {
+				return errEnough
+			}
+			limit--
+			fmt.Fprintf(out, "  offset %d\n", at)
+			return showRecord(out, args)
+		})
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
