@@ -37,7 +37,8 @@ func newAOFWorld(t *testing.T, keys int) *aofWorld {
 	c, err := redistest.Dial(o.Addr)
 	fatal(t, err)
 	t.Cleanup(func() { _ = c.Close() })
-	x := &aofWorld{t: t, dir: t.TempDir(), log: log.New(aofShards, log.Limits{}), redis: c, digests: map[uint64]string{}}
+	x := &aofWorld{t: t, dir: t.TempDir(), redis: c, digests: map[uint64]string{}}
+	x.log = log.New(aofShards, log.Limits{})
 	x.log.SetIncarnation(1)
 	x.log.SetLSN(500)
 	for i := range keys {

@@ -57,8 +57,8 @@ func (r *run) verifyAOF(in *aofInput) error {
 		w.frames, w.records, w.begin, w.end)
 	if w.torn {
 		fmt.Fprintf(r.Stdout, "%s: TORN: %v\nThe next start goes on from LSN %d, or from what the server has left in "+
-			"memory if it alone was\nended; with aof-load-truncated no it refuses, and fulmen-check repair cuts off what "+
-			"is torn\n", in.manifestName(), w.stopped, w.end)
+			"memory if it\nalone was ended; with aof-load-truncated no it refuses, and fulmen-check repair cuts off\n"+
+			"what is torn\n", in.manifestName(), w.stopped, w.end)
 		return errDamaged
 	}
 	return w.stopped

@@ -7,14 +7,19 @@
 // that analyse tells are those that the server would need, and what convert writes is written by the code that saves.
 // It needs memory for the biggest value, not for the snapshot.
 //
+// Append-only files are gone through as a start does that finds nothing in memory (aof_walk.go): commits by LSN, up to
+// the end of each incarnation or, where there is none, to the first hole. To cut one off, at an LSN or before damage, a
+// manifest is committed by which the incarnation has ended there; files change only where a torn end is cut off, as the
+// server itself would (aof.Recover). Redis's files are cut where they are.
+//
 // # Ownership
 //
-// One goroutine does everything. Files are only read, but for new ones that repair and convert make; those never
-// replace a file that is there.
+// One goroutine does everything. Snapshots are only read, and new files that repair and convert make never replace one
+// that is there. Append-only files are changed by repair and truncate, which take their directory as a server does.
 //
 // # Exit codes
 //
 //	0  done, nothing wrong
-//	1  the snapshot is damaged
+//	1  the snapshot or the append-only file is damaged
 //	2  it was called wrongly, or a file could not be read or written
 package check
