@@ -79,6 +79,9 @@ func (r *run) rewrite(in *input, path string, partial bool) error {
 		fmt.Fprintf(r.Stdout, "%s: DAMAGED: %d faults\n", in.name, rw.damages)
 		return errDamaged
 	}
+	if in.loose {
+		return errDamaged // something may be lost
+	}
 	return nil
 }
 

@@ -195,6 +195,11 @@ func TestRepairSegments(t *testing.T) {
 		t.Fatal(err)
 	}
 	expect(t, 1, loose, "repair", "--out", name+".third", dir)
+	if err := os.Remove(segment(1)); err != nil {
+		t.Fatal(err)
+	}
+	// What is left is in order, and yet not all.
+	expect(t, 1, []string{"1 segments are read without a manifest"}, "repair", "--out", name+".fourth", dir)
 }
 
 // TestHostileFiles: lengths that promise more than there is take no memory and no time.

@@ -15,6 +15,7 @@ import (
 type input struct {
 	name     string             // for messages
 	manifest *snapshot.Manifest // of one snapshot in segments that alone is read; else nil
+	loose    bool               // segments without a manifest: nobody knows how many there should be
 	files    []*file
 }
 
@@ -156,9 +157,9 @@ func (r *run) salvageInput() (*input, error) {
 	if findErr != nil || len(parts) == 0 {
 		return nil, err
 	}
-	fmt.Fprintf(r.Stdout, "%v\n%d segments are read without a manifest, beginning with %s\n", err, len(parts),
-		parts[0].Name)
-	in = &input{name: r.args[0]}
+	fmt.Fprintf(r.Stdout, "%v\n%d segments are read without a manifest, from %s to %s; whether there were more, or "+
+		"they are whole, nothing tells\n", err, len(parts), parts[0].Name, parts[len(parts)-1].Name)
+	in = &input{name: r.args[0], loose: true}
 	for _, p := range parts {
 		in.add(p)
 	}
