@@ -16,6 +16,10 @@ type Worker struct {
 	NowNs int64
 	// Owner is the executing goroutine's own state, for tasks that are served by it.
 	Owner any
+	// LSN is the greatest that the holds of the worker have come to since somebody set it: the ends of what it has
+	// committed and of the last commits of the shards that it has held, so of all that it has seen there. A reply that
+	// tells of any of this has to wait for it.
+	LSN uint64
 
 	// The last reading of its thread's processor time.
 	cpuReadNs, cpuNs, processNs int64
@@ -60,7 +64,7 @@ func (s *Shard) waiting() bool { return s.backlog.first != nil || !s.inbox.empty
 func (s *Shard) Release(w *Worker) {
 	left := drainTasks
 	for {
-		s.Commit()
+		s.Commit(w)
 		end := drained
 		if s.waiting() {
 			if end = s.drain(w, &left); end == handedOver {

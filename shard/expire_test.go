@@ -100,7 +100,7 @@ func TestExpiryIsStaged(t *testing.T) {
 	w.s.DB(0).Get(lazy, w.nowMs())
 	for !w.s.ExpireSome(w.nowMs(), 10) {
 	}
-	w.s.Commit()
+	w.s.Commit(&Worker{})
 	got := string(reader.Append(nil, 1<<16))
 	for _, want := range []string{"DEL\r\n$4\r\nlazy\r\n", "SELECT\r\n$1\r\n1\r\n", "DEL\r\n$6\r\nactive\r\n"} {
 		if !strings.Contains(got, want) {

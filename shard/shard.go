@@ -96,8 +96,19 @@ func (s *Shard) StageDel(dbID int, key []byte) {
 
 var delWord = []byte("DEL")
 
-// Commit publishes what was staged in this shard alone, as one frame.
-func (s *Shard) Commit() { s.log.Commit(false) }
+// Commit publishes what was staged in this shard alone, as one frame, and raises the worker's LSN to what it returns:
+// the end of the shard's last commit.
+func (s *Shard) Commit(w *Worker) (lsn uint64) {
+	lsn = s.log.Commit(false)
+	w.saw(lsn)
+	return lsn
+}
+
+func (w *Worker) saw(lsn uint64) {
+	if lsn > w.LSN {
+		w.LSN = lsn
+	}
+}
 
 // AddDirty counts changes; with the baton held.
 func (s *Shard) AddDirty(n int64) { s.Stats.Dirty += n }

@@ -100,6 +100,6 @@ func (t *Tx) Release(w *Worker) {
 	for _, i := range t.shards {
 		t.logs = append(t.logs, t.set.Shards[i].log)
 	}
-	t.set.Log.Commit(t.logs, true)
+	w.saw(t.set.Log.Commit(t.logs, true))
 	t.giveBack(w)
 }

@@ -65,8 +65,9 @@ type Files struct {
 	log   *slog.Logger
 	steps []fileStep // of Commit
 
-	last       uint64 // generation of the manifest that is there, 0: none
-	generation uint64 // of this save, with segments
+	last       uint64   // generation of the manifest that is there, 0: none
+	generation uint64   // of this save, with segments
+	names      []string // of the files, if they are not a snapshot of its own (SegmentSink)
 	files      []*segmentFile
 	keys       []int64 // of each file, told to Commit
 	undecided  bool    // the manifest may or may not be on the disk
@@ -153,7 +154,10 @@ func (f *Files) plainName() string    { return filepath.Join(f.o.Dir, f.o.DBFile
 
 // fileName is the name under which file i is written.
 func (f *Files) fileName(i int) string {
-	if f.o.Segments {
+	switch {
+	case f.names != nil:
+		return f.names[i]
+	case f.o.Segments:
 		return SegmentName(f.o.Dir, f.o.DBFilename, f.generation, i)
 	}
 	return filepath.Join(f.o.Dir, fmt.Sprintf("temp-%d.rdb", f.o.PID))

@@ -158,6 +158,7 @@ type Part struct {
 	segment   *Segment
 	lz4       bool
 	embedded  bool // other data may follow
+	unknown   bool // whether it is LZ4 is seen from its first bytes
 }
 
 func (p *Part) checkSize(size int64) error {

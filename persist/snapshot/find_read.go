@@ -44,6 +44,11 @@ const lz4Magic = "\x04\x22\x4d\x18"
 // PlainPart returns a part for any RDB file, or LZ4 frame of one.
 func PlainPart(name string) Part { return Part{Name: name, Keys: -1} }
 
+// SegmentPart returns a part for an RDB file, or LZ4 frame of one, that another manifest than that of a snapshot names.
+func SegmentPart(name string, s Segment) Part {
+	return Part{Name: name, SizeBytes: s.SizeBytes, Keys: s.Keys, segment: &s, unknown: true}
+}
+
 // EmbeddedPart is PlainPart for a file in which other data follow the RDB file, as in an append-only file of Redis's.
 // LoadResult.EndOffset says where they begin.
 func EmbeddedPart(name string) Part { return Part{Name: name, Keys: -1, embedded: true} }
@@ -90,7 +95,7 @@ func (r *PartReader) begin() error {
 		return err
 	}
 	r.in = r.file
-	if r.file.part.segment == nil {
+	if r.file.part.unknown || r.file.part.segment == nil {
 		magic := make([]byte, len(lz4Magic))
 		n, err := r.file.file.ReadAt(magic, 0)
 		if err != nil && err != io.EOF {

@@ -1,0 +1,92 @@
+package snapshot
+
+import (
+	"fmt"
+	"io"
+	"log/slog"
+	"slices"
+	"sync/atomic"
+
+	"fulmen/persist/rdb"
+	"fulmen/persist/vfs"
+)
+
+// SegmentSink is a Sink that writes a file for each shard, of names that it is given, and has somebody else commit
+// them: the BASE of an append-only file.
+type SegmentSink struct {
+	o     SegmentOptions
+	files atomic.Pointer[Files] // nil before Begin
+}
+
+var _ Sink = (*SegmentSink)(nil)
+
+// SegmentOptions say where the files of a SegmentSink go.
+type SegmentOptions struct {
+	FS             vfs.FS
+	Dir            string
+	Names          []string // by shard, with their directory, which is Dir; what has a name of these is overwritten
+	LZ4            bool     // as FileOptions
+	SyncEveryBytes int64    // as FileOptions
+	Limiter        *Limiter
+	Log            *slog.Logger // nil: nothing is logged
+	rdb.WriteOptions
+	// Commit is called when all files are there, synced, and their names last. An error is that of the save, after
+	// which the files are removed unless Keep says otherwise.
+	Commit func(c *Cut, segments []Segment) error
+	// Keep tells, after Commit has failed, whether the files may be named by something that lasts. nil: they are not.
+	Keep func() bool
+
+	cut *Cut
+}
+
+// NewSegmentSink returns a sink for one save.
+func NewSegmentSink(o SegmentOptions) *SegmentSink { return &SegmentSink{o: o} }
+
+// Begin implements Sink.
+func (s *SegmentSink) Begin(c *Cut) (Form, error) {
+	if len(s.o.Names) != c.Shards {
+		return Form{}, fmt.Errorf("snapshot: %d names for %d files", len(s.o.Names), c.Shards)
+	}
+	log := s.o.Log
+	if log == nil {
+		log = slog.New(slog.DiscardHandler)
+	}
+	s.o.cut = c
+	s.files.Store(&Files{
+		o: FileOptions{FS: s.o.FS, Dir: s.o.Dir, LZ4: s.o.LZ4, SyncEveryBytes: s.o.SyncEveryBytes,
+			Limiter: s.o.Limiter},
+		names: slices.Clone(s.o.Names), log: log, files: make([]*segmentFile, c.Shards), keys: make([]int64, c.Shards),
+		steps: []fileStep{{"finish", (*Files).finishAll}, {"sync names", (*Files).syncDir}, {"commit", s.commit}},
+	})
+	return Form{WriteOptions: s.o.WriteOptions}, nil
+}
+
+// commit has the files committed.
+func (s *SegmentSink) commit(f *Files) error {
+	segments := make([]Segment, len(f.files))
+	for i, file := range f.files {
+		segments[i] = Segment{SizeBytes: file.sizeBytes, CRC64: file.sum, Keys: f.keys[i]}
+	}
+	err := s.o.Commit(s.o.cut, segments)
+	if err != nil && s.o.Keep != nil {
+		f.undecided = s.o.Keep()
+	}
+	return err
+}
+
+// Open implements Sink.
+func (s *SegmentSink) Open(i int) (io.Writer, error) { return s.files.Load().Open(i) }
+
+// Commit implements Sink.
+func (s *SegmentSink) Commit(keys []int64) error { return s.files.Load().Commit(keys) }
+
+// Abort implements Sink.
+func (s *SegmentSink) Abort(error) { s.files.Load().Abort() }
+
+// WrittenBytes returns how many bytes the files have got so far. Any goroutine may ask.
+func (s *SegmentSink) WrittenBytes() int64 {
+	if f := s.files.Load(); f != nil {
+		return f.WrittenBytes()
+	}
+	return 0
+}
