@@ -5,11 +5,11 @@ import (
 	"sync/atomic"
 )
 
-// The reply gate. What a connection writes may have a mark, a position in the server's log; it leaves when that position
-// is released, and all that was written later leaves after it. While everything is released, or a mark is below what
-// is, a write costs one load more. What is held lies where output lies that the socket did not take, and counts as
-// output, but it is not the peer's fault: at a limit the connection is not closed, it is not executed any more
-// (Conn.checkHeld). A connection that is closed while something is held either waits until that has left
+// The reply gate. What a connection writes may have a mark, a position in the server's log; it leaves when that
+// position is released, and all that was written later leaves after it. While everything is released, or a mark is
+// below what is, a write costs one load more. What is held lies where output lies that the socket did not take, and
+// counts as output, but it is not the peer's fault: at a limit the connection is not closed, it is not executed any
+// more (Conn.checkHeld). A connection that is closed while something is held either waits until that has left
 // (CloseAfterFlush) or drops it (Abort).
 //
 // No wake-up is lost: a loop states what it waits for and then looks at what is released, Release stores what is
@@ -21,8 +21,8 @@ const AllReleased = math.MaxUint64
 // noMark is what a loop awaits while none of its connections waits for the gate.
 const noMark = math.MaxUint64
 
-// maxMarks is how many marks of a connection's output are told apart. Beyond, what is written gets the last one, raised:
-// it may leave a little later than it could.
+// maxMarks is how many marks of a connection's output are told apart. Beyond, what is written gets the last one,
+// raised: it may leave a little later than it could.
 const maxMarks = 64
 
 // keptMarks is for how many marks a connection keeps memory while it has none.

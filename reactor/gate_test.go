@@ -75,8 +75,8 @@ func TestGateFalls(t *testing.T) {
 	b.mustBeOver(t)
 }
 
-// TestGateAgainstModel: with any order of writes, marks, releases and room in the socket, exactly the bytes that may leave
-// do.
+// TestGateAgainstModel: with any order of writes, marks, releases and room in the socket, exactly the bytes that may
+// leave do.
 func TestGateAgainstModel(t *testing.T) {
 	for seed := range uint64(300) {
 		rnd := rand.New(rand.NewPCG(seed, 1))
@@ -271,8 +271,8 @@ func TestGateThenSlow(t *testing.T) {
 	b.mustBeOver(t)
 }
 
-// TestGateClose: a connection that is closed while the gate holds its output waits for it, or drops it; it never sends it
-// early.
+// TestGateClose: a connection that is closed while the gate holds its output waits for it, or drops it; it never sends
+// it early.
 func TestGateClose(t *testing.T) {
 	for _, abort := range []bool{false, true} {
 		b := newBench(Limits{}, swallow)

@@ -144,7 +144,8 @@ func (b *bench) makeRoom(c *Conn, n int) {
 func (b *bench) mustBeOver(t *testing.T) {
 	t.Helper()
 	lagging, held := b.reactor.totals.lagging.Load(), b.reactor.totals.laggingBytes.Load()+b.reactor.HeldBytes()
-	if lagging != 0 || held != 0 || len(b.loop.gated) != 0 || b.reactor.ConnCount() != 0 || b.loop.ConnCount() != 0 || b.loop.lagging != 0 ||
+	if lagging != 0 || held != 0 || len(b.loop.gated) != 0 ||
+		b.reactor.ConnCount() != 0 || b.loop.ConnCount() != 0 || b.loop.lagging != 0 ||
 		len(b.waker.waiting) != 0 || b.loop.conns.first != nil || len(b.handler.closed) != b.handler.opened {
 		t.Fatalf("left: %d lagging with %d bytes, %d and %d connections, %d on the loop, %d watched; "+
 			"%d opened, closed %v",

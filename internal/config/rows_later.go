@@ -19,15 +19,9 @@ const (
 
 var persistenceRows = []row{
 	{name: "rdb-del-sync-files", kind: boolean, standard: "no", later: replication},
-	{name: "appendonly", kind: boolean, standard: "no", later: appendFile},
-	{name: "appendfilename", kind: text, standard: "appendonly.aof", immutable: true, later: appendFile},
-	{name: "appenddirname", kind: text, standard: "appendonlydir", immutable: true, later: appendFile},
-	{name: "appendfsync", kind: enum, words: []string{"everysec", "always", "no"}, standard: "everysec",
-		later: appendFile},
 	{name: "no-appendfsync-on-rewrite", kind: boolean, standard: "no", later: appendFile},
 	{name: "auto-aof-rewrite-percentage", kind: integer, standard: "100", max: math.MaxInt32, later: appendFile},
 	{name: "auto-aof-rewrite-min-size", kind: memory, standard: "64mb", later: appendFile},
-	{name: "aof-load-truncated", kind: boolean, standard: "yes", later: appendFile},
 	{name: "aof-use-rdb-preamble", kind: boolean, standard: "yes", later: appendFile},
 	{name: "aof-timestamp-enabled", kind: boolean, standard: "no", later: appendFile},
 	{name: "aof-rewrite-incremental-fsync", kind: boolean, standard: "yes", later: appendFile},

@@ -74,6 +74,14 @@ type Values struct {
 	SaveCPUs              string // processors of the goroutines that write, as taskset has them; empty: any
 	OnSigint, OnSigterm   Shutdown
 
+	// The append-only file.
+	AppendOnly       bool
+	AppendFilename   string
+	AppendDirname    string      // in Dir
+	AppendFsync      AppendFsync // when what was written is synced
+	AOFLoadTruncated bool        // a tail that a crash has torn is cut off, else it is an error
+	LogMemoryBytes   int64       // of the log; above it writers wait
+
 	// Active defragmentation.
 	ActiveDefrag       bool
 	DefragIgnoreBytes  int64 // waste below which nothing is done

@@ -25,6 +25,7 @@ func (srv *Server) Tick(rl *reactor.Loop) {
 	l.goOnSaving()
 	l.wakePostponed()
 	l.endTimeouts()
+	l.endSyncWaits()
 	if l.resting() {
 		rl.WantSlowTick()
 	} else {
@@ -37,7 +38,7 @@ func (srv *Server) Tick(rl *reactor.Loop) {
 // in the background is left. What falls due meanwhile waits up to 100 ms, as in Redis with hz 10.
 func (l *loop) resting() bool {
 	return !l.active && len(l.postponed) == 0 && len(l.waiting) == 0 && l.srv.defrag.percent.Load() == 0 &&
-		l.srv.defrag.passes.Load() == 0 && !l.timeoutSoon() && l.srv.saver.Running() == nil
+		l.srv.defrag.passes.Load() == 0 && !l.timeoutSoon() && len(l.syncWaits) == 0 && l.srv.saver.Running() == nil
 }
 
 // workInBackground does a little of all that is due on the loop.

@@ -113,7 +113,7 @@ func (link *waitLink) Serve(sh *shard.Shard, w *shard.Worker) (keep bool) {
 	if sh.HasReady() {
 		l := w.Owner.(*loop)
 		l.serveReady(l.srv.allShards[sh.ID : sh.ID+1])
-		sh.Commit()
+		sh.Commit(w)
 		l.postServed()
 	}
 	return false
@@ -205,6 +205,9 @@ func (l *loop) serveLink(link *waitLink, held []int, nowMs int64) bool {
 // postServed has the replies of those that were served leave: what was done for them is committed.
 func (l *loop) postServed() {
 	for i, p := range l.served {
+		if p.lsn = l.worker.LSN; l.srv.gate.fault == servedEarly {
+			p.lsn = 0
+		}
 		p.s.conn.Loop().Post(&p.Letter)
 		l.served[i] = nil
 	}
@@ -281,6 +284,7 @@ func (p *parking) endWait() {
 	l.begin(s)
 	switch reason := w.Reason(); reason {
 	case notEnded:
+		l.worker.LSN = p.lsn
 		l.ctx.Out = append(l.ctx.Out, p.ctx.Out...)
 	case endedByError:
 		l.ctx.Out = resp.AppendError(l.ctx.Out, resp.ErrUnblocked)

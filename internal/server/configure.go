@@ -73,6 +73,16 @@ func (srv *Server) watchConfig() {
 		return nil
 	}, "rdb-save-buffer-limit", "rdb-save-rate-limit")
 	cfg.OnApply(func(_, v *config.Values) error {
+		srv.aof.apply(v)
+		return nil
+	}, "appendfsync")
+	cfg.OnApply(func(_, v *config.Values) error { return srv.aof.turn(v.AppendOnly) }, "appendonly")
+	cfg.OnApply(func(_, v *config.Values) error {
+		srv.set.Log.SetLimits(0, v.LogMemoryBytes)
+		srv.wakeSaving()
+		return nil
+	}, "log-memory-limit")
+	cfg.OnApply(func(_, v *config.Values) error {
 		srv.saves.mu.Lock()
 		defer srv.saves.mu.Unlock()
 		srv.saves.restrict(v)

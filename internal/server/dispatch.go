@@ -57,6 +57,7 @@ func (s *Session) decide(b *parsed) {
 	if !s.authed && s.srv.cfg.Values().RequirePass == "" {
 		s.setAuthed(true) // the password was taken away
 	}
+	misconf := s.refusedForDisk(row)
 	switch {
 	case !row.ArityOK(len(b.args)):
 		s.refuse(row, resp.ErrWrongArity(row.FullName))
@@ -73,8 +74,8 @@ func (s *Session) decide(b *parsed) {
 	case s.outOfMemory(row):
 		s.refuse(row, resp.ErrOOM)
 		return
-	case s.refusedForDisk(row):
-		s.refuse(row, resp.ErrMisconf)
+	case misconf != nil:
+		s.refuse(row, misconf)
 		return
 	case s.refusedForLoading(row):
 		s.refuse(row, resp.ErrLoading)

@@ -75,7 +75,7 @@ func (m *evictMail) Serve(s *shard.Shard, w *shard.Worker) (keep bool) {
 		srv.evict.claimed.Add(goal)
 		s.EvictSome(w, srv.set.Clock.NowMs(), goal, 0, w.NowNs+sliceNs)
 		srv.evict.claimed.Add(-goal)
-		s.Commit()
+		s.Commit(w)
 	}
 	return false
 }
@@ -233,7 +233,7 @@ func (l *loop) evictInBackground() (more bool) {
 	srv := l.srv
 	p := srv.memory.Load()
 	used := srv.usedMemory()
-	if srv.saver.Overdrawn() {
+	if srv.saver.Overdrawn() || srv.set.Log.OverLimit() {
 		return false // and nobody may go on
 	}
 	if p.limit > 0 && used > p.limit && !srv.paused() {

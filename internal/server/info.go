@@ -35,8 +35,12 @@ func (t *infoText) figures() *shardFigures {
 	}
 	t.shards = &shardFigures{}
 	sum := t.shards
+	// What it tells is not data: it must come when replies that tell of data wait for the disk.
+	w := &t.s.loop.worker
+	lsn := w.LSN
+	defer func() { w.LSN = lsn }()
 	for _, sh := range t.srv.set.Shards {
-		st, pending := sh.FreshStats(&t.s.loop.worker, t.s.holds(sh))
+		st, pending := sh.FreshStats(w, t.s.holds(sh))
 		sum.Add(&st)
 		sum.lazyPending += pending
 	}

@@ -105,33 +105,16 @@ func (t *infoText) persistence() {
 	t.loading()
 }
 
-// appendOnly are the fields of the append-only file, of which there is none.
-func (t *infoText) appendOnly() {
-	t.line("aof_enabled:0")
-	t.line("aof_rewrite_in_progress:0")
-	t.line("aof_rewrite_scheduled:0")
-	t.line("aof_last_rewrite_time_sec:-1")
-	t.line("aof_current_rewrite_time_sec:-1")
-	t.line("aof_last_bgrewrite_status:ok")
-	t.line("aof_rewrites:0")
-	t.line("aof_rewrites_consecutive_failures:0")
-	t.line("aof_last_write_status:ok")
-	t.line("aof_last_cow_size:0")
-	t.line("module_fork_in_progress:0")
-	t.line("module_fork_last_cow_size:0")
-}
-
 // loading are the fields that are there during a load only.
 func (t *infoText) loading() {
 	u := t.srv.loading.now.Load()
 	if u == nil {
 		return
 	}
-	p := &u.progress
 	t.line("loading_start_time:%d", u.startMs/1000)
-	t.line("loading_total_bytes:%d", p.TotalBytes.Load())
-	t.line("loading_rdb_used_mem:%d", p.SavedMemory.Load())
-	t.line("loading_loaded_bytes:%d", p.ReadBytes.Load())
+	t.line("loading_total_bytes:%d", u.totalBytes())
+	t.line("loading_rdb_used_mem:%d", u.progress.SavedMemory.Load())
+	t.line("loading_loaded_bytes:%d", u.readBytes())
 	t.line("loading_loaded_perc:%.2f", u.percent())
-	t.line("loading_eta_seconds:%d", p.ETASeconds(t.nowMs/1000-u.startMs/1000))
+	t.line("loading_eta_seconds:%d", u.etaSeconds(t.nowMs/1000-u.startMs/1000))
 }

@@ -10,6 +10,8 @@ import (
 	"sync/atomic"
 	"time"
 
+	"fulmen/internal/config"
+	"fulmen/persist/aof"
 	"fulmen/persist/snapshot"
 	"fulmen/persist/vfs"
 	"fulmen/shard"
@@ -31,6 +33,7 @@ type loading struct {
 type loadUnderWay struct {
 	startMs  int64
 	progress snapshot.LoadProgress
+	log      aof.LoadProgress // of what follows in an append-only file
 }
 
 func (srv *Server) isLoading() bool { return srv.loading.now.Load() != nil }
@@ -92,18 +95,53 @@ func (srv *Server) findSnapshot() (*snapshot.Source, error) {
 	return src, nil
 }
 
-// beginLoad seizes all batons if there is something to load. The loops don't run yet.
-func (srv *Server) beginLoad() (*snapshot.Source, *shard.Seizure, error) {
-	src, err := srv.findSnapshot()
+// loadJob does what has to be done before anybody is served; all batons are seized.
+type loadJob func(z *shard.Seizure) error
+
+// beginLoad seizes all batons if there is something to load, and returns what has to be done with them. What is done in
+// no time it does at once. The loops don't run yet.
+func (srv *Server) beginLoad() (loadJob, *shard.Seizure, error) {
+	v := srv.cfg.Values()
+	logged, err := srv.aof.find(v)
 	if err != nil {
-		return nil, nil, fmt.Errorf("Fatal error loading the DB: %w", err)
+		return nil, nil, fatalLoad(err)
 	}
-	if len(src.Parts) == 0 {
-		close(srv.loading.done)
-		return nil, nil, nil
+	job := srv.aof.load
+	if !logged {
+		src, err := srv.findSnapshot()
+		if err != nil {
+			return nil, nil, fatalLoad(err)
+		}
+		job = func(z *shard.Seizure) error { return srv.loadSnapshot(src, z) }
+		if len(src.Parts) == 0 {
+			close(srv.loading.done)
+			return nil, nil, srv.beginEmpty(v)
+		}
 	}
 	srv.startLoading()
-	return src, srv.set.Seize(), nil
+	return job, srv.set.Seize(), nil
+}
+
+func fatalLoad(err error) error { return fmt.Errorf("Fatal error loading the DB: %w", err) }
+
+// beginEmpty begins with nothing.
+func (srv *Server) beginEmpty(v *config.Values) error {
+	if !v.AppendOnly {
+		return nil
+	}
+	z := srv.set.Seize()
+	err := srv.aof.beginAfterSnapshot(z)
+	z.Release(&shard.Worker{})
+	return err
+}
+
+// loadSnapshot loads a snapshot, and has the append-only file, if there is to be one, begin with it.
+func (srv *Server) loadSnapshot(src *snapshot.Source, z *shard.Seizure) error {
+	err := srv.load(src, z, snapshot.LoadOptions{})
+	if err == nil && srv.cfg.Values().AppendOnly {
+		err = srv.aof.beginAfterSnapshot(z)
+	}
+	return err
 }
 
 func (srv *Server) startLoading() *loadUnderWay {
@@ -119,13 +157,13 @@ func (srv *Server) endLoading() {
 }
 
 // loadAtStart is the goroutine that loads before anybody is served.
-func (srv *Server) loadAtStart(src *snapshot.Source, z *shard.Seizure) {
+func (srv *Server) loadAtStart(job loadJob, z *shard.Seizure) {
 	defer close(srv.loading.done)
-	err := srv.load(src, z, snapshot.LoadOptions{})
+	err := job(z)
 	w := &shard.Worker{}
 	z.Release(w)
 	if err != nil {
-		srv.loadFailed <- fmt.Errorf("Fatal error loading the DB: %w. Exiting.", err)
+		srv.loadFailed <- fmt.Errorf("%w. Exiting.", fatalLoad(err))
 		return
 	}
 	srv.endLoading()
@@ -179,12 +217,25 @@ func (srv *Server) logProgress(u *loadUnderWay, ended <-chan struct{}) {
 			return
 		case <-t.C:
 		}
-		p := &u.progress
-		srv.log.Info(fmt.Sprintf("Loading: %.1f %%, %d keys", u.percent(), p.Keys.Load()))
+		srv.log.Info(fmt.Sprintf("Loading: %.1f %%, %d keys", u.percent(), u.progress.Keys.Load()))
 	}
 }
 
 // percent is how much of the files has been read.
 func (u *loadUnderWay) percent() float64 {
-	return 100 * float64(u.progress.ReadBytes.Load()) / float64(max(u.progress.TotalBytes.Load(), 1))
+	return 100 * float64(u.readBytes()) / float64(max(u.totalBytes(), 1))
+}
+
+func (u *loadUnderWay) totalBytes() int64 {
+	return u.progress.TotalBytes.Load() + u.log.TotalBytes.Load()
+}
+
+func (u *loadUnderWay) readBytes() int64 { return u.progress.ReadBytes.Load() + u.log.ReadBytes.Load() }
+
+// etaSeconds estimates how long it is going to take from now on.
+func (u *loadUnderWay) etaSeconds(elapsedSeconds int64) int64 {
+	if u.log.TotalBytes.Load() > 0 {
+		return u.log.ETASeconds(elapsedSeconds)
+	}
+	return u.progress.ETASeconds(elapsedSeconds)
 }

@@ -5,6 +5,7 @@ import (
 	"slices"
 	"sync/atomic"
 
+	"fulmen/internal/invariant"
 	"fulmen/internal/resp"
 	"fulmen/reactor"
 	"fulmen/shard"
@@ -51,6 +52,9 @@ type loop struct {
 	// Commands that wait for keys; block.go.
 	timeouts timeouts
 	served   []*parking // by this loop; their letters are to be posted
+	begunLSN uint64     // with a planted fault: of the log, when the batch began
+	// syncWaits are those of WAITAOF that end at some time.
+	syncWaits []*syncWait
 
 	// Memory as it was when the batch last looked; evict.go.
 	limited bool       // there is a maxmemory
@@ -103,6 +107,7 @@ func (srv *Server) Close(c *reactor.Conn, err error) {
 		s.loop.forgetPostponed(s)
 	}
 	s.closeWait(postponed)
+	s.closeSyncWait()
 	srv.clients.remove(s)
 	srv.clientMemory.Add(-s.counted)
 	s.gone.Store(true)
@@ -172,7 +177,10 @@ func (l *loop) begin(s *Session) {
 		l.rl.WantTick()
 	}
 	clock := l.srv.set.Clock
-	l.worker.NowNs = clock.NowNs()
+	l.worker.NowNs, l.worker.LSN = clock.NowNs(), 0
+	if l.srv.gate.fault == readsEarly {
+		l.begunLSN = l.srv.set.Log.LSN()
+	}
 	l.ctx.NowMs = clock.NowMs()
 	l.srv.set.Tick(l.ctx.NowMs)
 	l.ctx.Session = s
@@ -206,18 +214,24 @@ func (l *loop) publishCalls() {
 	}
 }
 
-// flush writes the replies so far.
+// flush writes the replies so far. All batons that they were computed under have been given back.
 func (l *loop) flush(s *Session) {
+	if invariant.Enabled && l.held != nil {
+		panic("BUG: replies are sent before what they tell of is committed")
+	}
+	if l.srv.gate.fault != readsEarly || l.worker.LSN > l.begunLSN {
+		s.mark(l.worker.LSN)
+	}
 	switch out := l.ctx.Out; {
 	case l.ctx.Overflow:
 		l.ctx.Out, l.ctx.Overflow = nil, false
 		s.conn.AbortOverLimit()
 	case len(out) == 0:
 	case cap(out) > keepBytes:
-		s.conn.WriteOwned(out)
+		s.write(out, true)
 		l.ctx.Out = nil
 	default:
-		s.conn.Write(out)
+		s.write(out, false)
 		l.ctx.Out = out[:0]
 	}
 }

@@ -152,6 +152,6 @@ func (m *monitor) take() []byte {
 func (m *monitor) Deliver(*reactor.Loop, *reactor.Letter) {
 	m.posted.Store(false)
 	if lines := m.take(); !m.s.closed && m.s.monitor == m && m.s.reply == replyOn {
-		m.s.conn.WriteOwned(lines)
+		m.s.write(lines, true)
 	}
 }

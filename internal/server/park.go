@@ -40,6 +40,7 @@ type parking struct {
 	// Owned by the holder of the shard's baton from parkTask until the letter is posted.
 	task bool
 	ctx  command.Ctx
+	lsn  uint64 // what the reply in ctx has to wait for
 }
 
 func (s *Session) parked() bool { return s.park != nil && s.park.busy }
@@ -112,7 +113,9 @@ func (p *parking) Serve(sh *shard.Shard, w *shard.Worker) (keep bool) {
 	if sh.HasReady() {
 		l.serveReady(srv.allShards[sh.ID : sh.ID+1])
 	}
-	sh.Commit()
+	if p.lsn = sh.Commit(w); srv.gate.fault == parkedEarly {
+		p.lsn = 0
+	}
 	p.s.conn.Loop().Post(&p.Letter)
 	l.postServed()
 	return false
@@ -203,11 +206,9 @@ func (p *parking) endTask() {
 		s.forgetWatches()
 		return
 	}
-	if cap(p.ctx.Out) > flushBytes {
-		s.conn.WriteOwned(p.ctx.Out)
+	long := cap(p.ctx.Out) > flushBytes
+	if s.send(p.lsn, p.ctx.Out, long); long {
 		p.ctx.Out = nil
-	} else {
-		s.conn.Write(p.ctx.Out)
 	}
 	p.trim()
 	s.conn.Resume()

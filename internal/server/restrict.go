@@ -2,6 +2,7 @@ package server
 
 import (
 	"fulmen/internal/config"
+	"fulmen/internal/resp"
 	"fulmen/shard/command"
 )
 
@@ -10,6 +11,7 @@ import (
 const (
 	whileLoading     uint32 = 1 << iota // the data is being loaded: LOADING
 	whileDiskFailing                    // the last save in the background has failed: MISCONF
+	whileLogFailing                     // the append-only file can't be written or synced: MISCONF
 )
 
 // setFailed notes whether the last save in the background has failed, and works out whether commands that write are
@@ -35,7 +37,7 @@ func (srv *Server) setRestriction(bit uint32, on bool) {
 
 // barredBy are the flags of commands of which some may be refused.
 func barredBy(restricted uint32) (f command.Flags) {
-	if restricted&whileDiskFailing != 0 {
+	if restricted&(whileDiskFailing|whileLogFailing) != 0 {
 		f = command.Write
 	}
 	if restricted&whileLoading != 0 {
@@ -44,13 +46,21 @@ func barredBy(restricted uint32) (f command.Flags) {
 	return f
 }
 
-// refusedForDisk tells whether the command would write, or is to tell how the server is, while nothing can be saved.
-func (s *Session) refusedForDisk(row *command.Row) bool {
-	if s.srv.restricted.Load()&whileDiskFailing == 0 {
-		return false
-	}
-	return row.Flags&command.Write != 0 || row.Canary ||
+// refusedForDisk says why a command that would write, or is to tell how the server is, is refused while nothing can be
+// saved or logged; nil: it is not.
+func (s *Session) refusedForDisk(row *command.Row) *resp.Error {
+	restricted := s.srv.restricted.Load()
+	writes := row.Flags&command.Write != 0 || row.Canary ||
 		row.RunsQueue && s.multi != nil && s.multi.flags&command.Write != 0
+	switch {
+	case !writes:
+		return nil
+	case restricted&whileDiskFailing != 0:
+		return resp.ErrMisconf
+	case restricted&whileLogFailing != 0:
+		return s.srv.aof.refusal.Load() // nil: it works again
+	}
+	return nil
 }
 
 // refusedForLoading tells whether the command has to be refused while the data is being loaded.

@@ -92,9 +92,12 @@ func (l *loop) saveSlice() (more bool) {
 // mustSpare tells whether a command of this row has to wait because a save that is under way has used up its buffers:
 // it would have to copy what it is going to change. If they are far above their limit this holds for whatever looks at
 // keys, which may have expired.
+//
+// It also has to wait while the log, which it is going to write to, has used up its memory because the disk is slow.
 func (s *Session) mustSpare(row *command.Row) bool {
 	saver := s.srv.saver
-	if saver.Running() == nil || !saver.Overdrawn() {
+	saving := saver.Running() != nil && saver.Overdrawn()
+	if !saving && !s.srv.set.Log.OverLimit() {
 		return false
 	}
 	switch {
@@ -105,5 +108,5 @@ func (s *Session) mustSpare(row *command.Row) bool {
 	case row.Flags&mayWrite != 0:
 		return true
 	}
-	return row.Flags&command.ReadOnly != 0 && saver.Exhausted()
+	return saving && row.Flags&command.ReadOnly != 0 && saver.Exhausted()
 }

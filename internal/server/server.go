@@ -64,6 +64,8 @@ type Server struct {
 	saves           saves
 	restricted      atomic.Uint32 // restrict.go
 	loading         loading
+	aof             appendOnly
+	gate            replyGate
 	loadFailed      chan error // why the load at the start has failed
 	listenMu        sync.Mutex
 	listeners       []net.Listener // TCP ones, replaced by CONFIG SET bind/port
@@ -105,7 +107,7 @@ func New(o Options) (*Server, error) {
 		runID: newRunID(), startMs: o.Clock.NowMs(),
 	}
 	srv.set, err = shard.NewSet(shard.Options{
-		Shards: v.Shards, Databases: v.Databases, Space: space, Log: log.New(v.Shards, log.Limits{}),
+		Shards: v.Shards, Databases: v.Databases, Space: space, Log: log.New(v.Shards, srv.logLimits(v)),
 		Clock: o.Clock, Bell: srv, PackedBytes: o.PackedBytes,
 	})
 	if err != nil {
@@ -119,6 +121,8 @@ func New(o Options) (*Server, error) {
 	}
 	srv.saver = snapshot.NewSaver(snapshot.Options{Set: srv.set, Workers: saveWorkers(), Wake: srv.wakeSaving})
 	srv.clients.init()
+	srv.gate.srv = srv
+	srv.aof.init(srv, v)
 	srv.apply(v)
 	srv.applyClientLimit(v)
 	srv.makeLoops(v)
@@ -193,12 +197,12 @@ func (srv *Server) Start() error {
 	if err := srv.listenUnix(v); err != nil {
 		return errors.Join(err, closeAll(listeners), closeLock(srv.loading.locked))
 	}
-	src, seized, err := srv.beginLoad()
+	job, seized, err := srv.beginLoad()
 	if err == nil {
 		err = srv.reactor.Start()
 	}
 	if err != nil {
-		return errors.Join(err, closeAll(listeners), closeLock(srv.loading.locked))
+		return errors.Join(err, closeAll(listeners), srv.aof.abandon(), closeLock(srv.loading.locked))
 	}
 	srv.log.Info("Server initialized")
 	for _, l := range srv.loops {
@@ -213,7 +217,7 @@ func (srv *Server) Start() error {
 	}
 	srv.sampler.start(srv)
 	if seized != nil {
-		go srv.loadAtStart(src, seized)
+		go srv.loadAtStart(job, seized)
 	}
 	if err := srv.console.apply(srv, v); err != nil {
 		return errors.Join(err, srv.Shutdown())
@@ -248,8 +252,8 @@ func (srv *Server) Addr() string {
 // Set returns the server's shards.
 func (srv *Server) Set() *shard.Set { return srv.set }
 
-// Shutdown stops serving, without saving: a load is waited for and a save given up, then listeners, connections and
-// loops end.
+// Shutdown stops serving, without saving: a load is waited for and a save given up, the append-only file is written out
+// and synced, then listeners, connections and loops end.
 func (srv *Server) Shutdown() error {
 	if srv.stopping.Swap(true) {
 		return nil
@@ -259,7 +263,8 @@ func (srv *Server) Shutdown() error {
 	<-srv.loading.done
 	srv.saves.close()
 	srv.migrator.close()
-	err := srv.reactor.Stop()
+	err := srv.aof.close()
+	err = errors.Join(err, srv.reactor.Stop())
 	if save := srv.saver.Running(); save != nil {
 		save.Cancel()
 		save.RunHeld() // nobody else is there

@@ -49,6 +49,8 @@ type Session struct {
 	park    *parking
 	awaits  *await   // what the command that has just run waits for; nil: nothing
 	monitor *monitor // nil: not in MONITOR
+	// syncWait is that of a WAITAOF under way; nil: there is none.
+	syncWait *syncWait
 	// executing: the commands that run are those of EXEC, which must not block.
 	executing bool
 	closed    bool

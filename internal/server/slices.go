@@ -80,7 +80,7 @@ func (p *parking) endSlices(silent bool) {
 	if silent {
 		p.sliced.Drop()
 	} else {
-		p.sliced.Reply(p.s.c, p.s.conn.WriteOwned)
+		p.sliced.Reply(p.s.c, p.s.sendLong)
 	}
 	p.s.replyBytes.Store(0)
 	p.trim()

@@ -184,6 +184,9 @@ func (s *sampler) start(srv *Server) {
 			if !srv.cronPaused.Load() {
 				srv.saves.cron()
 			}
+			if srv.aof.enabled() {
+				srv.gate.update() // what is not synced grows older
+			}
 			srv.migrator.sweep(srv.set.Clock.NowMs())
 			srv.space.Release(releaseBudget)
 			s.releaseHeap(now)

@@ -1,0 +1,49 @@
+package config
+
+import "strings"
+
+// appendRows: the append-only file, and the log that it is written from.
+var appendRows = []row{{
+	name: "appendonly", kind: boolean, standard: "no",
+	store: func(v *Values, s setting) { v.AppendOnly = s.n == 1 },
+}, {
+	name: "appendfilename", kind: text, standard: "appendonly.aof", immutable: true,
+	check: bareName("appendfilename", "filename"),
+	store: func(v *Values, s setting) { v.AppendFilename = s.text },
+}, {
+	name: "appenddirname", kind: text, standard: "appendonlydir", immutable: true,
+	check: bareName("appenddirname", "dirname"),
+	store: func(v *Values, s setting) { v.AppendDirname = s.text },
+}, {
+	name: "appendfsync", kind: enum, words: []string{"everysec", "always", "no"}, standard: "everysec",
+	store: func(v *Values, s setting) { v.AppendFsync = AppendFsync(s.n) },
+}, {
+	name: "aof-load-truncated", kind: boolean, standard: "yes",
+	store: func(v *Values, s setting) { v.AOFLoadTruncated = s.n == 1 },
+}, {
+	name: "log-memory-limit", kind: memory, standard: "256mb", min: 1 << 20, max: 1 << 40,
+	store: func(v *Values, s setting) { v.LogMemoryBytes = s.n },
+}}
+
+// AppendFsync is when what was written to the append-only file is synced.
+type AppendFsync int32
+
+// The values of appendfsync.
+const (
+	FsyncEverySec AppendFsync = iota
+	FsyncAlways
+	FsyncNo
+)
+
+// bareName checks that a name is not empty and no path.
+func bareName(parameter, what string) func(s setting) error {
+	return func(s setting) error {
+		switch {
+		case s.text == "":
+			return reason(parameter + " can't be empty")
+		case strings.ContainsAny(s.text, "/\\"):
+			return reason(parameter + " can't be a path, just a " + what)
+		}
+		return nil
+	}
+}

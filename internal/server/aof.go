@@ -1,0 +1,208 @@
+package server
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"path/filepath"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"syscall"
+
+	"fulmen/internal/config"
+	"fulmen/internal/resp"
+	"fulmen/persist/aof"
+	"fulmen/persist/log"
+	"fulmen/reactor"
+	"fulmen/shard"
+)
+
+// appendOnly is the append-only file as the server has it. It is begun before anybody is served, with all batons
+// (aofstart.go), and ended with all batons again when the server ends. In between the Writer goes its way, and tells
+// how far it is: advanced. Whoever turns it on or off while the server runs, or rewrites it, makes the Writer and the
+// manifest; the rest follows what is in writer.
+type appendOnly struct {
+	srv *Server
+
+	// Atomic.
+	policy  atomic.Int32                // aof.Policy
+	writer  atomic.Pointer[aof.Writer]  // nil: there is no append-only file
+	refusal atomic.Pointer[resp.Error]  // of writes, because the Writer fails
+	waits   atomic.Pointer[[]*syncWait] // of WAITAOF; replaced as a whole, with mu
+
+	mu       sync.Mutex
+	dir      string        // of the files
+	name     string        // appendfilename
+	manifest *aof.Manifest // as committed
+	locked   io.Closer     // of dir
+}
+
+func (a *appendOnly) init(srv *Server, v *config.Values) {
+	a.srv = srv
+	a.policy.Store(int32(v.AppendFsync))
+	a.waits.Store(&[]*syncWait{})
+}
+
+// enabled tells whether there is an append-only file.
+func (a *appendOnly) enabled() bool { return a.writer.Load() != nil }
+
+// apply follows CONFIG SET.
+func (a *appendOnly) apply(v *config.Values) {
+	a.policy.Store(int32(v.AppendFsync))
+	if w := a.writer.Load(); w != nil {
+		w.SetPolicy(aof.Policy(v.AppendFsync))
+		w.SetPrompt(a.srv.promptWrites())
+	}
+	a.advanced()
+}
+
+// turn follows CONFIG SET appendonly.
+func (a *appendOnly) turn(on bool) error {
+	if on == a.enabled() {
+		return nil
+	}
+	return errors.New("the append-only file can't be turned on or off while the server runs yet; start the " +
+		"server with another value")
+}
+
+// inRing tells whether everything that was committed outlives the process without a file.
+func (srv *Server) inRing() bool { return false }
+
+// safeLSN is up to where the log outlives the process.
+func (srv *Server) safeLSN(w *aof.Writer) uint64 { return w.WrittenLSN() }
+
+// promptWrites tells whether replies wait for what is not synced to be written.
+func (srv *Server) promptWrites() bool { return !srv.inRing() }
+
+// advanced is told by the Writer how far it is, or that it fails or works again. Safe from any goroutine.
+func (a *appendOnly) advanced() {
+	a.noteFailure()
+	a.srv.gate.update()
+	a.endWaits()
+}
+
+// noteFailure has writes refused while the Writer fails.
+func (a *appendOnly) noteFailure() {
+	var err error
+	if w := a.writer.Load(); w != nil {
+		err = w.Err()
+	}
+	if err == nil && a.refusal.Load() == nil {
+		return
+	}
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if err == nil {
+		a.srv.setRestriction(whileLogFailing, false)
+		a.refusal.Store(nil)
+		return
+	}
+	a.refusal.Store(resp.ErrMisconfAOF(systemText(err)))
+	a.srv.setRestriction(whileLogFailing, true)
+}
+
+// systemText is what the C library says of the system's error in err.
+func systemText(err error) string {
+	var no syscall.Errno
+	if !errors.As(err, &no) {
+		return err.Error()
+	}
+	text := no.Error()
+	return strings.ToUpper(text[:1]) + text[1:]
+}
+
+// close writes and syncs what there is, and notes that this life has ended well. The loops still run, and get the
+// replies that have waited; afterwards nothing is executed any more. If it fails, replies that have waited don't leave.
+func (a *appendOnly) close() error {
+	srv, w := a.srv, a.writer.Load()
+	if w == nil {
+		return a.unlock()
+	}
+	held := make(chan struct{})
+	if srv.stopTx.run(func(*loop) {}, func(*shard.Seizure) { close(held) }) {
+		<-held
+	} // else the last save has all batons already
+	srv.log.Info("Calling fsync() on the AOF file.")
+	err := w.Close()
+	if err == nil {
+		srv.gate.update()
+		srv.flushLoops()
+		err = a.commitEnd()
+	}
+	if err != nil {
+		srv.log.Error("The append-only file could not be ended properly; what was acknowledged is safe as far as "+
+			"appendfsync promises, and the next start recovers it", "error", err)
+	}
+	return errors.Join(err, a.unlock())
+}
+
+// commitEnd notes in the manifest that nothing follows.
+func (a *appendOnly) commitEnd() error {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	m, err := a.manifest.End(a.srv.files, a.dir, a.name, a.srv.set.Log.LSN())
+	if err == nil {
+		a.manifest = m
+	}
+	return err
+}
+
+// abandon is close before the loops run: nothing was executed.
+func (a *appendOnly) abandon() error {
+	var err error
+	if w := a.writer.Load(); w != nil {
+		if err = w.Close(); err == nil {
+			err = a.commitEnd()
+		}
+	}
+	return errors.Join(err, a.unlock())
+}
+
+func (a *appendOnly) unlock() error {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	err := closeLock(a.locked)
+	a.locked = nil
+	return err
+}
+
+// flushLoops waits until all loops have read the letters that they have got so far.
+func (srv *Server) flushLoops() {
+	var all sync.WaitGroup
+	for _, l := range srv.loops {
+		p := &passing{all: &all}
+		p.To = p
+		all.Add(1)
+		l.rl.Post(&p.Letter)
+	}
+	all.Wait()
+}
+
+// passing is a letter that tells when it is read.
+type passing struct {
+	reactor.Letter
+	all *sync.WaitGroup
+}
+
+// Deliver implements reactor.Recipient.
+func (p *passing) Deliver(*reactor.Loop, *reactor.Letter) { p.all.Done() }
+
+// logLimits are the limits of the log's memory.
+func (srv *Server) logLimits(v *config.Values) log.Limits {
+	return log.Limits{MemoryBytes: v.LogMemoryBytes, BelowLimit: srv.wakeSaving}
+}
+
+// lockAppendDir makes the directory of the append-only file and takes it for this process.
+func (a *appendOnly) lockAppendDir() error {
+	if err := a.srv.files.MkdirAll(a.dir, 0o755); err != nil {
+		return fmt.Errorf("the directory of the append-only file: %w", err)
+	}
+	// Its name must outlive a power cut as well as what is in it.
+	if err := a.srv.files.SyncDir(filepath.Dir(a.dir)); err != nil {
+		return fmt.Errorf("the directory of the append-only file: %w", err)
+	}
+	lock, err := a.srv.lockDir(a.dir)
+	a.locked = lock
+	return err
+}

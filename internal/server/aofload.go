@@ -1,0 +1,74 @@
+package server
+
+import (
+	"fmt"
+
+	"fulmen/persist/aof"
+	"fulmen/persist/snapshot"
+	"fulmen/shard"
+)
+
+// load recovers and loads the append-only file and begins its next life.
+func (a *appendOnly) load(z *shard.Seizure) error {
+	srv := a.srv
+	began := srv.set.Clock.NowNs()
+	found, err := aof.Recover(&aof.RecoverOptions{
+		FS: srv.files, Dir: a.dir, Name: a.name, Truncated: srv.cfg.Values().AOFLoadTruncated,
+		ReplID: *srv.replID.Load(), Logger: srv.log,
+	})
+	if err != nil {
+		return err
+	}
+	a.logRecovered(found)
+	m := found.Manifest
+	srv.replID.Store(&m.ReplID)
+	if err := a.loadBase(m, z); err != nil {
+		return err
+	}
+	u := srv.loading.now.Load()
+	err = aof.Load(&aof.LoadOptions{
+		FS: srv.files, Dir: a.dir, Name: a.name, Manifest: m, Applier: newApplier(srv, z, m.Shards),
+	}, &u.log)
+	if err != nil {
+		return err
+	}
+	srv.log.Info(fmt.Sprintf("DB loaded from append only file: %.3f seconds, %d commands",
+		float64(srv.set.Clock.NowNs()-began)/1e9, u.log.Commands.Load()))
+	based := m.Shards == len(srv.set.Shards) && m.Databases == srv.set.Databases()
+	next := found.Begin()
+	next.Databases = srv.set.Databases()
+	return a.begin(next, based)
+}
+
+// loadBase loads the BASE files. Keys whose time has come are loaded as well: what follows may be about them, and says
+// when they went.
+func (a *appendOnly) loadBase(m *aof.Manifest, z *shard.Seizure) error {
+	src := &snapshot.Source{Dir: a.dir}
+	for _, f := range m.Live(aof.Base) {
+		s := snapshot.Segment{SizeBytes: f.SizeBytes, CRC64: f.CRC64, Keys: f.Keys}
+		src.Parts = append(src.Parts, snapshot.SegmentPart(f.Path(a.dir, a.name), s))
+	}
+	if len(src.Parts) == 0 {
+		return nil
+	}
+	return a.srv.load(src, z, snapshot.LoadOptions{KeepExpired: true})
+}
+
+// logRecovered tells what the last stop has left.
+func (a *appendOnly) logRecovered(r *aof.Recovered) {
+	log := a.srv.log
+	switch {
+	case !r.Unclean:
+		return
+	case r.Killed:
+		log.Warn(fmt.Sprintf("The server was not stopped properly. Nothing that was acknowledged is lost; %d bytes "+
+			"came from the ring in memory", r.RingBytes))
+	default:
+		log.Warn("The server was not stopped properly. What the append-only file has is complete up to its last " +
+			"whole change; what is lost after a power cut is what appendfsync allows for")
+	}
+	for _, cut := range r.Cuts {
+		log.Warn(fmt.Sprintf("%s: %d bytes behind offset %d were cut off: %s", cut.File, cut.Bytes, cut.Offset,
+			cut.Reason))
+	}
+}

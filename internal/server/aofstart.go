@@ -1,0 +1,220 @@
+package server
+
+import (
+	"crypto/rand"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io/fs"
+	"path/filepath"
+
+	"fulmen/internal/config"
+	"fulmen/persist/aof"
+	"fulmen/persist/rdb"
+	"fulmen/persist/snapshot"
+	"fulmen/shard"
+)
+
+// Start-up with an append-only file, in this order, all batons being held: the AOF is recovered and loaded or, if there
+// is none yet, the snapshot is loaded; files of a new life are made; a manifest is committed that names them; the log
+// becomes active and the Writer begins; the batons are given back. If the files have no beginning (there was only a
+// snapshot, or they are for another number of shards) all that is there is saved as BASE before the manifest is
+// committed: until then the next start finds what this one has found.
+
+// find looks for the append-only file and locks its directory. exists is false where there is none yet.
+func (a *appendOnly) find(v *config.Values) (exists bool, err error) {
+	a.dir, a.name = filepath.Join(v.Dir, v.AppendDirname), v.AppendFilename
+	if !v.AppendOnly {
+		return false, nil
+	}
+	if err := a.lockAppendDir(); err != nil {
+		return false, err
+	}
+	_, err = a.srv.files.Stat(aof.ManifestName(a.dir, a.name))
+	if !errors.Is(err, fs.ErrNotExist) {
+		return err == nil, err
+	}
+	return false, a.checkUnnamed()
+}
+
+// checkUnnamed refuses to begin an append-only file beside files that have data and belong to no manifest. Such as a
+// first start leaves that was broken off are removed: nothing was written to them.
+func (a *appendOnly) checkUnnamed() error {
+	names, err := a.srv.files.ReadDir(a.dir)
+	if err != nil {
+		return err
+	}
+	for _, name := range names {
+		f, ok := aof.ParseName(a.name, name)
+		if !ok || f.Kind != aof.Incr {
+			continue
+		}
+		path := filepath.Join(a.dir, name)
+		if err := a.checkEmpty(path); err != nil {
+			return err
+		}
+	}
+	empty := &aof.Manifest{}
+	removed, err := empty.RemoveUnnamed(a.srv.files, a.dir, a.name)
+	if len(removed) > 0 {
+		a.srv.log.Info(fmt.Sprintf("Removed %d files of an append-only file that was never begun", len(removed)))
+	}
+	return err
+}
+
+// checkEmpty refuses an INCR file in which something was written.
+func (a *appendOnly) checkEmpty(path string) error {
+	r, err := aof.OpenIncr(a.srv.files, path)
+	if errors.Is(err, aof.ErrNoHeader) {
+		return nil
+	}
+	if err == nil {
+		err = r.Close()
+	}
+	return errors.Join(fmt.Errorf("%s has data, but there is no manifest %s: put that back from a copy, or move the "+
+		"files away to begin anew", path, aof.ManifestName(a.dir, a.name)), err)
+}
+
+// newManifest is that of an append-only file without files, in its first life.
+func (srv *Server) newManifest() *aof.Manifest {
+	var id [8]byte
+	_, _ = rand.Read(id[:]) // never fails: crypto/rand ends the process instead
+	return &aof.Manifest{
+		DirID: binary.LittleEndian.Uint64(id[:]) | 1, Databases: srv.set.Databases(),
+		Shards: len(srv.set.Shards), ReplID: *srv.replID.Load(),
+		Incarnations: []aof.Incarnation{{Number: 1}},
+	}
+}
+
+// begin begins a life of the append-only file: m has its incarnation, which starts at the LSN that the data in memory
+// corresponds to; based tells whether the files of m are that data. All batons are seized and nothing is staged.
+func (a *appendOnly) begin(m *aof.Manifest, based bool) error {
+	srv, life := a.srv, m.Last()
+	l := srv.set.Log
+	l.SetLSN(life.StartLSN)
+	l.SetIncarnation(life.Number)
+	hold := l.Resume()
+	defer hold.Close()
+	w := aof.Open(aof.Options{
+		FS: srv.files, Dir: a.dir, Name: a.name, Log: l, DirID: m.DirID, Incarnation: life.Number,
+		Policy: aof.Policy(a.policy.Load()), Prompt: srv.promptWrites(), Clock: srv.set.Clock, Notify: a.advanced,
+		Logger: srv.log,
+	})
+	seq := m.NextSeq()
+	if err := w.Prepare(seq); err != nil {
+		return fmt.Errorf("the append-only file can't be begun: %w", err)
+	}
+	incr := aof.IncrFiles(len(srv.set.Shards), seq, life.Number, life.StartLSN, srv.set.Clock.NowMs())
+	m, err := a.commitFirst(m, incr, based)
+	if err == nil {
+		err = w.Start(hold)
+	}
+	if err != nil {
+		return errors.Join(fmt.Errorf("the append-only file can't be begun: %w", err), w.Close())
+	}
+	a.mu.Lock()
+	a.manifest = m
+	a.mu.Unlock()
+	a.setSizes(w, m)
+	a.writer.Store(w)
+	a.advanced()
+	if _, err := m.RemoveUnnamed(srv.files, a.dir, a.name); err != nil {
+		srv.log.Warn("files that the append-only file has no more use for can't be removed: " + err.Error())
+	}
+	return nil
+}
+
+// commitFirst commits the first manifest of a life and returns it.
+func (a *appendOnly) commitFirst(m *aof.Manifest, incr []aof.File, based bool) (*aof.Manifest, error) {
+	srv := a.srv
+	m = m.Clone()
+	if based {
+		m.Add(incr...)
+		return m, m.Commit(srv.files, a.dir, a.name)
+	}
+	life, seq := m.Last(), incr[0].Seq
+	m.Shards, m.Files = len(srv.set.Shards), nil
+	m.Incarnations = []aof.Incarnation{*life}
+	err := a.saveBase(seq, func(c *snapshot.Cut, segments []snapshot.Segment) error {
+		m.Add(a.baseFiles(m, seq, c, segments)...)
+		m.Add(incr...)
+		return m.Commit(srv.files, a.dir, a.name)
+	})
+	return m, err
+}
+
+// baseFiles are what the manifest says of a BASE.
+func (a *appendOnly) baseFiles(m *aof.Manifest, seq uint64, c *snapshot.Cut, segments []snapshot.Segment) []aof.File {
+	files := make([]aof.File, len(segments))
+	for i, s := range segments {
+		files[i] = aof.File{
+			Kind: aof.Base, Shard: i, Seq: seq, Incarnation: m.Last().Number, LSN: c.LSN, CreatedMs: c.CreatedMs,
+			Format: aof.FormatRDB, SizeBytes: s.SizeBytes, CRC64: s.CRC64, Keys: s.Keys,
+		}
+	}
+	return files
+}
+
+// baseSink is where the BASE of a number goes; commit is called when its files are there to last.
+func (a *appendOnly) baseSink(seq uint64, commit func(c *snapshot.Cut, segments []snapshot.Segment) error,
+) *snapshot.SegmentSink {
+	srv, v := a.srv, a.srv.cfg.Values()
+	o := snapshot.SegmentOptions{
+		FS: srv.files, Dir: a.dir, LZ4: v.Compression() == config.CompressLZ4, Limiter: srv.saves.limiter, Log: srv.log,
+		SyncEveryBytes: snapshot.SyncEveryBytes, Commit: commit,
+		WriteOptions: rdb.WriteOptions{LZF: v.Compression() == config.CompressLZF, Checksum: true},
+		// The error of a last sync leaves open whether the manifest is there.
+		Keep: func() bool { return true },
+	}
+	for i := range srv.set.Shards {
+		f := aof.File{Kind: aof.Base, Shard: i, Seq: seq, Format: aof.FormatRDB}
+		o.Names = append(o.Names, f.Path(a.dir, a.name))
+	}
+	return snapshot.NewSegmentSink(o)
+}
+
+// saveBase saves all that is there as BASE and waits for that. All batons are held.
+func (a *appendOnly) saveBase(seq uint64, commit func(c *snapshot.Cut, segments []snapshot.Segment) error) error {
+	srv := a.srv
+	began := srv.set.Clock.NowNs()
+	save, err := srv.saver.Begin(snapshot.Request{
+		Sinks: []snapshot.Sink{a.baseSink(seq, commit)}, Aux: srv.snapshotAux(srv.set.Clock.NowMs()),
+		CPUs: srv.cfg.Values().SaveCPUs,
+	})
+	if err != nil {
+		return err
+	}
+	r := save.RunHeld()
+	if r.Err == nil {
+		srv.log.Info(fmt.Sprintf("The append-only file begins with a base of %d keys, %d bytes, written in %.3f s",
+			r.Saved, r.Bytes, float64(srv.set.Clock.NowNs()-began)/1e9))
+	}
+	return r.Err
+}
+
+// setSizes tells the Writer how much loading would read besides what it writes.
+func (a *appendOnly) setSizes(w *aof.Writer, m *aof.Manifest) {
+	var size int64
+	for _, f := range m.Files {
+		if f.History {
+			continue
+		}
+		if info, err := a.srv.files.Stat(f.Path(a.dir, a.name)); err == nil {
+			size += info.Size()
+		}
+	}
+	w.SetSizes(size, size)
+}
+
+// beginAfterSnapshot begins an append-only file with what a snapshot has brought, or with nothing.
+func (a *appendOnly) beginAfterSnapshot(z *shard.Seizure) error {
+	empty := true
+	for i := range a.srv.set.Shards {
+		s := z.Lock(i)
+		for db := range a.srv.set.Databases() {
+			empty = empty && s.DB(db).Len() == 0
+		}
+		z.Unlock(i)
+	}
+	return a.begin(a.srv.newManifest(), empty)
+}
