@@ -19,6 +19,8 @@ type applier struct {
 	z     *shard.Seizure
 	named map[string]*command.Row // by their own names, those that were renamed
 	lanes []applierLane
+	// foreign: the records are Redis's. A reply that is an error is an error that is a *resp.Error.
+	foreign bool
 }
 
 // applierLane is what one lane executes with. It belongs to one goroutine at a time.
@@ -89,6 +91,9 @@ func (l *applierLane) execute(args [][]byte) error {
 	if row == nil {
 		return fmt.Errorf("unknown command %.128q", args[0])
 	}
+	if l.a.foreign {
+		l.ctx.NowMs = l.foreignNowMs(args)
+	}
 	if !row.ArityOK(len(args)) {
 		return fmt.Errorf("wrong number of arguments for %s", row.FullName)
 	}
@@ -102,6 +107,9 @@ func (l *applierLane) execute(args [][]byte) error {
 	c.Keys = nil
 	c.TakeThen() // what it has left to do is done in the background
 	if len(c.Out) > 0 && c.Out[0] == '-' {
+		if l.a.foreign {
+			return foreignReply(c.Out)
+		}
 		return fmt.Errorf("%s fails, which it did not when it was logged: %s", row.FullName, c.Out[1:len(c.Out)-2])
 	}
 	return nil

@@ -1,0 +1,63 @@
+package server
+
+import (
+	"bytes"
+	"fmt"
+
+	"fulmen/internal/resp"
+	"fulmen/persist/aof"
+	"fulmen/persist/snapshot"
+	"fulmen/shard"
+)
+
+// loadForeign loads an append-only file of Redis's into the seized shards and tells the log about it; truncated is
+// aof-load-truncated. It changes no file. What was loaded becomes an append-only file of ours as the content of a
+// snapshot does: a BASE of it is saved, and the manifest is committed. Before that, Foreign.Keep saves Redis's.
+func (srv *Server) loadForeign(f *aof.Foreign, truncated bool, z *shard.Seizure, p *aof.LoadProgress) error {
+	began := srv.set.Clock.NowNs()
+	limits := srv.limits.Load().Build()
+	apply := newApplier(srv, z, 1)
+	apply.foreign = true
+	loaded, err := aof.LoadForeign(f, &aof.ForeignOptions{
+		FS: srv.files, Databases: srv.set.Databases(), Truncated: truncated, Applier: apply, Logger: srv.log,
+		Known: func(name []byte) bool { return apply.find([][]byte{name}) != nil },
+		LoadRDB: func(file string) (int64, error) {
+			srv.log.Info("Reading RDB base file on AOF loading...")
+			src := &snapshot.Source{Parts: []snapshot.Part{snapshot.EmbeddedPart(file)}}
+			// Keys whose time has come stay: the commands that follow say when they have gone.
+			o := snapshot.LoadOptions{Limits: &limits, KeepExpired: true}
+			r, err := snapshot.Load(srv.files, src, z, o, &snapshot.LoadProgress{})
+			for what, n := range r.Skipped {
+				srv.log.Warn(fmt.Sprintf("%d × %s in %s: there is no such thing here yet, and it was NOT loaded",
+					n, what, file))
+			}
+			return r.EndOffset, err
+		},
+	}, p)
+	if err != nil {
+		return err
+	}
+	if loaded.Failed > 0 {
+		srv.log.Warn(fmt.Sprintf("%d commands of the append only file have replied with an error, and had no effect",
+			loaded.Failed))
+	}
+	srv.log.Info(fmt.Sprintf("DB loaded from append only file: %.3f seconds, %d commands",
+		float64(srv.set.Clock.NowNs()-began)/1e9, loaded.Commands))
+	return nil
+}
+
+// foreignNowMs is what time it is for a record of Redis's: now for those that say a time relative to it, which versions
+// before 7 have let through in places; else never, because keys go when the file says so.
+func (l *applierLane) foreignNowMs(args [][]byte) int64 {
+	switch lowered(args[0]) {
+	case "expire", "pexpire", "setex", "psetex", "set", "getex", "restore", "hexpire", "hpexpire", "hgetex", "hsetex":
+		return l.ctx.Set.Clock.NowMs()
+	}
+	return 0
+}
+
+// foreignReply gives the error of a reply.
+func foreignReply(reply []byte) *resp.Error {
+	code, text, _ := bytes.Cut(bytes.TrimSuffix(reply[1:], []byte("\r\n")), []byte(" "))
+	return &resp.Error{Code: string(code), Msg: string(text)}
+}
