@@ -27,10 +27,12 @@ func recoverFault(set func(*recoverPlant)) func(*history) {
 
 // TestFaultPieceIgnored: a transaction of which a shard has no piece counts as whole.
 func TestFaultPieceIgnored(t *testing.T) {
-	wantFound(t, 1, func(h *history) {
-		recoverFault(func(p *recoverPlant) { p.piecesMissing = true })(h)
-		h.load = loadPlant{piecesMissing: true, uncounted: true}
-	})
+	wantFound(t, 1, recoverFault(func(p *recoverPlant) { p.piecesMissing = true }))
+}
+
+// TestFaultNobodyMeets: a load executes the pieces of a commit each by itself.
+func TestFaultNobodyMeets(t *testing.T) {
+	wantFound(t, 1, func(h *history) { h.load = loadPlant{piecesMissing: true} })
 }
 
 // TestFaultHoleIgnored: after a power cut frames are taken behind a hole.

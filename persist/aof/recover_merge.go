@@ -153,8 +153,8 @@ func (r *recovery) brokenPromise(c *chain) error {
 }
 
 // takePieces takes a transaction over several shards if all pieces are there, and reports whether it has. i is a shard
-// that has one, all frames with lower keys being taken. If one is missing, the pieces that are there are where the logs
-// of their shards end.
+// that has one, all frames with lower keys being taken. If one is missing, and the data does not end here, the pieces
+// that are there are where the logs of their shards end.
 func (r *recovery) takePieces(i int, keys []uint64) (whole bool, err error) {
 	key, shards := keys[i], *r.chains[i].batch[0].shards
 	pieces, size := 0, uint64(0)
@@ -168,6 +168,9 @@ func (r *recovery) takePieces(i int, keys []uint64) (whole bool, err error) {
 		}
 	}
 	missing := pieces < shards.Len() && !r.o.plant.piecesMissing
+	if missing && r.stopsAt(keys) {
+		return false, nil
+	}
 	if f := &r.chains[i].batch[0]; !missing && size != f.end-f.key && !r.o.plant.piecesMissing {
 		return false, r.overlap(&r.chains[i], f.end)
 	}

@@ -1,7 +1,6 @@
 package aof
 
 import (
-	"bytes"
 	"fmt"
 
 	"fulmen/persist/log"
@@ -82,12 +81,9 @@ func (r *recovery) writePart(c *chain, p *log.RingRange) error {
 // beginFile gives a shard whose files have no frames yet a file that begins with the first frame in the ring: the one
 // that the server was about to write to.
 func (r *recovery) beginFile(c *chain, s *log.RingShard) error {
-	pos := s.Tail
-	if len(s.Ranges) > 0 {
-		pos = r.firstFrame(s)
-	}
-	if pos == s.Tail {
-		c.first, c.keep = pos, pos
+	pos, ok := r.firstFrame(s)
+	c.first, c.keep, c.end = pos, pos, pos
+	if !ok {
 		return nil
 	}
 	if len(c.files) == 0 {
@@ -108,46 +104,45 @@ func (r *recovery) beginFile(c *chain, s *log.RingShard) error {
 	if _, err := file.WriteAt(f.header.Append(nil), 0); err != nil {
 		return fmt.Errorf("aof: %w", err)
 	}
-	f.headed, c.first, c.keep = true, pos, pos
+	f.headed = true
 	f.size = max(f.size, HeaderBytes)
 	return nil
 }
 
-// firstFrame finds where the first frame in the ring begins that is not in a BASE. The ring need not begin with a
-// frame; what looks like one is one if others follow it without a gap up to the tail. If there is none it returns the
-// tail: what is not in a file yet begins in the ring.
-func (r *recovery) firstFrame(s *log.RingShard) (pos uint64) {
-	p := &s.Ranges[0]
-	for _, q := range s.Ranges[1:] { // together, as far as they are
-		if q.Pos != rangeEnd(p) {
-			break
-		}
-		p = &log.RingRange{Pos: p.Pos, Data: append(bytes.Clone(p.Data), q.Data...)}
+// firstFrame finds where the first frame in the ring begins that is not in a BASE. ok is false if there is none, and
+// pos then up to where nothing is missing: the tail, unless the ring was too small.
+//
+// What is not in a file yet begins in the ring, but the ring need not begin with a frame. What looks like one is one if
+// others follow it without a gap up to the tail.
+func (r *recovery) firstFrame(s *log.RingShard) (pos uint64, ok bool) {
+	if len(s.Ranges) == 0 {
+		return 0, false
 	}
-	if rangeEnd(p) != s.Tail { // the ring was too small: nobody was told of what came after the gap
-		if _, n, err := log.DecodeFrame(p.Data); err != nil || n == 0 {
-			return s.Tail
-		}
-		return p.Pos
+	p := &s.Ranges[0]
+	if rangeEnd(p) != s.Tail { // nobody was told of what came after the gap
+		first, _ := r.follow(p.Data)
+		_, n, err := log.DecodeFrame(p.Data[first:])
+		return p.Pos + uint64(first), err == nil && n > 0
 	}
 	for at := 0; at < len(p.Data); at++ {
 		if p.Data[at] != '#' {
 			continue
 		}
 		if first, ok := r.follow(p.Data[at:]); ok {
-			return p.Pos + uint64(at+first)
+			pos = p.Pos + uint64(at+first)
+			return pos, pos < s.Tail
 		}
 	}
-	return s.Tail
+	return s.Tail, false
 }
 
-// follow goes from frame to frame and returns where the first one is that is not in a BASE. ok is false if they do not
-// come to the end of data.
+// follow goes from frame to frame and returns where the first one is that is not in a BASE. ok tells that they come to
+// the end of data.
 func (r *recovery) follow(data []byte) (first int, ok bool) {
 	for at := 0; at < len(data); {
 		f, n, err := log.DecodeFrame(data[at:])
 		if err != nil || n == 0 || f.Incarnation != r.m.Last().Number {
-			return 0, false
+			return first, false
 		}
 		at += n
 		if f.TxEnd <= r.begin {
