@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"fmt"
 
+	"fulmen/internal/config"
 	"fulmen/internal/resp"
 	"fulmen/persist/aof"
 	"fulmen/persist/snapshot"
@@ -43,6 +44,37 @@ func (srv *Server) loadForeign(f *aof.Foreign, truncated bool, z *shard.Seizure,
 	}
 	srv.log.Info(fmt.Sprintf("DB loaded from append only file: %.3f seconds, %d commands",
 		float64(srv.set.Clock.NowNs()-began)/1e9, loaded.Commands))
+	return nil
+}
+
+// findForeign looks for an append-only file of Redis's; nil: there is none, or one of ours. The directory is locked.
+func (a *appendOnly) findForeign(v *config.Values) (*aof.Foreign, error) {
+	if !v.AppendOnly {
+		return nil, nil
+	}
+	return aof.FindForeign(a.srv.files, v.Dir, v.AppendDirname, v.AppendFilename)
+}
+
+// takeOver loads an append-only file of Redis's and begins one of ours with what it has brought.
+func (a *appendOnly) takeOver(f *aof.Foreign, z *shard.Seizure) error {
+	srv := a.srv
+	err := srv.loadForeign(f, srv.cfg.Values().AOFLoadTruncated, z, &srv.loading.now.Load().log)
+	if err != nil {
+		return err
+	}
+	kept, err := f.Keep(srv.files)
+	if err != nil {
+		return err
+	}
+	if err := a.beginAfterSnapshot(z); err != nil {
+		return err
+	}
+	text := "The data of Redis's append-only file is in an append-only file of Fulmen's now. Redis's files stay as they " +
+		"were and are not needed any more"
+	if kept != "" {
+		text += "; " + kept + " is their manifest"
+	}
+	srv.log.Info(text)
 	return nil
 }
 

@@ -121,3 +121,37 @@ func TestForeignReplies(t *testing.T) {
 		}
 	}
 }
+
+// TestForeignStart starts from a file of Redis's, and then from what that has become.
+func TestForeignStart(t *testing.T) {
+	dir := t.TempDir()
+	text := resp.AppendCommandStrings(nil, "SET", "a", "1")
+	if err := os.WriteFile(filepath.Join(dir, "appendonly.aof"), text, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{"1", "2", "3"} {
+		srv := startServer(t, "--dir", dir, "--appendonly", "yes")
+		<-srv.loading.done
+		continueWith(t, srv, want)
+		if err := srv.Shutdown(); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// continueWith wants a value of a, and counts it up.
+func continueWith(t *testing.T, srv *Server, want string) {
+	c, err := redistest.Dial(srv.Addr())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, step := range []struct{ words, want string }{{"GET a", want}, {"INCR a", ""}} {
+		v, err := c.Do(strings.Fields(step.words)...)
+		if err != nil || v.Err() != nil || !strings.Contains(v.String(), step.want) {
+			t.Errorf("%s: %v (%v), want %s", step.words, v, err, step.want)
+		}
+	}
+	if err := c.Close(); err != nil {
+		t.Error(err)
+	}
+}

@@ -106,8 +106,15 @@ func (srv *Server) beginLoad() (loadJob, *shard.Seizure, error) {
 	if err != nil {
 		return nil, nil, fatalLoad(err)
 	}
+	foreign, err := srv.aof.findForeign(v)
+	if err != nil {
+		return nil, nil, fatalLoad(err)
+	}
 	job := srv.aof.load
-	if !logged {
+	switch {
+	case foreign != nil:
+		job = func(z *shard.Seizure) error { return srv.aof.takeOver(foreign, z) }
+	case !logged:
 		src, err := srv.findSnapshot()
 		if err != nil {
 			return nil, nil, fatalLoad(err)
