@@ -19,6 +19,9 @@ const (
 	mostRetryNs  = int64(time.Second)
 	closeTries   = 3
 
+	// evacuateBlocks is how many blocks of the log are moved out of its ring at once, which takes 0.1 ms each.
+	evacuateBlocks = 4
+
 	// zeroFillBytes is how many zeros are written ahead under always.
 	zeroFillBytes = 256 << 10
 
@@ -80,6 +83,7 @@ func (w *Writer) turn() time.Duration {
 	if due && w.unsynced() {
 		w.sync(policy)
 	}
+	w.o.Log.EvacuateRing(evacuateBlocks) // what its readers have left, if a backlog keeps it
 	return w.idle(policy)
 }
 
@@ -190,6 +194,7 @@ func (w *Writer) writeAll(policy Policy) bool {
 	changed := w.noteErr()
 	if lsn > w.written.Load() {
 		w.written.Store(lsn)
+		w.o.Log.SetWritten(lsn)
 		changed = changed || policy != Always
 	}
 	if changed {

@@ -199,6 +199,7 @@ func (w *Writer) start(h *log.Hold) error {
 	w.target = h.LSN()
 	w.lastSyncNs = w.o.Clock.NowNs() - syncEveryNs
 	w.written.Store(w.target)
+	w.o.Log.SetWritten(w.target)
 	w.synced.Store(w.target)
 	w.mu.Lock()
 	w.started = true

@@ -79,7 +79,7 @@ type report struct{ worker, number, lsn uint64 }
 func killOne(t *testing.T, dir string, round, n int) (reports []report) {
 	t.Helper()
 	cmd := exec.Command(os.Args[0], "-test.run=^TestRingKillNine$")
-	cmd.Env = append(os.Environ(), killDirEnv+"="+dir, killSeedEnv+"="+strconv.Itoa(round))
+	cmd.Env = append(os.Environ(), killDirEnv+"="+dir, killSeedEnv+"="+strconv.Itoa(round), "GORACE=halt_on_error=1")
 	cmd.Stderr = os.Stderr
 	out, err := cmd.StdoutPipe()
 	if err != nil {

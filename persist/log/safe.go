@@ -165,7 +165,7 @@ func (s *ShardLog) moved() {
 // ring is left alone. It reports whether there is more to move. It copies 1 MiB a block, so it is a background task's.
 func (l *Log) EvacuateRing(n int) (more bool) {
 	r := l.ring.Load()
-	if r == nil {
+	if r == nil || r.idleBlocks() >= r.layout.blocks/2 {
 		return false
 	}
 	for i := range l.shards {
