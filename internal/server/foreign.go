@@ -69,8 +69,8 @@ func (a *appendOnly) takeOver(f *aof.Foreign, z *shard.Seizure) error {
 	if err := a.beginAfterSnapshot(z); err != nil {
 		return err
 	}
-	text := "The data of Redis's append-only file is in an append-only file of Fulmen's now. Redis's files stay as they " +
-		"were and are not needed any more"
+	text := "The data of Redis's append-only file is in an append-only file of Fulmen's now. Redis's files stay as " +
+		"they were and are not needed any more"
 	if kept != "" {
 		text += "; " + kept + " is their manifest"
 	}
