@@ -159,8 +159,8 @@ func (k *crashCheck) look(when string) {
 	}
 }
 
-// prefix returns the LSN up to which the files have the merged stream without a hole, or BASE has. A mark beyond it is an
-// error.
+// prefix returns the LSN up to which the files have the merged stream without a hole, or BASE has. A mark beyond it is
+// an error.
 func prefix(fsys vfs.FS) (uint64, error) {
 	m, err := ReadManifest(fsys, testDir, testName)
 	if err != nil {

@@ -22,7 +22,8 @@
 // manifest_text.go have the formats. A file is made before it is known where it begins, so that a manifest can name it
 // before anything is written to it; without a header it is one without frames.
 //
-// Redis's append-only files are found (FindForeign) and loaded (LoadForeign), too: foreign.go says what becomes of them.
+// Redis's append-only files are found (FindForeign) and loaded (LoadForeign), too: foreign.go says what becomes of
+// them.
 //
 // # How the log gets to the disk
 //

@@ -117,7 +117,6 @@ type loadedLife struct {
 	*Incarnation
 	begin, end uint64
 	want       uint64         // bytes of all their records
-	live       bool           // there are files of it
 	got        *atomic.Uint64 // bytes of those that were executed
 }
 
