@@ -86,6 +86,10 @@
 // to files: SafeLSN counts both, and AllSafe tells the common case that nobody has to wait. A backlog is
 // moved out of the ring by EvacuateRing. Where there is no ring, safe is what is written.
 //
+// A start-up reads the ring of the incarnation that the manifest names last, brings the files up to it,
+// commits the next incarnation, and only then replaces it: SetIncarnation, CreateRing, UseRing, Resume. A
+// clean stop closes the ring once the files are synced. To turn the ring off, UseRing(nil) comes first.
+//
 // Memory on tmpfs outlives the process, but no restart of the system, and not the mount: where the server
 // is the first process of a container, /dev/shm ends with it.
 //
