@@ -51,6 +51,28 @@ func BenchmarkReplay(b *testing.B) {
 	}
 }
 
+// BenchmarkRecover finds out how the same files end if nobody has noted it.
+func BenchmarkRecover(b *testing.B) {
+	const commands = 2_000_000
+	dir := b.TempDir()
+	m := writeSets(b, dir, 8, commands)
+	m.Incarnations[0] = aof.Incarnation{Number: 1}
+	for b.Loop() {
+		if err := m.Commit(vfs.OS{}, dir, aofTestName); err != nil {
+			b.Fatal(err)
+		}
+		began, beganCPU := time.Now(), cpuTime(b)
+		r, err := aof.Recover(&aof.RecoverOptions{
+			FS: vfs.OS{}, Dir: dir, Name: aofTestName, ReplID: strings.Repeat("b", 40),
+		})
+		if err != nil || r.EndLSN == 0 || len(r.Cuts) > 0 {
+			b.Fatal(r, err)
+		}
+		b.ReportMetric(float64(cpuTime(b)-beganCPU)/commands, "cpu-ns/command")
+		b.ReportMetric(commands/1e6/time.Since(began).Seconds(), "Mcommands/s")
+	}
+}
+
 // cpuTime is the processor time that the process has used.
 func cpuTime(t testing.TB) time.Duration {
 	var u syscall.Rusage

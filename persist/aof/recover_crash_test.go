@@ -3,6 +3,7 @@ package aof
 import (
 	"flag"
 	"fmt"
+	"syscall"
 	"testing"
 
 	"fulmen/persist/vfs/vfstest"
@@ -64,4 +65,51 @@ func TestCrashStates(t *testing.T) {
 		states += h.states
 	}
 	t.Logf("%d states", states)
+}
+
+// TestRecoverErrors has the disk fail at every call of a recovery, or be full from there on. Recovery says so; when the
+// disk works again, or after another crash, all that was published is still found.
+func TestRecoverErrors(t *testing.T) {
+	failures := 0
+	for seed := range uint64(6) {
+		for _, full := range []bool{false, true} {
+			h := newHistory(t, seed, 3, EverySec)
+			h.start()
+			for range 6 {
+				h.draw()
+				if h.rnd.IntN(3) == 0 {
+					h.turns()
+				}
+			}
+			ring := h.flight()
+			disk := h.disk.Crash(killed)
+			want := expectation{promised: h.promised, exact: true}
+			for n := 1; ; n++ {
+				again := disk.Crash(killed)
+				count := 0
+				_, err := Recover(h.options(vfstest.NewTap(again, func(s vfstest.Step) error {
+					if count++; count == n && !full {
+						return syscall.EIO
+					}
+					if count >= n && full {
+						return vfstest.Full(s)
+					}
+					return nil
+				}), ring))
+				if count < n {
+					break
+				}
+				if err != nil {
+					failures++
+				}
+				h.check(fmt.Sprintf("seed %d, after an error of call %d (%v)", seed, n, err), again, ring, want)
+				if h.failed != nil {
+					t.Fatal(h.failed)
+				}
+			}
+		}
+	}
+	if failures < 50 {
+		t.Errorf("only %d failures", failures)
+	}
 }
