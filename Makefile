@@ -6,7 +6,7 @@ CHECKS       := inherit,-ST1005
 FUZZ_SECONDS := 30
 DIFF_COMMANDS := 1000000
 
-.PHONY: help build run lint test race diff crash fuzz cover bench report clean ci
+.PHONY: help build run lint test race diff powercut crash big fuzz cover bench report clean ci
 
 help: ## print the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -40,10 +40,12 @@ diff: ## compare a million random commands with redis-server
 			| awk '/[[ ]fulmen\/internal\/redistest[] ]/ { print $$1 }') \
 		-commands $(DIFF_COMMANDS)
 
-crash: ## 20,000 states of the disk after crashes; cut the power of an ext4 at every step of a save (as root)
-	go test -count=1 -timeout 60m -run '^(TestCrashStates|TestDamage)' -v ./persist/aof -states 20000
+powercut: ## cut the power of an ext4 at every step of a save (as root)
 	@.ci/tools mkfs.ext4
 	go test -count=1 -run '^TestPowerCut' -v ./persist/snapshot -powercut
+
+crash: powercut ## the same, and 20,000 states of the disk after crashes, and damage of every kind
+	go test -count=1 -timeout 60m -run '^(TestCrashStates|TestDamage)' -v ./persist/aof -states 20000
 
 big: ## prove replay and walks with collections of a million elements
 	go test -count=1 -timeout 60m -run 'BigCollections' -v ./internal/server -big 1000000
