@@ -89,7 +89,8 @@ var ourDefaults = map[string]string{
 // ourRows are parameters that redis-server does not have, or not yet.
 var ourRows = []string{"http-port", "http-bind", "shards", "event-loops", "io-engine",
 	"set-max-listpack-entries", "set-max-listpack-value",
-	"rdb-segments", "rdb-compression", "rdb-save-rate-limit", "log-memory-limit", "rdb-save-buffer-limit"}
+	"rdb-segments", "rdb-compression", "rdb-save-rate-limit", "aof-ring-dir", "aof-ring-size",
+	"log-memory-limit", "rdb-save-buffer-limit"}
 
 func TestDefaultsAgainstRedis(t *testing.T) {
 	ask := startRedis(t)

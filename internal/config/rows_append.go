@@ -21,6 +21,16 @@ var appendRows = []row{{
 	name: "aof-load-truncated", kind: boolean, standard: "yes",
 	store: func(v *Values, s setting) { v.AOFLoadTruncated = s.n == 1 },
 }, {
+	name: "aof-ring-dir", kind: text, standard: "/dev/shm", immutable: true,
+	store: func(v *Values, s setting) {
+		if v.AOFRingDir = s.text; s.text == "no" {
+			v.AOFRingDir = ""
+		}
+	},
+}, {
+	name: "aof-ring-size", kind: memory, standard: "32mb", min: 1 << 20, max: 1 << 36, immutable: true,
+	store: func(v *Values, s setting) { v.AOFRingBytes = s.n },
+}, {
 	name: "log-memory-limit", kind: memory, standard: "256mb", min: 1 << 20, max: 1 << 40,
 	store: func(v *Values, s setting) { v.LogMemoryBytes = s.n },
 }}

@@ -80,7 +80,9 @@ type Values struct {
 	AppendDirname    string      // in Dir
 	AppendFsync      AppendFsync // when what was written is synced
 	AOFLoadTruncated bool        // a tail that a crash has torn is cut off, else it is an error
-	LogMemoryBytes   int64       // of the log; above it writers wait
+	AOFRingDir       string      // on a file system in memory, for the ring; empty: there is none
+	AOFRingBytes     int64
+	LogMemoryBytes   int64 // of the log; above it writers wait
 
 	// Active defragmentation.
 	ActiveDefrag       bool

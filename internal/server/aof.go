@@ -52,7 +52,6 @@ func (a *appendOnly) apply(v *config.Values) {
 	a.policy.Store(int32(v.AppendFsync))
 	if w := a.writer.Load(); w != nil {
 		w.SetPolicy(aof.Policy(v.AppendFsync))
-		w.SetPrompt(a.srv.promptWrites())
 	}
 	a.advanced()
 }
@@ -66,17 +65,11 @@ func (a *appendOnly) turn(on bool) error {
 		"server with another value")
 }
 
-// inRing tells whether everything that was committed outlives the process without a file.
-func (srv *Server) inRing() bool { return false }
-
-// safeLSN is up to where the log outlives the process.
-func (srv *Server) safeLSN(w *aof.Writer) uint64 { return w.WrittenLSN() }
-
-// promptWrites tells whether replies wait for what is not synced to be written.
-func (srv *Server) promptWrites() bool { return !srv.inRing() }
-
 // advanced is told by the Writer how far it is, or that it fails or works again. Safe from any goroutine.
 func (a *appendOnly) advanced() {
+	if w := a.writer.Load(); w != nil {
+		a.srv.set.Log.SetWritten(w.WrittenLSN())
+	}
 	a.noteFailure()
 	a.srv.gate.update()
 	a.endWaits()
@@ -128,7 +121,7 @@ func (a *appendOnly) close() error {
 	if err == nil {
 		srv.gate.update()
 		srv.flushLoops()
-		err = a.commitEnd()
+		err = errors.Join(a.commitEnd(), a.closeRing())
 	}
 	if err != nil {
 		srv.log.Error("The append-only file could not be ended properly; what was acknowledged is safe as far as "+
@@ -153,7 +146,7 @@ func (a *appendOnly) abandon() error {
 	var err error
 	if w := a.writer.Load(); w != nil {
 		if err = w.Close(); err == nil {
-			err = a.commitEnd()
+			err = errors.Join(a.commitEnd(), a.closeRing())
 		}
 	}
 	return errors.Join(err, a.unlock())

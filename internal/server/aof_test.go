@@ -362,11 +362,14 @@ func TestFirstBase(t *testing.T) {
 // TestKilledServers: a server that is killed is started again and has everything that it has acknowledged, under every
 // policy.
 func TestKilledServers(t *testing.T) {
-	for _, policy := range []string{"always", "everysec", "no"} {
-		t.Run(policy, func(t *testing.T) {
+	for _, test := range []struct{ policy, ring string }{
+		{"always", "/dev/shm"}, {"everysec", "/dev/shm"}, {"no", "/dev/shm"}, {"everysec", "no"}, {"no", "/nosuch"},
+	} {
+		t.Run(test.policy+" with a ring in "+test.ring, func(t *testing.T) {
 			dir := t.TempDir()
 			args := []string{
-				"--dir", dir, "--appendonly", "yes", "--appendfsync", policy, "--enable-debug-command", "yes",
+				"--dir", dir, "--appendonly", "yes", "--appendfsync", test.policy, "--aof-ring-dir", test.ring,
+				"--enable-debug-command", "yes",
 			}
 			digest := strings.Repeat("0", 40)
 			for round := range uint64(3) {

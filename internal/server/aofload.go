@@ -4,6 +4,7 @@ import (
 	"fmt"
 
 	"fulmen/persist/aof"
+	"fulmen/persist/log"
 	"fulmen/persist/snapshot"
 	"fulmen/shard"
 )
@@ -12,8 +13,13 @@ import (
 func (a *appendOnly) load(z *shard.Seizure) error {
 	srv := a.srv
 	began := srv.set.Clock.NowNs()
+	last, err := aof.ReadManifest(srv.files, a.dir, a.name)
+	var ring *log.RingContent
+	if err == nil { // else Recover says what to do
+		ring = a.readRing(last)
+	}
 	found, err := aof.Recover(&aof.RecoverOptions{
-		FS: srv.files, Dir: a.dir, Name: a.name, Truncated: srv.cfg.Values().AOFLoadTruncated,
+		FS: srv.files, Dir: a.dir, Name: a.name, Ring: ring, Truncated: srv.cfg.Values().AOFLoadTruncated,
 		ReplID: *srv.replID.Load(), Logger: srv.log,
 	})
 	if err != nil {

@@ -93,11 +93,12 @@ func (a *appendOnly) begin(m *aof.Manifest, based bool) error {
 	l := srv.set.Log
 	l.SetLSN(life.StartLSN)
 	l.SetIncarnation(life.Number)
+	l.UseRing(a.makeRing(m))
 	hold := l.Resume()
 	defer hold.Close()
 	w := aof.Open(aof.Options{
 		FS: srv.files, Dir: a.dir, Name: a.name, Log: l, DirID: m.DirID, Incarnation: life.Number,
-		Policy: aof.Policy(a.policy.Load()), Prompt: srv.promptWrites(), Clock: srv.set.Clock, Notify: a.advanced,
+		Policy: aof.Policy(a.policy.Load()), Prompt: !srv.inRing(), Clock: srv.set.Clock, Notify: a.advanced,
 		Logger: srv.log,
 	})
 	seq := m.NextSeq()

@@ -24,6 +24,7 @@ type replyGate struct {
 	lazy atomic.Bool // everything may leave, because nothing is beside the ring
 
 	mu       sync.Mutex
+	prompt   bool  // replies wait for writes
 	late     bool  // the oldest write that is not synced is too old
 	lateRuns int64 // how often that has begun
 	lateNs   int64 // how long it was so, without the present time
@@ -70,12 +71,19 @@ func (g *replyGate) update() {
 	}
 	g.judge(w)
 	released := uint64(reactor.AllReleased)
-	// Before it is looked at: who commits beside the ring from now on will come here.
-	g.lazy.Store(!g.late)
-	if g.late {
+	// Before the ring is looked at: who commits beside it from now on will come here.
+	g.lazy.Store(true)
+	all := srv.inRing()
+	g.lazy.Store(all && !g.late)
+	if g.prompt == all {
+		g.prompt = !all
+		w.SetPrompt(g.prompt)
+	}
+	switch {
+	case g.late:
 		released = w.SyncedLSN()
-	} else if !srv.inRing() {
-		released = srv.safeLSN(w)
+	case !all:
+		released = srv.set.Log.SafeLSN()
 	}
 	srv.reactor.Release(released)
 }

@@ -1,0 +1,77 @@
+package server
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+
+	"fulmen/persist/aof"
+	"fulmen/persist/log"
+)
+
+// The ring is where the newest part of the log lies, on a file system in memory, so that it outlives the process. Each
+// life has one of its own, made once that of the life before has been recovered.
+
+// ringIdentity says whose the ring of a life is.
+func (a *appendOnly) ringIdentity(m *aof.Manifest, shards int) (log.RingIdentity, error) {
+	boot, err := log.BootID(a.srv.files)
+	return log.RingIdentity{Boot: boot, DirID: m.DirID, Incarnation: m.Last().Number, Shards: shards}, err
+}
+
+// makeRing makes the ring of a new life; nil: there is none, and replies wait for writes.
+func (a *appendOnly) makeRing(m *aof.Manifest) *log.Ring {
+	srv, v := a.srv, a.srv.cfg.Values()
+	if v.AOFRingDir == "" {
+		return nil
+	}
+	id, err := a.ringIdentity(m, len(srv.set.Shards))
+	var ring *log.Ring
+	if err == nil {
+		ring, err = log.CreateRing(log.RingOptions{
+			FS: srv.files, Dir: v.AOFRingDir, SizeBytes: v.AOFRingBytes, Identity: id,
+		})
+	}
+	if err != nil {
+		srv.log.Warn(fmt.Sprintf("No ring in memory for what is not written to the append-only file yet: %v. Nothing is "+
+			"lost for that, but replies wait for writes; aof-ring-dir names a directory for it on tmpfs, aof-ring-size its "+
+			"size", err))
+		return nil
+	}
+	return ring
+}
+
+// readRing reads what the life that m says is running has left in its ring; nil: nothing.
+func (a *appendOnly) readRing(m *aof.Manifest) *log.RingContent {
+	srv, v := a.srv, a.srv.cfg.Values()
+	if v.AOFRingDir == "" || m.Last().State != aof.Running {
+		return nil
+	}
+	id, err := a.ringIdentity(m, m.Shards)
+	var content *log.RingContent
+	if err == nil {
+		content, err = log.ReadRing(srv.files, log.RingName(v.AOFRingDir, m.DirID), id)
+	}
+	var bad *log.RingError
+	switch {
+	case err == nil:
+		return content
+	case errors.Is(err, fs.ErrNotExist), errors.Is(err, errors.ErrUnsupported):
+	case errors.As(err, &bad) && bad.Stale:
+		srv.log.Info(fmt.Sprintf("The ring in memory is not of the last life of the server: %v", err))
+	default:
+		srv.log.Warn(fmt.Sprintf("The ring in memory can't be used, and what was not written to the append-only file when "+
+			"the server was ended is lost: %v", err))
+	}
+	return nil
+}
+
+// inRing tells whether everything that was committed outlives the process without a file.
+func (srv *Server) inRing() bool { return srv.set.Log.AllSafe() }
+
+// closeRing removes the ring: everything is in the files.
+func (a *appendOnly) closeRing() error {
+	if r := a.srv.set.Log.Ring(); r != nil {
+		return r.Close()
+	}
+	return nil
+}
