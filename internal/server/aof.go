@@ -67,9 +67,6 @@ func (a *appendOnly) turn(on bool) error {
 
 // advanced is told by the Writer how far it is, or that it fails or works again. Safe from any goroutine.
 func (a *appendOnly) advanced() {
-	if w := a.writer.Load(); w != nil {
-		a.srv.set.Log.SetWritten(w.WrittenLSN())
-	}
 	a.noteFailure()
 	a.srv.gate.update()
 	a.endWaits()

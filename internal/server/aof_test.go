@@ -272,7 +272,7 @@ func TestWaitaof(t *testing.T) {
 
 // TestLogLimit: when the disk is slower than those who write, they wait at the limit of the log's memory, and go on.
 func TestLogLimit(t *testing.T) {
-	g := startGated(t, gatedOptions{args: []string{"--appendfsync", "everysec", "--log-memory-limit", "1mb"}})
+	g := startGated(t, gatedOptions{args: []string{"--aof-ring-dir", "no", "--log-memory-limit", "1mb"}})
 	g.disk.stop()
 	c, other := g.dial(), dial(t, g.Addr())
 	limit := int64(8 << 20) // two blocks a shard
@@ -363,12 +363,15 @@ func TestFirstBase(t *testing.T) {
 // policy.
 func TestKilledServers(t *testing.T) {
 	for _, test := range []struct{ policy, ring string }{
-		{"always", "/dev/shm"}, {"everysec", "/dev/shm"}, {"no", "/dev/shm"}, {"everysec", "no"}, {"no", "/nosuch"},
+		{"always", ""}, {"everysec", ""}, {"no", ""}, {"everysec", "no"}, {"no", "/nosuch"},
 	} {
 		t.Run(test.policy+" with a ring in "+test.ring, func(t *testing.T) {
-			dir := t.TempDir()
+			dir, ring := t.TempDir(), test.ring
+			if ring == "" {
+				ring = ringDir(t)
+			}
 			args := []string{
-				"--dir", dir, "--appendonly", "yes", "--appendfsync", test.policy, "--aof-ring-dir", test.ring,
+				"--dir", dir, "--appendonly", "yes", "--appendfsync", test.policy, "--aof-ring-dir", ring,
 				"--enable-debug-command", "yes",
 			}
 			digest := strings.Repeat("0", 40)

@@ -115,6 +115,22 @@ func startGated(t testing.TB, o gatedOptions) *gated {
 	return g
 }
 
+// ringDir returns a directory for a ring that the test may leave.
+func ringDir(t testing.TB) string {
+	t.Helper()
+	dir, err := os.MkdirTemp("/dev/shm", "fulmen-test-")
+	if err != nil {
+		t.Log("no ring: " + err.Error())
+		return "no"
+	}
+	t.Cleanup(func() {
+		if err := os.RemoveAll(dir); err != nil {
+			t.Error(err)
+		}
+	})
+	return dir
+}
+
 // newGated returns a server that is not started.
 func newGated(t testing.TB, o gatedOptions) *gated {
 	t.Helper()
@@ -122,7 +138,7 @@ func newGated(t testing.TB, o gatedOptions) *gated {
 		o.dir = t.TempDir()
 	}
 	g := &gated{t: t, disk: newStoppedDisk(), log: &logBuffer{}}
-	args := append([]string{
+	args := append([]string{"--aof-ring-dir", ringDir(t),
 		"--port", strconv.Itoa(freePort(t)), "--bind", "127.0.0.1", "--dir", o.dir, "--shards", "4",
 		"--event-loops", "2",
 		"--appendonly", "yes", "--save", "", "--enable-debug-command", "yes",
