@@ -32,9 +32,9 @@ func (a *appendOnly) makeRing(m *aof.Manifest) *log.Ring {
 		})
 	}
 	if err != nil {
-		srv.log.Warn(fmt.Sprintf("No ring in memory for what is not written to the append-only file yet: %v. Nothing is "+
-			"lost for that, but replies wait for writes; aof-ring-dir names a directory for it on tmpfs, aof-ring-size its "+
-			"size", err))
+		srv.log.Warn(fmt.Sprintf("No ring in memory for what is not in the append-only file yet: %v. Nothing is "+
+			"lost for that, but replies wait for writes; aof-ring-dir names a directory for it on tmpfs, and "+
+			"aof-ring-size its size", err))
 		return nil
 	}
 	return ring
@@ -59,7 +59,7 @@ func (a *appendOnly) readRing(m *aof.Manifest) *log.RingContent {
 	case errors.As(err, &bad) && bad.Stale:
 		srv.log.Info(fmt.Sprintf("The ring in memory is not of the last life of the server: %v", err))
 	default:
-		srv.log.Warn(fmt.Sprintf("The ring in memory can't be used, and what was not written to the append-only file when "+
+		srv.log.Warn(fmt.Sprintf("The ring in memory can't be used, and what was not in the append-only file when "+
 			"the server was ended is lost: %v", err))
 	}
 	return nil
