@@ -5,6 +5,7 @@ import (
 	"strings"
 	"testing"
 
+	"fulmen/internal/invariant"
 	"fulmen/persist/aof"
 	"fulmen/persist/log"
 	"fulmen/persist/vfs"
@@ -90,6 +91,9 @@ func TestApplierRefuses(t *testing.T) {
 		{[][]string{{"CLIENT", "ID"}}, "can't be in a log"},
 		{[][]string{{"AUTH", "x"}}, "can't be in a log"},
 	} {
+		if invariant.Enabled && c.records[0][0] == "SELECT" {
+			continue // the log itself does not seal such a frame
+		}
 		srv := newIdleServer(t, 3)
 		z := srv.set.Seize()
 		dir := t.TempDir()
