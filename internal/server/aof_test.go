@@ -301,6 +301,80 @@ func TestLogLimit(t *testing.T) {
 	}
 }
 
+// TestBesideTheRing: while files can't be written, what is in the ring is acknowledged, and nothing that is beside it:
+// the end of the process would lose that.
+func TestBesideTheRing(t *testing.T) {
+	if err := besideTheRing(t, gateSound); err != nil {
+		t.Error(err)
+	}
+	if besideTheRing(t, besideRing) == nil {
+		t.Error("the planted mistake was not noticed")
+	}
+}
+
+func besideTheRing(t *testing.T, fault gateFault) error {
+	g := startGated(t, gatedOptions{fault: fault, args: []string{"--appendfsync", "no", "--aof-ring-size", "1mb"}})
+	if g.set.Log.Ring() == nil {
+		t.Skip("there is no ring on this machine")
+	}
+	c, other := g.dial(), dial(t, g.Addr())
+	set := "SET " + g.keyOn(0) + " " + strings.Repeat("x", 50_000)
+	g.disk.writes.Lock()
+	locked := true
+	unlock := func() {
+		if locked {
+			locked = false
+			g.disk.writes.Unlock()
+		}
+	}
+	defer unlock()
+	sets := 0
+	for ; g.set.Log.AllSafe(); sets++ {
+		c.say(set)
+		if g.set.Log.AllSafe() {
+			if err := c.gets("+OK\r\n"); err != nil && g.set.Log.AllSafe() {
+				return err
+			}
+		}
+	}
+	c.say(set)
+	eventually(t, "all is executed", func() bool { return g.set.Log.LSN() > uint64((sets+1)*50_000) })
+	g.flushLoops()
+	c.got = nil
+	// What was replied in the last moment may belong to the ring; this doesn't.
+	if held := g.reactor.HeldBytes(); held < 5 {
+		return fmt.Errorf("%d bytes are held", held)
+	}
+	if other.do("GET", g.keyOn(1)) != "nil" {
+		t.Error("a read has to wait")
+	}
+	unlock()
+	eventually(t, "all has left", func() bool { return g.reactor.HeldBytes() == 0 })
+	return nil
+}
+
+// TestOneWayOut: what leaves to a session goes through the functions that mark it.
+func TestOneWayOut(t *testing.T) {
+	names, err := filepath.Glob("*.go")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range names {
+		text, err := os.ReadFile(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if strings.HasSuffix(name, "_test.go") || name == "reply.go" {
+			continue
+		}
+		for _, call := range []string{"conn.Write", "conn.WriteOwned"} {
+			if strings.Contains(string(text), call+"(") || strings.Contains(string(text), call+")") {
+				t.Errorf("%s calls %s: use send, or write for what does not tell of data", name, call)
+			}
+		}
+	}
+}
+
 // TestFirstBase: an append-only file that is new begins with the snapshot; from then on the snapshot doesn't count. The
 // files of a first start that was broken off don't matter, those of a lost manifest do.
 func TestFirstBase(t *testing.T) {

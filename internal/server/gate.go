@@ -39,6 +39,7 @@ const (
 	acksEarly             // under always replies leave before what they tell of is synced
 	readsEarly            // what has written nothing doesn't wait for what it has seen
 	servedEarly           // a reply to a command that has waited for a key doesn't wait for who has written that
+	besideRing            // nobody notices that the log goes on beside the ring
 	parkedEarly           // a reply to a command that another loop has executed doesn't wait
 )
 
@@ -73,7 +74,7 @@ func (g *replyGate) update() {
 	released := uint64(reactor.AllReleased)
 	// Before the ring is looked at: who commits beside it from now on will come here.
 	g.lazy.Store(true)
-	all := srv.inRing()
+	all := srv.inRing() || g.fault == besideRing
 	g.lazy.Store(all && !g.late)
 	if g.prompt == all {
 		g.prompt = !all

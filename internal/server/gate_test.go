@@ -3,6 +3,7 @@ package server
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"log/slog"
 	"net"
 	"os"
@@ -24,6 +25,8 @@ type stoppedDisk struct {
 	mu   sync.Mutex
 	open chan struct{} // closed: syncs are done
 	err  error         // of syncs
+
+	writes sync.RWMutex // held by the test: writes to INCR files wait
 }
 
 func newStoppedDisk() *stoppedDisk {
@@ -56,6 +59,31 @@ func (d *stoppedDisk) fail(err error) {
 	d.err = err
 }
 
+func (d *stoppedDisk) Create(name string, perm fs.FileMode) (vfs.File, error) {
+	f, err := d.OS.Create(name, perm)
+	if err != nil || !strings.Contains(name, ".incr.") {
+		return f, err
+	}
+	return &stoppedFile{f, d}, nil
+}
+
+type stoppedFile struct {
+	vfs.File
+	d *stoppedDisk
+}
+
+func (f *stoppedFile) Write(p []byte) (int, error) {
+	f.d.writes.RLock()
+	defer f.d.writes.RUnlock()
+	return f.File.Write(p)
+}
+
+func (f *stoppedFile) WriteAt(p []byte, offset int64) (int, error) {
+	f.d.writes.RLock()
+	defer f.d.writes.RUnlock()
+	return f.File.WriteAt(p, offset)
+}
+
 func (d *stoppedDisk) NewSyncer() vfs.Syncer { return &stoppedSyncer{d.OS.NewSyncer(), d} }
 
 type stoppedSyncer struct {
@@ -72,7 +100,11 @@ func (s *stoppedSyncer) SyncData(files []vfs.File, errs []error) {
 	err := s.d.err
 	s.d.mu.Unlock()
 	if err == nil {
-		s.Syncer.SyncData(files, errs)
+		plain := make([]vfs.File, len(files))
+		for i, f := range files {
+			plain[i] = f.(*stoppedFile).File
+		}
+		s.Syncer.SyncData(plain, errs)
 		return
 	}
 	for i := range files {
