@@ -1,6 +1,9 @@
 package config
 
-import "strings"
+import (
+	"math"
+	"strings"
+)
 
 // appendRows: the append-only file, and the log that it is written from.
 var appendRows = []row{{
@@ -30,6 +33,27 @@ var appendRows = []row{{
 }, {
 	name: "aof-ring-size", kind: memory, standard: "32mb", min: 1 << 20, max: 1 << 36, immutable: true,
 	store: func(v *Values, s setting) { v.AOFRingBytes = s.n },
+}, {
+	name: "no-appendfsync-on-rewrite", kind: boolean, standard: "no",
+	store: func(v *Values, s setting) { v.NoFsyncOnRewrite = s.n == 1 },
+}, {
+	name: "auto-aof-rewrite-percentage", kind: integer, standard: "100", max: math.MaxInt32,
+	store: func(v *Values, s setting) { v.AutoAOFRewritePercentage = s.n },
+}, {
+	name: "auto-aof-rewrite-min-size", kind: memory, standard: "64mb",
+	store: func(v *Values, s setting) { v.AutoAOFRewriteMinBytes = s.n },
+}, {
+	name: "aof-rewrite-incremental-fsync", kind: boolean, standard: "yes",
+	store: func(v *Values, s setting) { v.AOFIncrementalFsync = s.n == 1 },
+}, {
+	name: "aof_rewrite_cpulist", kind: text, standard: `""`, immutable: true, dropEmpty: true,
+	store: func(v *Values, s setting) { v.AOFRewriteCPUs = s.text },
+}, {
+	name: "aof-history-retain-bytes", kind: memory, standard: "0", max: 1 << 60,
+	store: func(v *Values, s setting) { v.AOFHistoryBytes = s.n },
+}, {
+	name: "aof-history-retain-seconds", kind: integer, standard: "0", max: math.MaxInt32,
+	store: func(v *Values, s setting) { v.AOFHistorySeconds = s.n },
 }, {
 	name: "log-memory-limit", kind: memory, standard: "256mb", min: 1 << 20, max: 1 << 40,
 	store: func(v *Values, s setting) { v.LogMemoryBytes = s.n },

@@ -19,12 +19,8 @@ const (
 
 var persistenceRows = []row{
 	{name: "rdb-del-sync-files", kind: boolean, standard: "no", later: replication},
-	{name: "no-appendfsync-on-rewrite", kind: boolean, standard: "no", later: appendFile},
-	{name: "auto-aof-rewrite-percentage", kind: integer, standard: "100", max: math.MaxInt32, later: appendFile},
-	{name: "auto-aof-rewrite-min-size", kind: memory, standard: "64mb", later: appendFile},
 	{name: "aof-use-rdb-preamble", kind: boolean, standard: "yes", later: appendFile},
 	{name: "aof-timestamp-enabled", kind: boolean, standard: "no", later: appendFile},
-	{name: "aof-rewrite-incremental-fsync", kind: boolean, standard: "yes", later: appendFile},
 }
 
 var replicationRows = []row{
@@ -104,8 +100,6 @@ var otherLater = []row{
 		later: "a process title"},
 	{name: "server_cpulist", kind: text, standard: `""`, immutable: true, dropEmpty: true, later: "CPU affinity"},
 	{name: "bio_cpulist", kind: text, standard: `""`, immutable: true, dropEmpty: true, later: "CPU affinity"},
-	{name: "aof_rewrite_cpulist", kind: text, standard: `""`, immutable: true, dropEmpty: true,
-		later: "CPU affinity"},
 }
 
 // inertRows tune what this server does not have; the reason is given in the notice.

@@ -82,7 +82,15 @@ type Values struct {
 	AOFLoadTruncated bool        // a tail that a crash has torn is cut off, else it is an error
 	AOFRingDir       string      // on a file system in memory, for the ring; empty: there is none
 	AOFRingBytes     int64
-	LogMemoryBytes   int64 // of the log; above it writers wait
+	NoFsyncOnRewrite bool // nothing is synced for appendfsync while a save or a rewrite is under way
+	// It is rewritten by itself when it has grown by so much since the last time and is longer than that; 0: never.
+	AutoAOFRewritePercentage, AutoAOFRewriteMinBytes int64
+
+	AOFIncrementalFsync                bool   // what a rewrite has written goes to the disk bit by bit
+	AOFRewriteCPUs                     string // as SaveCPUs, for a rewrite
+	AOFHistoryBytes, AOFHistorySeconds int64  // how long files are kept that loading doesn't need
+
+	LogMemoryBytes int64 // of the log; above it writers wait
 
 	// Active defragmentation.
 	ActiveDefrag       bool

@@ -198,8 +198,12 @@ var (
 	ErrShutdownFailed = generic("Errors trying to SHUTDOWN. Check logs.")
 	ErrSaving         = generic("Background save already in progress")
 	ErrRewriting      = generic("Background append only file rewriting already in progress")
-	ErrMasterPort     = generic("Invalid master port")
-	ErrWaitOnReplica  = generic("WAIT cannot be used with replica instances. Please also note that since " +
+	ErrCantRewrite    = generic("Can't execute an AOF background rewriting. " +
+		"Please check the server logs for more information.")
+	ErrChildActive = generic("Another child process is active (AOF?): can't BGSAVE right now. " +
+		"Use BGSAVE SCHEDULE in order to schedule a BGSAVE whenever possible.")
+	ErrMasterPort    = generic("Invalid master port")
+	ErrWaitOnReplica = generic("WAIT cannot be used with replica instances. Please also note that since " +
 		"Redis 4.0 if a replica is configured to be writable (which is not the default) " +
 		"writes to replicas are just local and are not propagated.")
 )

@@ -20,8 +20,8 @@ import (
 
 // appendOnly is the append-only file as the server has it. It is begun before anybody is served, with all batons
 // (aofstart.go), and ended with all batons again when the server ends. In between the Writer goes its way, and tells
-// how far it is: advanced. Whoever turns it on or off while the server runs, or rewrites it, makes the Writer and the
-// manifest; the rest follows what is in writer.
+// how far it is: advanced. Rewrites (rewrite.go) also turn it on and off while the server runs: they make the Writer and
+// the manifest, and the rest follows what is in writer.
 type appendOnly struct {
 	srv *Server
 
@@ -31,15 +31,20 @@ type appendOnly struct {
 	refusal atomic.Pointer[resp.Error]  // of writes, because the Writer fails
 	waits   atomic.Pointer[[]*syncWait] // of WAITAOF; replaced as a whole, with mu
 
-	mu       sync.Mutex
-	dir      string        // of the files
-	name     string        // appendfilename
-	manifest *aof.Manifest // as committed
-	locked   io.Closer     // of dir
+	rewriter atomic.Pointer[aof.Rewriter] // keeps the manifest; nil: none was read or made
+	rewrites rewrites
+
+	trimmedMs int64 // the sampler's: when history was looked at
+
+	mu     sync.Mutex
+	dir    string    // of the files
+	name   string    // appendfilename
+	locked io.Closer // of dir
 }
 
 func (a *appendOnly) init(srv *Server, v *config.Values) {
 	a.srv = srv
+	a.rewrites.init(srv)
 	a.policy.Store(int32(v.AppendFsync))
 	a.waits.Store(&[]*syncWait{})
 }
@@ -49,24 +54,61 @@ func (a *appendOnly) enabled() bool { return a.writer.Load() != nil }
 
 // apply follows CONFIG SET.
 func (a *appendOnly) apply(v *config.Values) {
-	a.policy.Store(int32(v.AppendFsync))
-	if w := a.writer.Load(); w != nil {
-		w.SetPolicy(aof.Policy(v.AppendFsync))
+	if r := a.rewriter.Load(); r != nil {
+		r.SetRetain(retention(v))
 	}
+	a.applyPolicy(v)
 	a.advanced()
 }
 
-// turn follows CONFIG SET appendonly.
+// applyPolicy has the Writer follow appendfsync or, while the disk is busy with a save or a rewrite and
+// no-appendfsync-on-rewrite allows it, not sync at all: then all is as if that were no.
+func (a *appendOnly) applyPolicy(v *config.Values) {
+	policy := aof.Policy(v.AppendFsync)
+	if v.NoFsyncOnRewrite && a.srv.saver.Running() != nil {
+		policy = aof.No
+	}
+	a.policy.Store(int32(policy))
+	if w := a.writer.Load(); w != nil {
+		w.SetPolicy(policy)
+	}
+}
+
+// turn follows CONFIG SET appendonly. What takes time is done by a goroutine, now or, if something else is under way,
+// soon: rewrites.cron does what the parameter wants.
 func (a *appendOnly) turn(on bool) error {
-	if on == a.enabled() {
+	if on == a.enabled() || a.srv.isLoading() {
 		return nil
 	}
-	return errors.New("the append-only file can't be turned on or off while the server runs yet; start the " +
-		"server with another value")
+	v := &a.rewrites
+	if !on {
+		v.unschedule()
+		if run, _ := v.cancel(false); run == nil {
+			v.start(&rewriteRun{turnsOff: true}, nil)
+		}
+		return nil
+	}
+	if err := a.lockOnce(); err != nil {
+		a.srv.log.Warn("The append-only file can't be turned on: " + err.Error())
+		return errors.New("Unable to turn on AOF. Check server logs.")
+	}
+	if !v.start(&rewriteRun{logs: true}, nil) {
+		a.srv.log.Info("AOF was enabled but there is already another background operation. An AOF background was " +
+			"scheduled to start when possible.")
+		v.schedule(true)
+	}
+	return nil
 }
+
+// wantsTurn tells whether the append-only file is to be turned on.
+func (a *appendOnly) wantsTurn() bool { return a.srv.cfg.Values().AppendOnly && !a.enabled() }
 
 // advanced is told by the Writer how far it is, or that it fails or works again. Safe from any goroutine.
 func (a *appendOnly) advanced() {
+	if w := a.writer.Load(); w != nil {
+		a.srv.set.Log.SetWritten(w.WrittenLSN())
+	}
+	a.rewrites.noteAdvance()
 	a.noteFailure()
 	a.srv.gate.update()
 	a.endWaits()
@@ -129,13 +171,8 @@ func (a *appendOnly) close() error {
 
 // commitEnd notes in the manifest that nothing follows.
 func (a *appendOnly) commitEnd() error {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	m, err := a.manifest.End(a.srv.files, a.dir, a.name, a.srv.set.Log.LSN())
-	if err == nil {
-		a.manifest = m
-	}
-	return err
+	lsn := a.srv.set.Log.LSN()
+	return a.rewriter.Load().Commit(func(m *aof.Manifest) { m.Last().EndLSN, m.Last().State = lsn, aof.Clean })
 }
 
 // abandon is close before the loops run: nothing was executed.
@@ -177,6 +214,16 @@ type passing struct {
 
 // Deliver implements reactor.Recipient.
 func (p *passing) Deliver(*reactor.Loop, *reactor.Letter) { p.all.Done() }
+
+// lockOnce is lockAppendDir, unless that was done.
+func (a *appendOnly) lockOnce() error {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.locked != nil {
+		return nil
+	}
+	return a.lockAppendDir()
+}
 
 // logLimits are the limits of the log's memory.
 func (srv *Server) logLimits(v *config.Values) log.Limits {

@@ -96,11 +96,7 @@ func (a *appendOnly) begin(m *aof.Manifest, based bool) error {
 	l.UseRing(a.makeRing(m))
 	hold := l.Resume()
 	defer hold.Close()
-	w := aof.Open(aof.Options{
-		FS: srv.files, Dir: a.dir, Name: a.name, Log: l, DirID: m.DirID, Incarnation: life.Number,
-		Policy: aof.Policy(a.policy.Load()), Prompt: !srv.inRing(), Clock: srv.set.Clock, Notify: a.advanced,
-		Logger: srv.log,
-	})
+	w := a.openWriter(m, !srv.inRing())
 	seq := m.NextSeq()
 	if err := w.Prepare(seq); err != nil {
 		return fmt.Errorf("the append-only file can't be begun: %w", err)
@@ -113,9 +109,7 @@ func (a *appendOnly) begin(m *aof.Manifest, based bool) error {
 	if err != nil {
 		return errors.Join(fmt.Errorf("the append-only file can't be begun: %w", err), w.Close())
 	}
-	a.mu.Lock()
-	a.manifest = m
-	a.mu.Unlock()
+	a.rewriter.Store(a.newRewriter(m))
 	a.setSizes(w, m)
 	a.writer.Store(w)
 	a.advanced()
@@ -123,6 +117,35 @@ func (a *appendOnly) begin(m *aof.Manifest, based bool) error {
 		srv.log.Warn("files that the append-only file has no more use for can't be removed: " + err.Error())
 	}
 	return nil
+}
+
+// openWriter returns a Writer for the life that m begins; prompt is that of aof.Options.
+func (a *appendOnly) openWriter(m *aof.Manifest, prompt bool) *aof.Writer {
+	srv := a.srv
+	return aof.Open(aof.Options{
+		FS: srv.files, Dir: a.dir, Name: a.name, Log: srv.set.Log, DirID: m.DirID, Incarnation: m.Last().Number,
+		Policy: aof.Policy(a.policy.Load()), Prompt: prompt, Clock: srv.set.Clock, Notify: a.advanced,
+		Logger: srv.log,
+	})
+}
+
+// newRewriter returns what keeps the manifest m, which is committed; nil: there is none.
+func (a *appendOnly) newRewriter(m *aof.Manifest) *aof.Rewriter {
+	return aof.NewRewriter(aof.RewriterOptions{
+		FS: a.srv.files, Dir: a.dir, Name: a.name, Retain: retention(a.srv.cfg.Values()), Logger: a.srv.log,
+	}, m)
+}
+
+// readOld reads the manifest of an append-only file that was not loaded; nil: there is none.
+func (a *appendOnly) readOld() (*aof.Manifest, error) {
+	m, err := aof.ReadManifest(a.srv.files, a.dir, a.name)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, a.checkUnnamed()
+	}
+	if err != nil {
+		return nil, fmt.Errorf("there is an append-only file already, and it can't be read; move it away to begin anew: %w", err)
+	}
+	return m, nil
 }
 
 // commitFirst commits the first manifest of a life and returns it.
@@ -159,17 +182,27 @@ func (a *appendOnly) baseFiles(m *aof.Manifest, seq uint64, c *snapshot.Cut, seg
 // baseSink is where the BASE of a number goes; commit is called when its files are there to last.
 func (a *appendOnly) baseSink(seq uint64, commit func(c *snapshot.Cut, segments []snapshot.Segment) error,
 ) *snapshot.SegmentSink {
+	var names []string
+	for i := range a.srv.set.Shards {
+		f := aof.File{Kind: aof.Base, Shard: i, Seq: seq, Format: aof.FormatRDB}
+		names = append(names, f.Path(a.dir, a.name))
+	}
+	// The error of a last sync leaves open whether the manifest is there.
+	return a.segmentSink(names, commit, func() bool { return true })
+}
+
+// segmentSink is where a BASE of these names goes; keep tells whether its files stay if commit has failed.
+func (a *appendOnly) segmentSink(names []string, commit func(c *snapshot.Cut, segments []snapshot.Segment) error,
+	keep func() bool,
+) *snapshot.SegmentSink {
 	srv, v := a.srv, a.srv.cfg.Values()
 	o := snapshot.SegmentOptions{
-		FS: srv.files, Dir: a.dir, LZ4: v.Compression() == config.CompressLZ4, Limiter: srv.saves.limiter, Log: srv.log,
-		SyncEveryBytes: snapshot.SyncEveryBytes, Commit: commit,
+		FS: srv.files, Dir: a.dir, Names: names, LZ4: v.Compression() == config.CompressLZ4,
+		Limiter: srv.saves.limiter, Log: srv.log, Commit: commit, Keep: keep,
 		WriteOptions: rdb.WriteOptions{LZF: v.Compression() == config.CompressLZF, Checksum: true},
-		// The error of a last sync leaves open whether the manifest is there.
-		Keep: func() bool { return true },
 	}
-	for i := range srv.set.Shards {
-		f := aof.File{Kind: aof.Base, Shard: i, Seq: seq, Format: aof.FormatRDB}
-		o.Names = append(o.Names, f.Path(a.dir, a.name))
+	if v.AOFIncrementalFsync {
+		o.SyncEveryBytes = snapshot.SyncEveryBytes
 	}
 	return snapshot.NewSegmentSink(o)
 }
@@ -179,8 +212,8 @@ func (a *appendOnly) saveBase(seq uint64, commit func(c *snapshot.Cut, segments 
 	srv := a.srv
 	began := srv.set.Clock.NowNs()
 	save, err := srv.saver.Begin(snapshot.Request{
-		Sinks: []snapshot.Sink{a.baseSink(seq, commit)}, Aux: srv.snapshotAux(srv.set.Clock.NowMs()),
-		CPUs: srv.cfg.Values().SaveCPUs,
+		Sinks: []snapshot.Sink{a.baseSink(seq, commit)}, Aux: srv.baseAux(srv.set.Clock.NowMs()),
+		CPUs: srv.cfg.Values().AOFRewriteCPUs,
 	})
 	if err != nil {
 		return err

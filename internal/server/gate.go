@@ -89,6 +89,14 @@ func (g *replyGate) update() {
 	srv.reactor.Release(released)
 }
 
+// renew follows the beginning of an append-only file.
+func (g *replyGate) renew(w *aof.Writer) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.prompt = !g.srv.inRing()
+	w.SetPrompt(g.prompt)
+}
+
 // judge finds out whether the oldest write that is not synced is too old.
 func (g *replyGate) judge(w *aof.Writer) {
 	now := g.srv.set.Clock.NowNs()

@@ -73,6 +73,8 @@ func (t *infoText) persistence() {
 	var now snapshot.Progress
 	if f.current != nil {
 		now = *f.current
+	} else if p := t.srv.aof.rewrites.figures().progress; p != nil {
+		now = *p // current_… are of a rewrite, too
 	}
 	t.line("loading:%d", btoi(t.srv.isLoading()))
 	t.line("async_loading:0")

@@ -6,7 +6,7 @@ import "fulmen/shard/command"
 func sessionRows() []*command.Row {
 	var all []*command.Row
 	for _, family := range [][]*command.Row{
-		connectionRows(), clientRows(), multiRows(), serverRows(), migrateRows(), saveRows(), waitRows(),
+		connectionRows(), clientRows(), multiRows(), serverRows(), migrateRows(), saveRows(), rewriteRows(), waitRows(),
 	} {
 		all = append(all, family...)
 	}

@@ -24,6 +24,7 @@ type saves struct {
 
 	mu        sync.Mutex
 	run       *saveRun // under way; nil: none
+	rewriting bool     // the append-only file is being rewritten: no save may begin
 	next      *saveRun // was asked for by commands, and waits for the end of the one under way; nil: none
 	due       bool     // cron has asked for one
 	scheduled bool     // BGSAVE SCHEDULE, or BGSAVE in a transaction
@@ -81,7 +82,7 @@ func (srv *Server) dirty() (n int64) {
 func (v *saves) begin(run *saveRun) error {
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	if v.run != nil {
+	if v.run != nil || v.rewriting {
 		return resp.ErrSaving
 	}
 	return v.beginLocked(run)
@@ -113,13 +114,25 @@ func (v *saves) beginLocked(run *saveRun) error {
 		return err
 	}
 	v.run = run
-	v.cuts++
-	v.lastCutNs = run.save.Progress().CutNs
-	srv.observation.latency.add("fork", v.lastCutNs, run.beganMs)
+	v.noteCutLocked(run.save.Progress().CutNs, run.beganMs)
+	srv.aof.applyPolicy(srv.cfg.Values())
 	if !run.foreground {
 		srv.log.Info("Background saving started")
 	}
 	return nil
+}
+
+// noteCut notes how long a cut has taken.
+func (v *saves) noteCut(ns, atMs int64) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	v.noteCutLocked(ns, atMs)
+}
+
+func (v *saves) noteCutLocked(ns, atMs int64) {
+	v.cuts++
+	v.lastCutNs = ns
+	v.srv.observation.latency.add("fork", ns, atMs)
 }
 
 // finished is called by the save that was under way when it is over; another one may begin.
@@ -149,6 +162,8 @@ func (v *saves) finished(r snapshot.Result) {
 	}
 	again := v.next != nil
 	v.mu.Unlock()
+	srv.aof.applyPolicy(srv.cfg.Values())
+	srv.gate.update()
 	v.logEnd(run, &r, cancelled)
 	for _, done := range run.done {
 		done(r.Err)
@@ -182,12 +197,12 @@ func (v *saves) logEnd(run *saveRun, r *snapshot.Result, cancelled bool) {
 func (v *saves) ask(done func(err error)) error {
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	if v.run == nil {
+	if v.run == nil && !v.rewriting {
 		run := &saveRun{foreground: true}
 		run.note(done)
 		return v.beginLocked(run)
 	}
-	if !v.run.foreground {
+	if v.run != nil && !v.run.foreground {
 		return resp.ErrSaving
 	}
 	v.wait(done)
@@ -206,7 +221,7 @@ func (v *saves) wait(done func(err error)) {
 func (v *saves) beginAsked(*loop) {
 	v.mu.Lock()
 	run := v.next
-	if v.run != nil || run == nil && !v.due {
+	if v.run != nil || v.rewriting || run == nil && !v.due {
 		v.mu.Unlock()
 		return // the end of that one comes back to it
 	}
@@ -227,6 +242,9 @@ func (v *saves) beginAsked(*loop) {
 // removed, and where there are save points the empty data is saved. It reports whether done, if any, will be called.
 func (v *saves) emptied(done func(err error)) bool {
 	wanted := len(v.srv.cfg.Values().SavePoints) > 0
+	if wanted && v.srv.aof.rewrites.giveUp(true, true) {
+		v.srv.log.Warn("There was a rewrite of the append-only file under way. It begins again!")
+	}
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	if v.run != nil {
@@ -275,7 +293,7 @@ func (v *saves) cron() {
 	now := srv.set.Clock.NowMs()
 	dirty := srv.publishedDirty()
 	v.mu.Lock()
-	due := v.run == nil && (!v.failed || now/1000-v.triedMs/1000 > saveRetryMs/1000)
+	due := v.run == nil && !v.rewriting && (!v.failed || now/1000-v.triedMs/1000 > saveRetryMs/1000)
 	reason := ""
 	if due && !v.scheduled {
 		due = false

@@ -32,17 +32,21 @@ func saveRows() []*command.Row {
 var errSaveFailed = &resp.Error{Code: "ERR"}
 
 // BGSAVE [SCHEDULE]: the cut is made here, at the command's place among all others, but soon afterwards if that is in a
-// transaction. SCHEDULE waits for a rewrite of the append-only file, of which there is none so far.
+// transaction. With SCHEDULE it waits for the end of a rewrite of the append-only file.
 func cmdBgsave(s *Session) error {
 	a := s.c.ArgsFrom(1)
-	if a.More() && (!a.Option("schedule") || a.More()) {
+	schedule := a.More()
+	if schedule && (!a.Option("schedule") || a.More()) {
 		return resp.ErrSyntax
 	}
 	v := &s.srv.saves
+	rewriting := s.srv.aof.rewrites.busy()
 	switch {
 	case v.underWay():
 		return resp.ErrSaving
-	case s.executing:
+	case rewriting && !schedule && !s.executing:
+		return resp.ErrChildActive
+	case rewriting, s.executing:
 		v.schedule()
 		s.c.Simple("Background saving scheduled")
 		return nil

@@ -32,9 +32,14 @@ func (srv *Server) snapshotSink() *snapshot.FileSink {
 }
 
 // snapshotAux are the facts at the head of an RDB file, in Redis's order.
-func (srv *Server) snapshotAux(nowMs int64) [][2]string {
+func (srv *Server) snapshotAux(nowMs int64) [][2]string { return srv.aux(nowMs, "0") }
+
+// baseAux are those of a BASE of an append-only file.
+func (srv *Server) baseAux(nowMs int64) [][2]string { return srv.aux(nowMs, "1") }
+
+func (srv *Server) aux(nowMs int64, base string) [][2]string {
 	return [][2]string{
 		{"redis-ver", RedisVersion}, {"redis-bits", "64"}, {"ctime", strconv.FormatInt(nowMs/1000, 10)},
-		{"used-mem", strconv.FormatInt(srv.usedMemory(), 10)}, {"aof-base", "0"}, {"fulmen-ver", Version},
+		{"used-mem", strconv.FormatInt(srv.usedMemory(), 10)}, {"aof-base", base}, {"fulmen-ver", Version},
 	}
 }

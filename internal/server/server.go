@@ -261,6 +261,7 @@ func (srv *Server) Shutdown() error {
 	srv.console.close()
 	srv.sampler.close()
 	<-srv.loading.done
+	srv.aof.rewrites.close()
 	srv.saves.close()
 	srv.migrator.close()
 	err := srv.aof.close()

@@ -140,6 +140,7 @@ func cmdConfigResetStat(s *Session) error {
 	s.srv.evict.reset()
 	s.srv.sampler.reset()
 	s.srv.saves.resetStats()
+	s.srv.aof.rewrites.resetStats()
 	s.c.OK()
 	return nil
 }

@@ -182,7 +182,9 @@ func (s *sampler) start(srv *Server) {
 			}
 			srv.defrag.sample(srv)
 			if !srv.cronPaused.Load() {
+				srv.aof.rewrites.cron()
 				srv.saves.cron()
+				srv.aof.trim(srv.set.Clock.NowMs())
 			}
 			if srv.aof.enabled() {
 				srv.gate.update() // what is not synced grows older

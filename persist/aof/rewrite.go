@@ -204,9 +204,9 @@ func (r *Rewriter) PrepareAnew(w *Writer, m *Manifest, nowMs int64) error {
 }
 
 // Cut makes the cut: step 3. It is called inside the transaction in which h was attached, all batons held, and in which
-// what BASE gets is determined; it does not block. A Writer that had no files is started; errors are those of Start,
-// after which there is no cut.
-func (r *Rewriter) Cut(h *log.Hold, nowMs int64) error {
+// what BASE gets is determined, at an LSN, which is h's; it does not block. A Writer that had no files is started; errors
+// are those of Start, after which there is no cut. Without a Writer h is not used.
+func (r *Rewriter) Cut(h *log.Hold, lsn uint64, nowMs int64) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	run := r.run
@@ -219,7 +219,7 @@ func (r *Rewriter) Cut(h *log.Hold, nowMs int64) error {
 			run.w.Switch(h)
 		}
 	}
-	run.isCut, run.cut, run.cutMs = true, h.LSN(), nowMs
+	run.isCut, run.cut, run.cutMs = true, lsn, nowMs
 	return nil
 }
 

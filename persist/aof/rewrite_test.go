@@ -159,7 +159,7 @@ func (k *rewriteCheck) rewrite(saved bool) {
 	k.wait(10 * time.Millisecond)
 	x.set(20, 1)
 	h := x.log.Attach()
-	must(k.t, k.r.Cut(h, x.clock.NowMs()))
+	must(k.t, k.r.Cut(h, h.LSN(), x.clock.NowMs()))
 	h.Close()
 	x.set(80, 0, 2)
 	k.wait(300 * time.Millisecond)
