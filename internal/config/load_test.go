@@ -75,7 +75,7 @@ func TestLineErrors(t *testing.T) {
 		{"maxmemory 9223372036854775807kb", "argument must be a memory value"},
 		{"dir /nosuch", "No such file or directory"},
 		{"aof-timestamp-enabled yes",
-			notYet + "'aof-timestamp-enabled' must be no until there is an append-only file"},
+			notYet + "'aof-timestamp-enabled' must be no until there is a time in frames of the log"},
 		{`appendfilename ""`, "appendfilename can't be empty"},
 		{"appenddirname a/b", "appenddirname can't be a path, just a dirname"},
 		{"dbfilename a/b", "dbfilename can't be a path, just a filename"},

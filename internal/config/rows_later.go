@@ -12,15 +12,14 @@ import (
 var laterRows = slices.Concat(persistenceRows, replicationRows, evictionRows, encodingRows, observationRows, otherLater)
 
 const (
-	appendFile  = "an append-only file"
 	replication = "replication"
 	lists       = "the type it belongs to"
 )
 
 var persistenceRows = []row{
 	{name: "rdb-del-sync-files", kind: boolean, standard: "no", later: replication},
-	{name: "aof-use-rdb-preamble", kind: boolean, standard: "yes", later: appendFile},
-	{name: "aof-timestamp-enabled", kind: boolean, standard: "no", later: appendFile},
+	{name: "aof-use-rdb-preamble", kind: boolean, standard: "yes", later: "a base made of commands"},
+	{name: "aof-timestamp-enabled", kind: boolean, standard: "no", later: "a time in frames of the log"},
 }
 
 var replicationRows = []row{

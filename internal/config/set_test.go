@@ -68,8 +68,8 @@ func TestRefusals(t *testing.T) {
 	c := New(testEnv(t))
 	const notYet = "not supported yet: "
 	for _, test := range []struct{ name, value, reason string }{
-		{"no-appendfsync-on-rewrite", "yes",
-			notYet + "'no-appendfsync-on-rewrite' must be no until there is an append-only file"},
+		{"aof-use-rdb-preamble", "no",
+			notYet + "'aof-use-rdb-preamble' must be yes until there is a base made of commands"},
 		{"save", "900", "Invalid save parameters"},
 		{"acllog-max-len", "1", notYet + "'acllog-max-len' must be 128 until there is access control"},
 		{"min-slaves-to-write", "1", notYet + "'min-replicas-to-write' must be 0 until there is replication"},

@@ -20,8 +20,8 @@ import (
 
 // appendOnly is the append-only file as the server has it. It is begun before anybody is served, with all batons
 // (aofstart.go), and ended with all batons again when the server ends. In between the Writer goes its way, and tells
-// how far it is: advanced. Rewrites (rewrite.go) also turn it on and off while the server runs: they make the Writer and
-// the manifest, and the rest follows what is in writer.
+// how far it is: advanced. Rewrites (rewrite.go) also turn it on and off while the server runs: they make the Writer
+// and the manifest, and the rest follows what is in writer.
 type appendOnly struct {
 	srv *Server
 

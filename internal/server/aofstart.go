@@ -143,7 +143,8 @@ func (a *appendOnly) readOld() (*aof.Manifest, error) {
 		return nil, a.checkUnnamed()
 	}
 	if err != nil {
-		return nil, fmt.Errorf("there is an append-only file already, and it can't be read; move it away to begin anew: %w", err)
+		return nil, fmt.Errorf("there is an append-only file already, and it can't be read; move it away to begin "+
+			"anew: %w", err)
 	}
 	return m, nil
 }

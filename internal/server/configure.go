@@ -75,7 +75,7 @@ func (srv *Server) watchConfig() {
 	cfg.OnApply(func(_, v *config.Values) error {
 		srv.aof.apply(v)
 		return nil
-	}, "appendfsync")
+	}, "appendfsync", "no-appendfsync-on-rewrite", "aof-history-retain-bytes", "aof-history-retain-seconds")
 	cfg.OnApply(func(_, v *config.Values) error { return srv.aof.turn(v.AppendOnly) }, "appendonly")
 	cfg.OnApply(func(_, v *config.Values) error {
 		srv.set.Log.SetLimits(0, v.LogMemoryBytes)

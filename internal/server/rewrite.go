@@ -11,14 +11,14 @@ import (
 	"fulmen/persist/snapshot"
 )
 
-// Rewrites of the append-only file. One is a save whose files become BASE (package aof, rewrite.go, has the protocol): a
-// goroutine of its own makes the new files and commits the manifest that names them, then asks for all batons and makes
-// the cut; the Saver does the rest, and its end is that of the rewrite. There is one walk at a time, so a rewrite and a
-// save wait for each other: saves.rewriting.
+// Rewrites of the append-only file. One is a save whose files become BASE (package aof, rewrite.go, has the protocol):
+// a goroutine of its own makes the new files and commits the manifest that names them, then asks for all batons and
+// makes the cut; the Saver does the rest, and its end is that of the rewrite. There is one walk at a time, so a rewrite
+// and a save wait for each other: saves.rewriting.
 //
 // Turning the append-only file on while the server runs is a rewrite with files that no manifest names before the end;
-// what is logged until then is promised to nobody, and nothing waits for it. Turning it off takes the same goroutine: it
-// has what is written synced, and with all batons the rest.
+// what is logged until then is promised to nobody, and nothing waits for it. Turning it off takes the same goroutine:
+// it has what is written synced, and with all batons the rest.
 
 // rewrites is the state of rewriting. The lock is held for a few instructions; that of saves is taken before it.
 type rewrites struct {
@@ -48,6 +48,7 @@ type rewriteRun struct {
 	logs     bool // there is an append-only file, or it begins; else a rewrite makes a BASE and no more
 	beganMs  int64
 	w        *aof.Writer // of an append-only file that begins; nil: there is one, or there is to be none
+	ring     *log.Ring   // of the life that begins with it; nil: there is none
 	anew     *aof.Manifest
 	prepared bool               // the Rewriter has to be told of the end
 	told     func(error)        // of how it has begun; nil: nobody waits
@@ -76,53 +77,48 @@ func (v *rewrites) init(srv *Server) {
 	v.tx.init(srv)
 }
 
-// claim has no save begin until unclaim; false: there is one, or a rewrite.
-func (v *saves) claim() bool {
-	v.mu.Lock()
-	defer v.mu.Unlock()
-	if v.run != nil || v.rewriting || v.closed {
-		return false
-	}
-	v.rewriting = true
-	return true
-}
-
-// unclaim has saves begin again that have waited.
-func (v *saves) unclaim() {
-	v.mu.Lock()
-	v.rewriting = false
-	again := v.next != nil
-	v.mu.Unlock()
-	if again {
-		v.cut.run(v.beginAsked, nil)
-	}
-}
-
-// start begins a run, unless something else is under way. told, if not nil, is called on another goroutine when the
-// rewrite has begun, or has failed to.
+// start begins a run, unless something else is under way; until its end no save begins. told, if not nil, is called on
+// another goroutine when the rewrite has begun, or has failed to.
 func (v *rewrites) start(run *rewriteRun, told func(error)) bool {
-	srv := v.srv
-	if !srv.saves.claim() {
-		return false
-	}
-	run.beganMs, run.told = srv.set.Clock.NowMs(), told
+	run.beganMs, run.told = v.srv.set.Clock.NowMs(), told
 	run.quit, run.over = make(chan struct{}), make(chan struct{})
-	v.mu.Lock()
-	closed := v.closed
-	if !closed {
-		v.run = run
-		if !run.turnsOff {
-			v.scheduled = false
-			v.begun++
-		}
-	}
-	v.mu.Unlock()
-	if closed {
-		srv.saves.unclaim()
+	if !v.claim(run) {
 		return false
 	}
 	go v.carryOut(run)
 	return true
+}
+
+// claim makes run the one that is under way; false: there is another one, or a save, or the server ends.
+func (v *rewrites) claim(run *rewriteRun) bool {
+	saves := &v.srv.saves
+	saves.mu.Lock()
+	defer saves.mu.Unlock()
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	if saves.run != nil || saves.closed || v.run != nil || v.closed {
+		return false
+	}
+	saves.rewriting, v.run = true, run
+	if !run.turnsOff {
+		v.scheduled = false
+		v.begun++
+	}
+	return true
+}
+
+// unclaim ends claim, and has saves begin that have waited.
+func (v *rewrites) unclaim() {
+	saves := &v.srv.saves
+	saves.mu.Lock()
+	v.mu.Lock()
+	saves.rewriting, v.run = false, nil
+	again := saves.next != nil
+	v.mu.Unlock()
+	saves.mu.Unlock()
+	if again {
+		saves.cut.run(saves.beginAsked, nil)
+	}
 }
 
 // carryOut is the goroutine of a run up to its cut.
@@ -209,7 +205,8 @@ func (v *rewrites) prepareAnew(run *rewriteRun) error {
 		run.anew.Last().Number = old.Last().Number + 1
 	}
 	if run.logs {
-		run.w = a.openWriter(run.anew)
+		run.ring = a.makeRing(run.anew)
+		run.w = a.openWriter(run.anew, run.ring == nil)
 	}
 	if err := r.PrepareAnew(run.w, run.anew, srv.set.Clock.NowMs()); err != nil {
 		return err
@@ -258,7 +255,9 @@ func (v *rewrites) cut(run *rewriteRun) error {
 		if old := r.Manifest(); old != nil && old.Last().EndLSN > l.LSN() {
 			l.SetLSN(old.Last().EndLSN)
 		}
+		l.UseRing(nil)
 		l.SetIncarnation(run.anew.Last().Number)
+		l.UseRing(run.ring)
 	}
 	var hold *log.Hold
 	if run.anew == nil || run.w != nil {
@@ -322,10 +321,17 @@ func (v *rewrites) end(run *rewriteRun, err error) {
 	}
 	if err == nil && run.w != nil {
 		a.writer.Store(run.w)
+		srv.gate.renew(run.w)
+	}
+	if err != nil && run.ring != nil {
+		// It stays in use until the next one takes its place, but nobody will read it.
+		if closeErr := run.ring.Close(); closeErr != nil {
+			srv.log.Warn("the ring of an append-only file that was not begun: " + closeErr.Error())
+		}
 	}
 	v.note(run, err)
 	a.apply(srv.cfg.Values())
-	srv.saves.unclaim()
+	v.unclaim()
 	close(run.over)
 	if err == nil {
 		v.cron() // what is wanted may have changed meanwhile
@@ -336,7 +342,6 @@ func (v *rewrites) end(run *rewriteRun, err error) {
 func (v *rewrites) note(run *rewriteRun, err error) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	v.run = nil
 	if run.turnsOff {
 		return
 	}
@@ -350,19 +355,20 @@ func (v *rewrites) note(run *rewriteRun, err error) {
 	case err == nil:
 		v.failed, v.failures, v.retryMinute, v.retryMs = false, 0, 0, 0
 		p := run.progress
-		log.Info(fmt.Sprintf("Background AOF rewrite finished successfully: %d keys, %d bytes, %.3f s; the cut took %d us",
-			p.Saved, p.Bytes, float64(p.ElapsedNs)/1e9, p.CutNs/1000))
+		log.Info(fmt.Sprintf("Background AOF rewrite finished successfully: %d keys, %d bytes, %.3f s; the cut took "+
+			"%d us", p.Saved, p.Bytes, float64(p.ElapsedNs)/1e9, p.CutNs/1000))
 	case errors.Is(err, errGivenUp), errors.Is(err, snapshot.ErrCancelled):
 		log.Warn("Background AOF rewrite was given up")
 	default:
 		v.failed = true
 		v.failures++
-		log.Warn("Background AOF rewrite failed; the append-only file goes on with the files that it has: " + err.Error())
+		log.Warn("Background AOF rewrite failed; the append-only file goes on with the files that it has: " +
+			err.Error())
 		if v.failures >= failuresTaken {
 			v.retryMinute = min(max(2*v.retryMinute, 1), retryMost)
 			v.retryMs = now + v.retryMinute*60_000
-			log.Warn(fmt.Sprintf("Background AOF rewrite has repeatedly failed and triggered the limit, will retry in %d "+
-				"minutes", v.retryMinute))
+			log.Warn(fmt.Sprintf("Background AOF rewrite has repeatedly failed and triggered the limit, will retry "+
+				"in %d minutes", v.retryMinute))
 		}
 		v.scheduled = v.scheduled || v.srv.aof.wantsTurn() // as soon as the limit allows
 	}
@@ -376,14 +382,20 @@ func (v *rewrites) turnOff(run *rewriteRun) error {
 	if w == nil {
 		return nil
 	}
+	var ring *log.Ring
 	w.Sync(srv.set.Log.LSN()) // so that there is little left to do with all batons
 	err := v.underBatons(run, func() error {
 		err := w.Close()
 		a.writer.Store(nil)
+		ring = srv.set.Log.Ring()
+		srv.set.Log.UseRing(nil)
 		return err
 	})
 	if err == nil {
 		err = a.commitEnd()
+	}
+	if ring != nil {
+		err = errors.Join(err, ring.Close())
 	}
 	switch {
 	case errors.Is(err, errGivenUp):

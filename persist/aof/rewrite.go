@@ -204,8 +204,8 @@ func (r *Rewriter) PrepareAnew(w *Writer, m *Manifest, nowMs int64) error {
 }
 
 // Cut makes the cut: step 3. It is called inside the transaction in which h was attached, all batons held, and in which
-// what BASE gets is determined, at an LSN, which is h's; it does not block. A Writer that had no files is started; errors
-// are those of Start, after which there is no cut. Without a Writer h is not used.
+// what BASE gets is determined, at an LSN, which is h's; it does not block. A Writer that had no files is started;
+// errors are those of Start, after which there is no cut. Without a Writer h is not used.
 func (r *Rewriter) Cut(h *log.Hold, lsn uint64, nowMs int64) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()

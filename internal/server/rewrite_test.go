@@ -1,0 +1,252 @@
+package server
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"fulmen/persist/aof"
+)
+
+// aofFiles are the files of the append-only file, without the manifest.
+func (g *gated) aofFiles() []string {
+	g.t.Helper()
+	names, err := g.disk.ReadDir(g.aof.dir)
+	if err != nil {
+		g.t.Fatal(err)
+	}
+	return slices.DeleteFunc(names, func(name string) bool { return strings.Contains(name, ".manifest") })
+}
+
+// rewritten waits for the end of a rewrite.
+func (g *gated) rewritten(c *client, n int) {
+	g.t.Helper()
+	eventually(g.t, "the rewrite ends", func() bool {
+		return c.info("persistence", "aof_rewrites") == fmt.Sprint(n) &&
+			c.info("persistence", "aof_rewrite_in_progress") == "0" && !g.aof.rewrites.busy()
+	})
+}
+
+func (g *gated) again(args ...string) *client {
+	g.t.Helper()
+	dir := g.cfg.Values().Dir
+	if err := g.Shutdown(); err != nil {
+		g.t.Fatal(err)
+	}
+	return dial(g.t, startGated(g.t, gatedOptions{dir: dir, args: args}).Addr())
+}
+
+// TestRewrite: a rewrite leaves files of the newest generation alone, and they have everything.
+func TestRewrite(t *testing.T) {
+	for _, policy := range []string{"always", "everysec", "no"} {
+		t.Run(policy, func(t *testing.T) {
+			g := startGated(t, gatedOptions{args: []string{"--appendfsync", policy}})
+			c := dial(t, g.Addr())
+			for i := range 200 {
+				c.send(fmt.Sprintf("SET k%d %d\r\nRPUSH list %d\r\n", i, i, i))
+				c.want("OK", fmt.Sprint(i+1))
+			}
+			before := c.info("persistence", "aof_current_size")
+			c.send("BGREWRITEAOF\r\n")
+			c.want("Background append only file rewriting started")
+			c.send("SET after 1\r\nDEL k0\r\n")
+			c.want("OK", "1")
+			g.rewritten(c, 1)
+			for field, want := range map[string]string{
+				"aof_last_bgrewrite_status": "ok", "aof_rewrites_consecutive_failures": "0", "aof_enabled": "1",
+				"aof_rewrite_scheduled": "0", "aof_current_rewrite_time_sec": "-1", "aof_history_files": "0",
+			} {
+				if got := c.info("persistence", field); got != want {
+					t.Errorf("%s is %s, want %s", field, got, want)
+				}
+			}
+			base := c.info("persistence", "aof_base_size")
+			if c.info("persistence", "aof_last_rewrite_time_sec") == "-1" || before == base {
+				t.Error("times or sizes are those of before")
+			}
+			files := g.aofFiles()
+			if len(files) != 8 || !strings.HasPrefix(files[0], "appendonly.aof.2.base.0.") {
+				t.Errorf("files: %q", files)
+			}
+			c.send("DEBUG DIGEST\r\n")
+			digest := c.reply()
+			again := g.again("--appendfsync", policy)
+			again.send("DEBUG DIGEST\r\nGET after\r\nEXISTS k0\r\nLLEN list\r\n")
+			again.want(digest, "1", "0", "200")
+		})
+	}
+}
+
+// TestRewriteReplies are the replies of BGREWRITEAOF and BGSAVE while there is a rewrite or a save.
+func TestRewriteReplies(t *testing.T) {
+	g := startGated(t, gatedOptions{})
+	c := dial(t, g.Addr())
+	c.send("SET a 1\r\nMULTI\r\nBGREWRITEAOF\r\nEXEC\r\n")
+	c.want("OK", "OK", "QUEUED", "[Background append only file rewriting scheduled]")
+	g.rewritten(c, 1)
+	// A save limited to a few bytes a second takes as long as it is needed.
+	c.send("DEBUG POPULATE 20000 key 100\r\nCONFIG SET rdb-save-rate-limit 10000 rdbcompression no\r\nBGREWRITEAOF\r\n")
+	c.want("OK", "OK", "Background append only file rewriting started")
+	c.send("BGREWRITEAOF\r\nBGSAVE\r\nBGSAVE SCHEDULE\r\nMULTI\r\nBGSAVE\r\nEXEC\r\n")
+	c.want("-ERR Background append only file rewriting already in progress",
+		"-ERR Another child process is active (AOF?): can't BGSAVE right now. "+
+			"Use BGSAVE SCHEDULE in order to schedule a BGSAVE whenever possible.",
+		"Background saving scheduled", "OK", "QUEUED", "[Background saving scheduled]")
+	if got := c.info("persistence", "aof_rewrite_in_progress"); got != "1" {
+		t.Errorf("in progress: %s", got)
+	}
+	c.send("CONFIG SET rdb-save-rate-limit 0\r\n")
+	c.want("OK")
+	g.rewritten(c, 2)
+	eventually(t, "the scheduled save is made", func() bool { return c.info("persistence", "rdb_saves") == "1" })
+	eventually(t, "it ends", func() bool { return c.info("persistence", "rdb_bgsave_in_progress") == "0" })
+	c.send("CONFIG SET rdb-save-rate-limit 10000\r\nBGSAVE\r\nBGREWRITEAOF\r\n")
+	c.want("OK", "Background saving started", "Background append only file rewriting scheduled")
+	if got := c.info("persistence", "aof_rewrite_scheduled"); got != "1" {
+		t.Errorf("scheduled: %s", got)
+	}
+	c.send("CONFIG SET rdb-save-rate-limit 0\r\n")
+	c.want("OK")
+	g.rewritten(c, 3)
+}
+
+// TestRewriteByGrowth: the file is rewritten when it has grown.
+func TestRewriteByGrowth(t *testing.T) {
+	g := startGated(t, gatedOptions{args: []string{"--auto-aof-rewrite-min-size", "100kb"}})
+	c := dial(t, g.Addr())
+	for range 30 {
+		c.send("SET k " + strings.Repeat("x", 10_000) + "\r\n")
+		c.want("OK")
+	}
+	eventually(t, "it is rewritten", func() bool { return c.info("persistence", "aof_base_size") != "0" })
+	if !strings.Contains(g.log.String(), "Starting automatic rewriting of AOF on ") {
+		t.Error("the log doesn't say so")
+	}
+}
+
+// TestTurnOnAndOff: CONFIG SET appendonly while the server runs.
+func TestTurnOnAndOff(t *testing.T) {
+	g := startGated(t, gatedOptions{args: []string{"--appendonly", "no", "--appendfsync", "always"}})
+	c := dial(t, g.Addr())
+	c.send("SET a 1\r\nCONFIG SET appendonly yes\r\nSET b 1\r\n")
+	c.want("OK", "OK", "OK")
+	g.rewritten(c, 1)
+	c.send("SET c 1\r\nCONFIG SET appendonly no\r\nSET lost 1\r\n")
+	c.want("OK", "OK", "OK")
+	eventually(t, "it is off", func() bool { return !g.aof.enabled() && !g.aof.rewrites.busy() })
+	m, err := aof.ReadManifest(g.disk, g.aof.dir, g.aof.name)
+	if err != nil || m.Last().State != aof.Clean {
+		t.Errorf("%+v, %v", m, err)
+	}
+	c.send("CONFIG SET appendonly yes\r\n")
+	c.want("OK")
+	g.rewritten(c, 2)
+	c.send("SET d 1\r\n")
+	c.want("OK")
+	c = g.again()
+	c.send("MGET a b c lost d\r\n")
+	c.want("[1 1 1 1 1]")
+}
+
+// TestTurnOffEndsRewrite: a rewrite is given up when the append-only file is turned off, and when the server ends.
+func TestTurnOffEndsRewrite(t *testing.T) {
+	for _, off := range []bool{true, false} {
+		g := startGated(t, gatedOptions{args: []string{"--rdb-save-rate-limit", "10000", "--rdbcompression", "no"}})
+		c := dial(t, g.Addr())
+		c.send("DEBUG POPULATE 20000 key 100\r\nBGREWRITEAOF\r\n")
+		c.want("OK", "Background append only file rewriting started")
+		if off {
+			c.send("CONFIG SET appendonly no\r\n")
+			c.want("OK")
+			eventually(t, "it is off", func() bool { return !g.aof.enabled() && !g.aof.rewrites.busy() })
+		}
+		c = g.again()
+		c.send("DBSIZE\r\n")
+		c.want("20000")
+	}
+}
+
+// TestRewriteFails: a rewrite that fails before its cut says so to who has asked, one that fails later in INFO. Nothing
+// is lost, and the next one works.
+func TestRewriteFails(t *testing.T) {
+	g := startGated(t, gatedOptions{})
+	c := dial(t, g.Addr())
+	c.send("SET a 1\r\n")
+	c.want("OK")
+	// A directory stands where a file is to be made.
+	block := filepath.Join(g.aof.dir, "appendonly.aof.2.incr.0.aof")
+	if err := errors.Join(os.Mkdir(block, 0o755), os.WriteFile(filepath.Join(block, "x"), nil, 0o644)); err != nil {
+		t.Fatal(err)
+	}
+	c.send("BGREWRITEAOF\r\n")
+	c.want("-ERR Can't execute an AOF background rewriting. Please check the server logs for more information.")
+	block = filepath.Join(g.aof.dir, "appendonly.aof.3.base.1.rdb")
+	if err := errors.Join(os.Mkdir(block, 0o755), os.WriteFile(filepath.Join(block, "x"), nil, 0o644)); err != nil {
+		t.Fatal(err)
+	}
+	c.send("BGREWRITEAOF\r\nSET b 1\r\n")
+	c.want("Background append only file rewriting started", "OK")
+	g.rewritten(c, 2)
+	for field, want := range map[string]string{
+		"aof_last_bgrewrite_status": "err", "aof_rewrites_consecutive_failures": "2", "aof_last_write_status": "ok",
+	} {
+		if got := c.info("persistence", field); got != want {
+			t.Errorf("%s is %s, want %s", field, got, want)
+		}
+	}
+	for _, name := range []string{"appendonly.aof.2.incr.0.aof", "appendonly.aof.3.base.1.rdb"} {
+		if err := os.RemoveAll(filepath.Join(g.aof.dir, name)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	c.send("BGREWRITEAOF\r\nSET c 1\r\n")
+	c.want("Background append only file rewriting started", "OK")
+	g.rewritten(c, 3)
+	if got := c.info("persistence", "aof_last_bgrewrite_status"); got != "ok" {
+		t.Error(got)
+	}
+	c = g.again()
+	c.send("MGET a b c\r\n")
+	c.want("[1 1 1]")
+}
+
+// TestRewriteHistory: with aof-history-retain-bytes the files of before stay, and INFO says from when on.
+func TestRewriteHistory(t *testing.T) {
+	g := startGated(t, gatedOptions{args: []string{"--aof-history-retain-bytes", "1gb"}})
+	c := dial(t, g.Addr())
+	for n := range 3 {
+		c.send("SET a 1\r\nBGREWRITEAOF\r\n")
+		c.want("OK", "Background append only file rewriting started")
+		g.rewritten(c, n+1)
+	}
+	if got := c.info("persistence", "aof_history_files"); got != "20" { // 4 INCR, then twice 4 BASE and 4 INCR
+		t.Errorf("%s files, %q", got, g.aofFiles())
+	}
+	if got := c.info("persistence", "aof_oldest_restorable_lsn"); got != "0" {
+		t.Error(got)
+	}
+	c.send("CONFIG SET aof-history-retain-bytes 0\r\nBGREWRITEAOF\r\n")
+	c.want("OK", "Background append only file rewriting started")
+	g.rewritten(c, 4)
+	if files := g.aofFiles(); len(files) != 8 {
+		t.Errorf("%q", files)
+	}
+}
+
+// TestRewriteWithoutLog: BGREWRITEAOF while appendonly is off makes files that a start with it loads.
+func TestRewriteWithoutLog(t *testing.T) {
+	g := startGated(t, gatedOptions{args: []string{"--appendonly", "no"}})
+	c := dial(t, g.Addr())
+	c.send("SET a 1\r\nBGREWRITEAOF\r\n")
+	c.want("OK", "Background append only file rewriting started")
+	g.rewritten(c, 1)
+	c.send("SET lost 1\r\n")
+	c.want("OK")
+	c = g.again()
+	c.send("MGET a lost\r\n")
+	c.want("[1 nil]")
+}
