@@ -131,14 +131,14 @@ func (v *rewrites) carryOut(run *rewriteRun) {
 	if err == nil {
 		err = v.underBatons(run, func() error { return v.cut(run) })
 	}
+	if err != nil {
+		v.end(run, err)
+	} else {
+		v.srv.log.Info("Background append only file rewriting started")
+	}
 	if run.told != nil {
 		run.told(err)
 	}
-	if err != nil {
-		v.end(run, err)
-		return
-	}
-	v.srv.log.Info("Background append only file rewriting started")
 }
 
 // prepare makes the files that the rewrite goes on with.

@@ -250,3 +250,45 @@ func TestRewriteWithoutLog(t *testing.T) {
 	c.send("MGET a lost\r\n")
 	c.want("[1 nil]")
 }
+
+// TestNoFsyncOnRewrite: with no-appendfsync-on-rewrite nothing waits for the disk while a save is under way, and what
+// was acknowledged meanwhile is synced afterwards.
+func TestNoFsyncOnRewrite(t *testing.T) {
+	g := startGated(t, gatedOptions{args: []string{
+		"--appendfsync", "always", "--no-appendfsync-on-rewrite", "yes", "--rdbcompression", "no",
+	}})
+	c := dial(t, g.Addr())
+	c.send("DEBUG POPULATE 20000 key 100\r\nCONFIG SET rdb-save-rate-limit 10000\r\nBGSAVE\r\n")
+	c.want("OK", "OK", "Background saving started")
+	g.disk.stop()
+	for i := range 20 {
+		c.send(fmt.Sprintf("SET k %d\r\n", i))
+		c.want("OK")
+	}
+	if g.aof.writer.Load().SyncedLSN() >= g.set.Log.LSN() {
+		t.Error("the disk was not stopped")
+	}
+	g.disk.resume()
+	c.send("CONFIG SET rdb-save-rate-limit 0\r\n")
+	c.want("OK")
+	eventually(t, "the save ends", func() bool { return c.info("persistence", "rdb_bgsave_in_progress") == "0" })
+	eventually(t, "all is synced", func() bool { return g.aof.writer.Load().SyncedLSN() == g.set.Log.LSN() })
+}
+
+// TestRewriteUnderFlushAll: FLUSHALL gives a rewrite up, which begins again, if it saves.
+func TestRewriteUnderFlushAll(t *testing.T) {
+	g := startGated(t, gatedOptions{args: []string{"--save", "3600 1", "--rdbcompression", "no"}})
+	c := dial(t, g.Addr())
+	c.send("DEBUG POPULATE 20000 key 100\r\nCONFIG SET rdb-save-rate-limit 10000\r\nBGREWRITEAOF\r\n")
+	c.want("OK", "OK", "Background append only file rewriting started")
+	c.send("FLUSHALL\r\n")
+	eventually(t, "FLUSHALL has come", func() bool { return g.aof.rewrites.figures().scheduled })
+	other := dial(t, g.Addr())
+	other.send("CONFIG SET rdb-save-rate-limit 0\r\nSET a 1\r\n")
+	other.want("OK", "OK")
+	c.want("OK")
+	g.rewritten(c, 2)
+	c = g.again()
+	c.send("DBSIZE\r\n")
+	c.want("1")
+}

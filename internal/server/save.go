@@ -242,11 +242,17 @@ func (v *saves) beginAsked(*loop) {
 // removed, and where there are save points the empty data is saved. It reports whether done, if any, will be called.
 func (v *saves) emptied(done func(err error)) bool {
 	wanted := len(v.srv.cfg.Values().SavePoints) > 0
-	if wanted && v.srv.aof.rewrites.giveUp(true, true) {
-		v.srv.log.Warn("There was a rewrite of the append-only file under way. It begins again!")
+	if wanted {
+		v.srv.aof.rewrites.cancel(true) // it begins again
 	}
 	v.mu.Lock()
 	defer v.mu.Unlock()
+	if v.rewriting {
+		if wanted {
+			v.wait(done)
+		}
+		return wanted
+	}
 	if v.run != nil {
 		v.srv.log.Warn("There is a save under way. Giving it up!")
 		v.run.save.Cancel()
