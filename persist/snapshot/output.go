@@ -193,20 +193,25 @@ func (st *stream) write(c *chunk) error {
 func (v *Save) serve(first int) {
 	v.confine()
 	for {
-		did := false
-		for i := range v.sv.walks {
-			w := &v.sv.walks[(first+i)%len(v.sv.walks)]
-			did = v.drain(w) || did
-		}
-		if did {
-			continue
+		for v.drainAll(first) {
 		}
 		select {
 		case <-v.work:
 		case <-v.quit:
+			// A shard without pins is done as soon as its last chunk is in the queue, which may be since we looked.
+			for v.drainAll(first) {
+			}
 			return
 		}
 	}
+}
+
+// drainAll encodes what all shards have handed over, beginning with shard first, and reports whether there was any.
+func (v *Save) drainAll(first int) (did bool) {
+	for i := range v.sv.walks {
+		did = v.drain(&v.sv.walks[(first+i)%len(v.sv.walks)]) || did
+	}
+	return did
 }
 
 // drain encodes what a shard has handed over, unless another worker is at it, and reports whether there was any. Who
