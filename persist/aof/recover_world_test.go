@@ -278,41 +278,37 @@ func (h *history) rewrite() {
 	if h.w.Switching() {
 		return
 	}
-	seq := h.manifest.NextSeq()
-	must(h.t, h.w.Prepare(seq))
-	m := h.manifest.Clone()
-	m.Add(IncrFiles(h.shards, seq, m.Last().Number, h.log.Contiguous(), 1)...)
-	must(h.t, m.Commit(h.fs, testDir, testName))
-	h.manifest = m
+	r := NewRewriter(RewriterOptions{FS: h.fs, Dir: testDir, Name: testName}, h.manifest)
+	if h.rnd.IntN(2) == 0 {
+		r.SetRetain(Retain{Bytes: 1 + h.rnd.Int64N(20_000)})
+	}
+	must(h.t, r.Prepare(h.w, 1))
+	h.manifest = r.Manifest()
 	h.draw()
 	hold := h.log.Attach()
-	h.w.Switch(hold)
-	cut := hold.LSN()
+	must(h.t, r.Cut(hold, hold.LSN(), 1))
 	hold.Close()
 	h.draw()
 	h.draw()
-	h.w.Sync(h.log.LSN())
-	h.turns()
-	if h.w.Switching() {
-		h.t.Fatal("still switching")
+	if h.rnd.IntN(3) > 0 { // BASE may come before what follows the cut is synced
+		h.w.Sync(h.log.LSN())
+		h.turns()
+		if h.w.Switching() {
+			h.t.Fatal("still switching")
+		}
 	}
-	m = m.Clone()
-	for i := range m.Files {
-		m.Files[i].History = m.Files[i].Seq < seq
+	if h.rnd.IntN(5) == 0 { // no BASE could be written
+		r.Abandon()
+		return
 	}
-	base := File{Kind: Base, Shard: AllShards, Seq: seq, Incarnation: m.Last().Number, LSN: cut, Format: FormatRDB}
-	file, err := h.fs.Create(base.Path(testDir, testName), 0o644)
-	must(h.t, err)
-	must(h.t, errors.Join(file.Sync(), file.Close(), h.fs.SyncDir(testDir)))
-	m.Add(base)
-	if h.rnd.IntN(2) == 0 {
-		m.Files = slices.DeleteFunc(m.Files, func(f File) bool { return f.History })
-		m.forgetIncarnations()
+	for _, name := range r.BasePaths(h.shards) {
+		file, err := h.fs.Create(name, 0o644)
+		must(h.t, err)
+		must(h.t, errors.Join(file.Sync(), file.Close()))
 	}
-	must(h.t, m.Commit(h.fs, testDir, testName))
-	h.manifest = m
-	_, err = m.RemoveUnnamed(h.fs, testDir, testName)
-	must(h.t, err)
+	must(h.t, h.fs.SyncDir(testDir))
+	must(h.t, r.Install(make([]BaseFile, h.shards)))
+	h.manifest = r.Manifest()
 }
 
 // options are those of a recovery.

@@ -104,10 +104,7 @@ func (r *Rewriter) sizeOf(f *File) int64 {
 // forget drops the files below a number, and the incarnations of which there are none then.
 func (m *Manifest) forget(below uint64) {
 	m.Files = slices.DeleteFunc(m.Files, func(f File) bool { return f.Seq < below })
-	last := m.Last().Number
-	m.Incarnations = slices.DeleteFunc(m.Incarnations, func(i Incarnation) bool {
-		return i.Number != last && !slices.ContainsFunc(m.Files, func(f File) bool { return f.Incarnation == i.Number })
-	})
+	m.forgetIncarnations()
 }
 
 // SetRetain changes how long history is kept, from the next Trim or Install on.
