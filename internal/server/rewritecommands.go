@@ -9,7 +9,7 @@ func rewriteRows() []*command.Row {
 	return []*command.Row{{Info: command.Info{
 		Name: "bgrewriteaof", Arity: 1, Flags: command.Admin | command.NoScript | command.NoAsyncLoading,
 		Group: "server", Since: "1.0.0",
-		Summary: "Asynchronously rewrite the append-only file to disk", Complexity: "O(1)",
+		Summary: "Asynchronously rewrite the append-only file", Complexity: "O(1)",
 	}, RunSession: onSession(cmdBgrewriteaof)}}
 }
 
