@@ -212,6 +212,19 @@ func TestCancelWithinValue(t *testing.T) {
 	}
 }
 
+// TestLateWorker: shards that have hardly anything are done with a save at the moment at which their last chunk is
+// handed over. It is written even if a worker sees both at once: if that just stopped, the save would have no end.
+func TestLateWorker(t *testing.T) {
+	w := newWorld(t, 4, 0, 1)
+	w.sv.fault = faultLate
+	for range 30 {
+		v, sh := w.cut(&memSink{})
+		if err := w.finish(v, sh); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
 func TestParseCPUs(t *testing.T) {
 	for list, want := range map[string]string{
 		"": "[]", "0": "[0]", "0,2,4": "[0 2 4]", "1-3": "[1 2 3]", "8-14:2,1": "[8 10 12 14 1]",

@@ -193,7 +193,11 @@ func (st *stream) write(c *chunk) error {
 func (v *Save) serve(first int) {
 	v.confine()
 	for {
-		for v.drainAll(first) {
+		if v.sv.fault == faultLate {
+			<-v.quit
+		} else {
+			for v.drainAll(first) {
+			}
 		}
 		select {
 		case <-v.work:

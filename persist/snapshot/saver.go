@@ -62,6 +62,7 @@ const (
 	faultLost        // a chunk is lost
 	faultNoPin       // a value made of nodes is not pinned
 	faultFlow        // the walk takes no notice of the budget
+	faultLate        // no mistake: all comes while a worker has looked for work and not yet begun to wait for it
 )
 
 // NewSaver returns a Saver.
