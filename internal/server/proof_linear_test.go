@@ -441,7 +441,7 @@ func TestUnsoundHistoriesAreNoticed(t *testing.T) {
 		p := startProof(t, 8, 2, 3)
 		p.meddlers()
 		bad, n := 0, 0
-		for ; bad == 0 && n < 400; n += 10 {
+		for ; bad == 0 && n < 4000; n += 10 {
 			bad, _ = countIllegal(t, p.histories(10, 12, fault))
 		}
 		p.calm()
