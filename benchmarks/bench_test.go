@@ -6,7 +6,6 @@ import (
 	"flag"
 	"io"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -16,6 +15,7 @@ import (
 	"fulmen/benchmarks/load"
 	"fulmen/benchmarks/peer"
 	"fulmen/benchmarks/report"
+	"fulmen/internal/need"
 )
 
 // TestMain lets the test binary be the generator's process, as the program is.
@@ -123,9 +123,7 @@ func TestLongest(t *testing.T) {
 // standIn makes redis-server play Fulmen and its floor; it needs redis-server and is tiny.
 func standIn(t *testing.T) options {
 	t.Helper()
-	if _, err := exec.LookPath("redis-server"); err != nil {
-		t.Skip("redis-server is not on PATH")
-	}
+	need.Program(t, "redis-server")
 	opts, err := parse([]string{
 		"-quick", "-without", "valkey,keydb",
 		"-server", `fulmen=sh -c 'exec redis-server --port {port} --save ""'`,

@@ -10,6 +10,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"fulmen/internal/need"
 )
 
 func redis(t *testing.T) Spec {
@@ -19,7 +21,7 @@ func redis(t *testing.T) Spec {
 			return spec
 		}
 	}
-	t.Skip("redis-server is not on PATH")
+	need.Missing(t, "redis-server is not on PATH")
 	return Spec{}
 }
 

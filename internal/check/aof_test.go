@@ -11,6 +11,7 @@ import (
 	"testing"
 
 	"fulmen/internal/clock"
+	"fulmen/internal/need"
 	"fulmen/internal/redistest"
 	"fulmen/persist/aof"
 	"fulmen/persist/lines"
@@ -114,7 +115,7 @@ func (x *aofWorld) converted(options ...string) string {
 	dir := x.t.TempDir()
 	out := filepath.Join(dir, "appendonly.aof")
 	expect(x.t, 0, nil, append([]string{"convert", x.dir, out}, options...)...)
-	if text, err := exec.Command(redistest.Lookup(x.t, "redis-check-aof"), out).CombinedOutput(); err != nil {
+	if text, err := exec.Command(need.Program(x.t, "redis-check-aof"), out).CombinedOutput(); err != nil {
 		x.t.Fatalf("redis-check-aof: %v\n%s", err, text)
 	}
 	expect(x.t, 0, []string{"fine"}, "verify", out)

@@ -12,6 +12,7 @@ import (
 	"testing"
 
 	"fulmen/internal/clock"
+	"fulmen/internal/need"
 	"fulmen/internal/redistest"
 	"fulmen/persist/vfs"
 )
@@ -121,7 +122,7 @@ func redisDump(t *testing.T, dir, dbfilename string) string {
 // TestConvertedFilesAreRedisFiles: whatever way a snapshot has gone through convert, redis-check-rdb and redis-server
 // accept it, and the contents are the same.
 func TestConvertedFilesAreRedisFiles(t *testing.T) {
-	checker := redistest.Lookup(t, "redis-check-rdb")
+	checker := need.Program(t, "redis-check-rdb")
 	dir := t.TempDir()
 	path := func(name string) string { return filepath.Join(dir, name) }
 	want := redisDump(t, dir, "original.rdb")

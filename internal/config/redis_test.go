@@ -13,6 +13,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"fulmen/internal/need"
 )
 
 // Run with -rewrite to record testdata/redis.txt from the redis-server on this machine.
@@ -146,15 +148,9 @@ func TestErrorsAgainstRedis(t *testing.T) {
 // startRedis starts redis-server on a free port for the time of the test and gives a function that asks it.
 func startRedis(t *testing.T) func(args []string) []string {
 	t.Helper()
-	program, err := exec.LookPath("redis-server")
-	if err != nil {
-		if os.Getenv("CI") != "" {
-			t.Fatal(err)
-		}
-		t.Skip(err)
-	}
+	program := need.Program(t, "redis-server")
 	if version, _ := exec.Command(program, "--version").Output(); !strings.Contains(string(version), " v=7.0.") {
-		t.Skipf("not redis 7.0, of which the defaults and texts are: %s", version)
+		need.Missing(t, "this is not redis 7.0, of which the defaults and texts are: %s", version)
 	}
 	socket := t.TempDir() + "/redis.sock"
 	cmd := exec.Command(program, "--port", "0", "--unixsocket", socket, "--dir", t.TempDir())

@@ -243,6 +243,8 @@ func TestLayerRules(t *testing.T) {
 		{"internal/redistest", "fulmen/internal/resp", false},
 		{"internal/redistest", "fulmen/internal/server", true},
 		{"internal/lint", "fulmen/internal/redistest", true},
+		{"internal/redistest", "fulmen/internal/need", false},
+		{"shard", "fulmen/internal/need", true},
 		{"benchmarks/load", "fulmen/benchmarks/stat", false},
 		{"benchmarks", "fulmen/internal/resp", false},
 		{"benchmarks", "fulmen/internal/server", true},

@@ -5,10 +5,11 @@ import (
 	"fmt"
 	"io"
 	"net"
-	"os"
 	"os/exec"
 	"strings"
 	"testing"
+
+	"fulmen/internal/need"
 )
 
 // Server is something to test: a name for messages, and a function that starts one and gives its address, host:port or
@@ -42,19 +43,12 @@ func Redis(args ...string) Server {
 	}
 }
 
-// newerVar names the environment variable with the path of a redis-server 8.
-const newerVar = "REDIS8_SERVER"
-
 // Redis8 is a redis-server 8 with these arguments after its configuration, for what is not the same in the one on PATH.
-// Its path is in the environment variable REDIS8_SERVER; without it tests that want one skip, also under CI=true.
+// Without one (need.Redis8) the test skips, or fails if CI=true.
 func Redis8(args ...string) Server {
 	return Server{Name: "redis-8", Start: func(t testing.TB) string {
 		t.Helper()
-		binary := os.Getenv(newerVar)
-		if binary == "" {
-			t.Skipf("%s does not name a redis-server 8", newerVar)
-		}
-		return startOracles(t, binary, append(allowDebug(), args...)).Addr
+		return startOracles(t, need.Redis8(t), append(allowDebug(), args...)).Addr
 	}}
 }
 
@@ -80,7 +74,7 @@ type Oracle struct {
 // waits until it accepts connections. It is killed when the test ends. Without one the test skips, or fails if CI=true.
 func StartOracle(t testing.TB, args ...string) *Oracle {
 	t.Helper()
-	return startOracles(t, Lookup(t, "redis-server"), args)
+	return startOracles(t, need.Program(t, "redis-server"), args)
 }
 
 func startOracles(t testing.TB, binary string, args []string) *Oracle {
@@ -95,25 +89,6 @@ func startOracles(t testing.TB, binary string, args []string) *Oracle {
 			t.Fatalf("redistest: %v", err)
 		}
 	}
-}
-
-// Lookup gives the path of a program that the test needs. Without it the test skips, or fails if CI=true.
-func Lookup(t testing.TB, program string) string {
-	t.Helper()
-	found, err := exec.LookPath(program)
-	if err != nil {
-		missing(t, program, os.Getenv("CI") == "true")
-	}
-	return found
-}
-
-func missing(t testing.TB, program string, ci bool) {
-	t.Helper()
-	if ci {
-		t.Fatalf("redistest: %s is not on PATH, and CI=true", program)
-		return
-	}
-	t.Skipf("%s is not on PATH (make test installs it)", program)
 }
 
 func startOracle(t testing.TB, binary string, args []string) (*Oracle, error) {

@@ -1,11 +1,12 @@
 package redistest
 
 import (
-	"fmt"
 	"net"
 	"strings"
 	"syscall"
 	"testing"
+
+	"fulmen/internal/need"
 )
 
 func TestOracleEndsWithItsTest(t *testing.T) {
@@ -32,7 +33,7 @@ func TestOracleEndsWithItsTest(t *testing.T) {
 }
 
 func TestOracleThatCannotStart(t *testing.T) {
-	binary := Lookup(t, "redis-server")
+	binary := need.Program(t, "redis-server")
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
@@ -52,26 +53,6 @@ func TestOracleThatCannotStart(t *testing.T) {
 		oracle, err := startOracle(t, binary, test.args)
 		if err == nil || !strings.Contains(err.Error(), test.want) {
 			t.Errorf("%q: got %v, %v", test.args, oracle, err)
-		}
-	}
-}
-
-// noteTB notes how a test is ended.
-type noteTB struct {
-	testing.TB
-	note string
-}
-
-func (n *noteTB) Fatalf(format string, args ...any) {
-	n.note = "fatal: " + fmt.Sprintf(format, args...)
-}
-func (n *noteTB) Skipf(format string, args ...any) { n.note = "skip: " + fmt.Sprintf(format, args...) }
-
-func TestMissingOracle(t *testing.T) {
-	for ci, want := range map[bool]string{false: "skip: redis-server", true: "fatal: redistest: redis-server"} {
-		n := &noteTB{TB: t}
-		if missing(n, "redis-server", ci); !strings.HasPrefix(n.note, want) {
-			t.Errorf("CI=%v: %s", ci, n.note)
 		}
 	}
 }

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"fulmen/internal/config"
+	"fulmen/internal/need"
 	"fulmen/persist/aof"
 )
 
@@ -312,7 +313,7 @@ func TestBesideTheRing(t *testing.T) {
 func besideTheRing(t *testing.T, fault gateFault) error {
 	g := startGated(t, gatedOptions{fault: fault, args: []string{"--appendfsync", "no", "--aof-ring-size", "1mb"}})
 	if g.set.Log.Ring() == nil {
-		t.Skip("there is no ring on this machine")
+		need.Missing(t, "there is no ring on this machine")
 	}
 	c, other := g.dial(), dial(t, g.Addr())
 	set := "SET " + g.keyOn(0) + " " + strings.Repeat("x", 50_000)

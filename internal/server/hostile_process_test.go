@@ -17,6 +17,8 @@ import (
 	"testing"
 	"time"
 
+	"fulmen/internal/need"
+
 	"golang.org/x/sys/unix"
 )
 
@@ -407,15 +409,13 @@ func TestProtectedMode(t *testing.T) {
 		protectedModeInside(t)
 		return
 	}
-	if os.Getuid() != 0 {
-		t.Skip("needs root for a network namespace")
-	}
+	need.Root(t, "make a network namespace")
 	cmd := exec.Command(os.Args[0], "-test.run=^TestProtectedMode$", "-test.v")
 	cmd.Env = append(os.Environ(), insideEnv+"=1")
 	cmd.SysProcAttr = &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWNET}
 	out, err := cmd.CombinedOutput()
 	if os.IsPermission(err) || (err != nil && strings.Contains(err.Error(), "operation not permitted")) {
-		t.Skip("network namespaces are forbidden here")
+		need.Missing(t, "network namespaces are forbidden here: %v", err)
 	}
 	if err != nil || !strings.Contains(string(out), "--- PASS") {
 		t.Errorf("%v\n%s", err, out)

@@ -15,6 +15,7 @@ import (
 	"testing"
 
 	"fulmen/internal/crc"
+	"fulmen/internal/need"
 	"fulmen/internal/redistest"
 	"fulmen/internal/resp"
 	"fulmen/persist/log"
@@ -232,7 +233,7 @@ func startsWith(t *testing.T, binary string, data []byte, truncated string) stri
 // TestForeignTruncations loads a file cut off at every byte, and damaged in some places, and compares with redis-server
 // whether that loads and what of it.
 func TestForeignTruncations(t *testing.T) {
-	binary := redistest.Lookup(t, "redis-server")
+	binary := need.Program(t, "redis-server")
 	var whole []byte
 	for _, words := range []string{"SET a 1", "#", "MULTI", "SELECT 3", "SET b 2", "EXEC", "DEL a"} {
 		if words == "#" {

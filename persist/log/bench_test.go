@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"testing"
 
+	"fulmen/internal/need"
 	"fulmen/persist/vfs"
 )
 
@@ -151,7 +152,9 @@ func BenchmarkRing(b *testing.B) {
 	}
 	b.Run("none", func(b *testing.B) { run(b, nil) })
 	b.Run("shm", func(b *testing.B) {
-		r, err := CreateRing(RingOptions{FS: vfs.OS{}, Dir: shmDir(b), SizeBytes: 32 << 20, Identity: ringIdentity(8)})
+		r, err := CreateRing(RingOptions{
+			FS: vfs.OS{}, Dir: need.MemoryDir(b), SizeBytes: 32 << 20, Identity: ringIdentity(8),
+		})
 		if err != nil {
 			b.Fatal(err)
 		}

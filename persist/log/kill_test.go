@@ -15,6 +15,7 @@ import (
 	"syscall"
 	"testing"
 
+	"fulmen/internal/need"
 	"fulmen/persist/vfs"
 )
 
@@ -37,12 +38,12 @@ func TestRingKillNine(t *testing.T) {
 	}
 	id, err := killIdentity()
 	if err != nil {
-		t.Skip(err)
+		need.Missing(t, "this boot of the machine has no name: %v", err)
 	}
 	random := rand.New(rand.NewPCG(uint64(os.Getpid()), 1))
 	commits, holes, ringBytes := 0, 0, 0
 	for round := range killRounds {
-		dir := shmDir(t)
+		dir := need.MemoryDir(t)
 		reports := killOne(t, dir, round, 1+random.IntN(4000))
 		c, err := ReadRing(vfs.OS{}, RingName(dir, testDirID), id)
 		if err != nil {

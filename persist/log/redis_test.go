@@ -11,7 +11,7 @@ import (
 	"strings"
 	"testing"
 
-	"fulmen/internal/redistest"
+	"fulmen/internal/need"
 )
 
 // redis is a real redis-server over a unix socket.
@@ -24,7 +24,7 @@ type redis struct {
 // startRedis starts redis-server in dir, where it loads appendonly.aof if there is one.
 func startRedis(t *testing.T, dir string) *redis {
 	t.Helper()
-	path := redistest.Lookup(t, "redis-server")
+	path := need.Program(t, "redis-server")
 	socket := filepath.Join(dir, "socket")
 	cmd := exec.Command(path, "--port", "0", "--unixsocket", socket, "--dir", dir, "--save", "",
 		"--appendonly", "yes", "--aof-load-truncated", "no")

@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"testing"
 
+	"fulmen/internal/need"
 	"fulmen/persist/vfs"
 	"fulmen/persist/vfs/vfstest"
 )
@@ -33,17 +34,6 @@ func memRing(t testing.TB, shards, blocks int) (*vfstest.Mem, *Ring) {
 		t.Fatal(err)
 	}
 	return m, r
-}
-
-// shmDir returns a directory of the system's file system in memory.
-func shmDir(t testing.TB) string {
-	t.Helper()
-	dir, err := os.MkdirTemp("/dev/shm", "fulmen-test-")
-	if err != nil {
-		t.Skipf("no file system in memory: %v", err)
-	}
-	t.Cleanup(func() { os.RemoveAll(dir) })
-	return dir
 }
 
 // ringLog is a log that lies in a ring, and what was published in it.
@@ -157,7 +147,7 @@ func TestRingHoldsWhatWasPublished(t *testing.T) {
 }
 
 func TestRingOfTheSystem(t *testing.T) {
-	dir := shmDir(t)
+	dir := need.MemoryDir(t)
 	id := ringIdentity(2)
 	var err error
 	if id.Boot, err = BootID(vfs.OS{}); err != nil {

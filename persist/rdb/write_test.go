@@ -14,6 +14,7 @@ import (
 	"testing"
 
 	"fulmen/internal/clock"
+	"fulmen/internal/need"
 	"fulmen/internal/redistest"
 	"fulmen/internal/resp"
 	"fulmen/persist/log"
@@ -253,9 +254,6 @@ func (f *filler) expireFields() {
 	h.Mix()
 }
 
-// newerServer is a redis-server of version 8, or "" if there is none.
-func newerServer() string { return os.Getenv("FULMEN_REDIS8") }
-
 func TestRedisLoadsWhatIsWritten(t *testing.T) {
 	for _, c := range []struct {
 		name    string
@@ -272,9 +270,7 @@ func TestRedisLoadsWhatIsWritten(t *testing.T) {
 			fill(set, 3).strings("other")
 			server := ""
 			if c.version == rdb.Version8 {
-				if server = newerServer(); server == "" {
-					t.Skip("no redis-server 8: FULMEN_REDIS8 is not set")
-				}
+				server = need.Redis8(t)
 				f.expireFields()
 			}
 			var file bytes.Buffer
@@ -291,7 +287,7 @@ func checkLoads(t *testing.T, set *shard.Set, file []byte, server string) {
 	if err := os.WriteFile(name, file, 0o644); err != nil {
 		t.Fatal(err)
 	}
-	check := redistest.Lookup(t, "redis-check-rdb")
+	check := need.Program(t, "redis-check-rdb")
 	if server != "" {
 		check = filepath.Join(filepath.Dir(server), "redis-check-rdb")
 	}

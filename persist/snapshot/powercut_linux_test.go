@@ -13,6 +13,7 @@ import (
 	"testing"
 	"unsafe"
 
+	"fulmen/internal/need"
 	"fulmen/persist/vfs"
 	"fulmen/persist/vfs/vfstest"
 )
@@ -37,14 +38,10 @@ func TestPowerCutOnExt4(t *testing.T) {
 		return
 	}
 	if !*powerCut {
-		t.Skip("run by make crash")
+		t.Skip("run by make powercut")
 	}
-	if os.Geteuid() != 0 {
-		t.Skip("needs root, to mount an ext4")
-	}
-	if _, err := exec.LookPath("mkfs.ext4"); err != nil {
-		t.Fatal(err)
-	}
+	need.Root(t, "mount an ext4")
+	need.Program(t, "mkfs.ext4")
 	self, err := os.Executable()
 	must(t, err)
 	cmd := exec.Command(self, "-test.run=^TestPowerCutOnExt4$", "-test.v")

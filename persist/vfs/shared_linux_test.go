@@ -9,18 +9,9 @@ import (
 	"path/filepath"
 	"syscall"
 	"testing"
-)
 
-// memoryDir returns a directory of the system's file system in memory.
-func memoryDir(t *testing.T) string {
-	t.Helper()
-	dir, err := os.MkdirTemp("/dev/shm", "fulmen-test-")
-	if err != nil {
-		t.Skipf("no file system in memory: %v", err)
-	}
-	t.Cleanup(func() { os.RemoveAll(dir) })
-	return dir
-}
+	"fulmen/internal/need"
+)
 
 func createShared(t *testing.T, name string, sizeBytes int64) Shared {
 	t.Helper()
@@ -33,7 +24,7 @@ func createShared(t *testing.T, name string, sizeBytes int64) Shared {
 }
 
 func TestShared(t *testing.T) {
-	name := filepath.Join(memoryDir(t), "ring")
+	name := filepath.Join(need.MemoryDir(t), "ring")
 	s := createShared(t, name, 3<<20)
 	mem := s.Bytes()
 	if len(mem) != 3<<20 {
@@ -81,7 +72,7 @@ func TestShared(t *testing.T) {
 
 // TestSharedPermissions has masks that take away too much, and too little.
 func TestSharedPermissions(t *testing.T) {
-	dir := memoryDir(t)
+	dir := need.MemoryDir(t)
 	for _, mask := range []int{0, 0o22, 0o777} {
 		name := filepath.Join(dir, "ring")
 		old := syscall.Umask(mask)
@@ -101,7 +92,7 @@ func TestSharedPermissions(t *testing.T) {
 
 // TestSharedAmongOthers is about a directory that others can write to, as /dev/shm is.
 func TestSharedAmongOthers(t *testing.T) {
-	dir := memoryDir(t)
+	dir := need.MemoryDir(t)
 	name := filepath.Join(dir, "ring")
 	target := filepath.Join(dir, "target")
 	if err := os.WriteFile(target, []byte("precious"), 0o600); err != nil {
@@ -162,7 +153,7 @@ func TestSharedAmongOthers(t *testing.T) {
 
 // TestSharedWithoutRoom asks for what there is not.
 func TestSharedWithoutRoom(t *testing.T) {
-	name := filepath.Join(memoryDir(t), "ring")
+	name := filepath.Join(need.MemoryDir(t), "ring")
 	for _, size := range []int64{0, -1, 1 << 45} {
 		if _, err := (OS{}).CreateShared(name, size); err == nil {
 			t.Errorf("%d bytes are no error", size)
@@ -177,14 +168,14 @@ func TestSharedWithoutRoom(t *testing.T) {
 func TestSharedOnDisk(t *testing.T) {
 	dir, err := os.MkdirTemp(".", "shared-test-") // the sources are on a disk, more likely than the temporary files
 	if err != nil {
-		t.Skip(err)
+		need.Missing(t, "nothing can be written beside the sources: %v", err)
 	}
 	defer os.RemoveAll(dir)
 	name := filepath.Join(dir, "ring")
 	s, err := OS{}.CreateShared(name, 4096)
 	if err == nil {
 		s.Close()
-		t.Skip("the sources are on a file system in memory")
+		need.Missing(t, "the sources are on a file system in memory")
 	}
 	if !errors.Is(err, ErrNotMemory) {
 		t.Errorf("on a disk: %v", err)
@@ -206,7 +197,7 @@ func TestSharedOfDeadProcess(t *testing.T) {
 		os.Stdout.WriteString("!")
 		select {}
 	}
-	name := filepath.Join(memoryDir(t), "ring")
+	name := filepath.Join(need.MemoryDir(t), "ring")
 	cmd := exec.Command(os.Args[0], "-test.run=^TestSharedOfDeadProcess$")
 	cmd.Env = append(os.Environ(), env+"="+name)
 	out, err := cmd.StdoutPipe()

@@ -2,8 +2,6 @@ package command_test
 
 import (
 	"fmt"
-	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -148,12 +146,7 @@ func TestDumpAndRestoreWithRedis(t *testing.T) {
 		})
 	}
 	t.Run("redis 8", func(t *testing.T) {
-		newer := os.Getenv("FULMEN_REDIS8")
-		if newer == "" {
-			t.Skip("no redis-server 8: FULMEN_REDIS8 is not set")
-		}
-		t.Setenv("PATH", filepath.Dir(newer)+string(os.PathListSeparator)+os.Getenv("PATH"))
-		redis := connect(t, redistest.Redis(debugging...))
+		redis := connect(t, redistest.Redis8())
 		exchange(t, redis, connect(t, fulmen(2, debugging...)), append(dumpCommands(), fieldCommands()...), true)
 	})
 }
