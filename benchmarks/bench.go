@@ -61,6 +61,7 @@ func scenarios() []scenario {
 		{"eviction", "maxmemory: overshoot under a flood of writes, and hit rates as a cache", (*bench).runEviction},
 		{"defrag", "resident memory after most keys were deleted at random", (*bench).runDefrag},
 		{"snapshot", "latency and throughput while snapshots are taken", (*bench).runSnapshot},
+		{"aof", "what an append-only file costs", (*bench).runAOF},
 		{"empty", "resident memory of an empty server and of a small one", (*bench).runEmpty},
 		{"holds", "how long a shard's baton is held, at most", (*bench).runHolds},
 	}

@@ -102,14 +102,10 @@ func (b *bench) runCollections(ctx context.Context) (outcome, error) {
 	var medians []float64
 	for _, c := range collections() {
 		work := b.collectionWork(c)
-		cl := client{run: func(
-			ctx context.Context, addr string, cpus []int, work load.Work, n uint64,
-		) (load.Result, error) {
-			plan := load.Plan{Addr: addr, Work: work, Requests: n, Deadline: 5 * time.Minute, Seed: n}
-			return load.Child(ctx, cpus, plan, nil)
-		}, fill: func(ctx context.Context, s *peer.Server, work load.Work) error {
+		cl := ownClient()
+		cl.fill = func(ctx context.Context, s *peer.Server, work load.Work) error {
 			return b.fillScript(ctx, s, c.fill, work.Keys)
-		}}
+		}
 		g, err := short.measure(ctx, subjects, []load.Work{work}, cl)
 		if err != nil && strings.Contains(err.Error(), "unknown command") {
 			b.logf("%s is left out: %v", c.name, err)

@@ -217,12 +217,21 @@ func honest(before, after map[string]string, work load.Work, commands uint64) er
 
 // closedLoop is the reference client, redis-benchmark, or the own generator in its place.
 func (b *bench) closedLoop() client {
+	if b.clientPath == "" {
+		return ownClient()
+	}
 	return client{run: func(
 		ctx context.Context, addr string, cpus []int, work load.Work, n uint64,
 	) (load.Result, error) {
-		if b.clientPath != "" {
-			return load.RedisBenchmark(ctx, b.clientPath, addr, cpus, work, n)
-		}
+		return load.RedisBenchmark(ctx, b.clientPath, addr, cpus, work, n)
+	}}
+}
+
+// ownClient is the own generator in a closed loop.
+func ownClient() client {
+	return client{run: func(
+		ctx context.Context, addr string, cpus []int, work load.Work, n uint64,
+	) (load.Result, error) {
 		plan := load.Plan{Addr: addr, Work: work, Requests: n, Deadline: 10 * time.Minute, Seed: n}
 		return load.Child(ctx, cpus, plan, nil)
 	}}

@@ -13,7 +13,8 @@
 //  1. A Server returned by Start has answered a PING; a server that does not within its time is an error with its
 //     last output.
 //  2. Every question has a deadline.
-//  3. No server saves by itself: that is off by its command line, and asked for again by CONFIG SET.
+//  3. No server saves by itself, and only one whose Spec says so keeps an append-only file: that is off by its command
+//     line, and asked for again by CONFIG SET.
 package peer
 
 import (
@@ -46,6 +47,8 @@ type Spec struct {
 	Args []string
 	// Floor marks the server without a keyspace: it answers, but knows nothing of itself, and needs no keys.
 	Floor bool
+	// Logs has the server keep the append-only file that Args ask for.
+	Logs bool
 }
 
 // With is the same server with more arguments, under another name.
@@ -188,7 +191,9 @@ func (s *Server) persistenceOff() {
 		return
 	}
 	_, _ = s.Do("CONFIG", "SET", "save", "")
-	_, _ = s.Do("CONFIG", "SET", "appendonly", "no")
+	if !s.Spec.Logs {
+		_, _ = s.Do("CONFIG", "SET", "appendonly", "no")
+	}
 }
 
 // Stop ends the server: SIGTERM, and SIGKILL if it takes too long. It says whether the server ended by itself or
