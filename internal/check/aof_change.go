@@ -187,7 +187,7 @@ func (r *run) truncateAOF() error {
 func (r *run) endAt(in *aofInput, w *aofWalk) error {
 	m := in.manifest.Clone()
 	if w.incarnation == 0 {
-		w.incarnation = m.Incarnations[0].Number
+		w.incarnation = m.Last().Number // all is in a BASE
 	}
 	for i := range m.Incarnations {
 		life := &m.Incarnations[i]

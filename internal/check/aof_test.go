@@ -40,7 +40,6 @@ func newAOFWorld(t *testing.T, keys int) *aofWorld {
 	t.Cleanup(func() { _ = c.Close() })
 	x := &aofWorld{t: t, dir: t.TempDir(), redis: c, digests: map[uint64]string{}}
 	x.log = log.New(aofShards, log.Limits{})
-	x.log.SetIncarnation(1)
 	x.log.SetLSN(500)
 	for i := range keys {
 		do(t, c, "RPUSH", fmt.Sprint("base", i), "a", "b")
@@ -57,18 +56,38 @@ func newAOFWorld(t *testing.T, keys int) *aofWorld {
 		CRC64: lines.Sum(0, data), Keys: int64(keys),
 	}
 	fatal(t, os.WriteFile(base.Path(x.dir, "a.aof"), data, 0o600))
+	x.manifest.Add(base)
+	x.live()
+	return x
+}
+
+// live begins to write what the last incarnation of the manifest commits.
+func (x *aofWorld) live() {
+	x.t.Helper()
+	life, seq := x.manifest.Last(), x.manifest.NextSeq()
+	x.log.SetIncarnation(life.Number)
 	x.w = aof.Open(aof.Options{
-		FS: vfs.OS{}, Dir: x.dir, Name: "a.aof", Log: x.log, DirID: 7, Incarnation: 1, Policy: aof.Always,
+		FS: vfs.OS{}, Dir: x.dir, Name: "a.aof", Log: x.log, DirID: 7, Incarnation: life.Number, Policy: aof.Always,
 		Clock: clock.New(),
 	})
-	fatal(t, x.w.Prepare(1))
-	x.manifest.Add(base)
-	x.manifest.Add(aof.IncrFiles(aofShards, 1, 1, 500, 0)...)
-	fatal(t, x.manifest.Commit(vfs.OS{}, x.dir, "a.aof"))
+	fatal(x.t, x.w.Prepare(seq))
+	x.manifest.Add(aof.IncrFiles(aofShards, seq, life.Number, life.StartLSN, 0)...)
+	fatal(x.t, x.manifest.Commit(vfs.OS{}, x.dir, "a.aof"))
 	h := x.log.Resume()
-	fatal(t, x.w.Start(h))
+	fatal(x.t, x.w.Start(h))
 	h.Close()
-	return x
+}
+
+// restart stops and goes on in a new incarnation.
+func (x *aofWorld) restart() {
+	x.t.Helper()
+	x.close(true)
+	r, err := aof.Recover(&aof.RecoverOptions{FS: vfs.OS{}, Dir: x.dir, Name: "a.aof", ReplID: strings.Repeat("b", 40)})
+	fatal(x.t, err)
+	x.manifest = r.Begin()
+	x.log = log.New(aofShards, log.Limits{})
+	x.log.SetLSN(r.EndLSN)
+	x.live()
 }
 
 func fatal(t *testing.T, err error) {
@@ -174,6 +193,59 @@ func TestAOFConvertAndTruncate(t *testing.T) {
 	}
 }
 
+// TestAOFTruncateToAnEarlierLife takes the data back to an incarnation before the last one.
+func TestAOFTruncateToAnEarlierLife(t *testing.T) {
+	rnd := rand.New(rand.NewPCG(5, 1))
+	x := newAOFWorld(t, 3)
+	x.change(rnd, 20)
+	middle := x.log.LSN()
+	x.change(rnd, 20)
+	for range 2 {
+		x.restart()
+		x.change(rnd, 20)
+	}
+	x.close(false)
+	if lsn := x.end(0); lsn != x.log.LSN() {
+		t.Errorf("the data ends at LSN %d, want %d", lsn, x.log.LSN())
+	}
+	if got, want := x.converted("--until-lsn", fmt.Sprint(middle)), x.digests[middle]; got != want {
+		t.Errorf("until %d: digest %s, want %s", middle, got, want)
+	}
+	expect(t, 0, []string{fmt.Sprintf("ends at LSN %d", middle)}, "truncate", x.dir, "--lsn", fmt.Sprint(middle))
+	if lsn := x.end(0); lsn != middle {
+		t.Errorf("truncated to %d, verify says %d", middle, lsn)
+	}
+	if got, want := x.converted(), x.digests[middle]; got != want {
+		t.Errorf("truncated: digest %s, want %s", got, want)
+	}
+	x.loads()
+}
+
+// TestAOFTruncateBehindTheBase: where all is in the BASE and files of an earlier life are left, it stays.
+func TestAOFTruncateBehindTheBase(t *testing.T) {
+	dir, data := t.TempDir(), smallFile()
+	m := &aof.Manifest{
+		DirID: 7, Databases: 16, Shards: aofShards, ReplID: strings.Repeat("a", 40),
+		Incarnations: []aof.Incarnation{
+			{Number: 1, StartLSN: 500, EndLSN: 600, State: aof.Clean}, {Number: 2, StartLSN: 600, EndLSN: 700, State: aof.Clean},
+		},
+	}
+	old := aof.IncrFiles(aofShards, 1, 1, 500, 0)
+	for i := range old {
+		old[i].History = true
+	}
+	base := aof.File{
+		Kind: aof.Base, Shard: aof.AllShards, Seq: 2, Incarnation: 2, LSN: 700, SizeBytes: int64(len(data)),
+		CRC64: lines.Sum(0, data), Keys: 4,
+	}
+	m.Add(append(old, base)...)
+	writeFile(t, base.Path(dir, "a.aof"), data)
+	fatal(t, m.Commit(vfs.OS{}, dir, "a.aof"))
+	expect(t, 0, []string{"fine: 4 keys"}, "verify", dir)
+	expect(t, 0, []string{"ends at LSN 700"}, "truncate", dir, "--lsn", "700")
+	expect(t, 0, []string{"fine: 4 keys"}, "verify", dir)
+}
+
 // countNone is an aof.Applier.
 type countNone struct{}
 
@@ -194,13 +266,13 @@ func TestAOFRepair(t *testing.T) {
 	x := newAOFWorld(t, 3)
 	x.change(rnd, 60)
 	x.close(false)
-	path := filepath.Join(x.dir, "a.aof.1.incr.1.aof")
+	path := filepath.Join(x.dir, "a.aof.2.incr.1.aof")
 	data, err := os.ReadFile(path)
 	fatal(t, err)
 	whole := []byte(strings.TrimRight(string(data), "\x00"))
 	// What was synced says so in the header (its mark); without that a torn end is damage.
 	for i := range aofShards {
-		name := filepath.Join(x.dir, fmt.Sprintf("a.aof.1.incr.%d.aof", i))
+		name := filepath.Join(x.dir, fmt.Sprintf("a.aof.2.incr.%d.aof", i))
 		file, err := os.ReadFile(name)
 		fatal(t, err)
 		h, err := aof.ReadHeader(strings.NewReader(string(file)), name)

@@ -23,6 +23,7 @@ type aofWalk struct {
 	begin                    uint64 // of the data that is not in a BASE
 	incarnation              uint32 // of the last commit
 	missing                  uint64 // bytes that incarnation lacks, within what was walked
+	cut                      bool   // commits were left out for until
 	stopped                  error  // why there is no more, if that is not the end of all files
 	torn                     bool   // … and the next start puts up with it
 }
@@ -36,7 +37,7 @@ type aofCommit struct {
 	offsets     []int64
 }
 
-// lane is one shard's files.
+// aofLane is one shard's files.
 type aofLane struct {
 	w     *aofWalk
 	files []aof.File
@@ -58,7 +59,7 @@ func (w *aofWalk) walk(visit func(*aofCommit) error) (err error) {
 	w.end = w.begin
 	for i := range m.Incarnations {
 		life := &m.Incarnations[i]
-		if w.stopped != nil || life.State != aof.Running && life.EndLSN <= w.begin {
+		if w.stopped != nil || w.cut || life.State != aof.Running && life.EndLSN <= w.begin {
 			continue
 		}
 		if err := w.life(life, visit); err != nil {
@@ -108,6 +109,7 @@ func (w *aofWalk) life(life *aof.Incarnation, visit func(*aofCommit) error) (err
 			return w.ended(lanes, life, at)
 		}
 		if c.end > w.until {
+			w.cut = true
 			return nil
 		}
 		w.missing += hole
