@@ -3,12 +3,14 @@ package check
 import (
 	"bytes"
 	"errors"
+	"fmt"
 	"io"
 	"io/fs"
 	"path/filepath"
 	"strings"
 
 	"fulmen/persist/aof"
+	"fulmen/persist/snapshot"
 )
 
 // aofInput is an append-only file that a subcommand is about: ours or one of Redis's.
@@ -21,8 +23,9 @@ type aofInput struct {
 // manifestName is the path of our manifest.
 func (in *aofInput) manifestName() string { return aof.ManifestName(in.dir, in.name) }
 
-// aofInput tells whether the arguments name an append-only file: a manifest of one, the directory that has it, or a
-// single file of Redis's, which begins as one or has the ending .aof. It returns nil if they name a snapshot.
+// aofInput tells whether the arguments name an append-only file: a manifest of one, the directory that has it, a data
+// directory without a snapshot that has this directory in it, or a single file of Redis's, which begins as one or has
+// the ending .aof. It returns nil if they name a snapshot.
 func (r *run) aofInput(args []string) (*aofInput, error) {
 	if len(args) != 1 {
 		return nil, nil
@@ -33,11 +36,9 @@ func (r *run) aofInput(args []string) (*aofInput, error) {
 		return nil, err
 	}
 	if info.IsDir() {
-		found, err := r.Files.Glob(filepath.Join(name, "*.aof"+manifestSuffix))
-		if err != nil || len(found) != 1 {
+		if name, err = r.aofManifestIn(name); name == "" {
 			return nil, err
 		}
-		name = found[0]
 	}
 	start, err := r.start(name)
 	if err != nil {
@@ -57,6 +58,31 @@ func (r *run) aofInput(args []string) (*aofInput, error) {
 		return in, err
 	}
 	return nil, nil
+}
+
+// aofManifestIn finds the manifest of an append-only file in a directory or, unless that has a snapshot, one below it.
+// "" is none.
+func (r *run) aofManifestIn(dir string) (string, error) {
+	literal := strings.NewReplacer(`\`, `\\`, `*`, `\*`, `?`, `\?`, `[`, `\[`).Replace(dir)
+	found, err := r.Files.Glob(filepath.Join(literal, "*.aof"+manifestSuffix))
+	if err != nil || len(found) == 1 {
+		return strings.Join(found, ""), err
+	}
+	if _, err := r.snapshotIn(dir); err == nil {
+		return "", nil
+	}
+	loose, err := snapshot.LooseParts(r.Files, dir, r.text("dbfilename", "dump.rdb"))
+	if err != nil || len(loose) > 0 {
+		return "", err
+	}
+	below, err := r.Files.Glob(filepath.Join(literal, "*", "*.aof"+manifestSuffix))
+	if found = append(found, below...); len(found) > 1 {
+		err = fmt.Errorf("%s: which of these? %s", dir, strings.Join(found, ", "))
+	}
+	if err != nil {
+		return "", err
+	}
+	return strings.Join(found, ""), nil
 }
 
 // start returns the first bytes of a file.

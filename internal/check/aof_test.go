@@ -221,13 +221,15 @@ func TestAOFTruncateToAnEarlierLife(t *testing.T) {
 	x.loads()
 }
 
-// TestAOFTruncateBehindTheBase: where all is in the BASE and files of an earlier life are left, it stays.
-func TestAOFTruncateBehindTheBase(t *testing.T) {
-	dir, data := t.TempDir(), smallFile()
+// twoLives commits an append-only file in dir: all is in a BASE of four keys, and old files of a life before are left.
+func twoLives(t *testing.T, dir string) {
+	t.Helper()
+	data := smallFile()
 	m := &aof.Manifest{
 		DirID: 7, Databases: 16, Shards: aofShards, ReplID: strings.Repeat("a", 40),
 		Incarnations: []aof.Incarnation{
-			{Number: 1, StartLSN: 500, EndLSN: 600, State: aof.Clean}, {Number: 2, StartLSN: 600, EndLSN: 700, State: aof.Clean},
+			{Number: 1, StartLSN: 500, EndLSN: 600, State: aof.Clean},
+			{Number: 2, StartLSN: 600, EndLSN: 700, State: aof.Clean},
 		},
 	}
 	old := aof.IncrFiles(aofShards, 1, 1, 500, 0)
@@ -239,11 +241,38 @@ func TestAOFTruncateBehindTheBase(t *testing.T) {
 		CRC64: lines.Sum(0, data), Keys: 4,
 	}
 	m.Add(append(old, base)...)
+	fatal(t, os.MkdirAll(dir, 0o700))
 	writeFile(t, base.Path(dir, "a.aof"), data)
 	fatal(t, m.Commit(vfs.OS{}, dir, "a.aof"))
+}
+
+// TestAOFTruncateBehindTheBase: where no life has anything behind the BASE, the BASE stays.
+func TestAOFTruncateBehindTheBase(t *testing.T) {
+	dir := t.TempDir()
+	twoLives(t, dir)
 	expect(t, 0, []string{"fine: 4 keys"}, "verify", dir)
 	expect(t, 0, []string{"ends at LSN 700"}, "truncate", dir, "--lsn", "700")
 	expect(t, 0, []string{"fine: 4 keys"}, "verify", dir)
+}
+
+// TestAOFOfDataDirectory: a data directory stands for its append-only file if it has no snapshot, or what is left of
+// one.
+func TestAOFOfDataDirectory(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "a[b]*")
+	twoLives(t, filepath.Join(dir, "appendonlydir"))
+	for _, sub := range []string{"verify", "repair", "show"} {
+		expect(t, 0, []string{filepath.Join(dir, "appendonlydir", "a.aof.manifest")}, sub, dir)
+	}
+	segment := filepath.Join(dir, "dump.rdb.2.0")
+	writeFile(t, segment, smallFile())
+	expect(t, 1, []string{"1 segments are read without a manifest"}, "repair", dir)
+	fatal(t, os.Remove(segment))
+	twoLives(t, filepath.Join(dir, "other"))
+	expect(t, 2, []string{"which of these?", "appendonlydir", "other"}, "verify", dir)
+	writeFile(t, filepath.Join(dir, "dump.rdb"), smallFile())
+	if out := expect(t, 0, []string{"fine: 4 keys"}, "verify", dir); strings.Contains(out, "aof") {
+		t.Errorf("the snapshot was asked for:\n%s", out)
+	}
 }
 
 // countNone is an aof.Applier.

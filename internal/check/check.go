@@ -127,8 +127,9 @@ func helpAbout(args []string, env Env) int {
 		fmt.Fprintf(&b, "    %-9s %s\n", sub.name, sub.summary)
 	}
 	b.WriteString("\nFILE is an RDB file, one segment of a snapshot, the manifest of a snapshot or an append-only\n" +
-		"file, one of Redis's append-only files, or the directory of such. fulmen-check COMMAND --help\n" +
-		"explains a command. Exit codes: 0 fine, 1 damage was found, 2 a wrong call or an I/O error.\n")
+		"file, one of Redis's append-only files, or the directory of such. A data directory stands for its\n" +
+		"snapshot or, if there is none, for the append-only file in a directory of it. fulmen-check COMMAND\n" +
+		"--help explains a command. Exit codes: 0 fine, 1 damage was found, 2 a wrong call or an I/O error.\n")
 	io.WriteString(w, b.String())
 	return code
 }

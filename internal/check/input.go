@@ -77,24 +77,27 @@ func (r *run) addInput(in *input, name string) error {
 	if err != nil {
 		return err
 	}
-	if !info.IsDir() {
-		if base, ok := strings.CutSuffix(name, manifestSuffix); ok {
-			return r.addManifest(in, filepath.Dir(base), filepath.Base(base))
+	if info.IsDir() {
+		if name, err = r.snapshotIn(name); err != nil {
+			return err
 		}
-		in.add(snapshot.PlainPart(name))
-		return nil
 	}
-	base := r.text("dbfilename", "dump.rdb")
-	_, err = r.Files.Stat(snapshot.ManifestName(name, base))
-	if err == nil {
-		return r.addManifest(in, name, base)
+	if base, ok := strings.CutSuffix(name, manifestSuffix); ok {
+		return r.addManifest(in, filepath.Dir(base), filepath.Base(base))
 	}
-	plain := filepath.Join(name, base)
-	if _, plainErr := r.Files.Stat(plain); plainErr != nil {
-		return fmt.Errorf("%s: neither %s nor a manifest of it is there (--dbfilename?): %w", name, base, plainErr)
-	}
-	in.add(snapshot.PlainPart(plain))
+	in.add(snapshot.PlainPart(name))
 	return nil
+}
+
+// snapshotIn finds the snapshot in a directory: its manifest or, if there is none, the plain file.
+func (r *run) snapshotIn(dir string) (name string, err error) {
+	base := r.text("dbfilename", "dump.rdb")
+	for _, name = range []string{snapshot.ManifestName(dir, base), filepath.Join(dir, base)} {
+		if _, err = r.Files.Stat(name); err == nil {
+			return name, nil
+		}
+	}
+	return "", fmt.Errorf("%s: neither %s nor a manifest of it is there (--dbfilename?): %w", dir, base, err)
 }
 
 // addManifest adds the segments that a manifest names, whether they are there or not.
