@@ -23,6 +23,19 @@ type aofInput struct {
 // manifestName is the path of our manifest.
 func (in *aofInput) manifestName() string { return aof.ManifestName(in.dir, in.name) }
 
+// bases are the BASE files of an append-only file of ours, whose size, sum and keys its manifest says.
+func (r *run) bases(in *aofInput) (*input, error) {
+	bases := &input{}
+	var names []string
+	for _, f := range in.manifest.Live(aof.Base) {
+		name := f.Path(in.dir, in.name)
+		names = append(names, name)
+		bases.add(snapshot.SegmentPart(name, snapshot.Segment{SizeBytes: f.SizeBytes, CRC64: f.CRC64, Keys: f.Keys}))
+	}
+	bases.name = strings.Join(names, ", ")
+	return bases, r.stat(bases)
+}
+
 // aofInput tells whether the arguments name an append-only file: a manifest of one, the directory that has it, a data
 // directory without a snapshot that has this directory in it, or a single file of Redis's, which begins as one or has
 // the ending .aof. It returns nil if they name a snapshot.

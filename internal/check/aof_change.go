@@ -47,21 +47,17 @@ func (r *run) convertAOF(in *aofInput, path string) error {
 
 func (r *run) convertTo(in *aofInput, temp string, until uint64) error {
 	w := &aofWalk{run: r, in: in, until: until}
-	var base []string
 	for _, f := range in.manifest.Live(aof.Base) {
 		if f.LSN > until {
 			return fmt.Errorf("the BASE is of LSN %d: there is no way back to %d", f.LSN, until)
 		}
-		base = append(base, f.Path(in.dir, in.name))
 	}
-	if len(base) > 0 {
-		files, err := r.input(base...)
-		if err == nil {
-			err = r.rewrite(files, temp, false)
-		}
-		if err != nil {
-			return err
-		}
+	bases, err := r.bases(in)
+	if err == nil && len(bases.files) > 0 {
+		err = r.rewrite(bases, temp, false)
+	}
+	if err != nil {
+		return err
 	}
 	file, err := r.Files.OpenAppend(temp, 0o644)
 	if err != nil {

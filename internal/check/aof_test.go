@@ -1,6 +1,7 @@
 package check
 
 import (
+	"bytes"
 	"fmt"
 	"math/rand/v2"
 	"os"
@@ -253,6 +254,30 @@ func TestAOFTruncateBehindTheBase(t *testing.T) {
 	expect(t, 0, []string{"fine: 4 keys"}, "verify", dir)
 	expect(t, 0, []string{"ends at LSN 700"}, "truncate", dir, "--lsn", "700")
 	expect(t, 0, []string{"fine: 4 keys"}, "verify", dir)
+}
+
+// TestAOFComparesTheBase with what the manifest says: an RDB file that is in order in itself, but another one.
+func TestAOFComparesTheBase(t *testing.T) {
+	dir := t.TempDir()
+	twoLives(t, dir)
+	path, good := filepath.Join(dir, "a.aof.2.base.all.rdb"), smallFile()
+	same := bytes.Clone(good[:len(good)-9])
+	same[bytes.Index(same, []byte("val"))] = 'V'
+	for _, c := range []struct {
+		data []byte
+		want string
+	}{{(&rawFile{same}).end(), "CRC-64"}, {newRawFile().set("k", "v").end(), "bytes"}, {nil, "missing"}} {
+		writeFile(t, path, c.data)
+		if c.data == nil {
+			fatal(t, os.Remove(path))
+		}
+		expect(t, 1, []string{c.want, path}, "verify", dir)
+		out := filepath.Join(t.TempDir(), "out")
+		expect(t, 1, []string{c.want, path}, "convert", dir, out)
+		if left, err := filepath.Glob(out + "*"); err != nil || len(left) != 0 {
+			t.Errorf("%s: convert leaves %q, %v", c.want, left, err)
+		}
+	}
 }
 
 // TestAOFOfDataDirectory: a data directory stands for its append-only file if it has no snapshot, or what is left of

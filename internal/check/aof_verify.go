@@ -9,7 +9,6 @@ import (
 	"strings"
 
 	"fulmen/persist/aof"
-	"fulmen/persist/lines"
 	"fulmen/persist/log"
 	"fulmen/persist/rdb"
 	"fulmen/persist/snapshot"
@@ -35,13 +34,15 @@ func (r *run) verifyAOF(in *aofInput) error {
 	if in.manifest == nil {
 		return r.verifyForeign(in.foreign)
 	}
-	for _, f := range in.manifest.Live(aof.Base) {
-		if err := r.verifyBase(in, &f); err != nil {
-			return err
-		}
+	bases, err := r.bases(in)
+	if err == nil && len(bases.files) > 0 {
+		err = r.verifyInput(bases)
+	}
+	if err != nil {
+		return err
 	}
 	w := &aofWalk{run: r, in: in, until: math.MaxUint64}
-	err := w.walk(func(c *aofCommit) error {
+	err = w.walk(func(c *aofCommit) error {
 		for i, part := range c.parts {
 			err := log.ForEachIn(part, func([][]byte) error { w.records++; return nil })
 			if err != nil {
@@ -62,42 +63,6 @@ func (r *run) verifyAOF(in *aofInput) error {
 		return errDamaged
 	}
 	return w.stopped
-}
-
-// verifyBase compares a BASE file with the manifest and reads all its values.
-func (r *run) verifyBase(in *aofInput, f *aof.File) error {
-	path := f.Path(in.dir, in.name)
-	file, err := r.Files.Open(path)
-	if err != nil {
-		return err
-	}
-	sum, size := uint64(0), int64(0)
-	buffer := make([]byte, 1<<18)
-	for err == nil {
-		var n int
-		n, err = file.Read(buffer)
-		sum, size = lines.Sum(sum, buffer[:n]), size+int64(n)
-	}
-	if err == io.EOF {
-		err = nil
-	}
-	if err = errors.Join(err, file.Close()); err != nil {
-		return err
-	}
-	if size != f.SizeBytes || sum != f.CRC64 {
-		return &aof.CorruptError{File: path, Offset: min(size, f.SizeBytes), Reason: fmt.Sprintf(
-			"has %d bytes with CRC-64 %016x, the manifest says %d with %016x", size, sum, f.SizeBytes, f.CRC64)}
-	}
-	return r.verifyFiles(path)
-}
-
-// verifyFiles verifies RDB files.
-func (r *run) verifyFiles(paths ...string) error {
-	args := r.args
-	r.args = paths
-	err := r.verifySnapshot()
-	r.args = args
-	return err
 }
 
 // preamble goes through the RDB file that a file of Redis's begins with, and returns where it ends; 0 if there is none.

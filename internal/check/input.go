@@ -61,7 +61,7 @@ func (r *run) stat(in *input) error {
 		switch {
 		case err == nil:
 			f.size = info.Size()
-		case !errors.Is(err, fs.ErrNotExist) || in.manifest == nil:
+		case !errors.Is(err, fs.ErrNotExist) || f.keys < 0:
 			return err
 		}
 	}

@@ -15,6 +15,10 @@ func (r *run) verifySnapshot() error {
 	if err != nil {
 		return r.damagedInput(err)
 	}
+	return r.verifyInput(in)
+}
+
+func (r *run) verifyInput(in *input) error {
 	s, err := newScratch(r, 1)
 	if err != nil {
 		return err
