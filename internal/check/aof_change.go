@@ -2,11 +2,9 @@ package check
 
 import (
 	"bufio"
-	"bytes"
 	"crypto/rand"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"math"
 	"path/filepath"
@@ -289,34 +287,14 @@ func (r *run) truncateForeign(in *aof.Foreign) error {
 
 // timeOffset returns where a file begins to be later than a moment; −1 if nowhere.
 func (r *run) timeOffset(path string, seconds int64) (at int64, err error) {
-	offset, _, err := r.preamble(path)
-	if err != nil {
-		return 0, err
-	}
-	file, err := r.Files.Open(path)
-	if err != nil {
-		return 0, err
-	}
-	defer func() { err = errors.Join(err, file.Close()) }()
-	rd, err := aof.NewForeignReader(file, path, offset)
-	if err != nil {
-		return 0, err
-	}
-	at, multi := offset, false
-	for {
-		args, err := rd.Next()
-		if err == io.EOF {
-			return -1, nil
-		}
-		if err != nil {
-			return 0, err
-		}
+	f, err := r.readForeign(path, func(rd *aof.ForeignReader, _ [][]byte) error {
 		if rd.Timestamp() > seconds {
-			return at, nil
+			return errEnough
 		}
-		multi = (multi || bytes.EqualFold(args[0], []byte("multi"))) && !bytes.EqualFold(args[0], []byte("exec"))
-		if !multi {
-			at = rd.Offset()
-		}
+		return nil
+	})
+	if errors.Is(err, errEnough) {
+		return f.whole, nil
 	}
+	return -1, err
 }

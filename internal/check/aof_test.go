@@ -391,4 +391,9 @@ func TestForeignAOF(t *testing.T) {
 	expect(t, 0, []string{"cut off at offset 36"}, "truncate", name, "--time", "1970-01-01T00:02:00Z")
 	size(36)
 	expect(t, 0, []string{"nothing is later"}, "truncate", name, "--time", "150")
+	const multi, exec = "*1\r\n$5\r\nMULTI\r\n", "*1\r\n$4\r\nEXEC\r\n"
+	put(set + multi + set + "#TS:200\r\n" + set + exec)
+	expect(t, 0, []string{"cut off at offset 27"}, "truncate", name, "--time", "150")
+	put(set + multi + set)
+	expect(t, 1, []string{"DAMAGED at offset 27"}, "truncate", name, "--time", "150")
 }

@@ -100,11 +100,11 @@ func (r *run) preamble(path string) (int64, int64, error) {
 type foreignFile struct {
 	commands, transactions, keys int64
 	whole                        int64 // offset up to which it is right and no transaction is open
-	timestamp                    int64
 }
 
-// readForeign reads one of Redis's files; visit may be nil. The error is a *aof.ForeignError if it is not right.
-func (r *run) readForeign(path string, visit func(at int64, args [][]byte) error) (f foreignFile, err error) {
+// readForeign reads one of Redis's files and calls visit, which may be nil, for each command before it is counted. The
+// error is a *aof.ForeignError if the file is not right, or visit's.
+func (r *run) readForeign(path string, visit func(*aof.ForeignReader, [][]byte) error) (f foreignFile, err error) {
 	offset, keys, err := r.preamble(path)
 	f.keys, f.whole = keys, offset
 	if err != nil {
@@ -128,8 +128,12 @@ func (r *run) readForeign(path string, visit func(at int64, args [][]byte) error
 		if err != nil {
 			return f, err
 		}
+		if visit != nil {
+			if err := visit(rd, args); err != nil {
+				return f, err
+			}
+		}
 		f.commands++
-		f.timestamp = rd.Timestamp()
 		switch strings.ToLower(string(args[0])) {
 		case "multi":
 			multi, multiAt = true, rd.Start()
@@ -139,11 +143,6 @@ func (r *run) readForeign(path string, visit func(at int64, args [][]byte) error
 		}
 		if !multi {
 			f.whole = rd.Offset()
-		}
-		if visit != nil {
-			if err := visit(rd.Start(), args); err != nil {
-				return f, err
-			}
 		}
 	}
 	if multi {
@@ -247,12 +246,12 @@ func showRecord(out *bufio.Writer, args [][]byte) error {
 func (r *run) showForeign(out *bufio.Writer, in *aof.Foreign, limit int) error {
 	for i := range in.Files {
 		fmt.Fprintf(out, "file %s: %v %d\n", in.Files[i].Path, in.Files[i].Kind, in.Files[i].Seq)
-		_, err := r.readForeign(in.Files[i].Path, func(at int64, args [][]byte) error {
+		_, err := r.readForeign(in.Files[i].Path, func(rd *aof.ForeignReader, args [][]byte) error {
 			if limit == 0 {
 				return errEnough
 			}
 			limit--
-			fmt.Fprintf(out, "  offset %d\n", at)
+			fmt.Fprintf(out, "  offset %d\n", rd.Start())
 			return showRecord(out, args)
 		})
 		if err != nil {
