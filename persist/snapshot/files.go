@@ -8,7 +8,6 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
-	"sync/atomic"
 
 	"fulmen/persist/vfs"
 )
@@ -72,8 +71,6 @@ type Files struct {
 	keys       []int64 // of each file, told to Commit
 	undecided  bool    // the manifest may or may not be on the disk
 	over       bool    // committed or aborted
-
-	written atomic.Int64
 }
 
 // fileStep is a step of Commit. Tests put them into a wrong order, or leave one out.
@@ -173,12 +170,6 @@ func (f *Files) Open(i int) (io.Writer, error) {
 	f.files[i] = newSegmentFile(file, f)
 	return f.files[i], nil
 }
-
-// WrittenBytes returns how many bytes the files have got so far. Any goroutine may ask.
-func (f *Files) WrittenBytes() int64 { return f.written.Load() }
-
-// Generation returns the generation of a snapshot in segments.
-func (f *Files) Generation() uint64 { return f.generation }
 
 // Commit makes the snapshot the one that the next start finds, whatever happens once it has returned nil. All files
 // were opened and written in whole; keys are the numbers of keys in them. After an error the one of before is found as

@@ -106,7 +106,6 @@ func (d *diskFile) Write(p []byte) (int, error) {
 	n, err := d.file.Write(p)
 	d.sum = lines.Sum(d.sum, p[:n])
 	d.sizeBytes += int64(n)
-	d.f.written.Add(int64(n))
 	if err == nil && d.syncEvery > 0 && d.sizeBytes-d.sent >= d.syncEvery {
 		err = d.send()
 	}

@@ -5,7 +5,6 @@ import (
 	"io"
 	"log/slog"
 	"slices"
-	"sync/atomic"
 
 	"fulmen/persist/rdb"
 	"fulmen/persist/vfs"
@@ -15,7 +14,7 @@ import (
 // them: the BASE of an append-only file.
 type SegmentSink struct {
 	o     SegmentOptions
-	files atomic.Pointer[Files] // nil before Begin
+	files *Files // nil before Begin
 }
 
 var _ Sink = (*SegmentSink)(nil)
@@ -52,12 +51,12 @@ func (s *SegmentSink) Begin(c *Cut) (Form, error) {
 		log = slog.New(slog.DiscardHandler)
 	}
 	s.o.cut = c
-	s.files.Store(&Files{
+	s.files = &Files{
 		o: FileOptions{FS: s.o.FS, Dir: s.o.Dir, LZ4: s.o.LZ4, SyncEveryBytes: s.o.SyncEveryBytes,
 			Limiter: s.o.Limiter},
 		names: slices.Clone(s.o.Names), log: log, files: make([]*segmentFile, c.Shards), keys: make([]int64, c.Shards),
 		steps: []fileStep{{"finish", (*Files).finishAll}, {"sync names", (*Files).syncDir}, {"commit", s.commit}},
-	})
+	}
 	return Form{WriteOptions: s.o.WriteOptions}, nil
 }
 
@@ -75,18 +74,10 @@ func (s *SegmentSink) commit(f *Files) error {
 }
 
 // Open implements Sink.
-func (s *SegmentSink) Open(i int) (io.Writer, error) { return s.files.Load().Open(i) }
+func (s *SegmentSink) Open(i int) (io.Writer, error) { return s.files.Open(i) }
 
 // Commit implements Sink.
-func (s *SegmentSink) Commit(keys []int64) error { return s.files.Load().Commit(keys) }
+func (s *SegmentSink) Commit(keys []int64) error { return s.files.Commit(keys) }
 
 // Abort implements Sink.
-func (s *SegmentSink) Abort(error) { s.files.Load().Abort() }
-
-// WrittenBytes returns how many bytes the files have got so far. Any goroutine may ask.
-func (s *SegmentSink) WrittenBytes() int64 {
-	if f := s.files.Load(); f != nil {
-		return f.WrittenBytes()
-	}
-	return 0
-}
+func (s *SegmentSink) Abort(error) { s.files.Abort() }

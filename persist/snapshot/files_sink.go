@@ -2,7 +2,6 @@ package snapshot
 
 import (
 	"io"
-	"sync/atomic"
 
 	"fulmen/persist/rdb"
 )
@@ -11,7 +10,7 @@ import (
 type FileSink struct {
 	o     FileOptions
 	w     rdb.WriteOptions
-	files atomic.Pointer[Files] // nil before Begin
+	files *Files // nil before Begin
 }
 
 var _ Sink = (*FileSink)(nil)
@@ -27,23 +26,15 @@ func (s *FileSink) Begin(c *Cut) (Form, error) {
 	if err != nil {
 		return Form{}, err
 	}
-	s.files.Store(f)
+	s.files = f
 	return Form{Merged: !s.o.Segments, WriteOptions: s.w}, nil
 }
 
 // Open implements Sink.
-func (s *FileSink) Open(i int) (io.Writer, error) { return s.files.Load().Open(i) }
+func (s *FileSink) Open(i int) (io.Writer, error) { return s.files.Open(i) }
 
 // Commit implements Sink.
-func (s *FileSink) Commit(keys []int64) error { return s.files.Load().Commit(keys) }
+func (s *FileSink) Commit(keys []int64) error { return s.files.Commit(keys) }
 
 // Abort implements Sink.
-func (s *FileSink) Abort(error) { s.files.Load().Abort() }
-
-// WrittenBytes returns how many bytes the files have got so far. Any goroutine may ask.
-func (s *FileSink) WrittenBytes() int64 {
-	if f := s.files.Load(); f != nil {
-		return f.WrittenBytes()
-	}
-	return 0
-}
+func (s *FileSink) Abort(error) { s.files.Abort() }

@@ -109,9 +109,6 @@ func (r *PartReader) begin() error {
 	return nil
 }
 
-// LZ4 says whether the file is an LZ4 frame.
-func (r *PartReader) LZ4() bool { return r.file.part.lz4 }
-
 // Offset returns how many bytes of the file were read so far.
 func (r *PartReader) Offset() int64 { return r.file.read }
 

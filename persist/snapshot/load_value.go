@@ -72,11 +72,9 @@ func (r *loadReader) endValue(err error) error {
 		return r.passEmpty(err)
 	}
 	db := r.j.z.Set().Shards[r.shard].DB(r.item.DB)
-	if _, there := db.Look(r.item.Key, 0); there {
-		if !r.j.o.Merge {
-			v.Drop()
-			return duplicate(r.file, r.offset, r.key, r.item.DB)
-		}
+	if _, there := db.Look(r.item.Key, 0); there && !r.j.o.Merge {
+		v.Drop()
+		return duplicate(r.file, r.offset, r.key, r.item.DB)
 	}
 	v.Put(db, r.item.Key, r.item.ExpireAtMs, r.item.Access)
 	r.j.progress.Keys.Add(1)

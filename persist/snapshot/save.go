@@ -117,7 +117,7 @@ func (v *Save) why() error {
 
 // RunHeld has the save come to its end while the caller holds the batons of all shards, or while nobody else is there
 // to take them, and returns the result. It waits for workers and sinks, that is, for disks: it is for who wants nothing
-// else to happen meanwhile (SHUTDOWN, DEBUG RELOAD, FLUSHALL). Cancel before it makes it short.
+// else to happen meanwhile (SHUTDOWN, DEBUG RELOAD, a start). Cancel before it makes it short.
 func (v *Save) RunHeld() Result {
 	const never = 1<<63 - 1
 	for {
@@ -150,7 +150,7 @@ func (v *Save) Wait() Result {
 func (v *Save) Progress() Progress {
 	_, ever := v.sv.set.KeptBytes()
 	p := Progress{
-		Phase: Phase(v.phase.Load()), CreatedMs: v.cut.CreatedMs, LSN: v.cut.LSN, BeganNs: v.beganNs,
+		Phase: Phase(v.phase.Load()), CreatedMs: v.cut.CreatedMs, LSN: v.cut.LSN,
 		ElapsedNs: v.sv.set.Clock.NowNs() - v.beganNs, CutNs: v.cutNs, WaitNs: v.waitNs,
 		Keys: v.keys, Walked: v.walkedKeys.Load(), Saved: v.savedKeys.Load(), Bytes: v.bytes.Load(),
 		CopiedBytes: v.copied.Load() + ever - v.keptAtBegin, BufferBytes: v.sv.used(), Waits: v.waits.Load(),

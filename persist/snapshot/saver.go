@@ -216,7 +216,6 @@ type Progress struct {
 	Phase       Phase
 	CreatedMs   int64  // Unix time of the cut
 	LSN         uint64 // of the log at the cut
-	BeganNs     int64  // the clock's reading at the cut
 	ElapsedNs   int64  // since the cut; of a result: all in all
 	CutNs       int64  // how long the cut took, all batons held
 	WaitNs      int64  // how long the batons were waited for before
