@@ -1,4 +1,5 @@
-// Command fulmen-check verifies, repairs, shows, converts and analyses snapshots without a server:
+// Command fulmen-check verifies, repairs, shows and converts snapshots and append-only files, analyses the former and
+// truncates the latter, without a server:
 // fulmen-check COMMAND [option …] FILE …
 package main
 

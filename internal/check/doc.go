@@ -1,5 +1,5 @@
-// Package check is what the command fulmen-check does: it verifies, repairs, shows, converts and analyses snapshots,
-// Fulmen's and Redis's, without a server.
+// Package check is what the command fulmen-check does: it verifies, repairs, shows and converts snapshots and
+// append-only files, Fulmen's and Redis's, analyses the former and truncates the latter, without a server.
 //
 // A snapshot is a manifest with its segments or an RDB file, of any version that package rdb reads, compressed with lz4
 // or not. Everything that is said about a value is said after it has been built as the server would build it, one key
@@ -15,7 +15,8 @@
 // # Ownership
 //
 // One goroutine does everything. Snapshots are only read, and new files that repair and convert make never replace one
-// that is there. Append-only files are changed by repair and truncate, which take their directory as a server does.
+// that is there. Append-only files are changed by repair and truncate, which take the directory of Fulmen's as a server
+// does; Redis's nobody takes.
 //
 // # Exit codes
 //
