@@ -6,6 +6,7 @@ import (
 	"fulmen/persist/aof"
 	"fulmen/persist/log"
 	"fulmen/persist/snapshot"
+	"fulmen/replica"
 	"fulmen/shard"
 )
 
@@ -20,14 +21,14 @@ func (a *appendOnly) load(z *shard.Seizure) error {
 	}
 	found, err := aof.Recover(&aof.RecoverOptions{
 		FS: srv.files, Dir: a.dir, Name: a.name, Ring: ring, Truncated: srv.cfg.Values().AOFLoadTruncated,
-		ReplID: *srv.replID.Load(), Logger: srv.log,
+		ReplID: replica.NewHistory().ID, Logger: srv.log,
 	})
 	if err != nil {
 		return err
 	}
 	a.logRecovered(found)
 	m := found.Manifest
-	srv.replID.Store(&m.ReplID)
+	srv.replication.setHistory(historyOf(m))
 	if err := a.loadBase(m, z); err != nil {
 		return err
 	}
@@ -44,6 +45,15 @@ func (a *appendOnly) load(z *shard.Seizure) error {
 	next := found.Begin()
 	next.Databases = srv.set.Databases()
 	return a.begin(next, based)
+}
+
+// historyOf is the one that a manifest's data belongs to.
+func historyOf(m *aof.Manifest) replica.History {
+	h := replica.History{ID: m.ReplID, ID2: replica.NoID, SecondOffset: replica.NoSecond}
+	if m.ReplID2 != "" {
+		h.ID2, h.SecondOffset = m.ReplID2, int64(m.ReplID2LSN)+1
+	}
+	return h
 }
 
 // loadBase loads the BASE files. Keys whose time has come are loaded as well: what follows may be about them, and says

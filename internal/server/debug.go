@@ -9,6 +9,7 @@ import (
 	"fulmen/internal/config"
 	"fulmen/internal/glob"
 	"fulmen/internal/resp"
+	"fulmen/replica"
 	"fulmen/shard/command"
 )
 
@@ -157,8 +158,7 @@ func debugPauseCron(s *Session, args [][]byte) error {
 }
 
 func debugChangeReplID(s *Session, _ [][]byte) error {
-	id := newRunID()
-	s.srv.replID.Store(&id)
+	s.srv.replication.setHistory(replica.NewHistory())
 	s.srv.log.Info("Changing replication IDs after receiving change-repl-id")
 	return debugOK(s, nil)
 }

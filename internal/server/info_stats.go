@@ -5,7 +5,6 @@ import (
 	"runtime/metrics"
 	"slices"
 	"strconv"
-	"strings"
 	"syscall"
 
 	"fulmen/shard"
@@ -87,20 +86,6 @@ func (t *infoText) keyspaceStats() {
 	t.line("current_eviction_exceeded_time:%d", current/1e6)
 	t.line("keyspace_hits:%d", f.Hits)
 	t.line("keyspace_misses:%d", f.Misses)
-}
-
-func (t *infoText) replication() {
-	t.line("role:master")
-	t.line("connected_slaves:0")
-	t.line("master_failover_state:no-failover")
-	t.line("master_replid:%s", *t.srv.replID.Load())
-	t.line("master_replid2:%s", strings.Repeat("0", 40))
-	t.line("master_repl_offset:%d", t.srv.set.Log.LSN())
-	t.line("second_repl_offset:-1")
-	t.line("repl_backlog_active:0")
-	t.line("repl_backlog_size:0")
-	t.line("repl_backlog_first_byte_offset:0")
-	t.line("repl_backlog_histlen:0")
 }
 
 func (t *infoText) cpu() {

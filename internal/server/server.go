@@ -15,6 +15,7 @@ import (
 	"fulmen/persist/snapshot"
 	"fulmen/persist/vfs"
 	"fulmen/reactor"
+	"fulmen/replica"
 	"fulmen/shard"
 	"fulmen/shard/arena"
 	"fulmen/shard/command"
@@ -41,7 +42,6 @@ type Server struct {
 	allShards []int
 	homes     []*homeShard // by shard
 	runID     string
-	replID    atomic.Pointer[string]
 	startMs   int64
 	shared    []*sharedStats // by loop
 	clients   registry
@@ -65,6 +65,7 @@ type Server struct {
 	restricted      atomic.Uint32 // restrict.go
 	loading         loading
 	aof             appendOnly
+	replication     replication
 	gate            replyGate
 	loadFailed      chan error // why the load at the start has failed
 	listenMu        sync.Mutex
@@ -104,7 +105,7 @@ func New(o Options) (*Server, error) {
 	}
 	srv := &Server{
 		cfg: o.Config, files: o.Files, log: o.Log, logLevel: o.Level, space: space,
-		runID: newRunID(), startMs: o.Clock.NowMs(),
+		runID: replica.NewHistory().ID, startMs: o.Clock.NowMs(),
 	}
 	srv.set, err = shard.NewSet(shard.Options{
 		Shards: v.Shards, Databases: v.Databases, Space: space, Log: log.New(v.Shards, srv.logLimits(v)),
@@ -131,8 +132,7 @@ func New(o Options) (*Server, error) {
 	srv.stopTx.init(srv)
 	srv.saves.init(srv)
 	srv.watchConfig()
-	replID := newRunID()
-	srv.replID.Store(&replID)
+	srv.replication.init(srv)
 	srv.startBytes, srv.startIndexBytes = srv.usedMemory(), srv.indexBytes()
 	return srv, nil
 }

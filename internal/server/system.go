@@ -2,8 +2,6 @@ package server
 
 import (
 	"bytes"
-	"crypto/rand"
-	"encoding/hex"
 	"io/fs"
 	"os"
 	"strconv"
@@ -12,13 +10,6 @@ import (
 
 	"fulmen/persist/vfs"
 )
-
-// newRunID returns 40 random hexadecimal digits.
-func newRunID() string {
-	var b [20]byte
-	_, _ = rand.Read(b[:]) // never fails: crypto/rand ends the process instead
-	return hex.EncodeToString(b[:])
-}
 
 // residentBytes returns the process's resident set size; 0 where /proc is missing.
 func residentBytes(files vfs.FS) int64 {
