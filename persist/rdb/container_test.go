@@ -34,12 +34,17 @@ func endListpack(b []byte, n int) []byte {
 	return b
 }
 
-// backwards is how a length stands behind a listpack's element.
+// backwards is how a length stands behind a listpack's element: the greatest of two bytes or more takes one more.
 func backwards(n int) []byte {
+	greatest := n == 1<<14-1 || n == 1<<21-1
 	b := []byte{byte(n & 0x7F)}
 	for n >>= 7; n > 0; n >>= 7 {
 		b[0] |= 0x80
 		b = slices.Insert(b, 0, byte(n&0x7F))
+	}
+	if greatest {
+		b[0] |= 0x80
+		b = slices.Insert(b, 0, 0)
 	}
 	return b
 }
@@ -152,8 +157,8 @@ func edges() []string {
 		elements = append(elements, strconv.FormatInt(n, 10), strconv.FormatInt(-n-1, 10), strconv.FormatInt(-n, 10))
 	}
 	for _, n := range []int{63, 64, 123, 124, 125, 126, 127, 128, 240, 247, 248, 249, 250, 251, 252, 253, 254, 255,
-		256, 4095, 4096,
-		1<<14 - 1, 1 << 14, 1<<14 + 9, 1 << 16, 1<<21 - 5, 1 << 21} {
+		256, 4095, 4096, 1<<14 - 7, 1<<14 - 6, 1<<14 - 5, 1<<14 - 1, 1 << 14, 1<<14 + 9, 1 << 16, 1<<21 - 7,
+		1<<21 - 6, 1<<21 - 5, 1 << 21} {
 		elements = append(elements, strings.Repeat("s", n), "n")
 	}
 	return elements
@@ -225,6 +230,8 @@ func TestBrokenContainers(t *testing.T) {
 		{"another length behind", "another length", listpack, "\x81a\x03", 1, 0},
 		{"a length in more bytes than it takes", "another length", listpack, "\x81a\x00\x82", 1, 0},
 		{"no length behind", "another length", listpack, "\x81a", 1, 0},
+		{"a length in fewer bytes than Redis takes", "another length", listpack,
+			"\xF0\xFA\x3F\x00\x00" + strings.Repeat("x", 0x3FFA) + "\x7F\xFF", 1, 0},
 
 		{"no elements where one is said to be", "another number", ziplist, "", 1, 10},
 		{"another length before", "another length", ziplist, "\x00\x01a\x04\x01b", 2, 13},

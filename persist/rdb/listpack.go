@@ -16,7 +16,7 @@ import "encoding/binary"
 //	11110000 <n: 4>
 //
 // and behind that how long it was, to be read backwards: seven bits a byte, the lowest in the last byte, and all
-// bytes but the first with their highest bit set; as few bytes as it takes.
+// bytes but the first with their highest bit set; as few bytes as it takes (but see backSize).
 const (
 	listpackHeaderLen = 4 + 2
 
@@ -122,12 +122,25 @@ func listpackLong(e *element, b []byte) int {
 	return 1 + size
 }
 
+// backSize returns in how many bytes stands behind an element that it is n long. From two bytes on Redis goes over to
+// one more at a length that would still fit, 2^14-1 and so on, and refuses it in fewer.
+func backSize(n int) int {
+	switch {
+	case n < 1<<7:
+		return 1
+	case n < 1<<14-1:
+		return 2
+	case n < 1<<21-1:
+		return 3
+	case n < 1<<28-1:
+		return 4
+	}
+	return 5
+}
+
 // backLen returns how many bytes at the start of b say that an element is n long; -1 if they don't.
 func backLen(b []byte, n int) int {
-	size := 1
-	for m := n >> 7; m > 0; m >>= 7 {
-		size++
-	}
+	size := backSize(n)
 	if len(b) < size {
 		return -1
 	}

@@ -41,6 +41,7 @@ type valueTest struct {
 func valueTests() []valueTest {
 	long := strings.Repeat("x", 300)
 	huge := strings.Repeat("y", 70_000)
+	odd := strings.Repeat("z", 1<<14-1-5)
 	return []valueTest{
 		{"a string", TypeString, str("abc"), `string "abc"`},
 		{"an empty string", TypeString, str(""), `string ""`},
@@ -57,6 +58,10 @@ func valueTests() []valueTest {
 		{"a list, quicklist 2", TypeListQuicklist2, "\x04\x02" + lp("b", "a") + "\x01" + str(long) + "\x02" + lp() +
 			"\x02" + lp("9"),
 			`list "b" "a" ` + quote([]byte(long)) + ` "9"`},
+
+		{"a list, an element of 16,383 bytes as Redis 7.0.15 writes it", TypeListQuicklist2,
+			"\x01\x02\x80\x00\x00\x40\x09\x09\x40\x00\x00\x01\x00\xF0\xFA\x3F\x00\x00" + odd +
+				"\x00\xFF\xFF\xFF", "list " + quote([]byte(odd))},
 
 		{"a set", TypeSet, "\x02" + str("b") + "\xC0\x01", `set "1" "b"`},
 		{"a set, intset 2", TypeSetIntset, ints(2, -32768, 0, 32767), `set "-32768" "0" "32767"`},

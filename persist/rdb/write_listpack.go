@@ -88,21 +88,11 @@ func (w *Writer) packInt(n int64) {
 
 // packBack adds the size of the entry before.
 func (w *Writer) packBack(size int) {
-	switch {
-	case size < 1<<7:
-		w.pack = append(w.pack, byte(size))
-		return
-	case size < 1<<14-1:
-		w.pack = append(w.pack, byte(size>>7), byte(size)|0x80)
-		return
-	case size < 1<<21-1:
-		w.pack = append(w.pack, byte(size>>14))
-	case size < 1<<28-1:
-		w.pack = append(w.pack, byte(size>>21), byte(size>>14)|0x80)
-	default:
-		w.pack = append(w.pack, byte(size>>28), byte(size>>21)|0x80, byte(size>>14)|0x80)
+	more := byte(0)
+	for i := backSize(size) - 1; i >= 0; i-- {
+		w.pack = append(w.pack, byte(size>>(7*i))&0x7F|more)
+		more = 0x80
 	}
-	w.pack = append(w.pack, byte(size>>7)|0x80, byte(size)|0x80)
 }
 
 // packedSize returns the size of the entry that a text becomes.
@@ -121,13 +111,7 @@ func packedSize(t *object.Text) int {
 	default:
 		size += 5
 	}
-	switch {
-	case size < 1<<7:
-		return size + 1
-	case size < 1<<14-1:
-		return size + 2
-	}
-	return size + 5 // or less: that big it doesn't matter
+	return size + backSize(size)
 }
 
 // intSize returns the size of an integer without what follows for reading backwards.

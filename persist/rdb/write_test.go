@@ -384,6 +384,28 @@ func checkFields(t *testing.T, set *shard.Set, db *shard.DB, key string, do func
 	}
 }
 
+// TestLengthsBehindItems: at the lengths at which what stands behind an item grows, a list comes back.
+func TestLengthsBehindItems(t *testing.T) {
+	set := newSet(t, 1, 0)
+	f := &filler{set: set, db: set.Shards[0].DB(0)}
+	var d rdb.Dumper
+	for _, edge := range []int{1 << 7, 1<<14 - 1} {
+		for n := edge - 8; n <= edge+8; n++ {
+			l := shard.List{Value: f.db.Value(f.key("list"), testNowMs), Fill: -5} // 64 KiB
+			l.Push(false, []byte(noise(n)))
+			e, _ := f.db.Look(f.key("list"), testNowMs)
+			payload := d.Append(nil, e, options(set, rdb.Version7, false))
+			if payload[1] != 1 || payload[2] != 2 {
+				t.Fatalf("an item of %d bytes is not written in one listpack", n)
+			}
+			if err := rdb.DecodeDump(payload, rdb.Discard{}); err != nil {
+				t.Errorf("an item of %d bytes: %v", n, err)
+			}
+			f.db.Delete(f.key("list"))
+		}
+	}
+}
+
 func BenchmarkEntry(b *testing.B) {
 	for _, c := range []struct {
 		name string
