@@ -88,11 +88,13 @@ func (r *Reader) next() (Event, error) {
 	e := Event{DB: r.db, IdleSeconds: -1, Freq: -1}
 	switch op {
 	case opSelectDB, opResizeDB, opSlotInfo, opAux, opFunction2, opFunctionPre, opModuleAux:
-		return e, r.part(op, &e)
+		err = r.part(op, &e)
+		return e, err
 	case opEOF:
 		return Event{}, r.footer()
 	}
-	return e, r.keyOf(op, at, &e)
+	err = r.keyOf(op, at, &e)
+	return e, err
 }
 
 // header reads the magic and the version.
