@@ -116,6 +116,9 @@ type Compressor struct {
 	base  uint32
 }
 
+// Bound is a limit for n bytes that AppendCompress always keeps: they are no longer as literals.
+func Bound(n int) int { return n + (n+maxLiteral-1)/maxLiteral }
+
 // AppendCompress appends the compressed form of src to dst, if that takes no more than limit bytes; else the returned
 // slice is dst and it is false. The longer src is, the more a limit well below len(src) saves: it gives up when the
 // limit is reached.
@@ -189,7 +192,7 @@ func appendCopy(out []byte, offset, n int) []byte {
 
 // appendLiterals appends src as literals. It is false if the output would end beyond limit.
 func appendLiterals(out, src []byte, limit int) ([]byte, bool) {
-	if len(out)+len(src)+(len(src)+maxLiteral-1)/maxLiteral > limit {
+	if len(out)+Bound(len(src)) > limit {
 		return nil, false
 	}
 	for len(src) > 0 {

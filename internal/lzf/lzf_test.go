@@ -153,7 +153,7 @@ func FuzzRoundTrip(f *testing.F) {
 	}
 	var c Compressor
 	f.Fuzz(func(t *testing.T, src []byte) {
-		packed, ok := c.AppendCompress(nil, src, len(src)+len(src)/maxLiteral+1)
+		packed, ok := c.AppendCompress(nil, src, Bound(len(src)))
 		if !ok {
 			if len(src) > 0 {
 				t.Fatal("longer than literals")

@@ -20,8 +20,6 @@ const (
 	// pieceBytes is the length in bytes up to which a string is put together in memory; a longer one is written piece
 	// by piece.
 	pieceBytes = 64 << 10
-	// lzfRun is the greatest length of a run of literals of LZF.
-	lzfRun = 32
 )
 
 // string writes a string: as an integer if it is the text of one of 32 bits, compressed if that saves something, or as
@@ -125,18 +123,9 @@ func (w *Writer) pieces(t *object.Text, fn func(b []byte)) {
 	}
 }
 
-// lzfPiece compresses b, or else makes literals of it.
+// lzfPiece compresses b, or makes literals of it.
 func (w *Writer) lzfPiece(b []byte) []byte {
-	if c, ok := w.squeeze(b, len(b)); ok {
-		return c
-	}
-	c := w.comp[:0]
-	for len(b) > 0 {
-		n := min(len(b), lzfRun)
-		c = append(append(c, byte(n-1)), b[:n]...)
-		b = b[n:]
-	}
-	w.comp = c
+	c, _ := w.squeeze(b, lzf.Bound(len(b)))
 	return c
 }
 
