@@ -1,8 +1,6 @@
 package rdb
 
 import (
-	"encoding/binary"
-
 	"fulmen/shard/ds/index"
 	"fulmen/shard/object"
 )
@@ -35,34 +33,23 @@ func expiring(tag byte, payload []byte) bool {
 // view of a copied block. If its value has nodes (object.HasNodes), these must not change meanwhile: the shard's baton
 // is held, or they are pinned.
 func (w *Writer) Entry(e index.Entry) {
-	w.head(e)
+	idle, freq := int64(-1), -1
+	switch {
+	case w.o.Idle != nil:
+		idle = w.o.Idle(e)
+	case w.o.Freq != nil:
+		freq = w.o.Freq(e)
+	}
+	w.head(e.ExpireAt(), idle, freq)
 	tag, payload := e.Tag(), e.Payload()
 	t := w.typeOf(tag, payload)
-	w.room()
-	w.buf = append(w.buf, t)
+	w.byte(t)
 	w.string(e.Key())
 	w.value(t, tag, payload)
 }
 
-// head writes what precedes the type of an entry.
-func (w *Writer) head(e index.Entry) {
-	if at := e.ExpireAt(); at != 0 {
-		w.room()
-		w.buf = binary.LittleEndian.AppendUint64(append(w.buf, opExpireTimeMs), uint64(at))
-	}
-	switch {
-	case w.o.Idle != nil:
-		w.byte(opIdle)
-		w.length(uint64(w.o.Idle(e)))
-	case w.o.Freq != nil:
-		w.room()
-		w.buf = append(w.buf, opFreq, byte(w.o.Freq(e)))
-	}
-}
-
-// RawEntry writes a key whose value is serialised already, as Reader.Raw gives it: a conversion. expireAtMs is 0 and
-// idleSeconds and freq are below 0 if the entry has none.
-func (w *Writer) RawEntry(key []byte, expireAtMs, idleSeconds int64, freq int, typ byte, value []byte) {
+// head writes what precedes the type of an entry: expireAtMs unless it is 0, and the others unless they are below 0.
+func (w *Writer) head(expireAtMs, idleSeconds int64, freq int) {
 	if expireAtMs != 0 {
 		w.byte(opExpireTimeMs)
 		w.u64(uint64(expireAtMs))
@@ -75,6 +62,12 @@ func (w *Writer) RawEntry(key []byte, expireAtMs, idleSeconds int64, freq int, t
 		w.byte(opFreq)
 		w.byte(byte(freq))
 	}
+}
+
+// RawEntry writes a key whose value is serialised already, as Reader.Raw gives it: a conversion. expireAtMs is 0 and
+// idleSeconds and freq are below 0 if the entry has none.
+func (w *Writer) RawEntry(key []byte, expireAtMs, idleSeconds int64, freq int, typ byte, value []byte) {
+	w.head(expireAtMs, idleSeconds, freq)
 	w.byte(typ)
 	w.string(key)
 	w.bytes(value)
