@@ -147,7 +147,7 @@ func (b *Builder) Item(item []byte) error {
 	if len(item) > object.MaxString {
 		return ErrTooLong
 	}
-	b.size += listpackItem(item, len(item))
+	b.size += object.ListpackItem(item, len(item))
 	at := len(b.packed)
 	if b.room(at, object.ItemSize(len(item))) {
 		object.PutItem(b.packed, at, item)

@@ -3,7 +3,6 @@ package shard
 import (
 	"math"
 
-	"fulmen/internal/resp"
 	"fulmen/shard/ds/tree"
 	"fulmen/shard/object"
 )
@@ -17,55 +16,16 @@ const (
 	listpackFrame = 7 // bytes of a listpack without items
 	smallestItem  = 2 // bytes of the smallest item of one
 	sizeUnknown   = math.MaxUint32
-	biggestItem   = 1<<17 - 1 // a longer item counts as one of this size: more than any listpack may have
-	safeSizeBytes = 8192      // limit of the size where the number of items is limited
+	safeSizeBytes = 8192 // limit of the size where the number of items is limited
 	maxSized      = (64<<10 - listpackFrame) / smallestItem
 )
-
-// listpackItem returns the bytes that an item takes in a listpack, biggestItem at most.
-func listpackItem(b []byte, n int) int {
-	size := 0
-	v, isInt := int64(0), false
-	if n < 21 {
-		v, isInt = resp.ParseInt(b)
-	}
-	switch {
-	case !isInt && n < 64:
-		size = 1 + n
-	case !isInt && n < 4096:
-		size = 2 + n
-	case !isInt:
-		size = 5 + min(n, biggestItem)
-	case v >= 0 && v < 128:
-		size = 1
-	case v >= -4096 && v < 4096:
-		size = 2
-	case v == int64(int16(v)):
-		size = 3
-	case v >= -1<<23 && v < 1<<23:
-		size = 4
-	case v == int64(int32(v)):
-		size = 5
-	default:
-		size = 9
-	}
-	switch { // the item's length, for going backwards
-	case size <= 127:
-		size++
-	case size < 16383:
-		size += 2
-	default:
-		size += 3
-	}
-	return min(size, biggestItem)
-}
 
 func itemAt(p *tree.Path) int {
 	b, ok := p.Body()
 	if !ok {
-		return listpackItem(nil, p.BodyLen())
+		return object.ListpackItem(nil, p.BodyLen())
 	}
-	return listpackItem(b, len(b))
+	return object.ListpackItem(b, len(b))
 }
 
 // count notes that an item was added.
@@ -75,7 +35,7 @@ func (l *List) count(t *object.Trees, b []byte) {
 	case t.A.Len() > maxSized:
 		t.Note = sizeUnknown
 	default:
-		t.Note += uint32(listpackItem(b, len(b)))
+		t.Note += uint32(object.ListpackItem(b, len(b)))
 	}
 }
 
@@ -122,7 +82,7 @@ func (l *List) sizeBytes(limit int) int {
 	for at < len(p) {
 		var b []byte
 		b, at = object.Item(p, at)
-		sum += listpackItem(b, len(b))
+		sum += object.ListpackItem(b, len(b))
 	}
 	return sum
 }

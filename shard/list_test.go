@@ -233,7 +233,7 @@ func TestListSizes(t *testing.T) {
 		{string(make([]byte, 125)), 128}, {string(make([]byte, 126)), 130}, {string(make([]byte, 4095)), 4099},
 		{string(make([]byte, 4096)), 4103},
 	} {
-		if got := listpackItem([]byte(c.item), len(c.item)); got != c.size {
+		if got := object.ListpackItem([]byte(c.item), len(c.item)); got != c.size {
 			t.Errorf("%.30q takes %d bytes, want %d", c.item, got, c.size)
 		}
 	}

@@ -39,21 +39,27 @@ func (w *Writer) node(n int) {
 	w.string(w.pack)
 }
 
+// itemSize returns the size of an item in a listpack, or more than any limit.
+func itemSize(t *object.Text) int {
+	b, _ := t.Piece()
+	return object.ListpackItem(b, t.Len())
+}
+
 // countNodes returns how many nodes will be written.
 func (w *Writer) countNodes(t *tree.Tree, limit int) (nodes int) {
 	var p tree.Path
 	size := 0 // of the listpack that is being filled; 0: there is none
 	for t.First(w.o.Space, &p); p.Valid(); p.Next() {
 		text := object.BodyText(w.o.Space, &p)
-		n := packedSize(&text)
+		n := itemSize(&text)
 		switch {
-		case n > limit-packHeader-1:
+		case n > limit-listpackHeaderLen-1:
 			nodes++
 			size = 0
 			continue
 		case size == 0 || size+n > limit:
 			nodes++
-			size = packHeader + 1
+			size = listpackHeaderLen + 1
 		}
 		size += n
 	}
@@ -66,8 +72,8 @@ func (w *Writer) nodes(t *tree.Tree, limit int) {
 	size, items := 0, 0
 	for t.First(w.o.Space, &p); p.Valid() && w.err == nil; p.Next() {
 		text := object.BodyText(w.o.Space, &p)
-		n := packedSize(&text)
-		plain := n > limit-packHeader-1
+		n := itemSize(&text)
+		plain := n > limit-listpackHeaderLen-1
 		if size > 0 && (plain || size+n > limit) {
 			w.node(items)
 			size = 0
@@ -79,7 +85,7 @@ func (w *Writer) nodes(t *tree.Tree, limit int) {
 		}
 		if size == 0 {
 			w.packBegin()
-			size, items = packHeader+1, 0
+			size, items = listpackHeaderLen+1, 0
 		}
 		w.packText(&text)
 		size += n

@@ -2,36 +2,25 @@ package rdb
 
 import (
 	"encoding/binary"
-	"math"
 
 	"fulmen/internal/resp"
 	"fulmen/shard/object"
 )
 
-// A listpack is u32 its size in bytes, u16 the number of its entries or 65,535 if that or more, the entries, and 0xFF.
-// An entry is an encoding byte, of which some bits may be the value or a part of the length, what else belongs to it,
-// and the size of all that in groups of 7 bits, from the highest on, for reading backwards.
-const (
-	packHeader = 6
-	packEnd    = 0xFF
-	packMany   = math.MaxUint16
-	// longestPackInt is the length of the longest text of an integer of 64 bits.
-	longestPackInt = 20
-	// wholeBytes is the size of a listpack from which on a collection is not written as one.
-	wholeBytes = 64 << 10
-)
+// wholeBytes is the size of a listpack (listpack.go) from which on a collection is not written as one.
+const wholeBytes = 64 << 10
 
 // packBegin begins a listpack in w.pack.
 func (w *Writer) packBegin() {
-	var none [packHeader]byte
+	var none [listpackHeaderLen]byte
 	w.pack = append(w.pack[:0], none[:]...)
 }
 
 // packClose ends the listpack, of n entries.
 func (w *Writer) packClose(n int) {
-	w.pack = append(w.pack, packEnd)
+	w.pack = append(w.pack, containerEnd)
 	binary.LittleEndian.PutUint32(w.pack, uint32(len(w.pack)))
-	binary.LittleEndian.PutUint16(w.pack[4:], uint16(min(n, packMany)))
+	binary.LittleEndian.PutUint16(w.pack[4:], uint16(min(n, unknownCount)))
 }
 
 // packText adds a part of a value.
@@ -46,7 +35,7 @@ func (w *Writer) packText(t *object.Text) {
 
 // packBytes adds a string, as an integer if it is the text of one.
 func (w *Writer) packBytes(b []byte) {
-	if len(b) <= longestPackInt {
+	if len(b) <= maxInt {
 		if n, ok := resp.ParseInt(b); ok {
 			w.packInt(n)
 			return
@@ -59,7 +48,7 @@ func (w *Writer) packBytes(b []byte) {
 	case n < 1<<12:
 		w.pack = append(w.pack, 0xE0|byte(n>>8), byte(n))
 	default:
-		w.pack = binary.LittleEndian.AppendUint32(append(w.pack, 0xF0), uint32(n))
+		w.pack = binary.LittleEndian.AppendUint32(append(w.pack, listpackString32), uint32(n))
 	}
 	w.pack = append(w.pack, b...)
 	w.packBack(len(w.pack) - from)
@@ -74,13 +63,13 @@ func (w *Writer) packInt(n int64) {
 	case n >= -1<<12 && n < 1<<12:
 		p = append(p, 0xC0|byte(n>>8)&0x1F, byte(n))
 	case n == int64(int16(n)):
-		p = binary.LittleEndian.AppendUint16(append(p, 0xF1), uint16(n))
+		p = binary.LittleEndian.AppendUint16(append(p, listpackInt16), uint16(n))
 	case n >= -1<<23 && n < 1<<23:
-		p = append(p, 0xF2, byte(n), byte(n>>8), byte(n>>16))
+		p = append(p, listpackInt24, byte(n), byte(n>>8), byte(n>>16))
 	case n == int64(int32(n)):
-		p = binary.LittleEndian.AppendUint32(append(p, 0xF3), uint32(n))
+		p = binary.LittleEndian.AppendUint32(append(p, listpackInt32), uint32(n))
 	default:
-		p = binary.LittleEndian.AppendUint64(append(p, 0xF4), uint64(n))
+		p = binary.LittleEndian.AppendUint64(append(p, listpackInt64), uint64(n))
 	}
 	w.pack = p
 	w.packBack(len(p) - from)
@@ -93,42 +82,6 @@ func (w *Writer) packBack(size int) {
 		w.pack = append(w.pack, byte(size>>(7*i))&0x7F|more)
 		more = 0x80
 	}
-}
-
-// packedSize returns the size of the entry that a text becomes.
-func packedSize(t *object.Text) int {
-	size := t.Len()
-	if b, ok := t.Piece(); ok && size <= longestPackInt {
-		if n, ok := resp.ParseInt(b); ok {
-			return intSize(n) + 1
-		}
-	}
-	switch {
-	case size < 1<<6:
-		size++
-	case size < 1<<12:
-		size += 2
-	default:
-		size += 5
-	}
-	return size + backSize(size)
-}
-
-// intSize returns the size of an integer without what follows for reading backwards.
-func intSize(n int64) int {
-	switch {
-	case n >= 0 && n < 1<<7:
-		return 1
-	case n >= -1<<12 && n < 1<<12:
-		return 2
-	case n == int64(int16(n)):
-		return 3
-	case n >= -1<<23 && n < 1<<23:
-		return 4
-	case n == int64(int32(n)):
-		return 5
-	}
-	return 9
 }
 
 // packScore adds a score: as an integer if it is one, or else as its text.

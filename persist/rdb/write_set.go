@@ -90,7 +90,7 @@ func (w *Writer) setValue(tag byte, payload []byte) {
 			w.int(int32(n))
 			continue
 		}
-		var room [longestPackInt]byte
+		var room [maxInt]byte
 		w.string(strconv.AppendInt(room[:0], n, 10))
 	}
 }
