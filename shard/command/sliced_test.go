@@ -248,3 +248,16 @@ func TestScansLeaveTheRest(t *testing.T) {
 		}
 	}
 }
+
+// TestZScanGivesAsManyAsAsked: where many members share a score ZSCAN may give more than COUNT of them, not fewer.
+func TestZScanGivesAsManyAsAsked(t *testing.T) {
+	h := newHarness(t, 1)
+	for i := range 5000 {
+		h.do("ZADD", "one", "0", fmt.Sprint("m", i))
+	}
+	for _, count := range []int{10, 200, 600, 1000} {
+		if n := len(h.do("ZSCAN", "one", "0", "COUNT", fmt.Sprint(count)).Elems[1].Elems) / 2; n < count {
+			t.Errorf("COUNT %d: %d members", count, n)
+		}
+	}
+}

@@ -482,7 +482,7 @@ func scanZSet(c *Ctx, j *valueScan, v *shard.Value, count int) {
 			return
 		}
 		c.Out, j.items = c.Out[:at], items
-		j.long = z.NewZSetScan(j.cursor, j.left)
+		j.long = z.NewZSetScan(j.cursor, count+j.left) // j.left is without those that were just tried
 	}
 	if j.left = 1; j.long.Step(&z, give) {
 		j.cursor, j.left = j.long.Next(), 0
