@@ -30,6 +30,7 @@ func (db *DB) NewZBuild(b *ZBuild) {
 func (b *ZBuild) Len() int { return b.members.Len() + b.t.A.Len() }
 
 // Put adds a member, or gives it the score that merge makes of the one it has; without merge it keeps that.
+// After Each nothing can be added.
 func (b *ZBuild) Put(member []byte, score float64, merge func(old, score float64) float64) {
 	var p tree.Path
 	var buf []byte

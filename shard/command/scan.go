@@ -1,8 +1,6 @@
 package command
 
 import (
-	"strconv"
-
 	"fulmen/internal/resp"
 	"fulmen/shard"
 	"fulmen/shard/ds/index"
@@ -107,8 +105,5 @@ func (j *scanJob) Head(c *Ctx) {
 	if !j.end {
 		next = j.cursor<<8 | uint64(j.shard)
 	}
-	var text [20]byte
-	c.Array(2)
-	c.Bulk(strconv.AppendUint(text[:0], next, 10))
-	c.Array(j.found)
+	c.Out = appendScanHead(c.Out, next, j.found)
 }

@@ -62,11 +62,16 @@ func (c *Ctx) scanCursor() (uint64, error) {
 
 // scanHead puts the head of a reply of HSCAN and its like before the n items that are at offset at of Out.
 func (c *Ctx) scanHead(at int, cursor uint64, n int) {
-	var text [20]byte
-	head := resp.AppendArray(c.scratch[:0], 2)
-	head = resp.AppendBulk(head, strconv.AppendUint(text[:0], cursor, 10))
-	c.scratch = resp.AppendArray(head, n)
+	c.scratch = appendScanHead(c.scratch[:0], cursor, n)
 	c.Out = slices.Insert(c.Out, at, c.scratch...)
+}
+
+// appendScanHead appends the head of a reply of SCAN and its like, behind which n items follow.
+func appendScanHead(dst []byte, cursor uint64, n int) []byte {
+	var text [20]byte
+	dst = resp.AppendArray(dst, 2)
+	dst = resp.AppendBulk(dst, strconv.AppendUint(text[:0], cursor, 10))
+	return resp.AppendArray(dst, n)
 }
 
 const (
@@ -154,9 +159,4 @@ func (j *valueScan) Slice(c *Ctx) (done bool) {
 }
 
 // Head implements Job.
-func (j *valueScan) Head(c *Ctx) {
-	c.Array(2)
-	var text [20]byte
-	c.Bulk(strconv.AppendUint(text[:0], j.cursor, 10))
-	c.Array(j.items)
-}
+func (j *valueScan) Head(c *Ctx) { c.Out = appendScanHead(c.Out, j.cursor, j.items) }

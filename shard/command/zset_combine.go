@@ -167,7 +167,7 @@ func (u *zcombine) parseOptions(a *Args) error {
 	return a.Err()
 }
 
-// run gives what comes of the inputs to put.
+// run puts what comes of the inputs into b.
 func (u *zcombine) run(b *shard.ZBuild) {
 	if u.op != zDiff {
 		slices.SortStableFunc(u.sources, func(x, y zsource) int { return x.len() - y.len() })

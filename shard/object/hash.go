@@ -67,7 +67,7 @@ func PairAt(space *arena.Space, p *tree.Path, x *Pair) {
 }
 
 // PackedPair sets x to the pair at offset at of the payload of a packed hash with the given tag, and returns the offset
-// behind it.
+// behind it. x is zero, or was set for the same hash: of what is the same for all its pairs nothing is written.
 func PackedPair(payload []byte, at int, tag byte, x *Pair) (next int) {
 	x.Field.piece, at = Item(payload, at)
 	x.Value.piece, at = Item(payload, at)
