@@ -5,6 +5,7 @@ import (
 	"hash/maphash"
 	"math/rand/v2"
 	"runtime"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -374,37 +375,42 @@ func (l *linClient) run(n int) {
 
 // histories makes n histories, one after the other.
 func (p *proof) histories(n, ops int, fault linFault) (all [][]porcupine.Operation) {
-	conns := make([]*proofConn, linClients)
+	return p.gather(n, linClients, func(h, i int, c *proofConn, now *atomic.Int64) []porcupine.Operation {
+		l := &linClient{
+			id: i, c: c, rnd: rand.New(rand.NewPCG(uint64(h), uint64(i))), now: now,
+			prefix: fmt.Sprintf("%d:", h), fault: fault,
+		}
+		l.run(ops)
+		return l.history
+	})
+}
+
+// gather makes n histories, one after the other, of what clients do at the same time: client i's part of history h is
+// what run returns. Calls and returns are counted in now.
+func (p *proof) gather(n, clients int,
+	run func(h, i int, c *proofConn, now *atomic.Int64) []porcupine.Operation) (all [][]porcupine.Operation) {
+	conns := make([]*proofConn, clients)
 	for i := range conns {
 		conns[i] = p.dial()
 	}
 	for h := range n {
-		var clock atomic.Int64
-		var clients []*linClient
+		var now atomic.Int64
 		var wg sync.WaitGroup
+		parts := make([][]porcupine.Operation, clients)
 		for i, c := range conns {
-			l := &linClient{
-				id: i, c: c, rnd: rand.New(rand.NewPCG(uint64(h), uint64(i))), now: &clock,
-				prefix: fmt.Sprintf("%d:", h), fault: fault,
-			}
-			clients = append(clients, l)
-			wg.Go(func() { l.run(ops) })
+			wg.Go(func() { parts[i] = run(h, i, c, &now) })
 		}
 		wg.Wait()
-		var history []porcupine.Operation
-		for _, l := range clients {
-			history = append(history, l.history...)
-		}
-		all = append(all, history)
+		all = append(all, slices.Concat(parts...))
 	}
 	return all
 }
 
-// countIllegal returns how many histories can't be explained, and how many operations they all have.
-func countIllegal(t testing.TB, histories [][]porcupine.Operation) (illegal, total int) {
+// countIllegal returns how many histories the model can't explain, and how many operations they all have.
+func countIllegal(t testing.TB, model porcupine.Model, histories [][]porcupine.Operation) (illegal, total int) {
 	for _, h := range histories {
 		total += len(h)
-		switch porcupine.CheckOperationsTimeout(linModel(), h, time.Minute) {
+		switch porcupine.CheckOperationsTimeout(model, h, time.Minute) {
 		case porcupine.Unknown:
 			t.Fatal("porcupine could not decide in time")
 		case porcupine.Illegal:
@@ -423,7 +429,7 @@ func TestLinearizable(t *testing.T) {
 				histories := p.histories(20/proofShare, 40, sound)
 				paths := p.mustContend()
 				p.calm()
-				bad, total := countIllegal(t, histories)
+				bad, total := countIllegal(t, linModel(), histories)
 				if bad > 0 {
 					t.Errorf("%d histories are not linearizable", bad)
 				}
@@ -442,7 +448,7 @@ func TestUnsoundHistoriesAreNoticed(t *testing.T) {
 		p.meddlers()
 		bad, n := 0, 0
 		for ; bad == 0 && n < 4000; n += 10 {
-			bad, _ = countIllegal(t, p.histories(10, 12, fault))
+			bad, _ = countIllegal(t, linModel(), p.histories(10, 12, fault))
 		}
 		p.calm()
 		if bad == 0 {

@@ -155,6 +155,30 @@ func TestBlindTransfersAreNoticed(t *testing.T) {
 	t.Logf("after %d moves: %v", m.moved.Load(), err)
 }
 
+// keepMoving has tellers move money until stop is called.
+func (m *money) keepMoving() (stop func()) {
+	results := make(chan error)
+	const tellers = 4
+	for i := range tellers {
+		c, rnd := m.p.dial(), rand.New(rand.NewPCG(uint64(i), 6))
+		go func() {
+			var err error
+			for err == nil && !m.done.Load() {
+				err = m.teller(c, rnd, 10)
+			}
+			results <- err
+		}()
+	}
+	return func() {
+		m.done.Store(true)
+		for range tellers {
+			if err := <-results; err != nil {
+				m.p.t.Error(err)
+			}
+		}
+	}
+}
+
 // run has five tellers move money and two others look at it. It returns the first error.
 func (m *money) run(moves int) error {
 	results := make(chan error)

@@ -5,16 +5,15 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"math/rand/v2"
 	"runtime"
 	"strconv"
 	"strings"
+	"sync"
 	"testing"
 
 	"fulmen/persist/rdb"
 	"fulmen/persist/snapshot"
 	"fulmen/reactor"
-	"fulmen/shard/ds/index"
 )
 
 // bufferSink is a sink in memory.
@@ -82,35 +81,12 @@ func (b *bufferSink) read() (map[string]entry, error) {
 	return all, nil
 }
 
-// serialised writes down what is in all databases as a file should have it; all batons are held.
-func (p *proof) serialised() map[string]entry {
-	all := map[string]entry{}
-	set := p.srv.set
-	var d rdb.Dumper
-	o := rdb.WriteOptions{Space: set.Space, Hash: func(m []byte) uint64 { return set.Key(m).Hash }}
-	for _, s := range set.Shards {
-		for id := range set.Databases() {
-			x := s.DB(id).Index()
-			for cursor := uint64(0); ; {
-				cursor = x.Scan(cursor, 1000, func(e index.Entry) {
-					dump := d.Append(nil, e, o)
-					all[fmt.Sprintf("%d:%s", id, e.Key())] = entry{string(dump[:len(dump)-10]), e.ExpireAt()}
-				})
-				if cursor == 0 {
-					break
-				}
-			}
-		}
-	}
-	return all
-}
-
 // save makes a save of everything and waits for its end. want is what it should have, if asked for.
 func (p *proof) save(o *outsider, compared bool, sinks ...snapshot.Sink) (r snapshot.Result, want map[string]entry) {
 	var v *snapshot.Save
 	o.all(func() {
 		if compared {
-			want = p.serialised()
+			want = p.dumpAs(p.serialised())
 		}
 		var err error
 		if v, err = p.srv.saver.Begin(snapshot.Request{Sinks: sinks}); err != nil {
@@ -191,18 +167,7 @@ func TestSaveIsOneMoment(t *testing.T) {
 	for _, shards := range []int{1, 8} {
 		p := startProof(t, shards, 2, 3)
 		m := newMoney(p, 4)
-		results := make(chan error)
-		const tellers = 4
-		for i := range tellers {
-			c, rnd := p.dial(), rand.New(rand.NewPCG(uint64(i), 6))
-			go func() {
-				var err error
-				for err == nil && !m.done.Load() {
-					err = m.teller(c, rnd, 10)
-				}
-				results <- err
-			}()
-		}
+		stop := m.keepMoving()
 		o := p.outsider()
 		for range 200 / proofShare {
 			sink := &bufferSink{}
@@ -223,12 +188,7 @@ func TestSaveIsOneMoment(t *testing.T) {
 				t.Errorf("a save has a sum of %d, want %d", sum, want)
 			}
 		}
-		m.done.Store(true)
-		for range tellers {
-			if err := <-results; err != nil {
-				t.Error(err)
-			}
-		}
+		stop()
 		t.Logf("%d moves meanwhile", m.moved.Load())
 	}
 }
@@ -266,6 +226,8 @@ func TestWritersWaitForASave(t *testing.T) {
 	p.srv.saver.SetBudget(1)
 	p.fill(20_000)
 	gate := make(chan struct{})
+	open := sync.OnceFunc(func() { close(gate) })
+	defer open() // or a server whose test has failed would never end
 	sink := &bufferSink{onWrite: func() { <-gate }}
 	o := p.outsider()
 	var v *snapshot.Save
@@ -298,7 +260,7 @@ func TestWritersWaitForASave(t *testing.T) {
 			t.Errorf("%q: %s", c, got)
 		}
 	}
-	close(gate)
+	open()
 	if a, b := text(writer.reply()), text(writer.reply()); a != "OK" || b != "OK" {
 		t.Errorf("%s, %s", a, b)
 	}

@@ -277,11 +277,14 @@ func (p *proof) dump() (all map[string]entry) {
 }
 
 // dumpHeld is dump for who holds all batons.
-func (p *proof) dumpHeld() map[string]entry {
+func (p *proof) dumpHeld() map[string]entry { return p.dumpAs(p.entryOf) }
+
+// dumpAs is dumpHeld with what content says of each entry.
+func (p *proof) dumpAs(content func(e index.Entry) entry) map[string]entry {
 	all := map[string]entry{}
 	for _, s := range p.srv.set.Shards {
 		for id := range p.srv.set.Databases() {
-			for key, e := range p.dumpIndex(s.DB(id).Index()) {
+			for key, e := range dumpIndex(s.DB(id).Index(), content) {
 				all[fmt.Sprintf("%d:%s", id, key)] = e
 			}
 		}
@@ -289,10 +292,10 @@ func (p *proof) dumpHeld() map[string]entry {
 	return all
 }
 
-func (p *proof) dumpIndex(x *index.Index) map[string]entry {
+func dumpIndex(x *index.Index, content func(e index.Entry) entry) map[string]entry {
 	all := make(map[string]entry, x.Len())
 	for cursor := uint64(0); ; {
-		if cursor = x.Scan(cursor, 1000, func(e index.Entry) { all[string(e.Key())] = p.entryOf(e) }); cursor == 0 {
+		if cursor = x.Scan(cursor, 1000, func(e index.Entry) { all[string(e.Key())] = content(e) }); cursor == 0 {
 			return all
 		}
 	}
