@@ -177,11 +177,11 @@ const attackLogMs = 60_000
 
 // abortHTTP closes the connection at once, as Redis does, also before replies that have not left yet.
 func (s *Session) abortHTTP() {
-	s.conn.Abort(reactor.ErrClosedByServer)
 	if now := s.c.NowMs; s.loop.attackLoggedMs == 0 || now-s.loop.attackLoggedMs > attackLogMs {
 		s.loop.attackLoggedMs = now
 		s.srv.log.Warn("Possible SECURITY ATTACK detected. It looks like somebody is sending POST or Host: commands " +
 			"to Fulmen. This is likely due to an attacker attempting to use Cross Protocol Scripting to compromise " +
 			"your Fulmen instance. Connection from " + s.addr + " aborted.")
 	}
+	s.conn.Abort(reactor.ErrClosedByServer)
 }

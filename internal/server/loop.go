@@ -108,11 +108,7 @@ func (srv *Server) Close(c *reactor.Conn, err error) {
 	}
 	s.closeWait(postponed)
 	s.closeSyncWait()
-	srv.clients.remove(s)
-	srv.clientMemory.Add(-s.counted)
-	s.gone.Store(true)
-	s.undoom()
-	switch {
+	switch { // before it leaves CLIENT LIST: whoever misses it there finds the reason in the log
 	case errors.Is(err, reactor.ErrQueryBufferLimit):
 		srv.log.Warn("Closing client that reached max query buffer length: " + s.describe(srv.set.Clock.NowMs()))
 	case errors.Is(err, reactor.ErrOutputBufferLimit), errors.Is(err, reactor.ErrSlowReader):
@@ -120,6 +116,10 @@ func (srv *Server) Close(c *reactor.Conn, err error) {
 	default:
 		srv.log.Debug("client closed connection", "addr", s.addr, "why", err)
 	}
+	srv.clients.remove(s)
+	srv.clientMemory.Add(-s.counted)
+	s.gone.Store(true)
+	s.undoom()
 	if !s.parked() {
 		s.forgetWatches()
 	}
