@@ -56,9 +56,9 @@ func TestLogFailure(t *testing.T) {
 			other.send("SET b 1\r\nPING\r\nGET " + elsewhere + "\r\nMULTI\r\nSET b 1\r\nEXEC\r\n")
 			other.want(misconfEIO, misconfEIO, "nil", "OK", misconfEIO,
 				"-EXECABORT Transaction discarded because of previous errors.")
-			if !strings.Contains(g.log.String(), "writes are refused until it works again") {
-				t.Error("the log doesn't say so")
-			}
+			eventually(t, "the log says so", func() bool {
+				return strings.Contains(g.log.String(), "writes are refused until it works again")
+			})
 			g.disk.fail(nil)
 			if policy == "always" {
 				if err := waits.gets("+OK\r\n"); err != nil {
@@ -218,9 +218,7 @@ func TestWaitaof(t *testing.T) {
 	if err := g.waiting(1); err != nil {
 		t.Fatal(err)
 	}
-	if got := other.info("clients", "blocked_clients"); got != "1" {
-		t.Errorf("%s blocked clients", got)
-	}
+	other.wantInfo("clients", "blocked_clients", "1")
 	g.disk.resume()
 	if err := c.gets("*2\r\n:1\r\n:0\r\n+PONG\r\n"); err != nil {
 		t.Fatal(err)

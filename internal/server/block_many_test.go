@@ -149,8 +149,7 @@ func TestTenThousandWaiters(t *testing.T) {
 			t.Fatal(err)
 		}
 		if i%100 == 99 { // so that their order is known
-			for infoField(t, control, "clients", "blocked_clients") != int64(i+1) {
-			}
+			control.wantInfo("clients", "blocked_clients", strconv.Itoa(i+1))
 		}
 	}
 	if n := infoField(t, control, "clients", "total_blocking_keys"); n != clients/perKey+1 {
@@ -187,12 +186,9 @@ func TestTenThousandWaiters(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	for infoField(t, control, "clients", "blocked_clients") != perKey {
-	}
+	control.wantInfo("clients", "blocked_clients", strconv.Itoa(perKey))
 	if got := control.do("RPUSH", "k0", "x"); got != "1" || control.do("LLEN", "k0") != "1" {
 		t.Error("somebody who is gone was served")
 	}
-	if n := infoField(t, control, "clients", "total_blocking_keys"); n != 2 {
-		t.Errorf("%d keys are waited for", n)
-	}
+	control.wantInfo("clients", "total_blocking_keys", "2")
 }

@@ -252,9 +252,9 @@ func TestClientsThatNeverRead(t *testing.T) {
 		_ = c.Close() // three have nothing to come
 	}
 	eventually(t, "all are gone", func() bool { return len(watcher.list()) == 1 })
-	if used, err := strconv.Atoi(watcher.info("memory", "mem_clients_normal")); err != nil || used > 1<<20 {
-		t.Errorf("%d bytes are counted for clients, %v", used, err)
-	}
+	eventually(t, "nothing is counted for them", func() bool {
+		return infoField(t, watcher, "memory", "mem_clients_normal") <= 1<<20
+	})
 }
 
 // TestDescriptorsExhausted: without descriptors the server stays alive and serves those it has; as soon as some are
@@ -343,8 +343,9 @@ func TestConnectStorm(t *testing.T) {
 	}
 	// Where the listener's queue is full the kernel forgets a connection that is reset meanwhile: not all were seen.
 	eventually(t, "all are gone", func() bool { return len(c.list()) == 1 })
-	if n, err := strconv.Atoi(c.info("stats", "total_connections_received")); err != nil || n <= seconds*perSecond/2 {
-		t.Errorf("%d were accepted, %v", n, err)
+	// How many is the machine's affair; a quarter of them is far below what was ever seen.
+	if n := infoField(t, c, "stats", "total_connections_received"); n <= int64(seconds*perSecond/4) {
+		t.Errorf("%d were accepted", n)
 	}
 	dial(t, p.addr).do("PING")
 }

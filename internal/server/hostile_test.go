@@ -194,9 +194,7 @@ func TestHTTPIsLogged(t *testing.T) {
 		c.send("POST / HTTP/1.1\r\n")
 		c.wantClosed()
 	}
-	if n := strings.Count(log.String(), "Possible SECURITY ATTACK detected"); n != 1 {
-		t.Errorf("logged %d times", n)
-	}
+	log.wantLogged(t, 1, "Possible SECURITY ATTACK detected")
 }
 
 // splitScript leaves no state behind and has replies of all kinds; none depends on time or order of keys.

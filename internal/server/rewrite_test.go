@@ -123,9 +123,9 @@ func TestRewriteByGrowth(t *testing.T) {
 		c.want("OK")
 	}
 	eventually(t, "it is rewritten", func() bool { return c.info("persistence", "aof_base_size") != "0" })
-	if !strings.Contains(g.log.String(), "Starting automatic rewriting of AOF on ") {
-		t.Error("the log doesn't say so")
-	}
+	eventually(t, "the log says so", func() bool {
+		return strings.Contains(g.log.String(), "Starting automatic rewriting of AOF on ")
+	})
 }
 
 // TestTurnOnAndOff: CONFIG SET appendonly while the server runs.

@@ -432,9 +432,7 @@ func TestFullDisk(t *testing.T) {
 	if after := files(t, dir); after != before {
 		t.Errorf("left: %q, before: %q", after, before)
 	}
-	if !strings.Contains(p.log.String(), "no space left") {
-		t.Error("the log doesn't say why")
-	}
+	eventually(t, "the log says why", func() bool { return strings.Contains(p.log.String(), "no space left") })
 	c.do("CONFIG", "SET", "save", "")
 	if got := c.do("DEL", "ballast"); got != "1" {
 		t.Errorf("DEL: %q", got)

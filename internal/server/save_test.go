@@ -169,9 +169,7 @@ func TestSavePoints(t *testing.T) {
 	if f := s.figures(); f.changes != 0 || f.lastSaveMs != s.clock.NowMs() || f.failed {
 		t.Errorf("after a save: %+v", f)
 	}
-	if !strings.Contains(s.log.String(), "5 changes in 10 seconds. Saving...") {
-		t.Error("the log doesn't say why it was saved")
-	}
+	s.log.wantLogged(t, 1, "5 changes in 10 seconds. Saving...")
 	set(5)
 	s.clock.Advance(10 * time.Second)
 	begun(1) // more than 10 seconds are wanted

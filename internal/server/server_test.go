@@ -2,6 +2,7 @@ package server
 
 import (
 	"bytes"
+	"fmt"
 	"io"
 	"log/slog"
 	"net"
@@ -35,8 +36,9 @@ func TestMain(m *testing.M) {
 	)
 }
 
-// patience bounds every wait of a test.
-const patience = 30 * time.Second
+// patience bounds every wait of a test, and how long a connection of a test lives: with the race detector, on a machine
+// that is busy otherwise, seconds become minutes.
+const patience = 3 * time.Minute
 
 // logBuffer collects a server's log.
 type logBuffer struct {
@@ -55,6 +57,16 @@ func (b *logBuffer) String() string {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	return b.text.String()
+}
+
+// wantLogged waits until the log has a text n times, and fails the test if it has it more often. Lines are written by
+// loops and background work when they come to it, which may be after their effect was seen.
+func (b *logBuffer) wantLogged(t testing.TB, n int, text string) {
+	t.Helper()
+	eventually(t, fmt.Sprintf("%q is logged", text), func() bool { return strings.Count(b.String(), text) >= n })
+	if got := strings.Count(b.String(), text); got > n {
+		t.Errorf("%q is logged %d times, want %d", text, got, n)
+	}
 }
 
 // startServer starts a server with these parameters, on a free port of the loopback interface unless they name
@@ -204,9 +216,15 @@ func (c *client) wantClosed() {
 // eventually fails the test unless ok becomes true in time.
 func eventually(t testing.TB, what string, ok func() bool) {
 	t.Helper()
+	eventuallyOr(t, ok, func() string { return what })
+}
+
+// eventuallyOr is eventually for a test that has something to tell of what it saw last.
+func eventuallyOr(t testing.TB, ok func() bool, what func() string) {
+	t.Helper()
 	for end := time.Now().Add(patience); !ok(); {
 		if time.Now().After(end) {
-			t.Fatal("not in time: " + what)
+			t.Fatal("not in time: " + what())
 		}
 		time.Sleep(time.Millisecond) // between two looks
 	}
@@ -222,6 +240,15 @@ func (c *client) info(section, field string) string {
 	}
 	c.t.Fatalf("INFO %s has no %s", section, field)
 	return ""
+}
+
+// wantInfo waits until a field of INFO has a value.
+func (c *client) wantInfo(section, field, want string) {
+	c.t.Helper()
+	got := ""
+	eventuallyOr(c.t, func() bool { got = c.info(section, field); return got == want }, func() string {
+		return fmt.Sprintf("%s is %s, want %s", field, got, want)
+	})
 }
 
 // field returns a field of a line of CLIENT LIST.
