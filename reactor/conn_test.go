@@ -286,22 +286,24 @@ func TestSmallRepliesDontStall(t *testing.T) {
 // TestHeldForAllStalled: when those who don't read hold too much, those who go on sending and hold the
 // most are closed, and nobody else.
 func TestHeldForAllStalled(t *testing.T) {
-	b := newBench(Limits{StallBytes: 1, StalledTotalBytes: 1000}, leave)
+	// What is held is counted in whole buffers. In these sizes none is one of the pool's.
+	const unit = 2 * maxPooledBytes / 100
+	b := newBench(Limits{StallBytes: 1, StalledTotalBytes: 1000 * unit}, leave)
 	idle, _ := b.conn(0)
-	idle.Write(make([]byte, 450))
+	idle.Write(make([]byte, 450*unit))
 	modest, _ := b.conn(0)
-	modest.Write(make([]byte, 50))
+	modest.Write(make([]byte, 50*unit))
 	greedy, _ := b.conn(0)
-	greedy.Write(make([]byte, 50))
-	greedy.feed(make([]byte, 400))
+	greedy.Write(make([]byte, 50*unit))
+	greedy.feed(make([]byte, 400*unit))
 	if len(b.handler.closed) != 0 {
 		t.Fatalf("closed: %v", b.handler.closed)
 	}
-	modest.feed(make([]byte, 100)) // too much by now, but not its fault
+	modest.feed(make([]byte, 100*unit)) // too much by now, but not its fault
 	if modest.closed {
 		t.Error("closed one that holds little")
 	}
-	greedy.feed(make([]byte, 400))
+	greedy.feed(make([]byte, 400*unit))
 	if !greedy.closed || !b.handler.closedWith(ErrSlowReader) {
 		t.Errorf("closed: %v", b.handler.closed)
 	}
