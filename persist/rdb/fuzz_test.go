@@ -156,7 +156,7 @@ func FuzzDecodeDump(f *testing.F) {
 				panic("skipped otherwise than decoded")
 			}
 		}
-		_ = CheckDump(value)
+		_ = checkDump(value)
 		if err := DecodeDump(value, Discard{}); !allowed(err) {
 			t.Error(err)
 		}

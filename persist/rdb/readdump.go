@@ -17,9 +17,9 @@ var (
 	errNoElements = errors.New("rdb: no elements")
 )
 
-// CheckDump checks the end of a DUMP payload: its version, which must be none above MaxVersion, and its checksum. The
+// checkDump checks the end of a DUMP payload: its version, which must be none above MaxVersion, and its checksum. The
 // error is ErrPayload.
-func CheckDump(payload []byte) error {
+func checkDump(payload []byte) error {
 	n := len(payload) - dumpFooter
 	if n < 0 {
 		return ErrPayload
@@ -34,10 +34,10 @@ func CheckDump(payload []byte) error {
 	return nil
 }
 
-// DecodeDump checks a DUMP payload as CheckDump does and decodes its value into b; it must fill the payload. The
+// DecodeDump checks a DUMP payload as checkDump does and decodes its value into b; it must fill the payload. The
 // error is ErrPayload, a *CorruptError, ErrEmpty, ErrUnsupported, or what b has returned.
 func DecodeDump(payload []byte, b Builder) error {
-	if err := CheckDump(payload); err != nil {
+	if err := checkDump(payload); err != nil {
 		return err
 	}
 	s := source{buf: payload, end: len(payload) - dumpFooter}

@@ -297,7 +297,7 @@ func TestBuilderSaysEmpty(t *testing.T) {
 
 func TestPayload(t *testing.T) {
 	good := string(payload(TypeString, str("abc")))
-	if err := CheckDump([]byte(good)); err != nil {
+	if err := checkDump([]byte(good)); err != nil {
 		t.Error(err)
 	}
 	newer := []byte(good[:len(good)-10])
@@ -317,7 +317,7 @@ func TestPayload(t *testing.T) {
 		for bit := range 8 {
 			bad := []byte(good)
 			bad[i] ^= 1 << bit
-			if CheckDump(bad) != ErrPayload {
+			if checkDump(bad) != ErrPayload {
 				t.Errorf("bit %d of byte %d means nothing", bit, i)
 			}
 		}
@@ -333,7 +333,7 @@ func TestNewerPayload(t *testing.T) {
 	for _, version := range []byte{0, 6, MaxVersion, MaxVersion + 1} {
 		b[len(b)-10] = version
 		signed := sign(b[:len(b)-8])
-		if err := CheckDump(signed); (err == nil) != (version <= MaxVersion) {
+		if err := checkDump(signed); (err == nil) != (version <= MaxVersion) {
 			t.Errorf("version %d: %v", version, err)
 		}
 	}

@@ -45,12 +45,11 @@ type WriteOptions struct {
 //
 // A Writer belongs to one goroutine. It may be used for one file after the other: Reset.
 type Writer struct {
-	out  io.Writer // nil: all stays in buf
-	o    WriteOptions
-	buf  []byte
-	sum  uint64 // of what has left buf
-	done int64  // bytes that have left buf
-	err  error
+	out io.Writer // nil: all stays in buf
+	o   WriteOptions
+	buf []byte
+	sum uint64 // of what has left buf
+	err error
 
 	lzf  *lzf.Compressor // made when first needed
 	comp []byte          // what it made
@@ -70,14 +69,11 @@ func NewWriter(w io.Writer, o WriteOptions) *Writer {
 
 // Reset begins another file; what was not flushed of the former one is lost.
 func (w *Writer) Reset(out io.Writer, o WriteOptions) {
-	w.out, w.o, w.buf, w.sum, w.done, w.err = out, o, w.buf[:0], 0, 0, nil
+	w.out, w.o, w.buf, w.sum, w.err = out, o, w.buf[:0], 0, nil
 }
 
 // Err returns the first error of any step so far.
 func (w *Writer) Err() error { return w.err }
-
-// Written returns the number of bytes of the file so far, whether they have left the buffer or not.
-func (w *Writer) Written() int64 { return w.done + int64(len(w.buf)) }
 
 // fail keeps the first error.
 func (w *Writer) fail(err error) {
@@ -103,7 +99,6 @@ func (w *Writer) Flush() error {
 			w.fail(err)
 		}
 	}
-	w.done += int64(len(w.buf))
 	w.buf = w.buf[:0]
 	return w.err
 }
