@@ -14,7 +14,8 @@ import (
 // them: the BASE of an append-only file.
 type SegmentSink struct {
 	o     SegmentOptions
-	files *Files // nil before Begin
+	cut   *Cut   // nil before Begin
+	files *Files // likewise
 }
 
 var _ Sink = (*SegmentSink)(nil)
@@ -34,8 +35,6 @@ type SegmentOptions struct {
 	Commit func(c *Cut, segments []Segment) error
 	// Keep tells, after Commit has failed, whether the files may be named by something that lasts. nil: they are not.
 	Keep func() bool
-
-	cut *Cut
 }
 
 // NewSegmentSink returns a sink for one save.
@@ -50,7 +49,7 @@ func (s *SegmentSink) Begin(c *Cut) (Form, error) {
 	if log == nil {
 		log = slog.New(slog.DiscardHandler)
 	}
-	s.o.cut = c
+	s.cut = c
 	s.files = &Files{
 		o: FileOptions{FS: s.o.FS, Dir: s.o.Dir, LZ4: s.o.LZ4, SyncEveryBytes: s.o.SyncEveryBytes,
 			Limiter: s.o.Limiter},
@@ -66,7 +65,7 @@ func (s *SegmentSink) commit(f *Files) error {
 	for i, file := range f.files {
 		segments[i] = Segment{SizeBytes: file.sizeBytes, CRC64: file.sum, Keys: f.keys[i]}
 	}
-	err := s.o.Commit(s.o.cut, segments)
+	err := s.o.Commit(s.cut, segments)
 	if err != nil && s.o.Keep != nil {
 		f.undecided = s.o.Keep()
 	}
