@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"math"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"time"
 
@@ -27,10 +28,10 @@ func (r *run) convertAOF(in *aofInput, path string) error {
 	if err != nil {
 		return err
 	}
-	if _, err := r.Files.Stat(path); !errors.Is(err, fs.ErrNotExist) {
-		return errors.Join(err, fmt.Errorf("%s is there already; nothing is replaced", path))
-	}
 	temp := path + ".converting"
+	if err := r.mustBeFree(path, temp); err != nil {
+		return err
+	}
 	if err := r.convertTo(in, temp, until); err != nil {
 		if removeErr := r.Files.Remove(temp); removeErr != nil && !errors.Is(removeErr, fs.ErrNotExist) {
 			err = errors.Join(err, removeErr)
@@ -177,7 +178,8 @@ func (r *run) truncateAOF() error {
 }
 
 // endAt commits a manifest by which the data ends where a walk has. What the files have behind that no start looks at
-// any more, and the next rewrite removes it.
+// any more, and the next rewrite removes it. Later incarnations stay as lives that nothing has come of, so that the
+// number of the last one, by which a start tells its ring in memory from others, is not used again.
 func (r *run) endAt(in *aofInput, w *aofWalk) error {
 	m := in.manifest.Clone()
 	if w.incarnation == 0 {
@@ -185,20 +187,14 @@ func (r *run) endAt(in *aofInput, w *aofWalk) error {
 	}
 	for i := range m.Incarnations {
 		life := &m.Incarnations[i]
-		if life.Number != w.incarnation {
-			continue
-		}
-		life.State, life.EndLSN, life.MissingBytes = aof.Unclean, max(w.end, life.StartLSN), w.missing
-		m.Incarnations = m.Incarnations[:i+1]
-		break
-	}
-	kept := m.Files[:0]
-	for _, f := range m.Files {
-		if f.Incarnation <= w.incarnation {
-			kept = append(kept, f)
+		switch {
+		case life.Number == w.incarnation:
+			life.State, life.EndLSN, life.MissingBytes = aof.Unclean, max(w.end, life.StartLSN), w.missing
+		case life.Number > w.incarnation:
+			*life = aof.Incarnation{Number: life.Number, StartLSN: w.end, EndLSN: w.end, State: aof.Unclean}
 		}
 	}
-	m.Files = kept
+	m.Files = slices.DeleteFunc(m.Files, func(f aof.File) bool { return f.Incarnation > w.incarnation })
 	m.ReplID2, m.ReplID2LSN, m.ReplID = m.ReplID, w.end, newReplID()
 	if err := m.Commit(r.Files, in.dir, in.name); err != nil {
 		return err

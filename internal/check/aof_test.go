@@ -219,7 +219,10 @@ func TestAOFTruncateToAnEarlierLife(t *testing.T) {
 	if got, want := x.converted(), x.digests[middle]; got != want {
 		t.Errorf("truncated: digest %s, want %s", got, want)
 	}
-	x.loads()
+	last := x.manifest.Last().Number
+	if life := x.loads().Begin().Last(); life.Number != last+1 || life.StartLSN != middle {
+		t.Errorf("the next life is %d from LSN %d on, want %d from %d", life.Number, life.StartLSN, last+1, middle)
+	}
 }
 
 // twoLives commits an append-only file in dir: all is in a BASE of four keys, and old files of a life before are left.
@@ -280,6 +283,20 @@ func TestAOFComparesTheBase(t *testing.T) {
 	}
 }
 
+// TestAOFConvertReplacesNothing: neither the new file, nor that of its name while it is written.
+func TestAOFConvertReplacesNothing(t *testing.T) {
+	dir := t.TempDir()
+	twoLives(t, dir)
+	for _, suffix := range []string{"", ".converting"} {
+		out := filepath.Join(t.TempDir(), "out")
+		writeFile(t, out+suffix, []byte("precious"))
+		expect(t, 2, []string{"is there already"}, "convert", dir, out)
+		if data, err := os.ReadFile(out + suffix); err != nil || string(data) != "precious" {
+			t.Errorf("out%s is %q, %v", suffix, data, err)
+		}
+	}
+}
+
 // TestAOFOfDataDirectory: a data directory stands for its append-only file if it has no snapshot, or what is left of
 // one.
 func TestAOFOfDataDirectory(t *testing.T) {
@@ -305,14 +322,15 @@ type countNone struct{}
 
 func (countNone) Apply(int, [][]byte) (int, error) { return 1, nil }
 
-// loads wants a start to accept the file.
-func (x *aofWorld) loads() {
+// loads wants a start to accept the file, and returns what it recovers.
+func (x *aofWorld) loads() *aof.Recovered {
 	x.t.Helper()
 	r, err := aof.Recover(&aof.RecoverOptions{FS: vfs.OS{}, Dir: x.dir, Name: "a.aof", ReplID: strings.Repeat("b", 40)})
 	fatal(x.t, err)
 	fatal(x.t, aof.Load(&aof.LoadOptions{
 		FS: vfs.OS{}, Dir: x.dir, Name: "a.aof", Manifest: r.Manifest, Applier: countNone{},
 	}, &aof.LoadProgress{}))
+	return r
 }
 
 func TestAOFRepair(t *testing.T) {

@@ -12,9 +12,11 @@ import (
 	"testing"
 
 	"fulmen/internal/clock"
+	"fulmen/internal/config"
 	"fulmen/internal/need"
 	"fulmen/internal/redistest"
 	"fulmen/persist/vfs"
+	"fulmen/shard"
 )
 
 const testNowMs = 1_900_000_000_000
@@ -244,5 +246,22 @@ func TestWrongCalls(t *testing.T) {
 		if out := expect(t, 0, []string{sub.summary}, sub.name, "--help"); !strings.Contains(out, "--quiet") {
 			t.Errorf("%s --help:\n%s", sub.name, out)
 		}
+	}
+}
+
+// TestDefaultLimits: values are built as a server with the standard configuration has them.
+func TestDefaultLimits(t *testing.T) {
+	v := config.New(config.Env{Cwd: "/", CPUs: 1}).Values()
+	want := shard.BuildLimits{
+		ListFill: v.ListMaxListpackSize, HashEntries: v.HashMaxListpackEntries,
+		HashValueBytes: v.HashMaxListpackValueBytes,
+		ZSet:           shard.ZSetLimits{Entries: v.ZSetMaxListpackEntries, ValueBytes: v.ZSetMaxListpackValueBytes},
+		Sets: shard.SetLimits{
+			IntsetEntries: v.SetMaxIntsetEntries, ListpackEntries: v.SetMaxListpackEntries,
+			ListpackValue: v.SetMaxListpackValue,
+		},
+	}
+	if got := defaultLimits(); got != want {
+		t.Errorf("limits %+v, a server has %+v", got, want)
 	}
 }

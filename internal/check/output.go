@@ -39,14 +39,19 @@ func (r *run) outputForm(path string) (f outputForm, err error) {
 	if err != nil {
 		return f, err
 	}
-	for _, name := range []string{path, path + manifestSuffix} {
+	return f, r.mustBeFree(path, path+manifestSuffix)
+}
+
+// mustBeFree returns an error unless nothing has any of the names.
+func (r *run) mustBeFree(names ...string) error {
+	for _, name := range names {
 		if _, err := r.Files.Stat(name); err == nil {
-			return f, fmt.Errorf("%s is there already; nothing is replaced", name)
+			return fmt.Errorf("%s is there already; nothing is replaced", name)
 		} else if !errors.Is(err, fs.ErrNotExist) {
-			return f, err
+			return err
 		}
 	}
-	return f, nil
+	return nil
 }
 
 // output is a snapshot that is being written.
