@@ -59,9 +59,6 @@ func (r *Reactor) Release(lsn uint64) {
 	}
 }
 
-// Released returns the position up to which output may leave.
-func (r *Reactor) Released() uint64 { return r.gate.released.Load() }
-
 // HeldBytes is how much output waits for the gate, and for what waits before it. Safe from any goroutine.
 func (r *Reactor) HeldBytes() int64 { return r.gate.bytes.Load() }
 
