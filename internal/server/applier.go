@@ -92,7 +92,7 @@ func (l *applierLane) execute(args [][]byte) error {
 		return fmt.Errorf("unknown command %.128q", args[0])
 	}
 	if l.a.foreign {
-		l.ctx.NowMs = l.foreignNowMs(args)
+		l.ctx.NowMs = l.foreignNowMs(row)
 	}
 	if !row.ArityOK(len(args)) {
 		return fmt.Errorf("wrong number of arguments for %s", row.FullName)

@@ -9,6 +9,7 @@ import (
 	"fulmen/persist/aof"
 	"fulmen/persist/snapshot"
 	"fulmen/shard"
+	"fulmen/shard/command"
 )
 
 // loadForeign loads an append-only file of Redis's into the seized shards and tells the log about it; truncated is
@@ -80,8 +81,8 @@ func (a *appendOnly) takeOver(f *aof.Foreign, z *shard.Seizure) error {
 
 // foreignNowMs is what time it is for a record of Redis's: now for those that say a time relative to it, which versions
 // before 7 have let through in places; else never, because keys go when the file says so.
-func (l *applierLane) foreignNowMs(args [][]byte) int64 {
-	switch lowered(args[0]) {
+func (l *applierLane) foreignNowMs(row *command.Row) int64 {
+	switch row.Name {
 	case "expire", "pexpire", "setex", "psetex", "set", "getex", "restore", "hexpire", "hpexpire", "hgetex", "hsetex":
 		return l.ctx.Set.Clock.NowMs()
 	}
