@@ -116,15 +116,12 @@ func (a *appendOnly) advanced() {
 
 // noteFailure has writes refused while the Writer fails.
 func (a *appendOnly) noteFailure() {
-	var err error
-	if w := a.writer.Load(); w != nil {
-		err = w.Err()
-	}
-	if err == nil && a.refusal.Load() == nil {
+	if a.writerErr() == nil && a.refusal.Load() == nil {
 		return
 	}
 	a.mu.Lock()
 	defer a.mu.Unlock()
+	err := a.writerErr() // of now: who notes last knows best
 	if err == nil {
 		a.srv.setRestriction(whileLogFailing, false)
 		a.refusal.Store(nil)
@@ -132,6 +129,14 @@ func (a *appendOnly) noteFailure() {
 	}
 	a.refusal.Store(resp.ErrMisconfAOF(systemText(err)))
 	a.srv.setRestriction(whileLogFailing, true)
+}
+
+// writerErr is what keeps the Writer from working, nil if nothing does.
+func (a *appendOnly) writerErr() error {
+	if w := a.writer.Load(); w != nil {
+		return w.Err()
+	}
+	return nil
 }
 
 // systemText is what the C library says of the system's error in err.
