@@ -163,7 +163,12 @@ func (v *rewrites) prepare(run *rewriteRun) error {
 
 // awaitSwitch waits until what is before the last cut is synced; false: it can't be, or the rewrite is given up.
 func (v *rewrites) awaitSwitch(run *rewriteRun, w *aof.Writer) bool {
-	for w.Switching() {
+	return v.awaitWriter(run, w, func() bool { return !w.Switching() })
+}
+
+// awaitWriter waits until the Writer has come somewhere; false: it fails, or the run is given up.
+func (v *rewrites) awaitWriter(run *rewriteRun, w *aof.Writer, there func() bool) bool {
+	for !there() {
 		if w.Err() != nil {
 			return false
 		}
@@ -383,7 +388,10 @@ func (v *rewrites) turnOff(run *rewriteRun) error {
 		return nil
 	}
 	var ring *log.Ring
-	w.Sync(srv.set.Log.LSN()) // so that there is little left to do with all batons
+	lsn := srv.set.Log.LSN()
+	w.Sync(lsn)
+	// If it can't be, closing tells. There is little left to do then with all batons.
+	v.awaitWriter(run, w, func() bool { return w.SyncedLSN() >= lsn })
 	err := v.underBatons(run, func() error {
 		err := w.Close()
 		a.writer.Store(nil)

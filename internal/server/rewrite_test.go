@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"fulmen/persist/aof"
 )
@@ -150,6 +151,25 @@ func TestTurnOnAndOff(t *testing.T) {
 	c = g.again()
 	c.send("MGET a b c lost d\r\n")
 	c.want("[1 1 1 1 1]")
+}
+
+// TestTurnOffLetsOthersGo: the disk is waited for before all batons are taken.
+func TestTurnOffLetsOthersGo(t *testing.T) {
+	g := startGated(t, gatedOptions{args: []string{"--appendfsync", "no"}})
+	c := dial(t, g.Addr())
+	g.disk.stop()
+	c.send("SET a 1\r\nCONFIG SET appendonly no\r\n")
+	c.want("OK", "OK")
+	for range 50 {
+		time.Sleep(time.Millisecond) // for who takes the batons too early
+		c.send("GET a\r\n")
+		c.want("1")
+	}
+	if !g.aof.enabled() {
+		t.Error("the disk was not stopped")
+	}
+	g.disk.resume()
+	eventually(t, "it is off", func() bool { return !g.aof.enabled() && !g.aof.rewrites.busy() })
 }
 
 // TestTurnOffEndsRewrite: a rewrite is given up when the append-only file is turned off, and when the server ends.
