@@ -88,7 +88,7 @@ func (a *appendOnly) turn(on bool) error {
 		}
 		return nil
 	}
-	if err := a.lockOnce(); err != nil {
+	if err := a.checkTurnOn(); err != nil {
 		a.srv.log.Warn("The append-only file can't be turned on: " + err.Error())
 		return errors.New("Unable to turn on AOF. Check server logs.")
 	}
@@ -98,6 +98,18 @@ func (a *appendOnly) turn(on bool) error {
 		v.schedule(true)
 	}
 	return nil
+}
+
+// checkTurnOn refuses at once what a rewrite that begins an append-only file would refuse.
+func (a *appendOnly) checkTurnOn() error {
+	if err := a.lockOnce(); err != nil {
+		return err
+	}
+	_, err := a.readOld()
+	if a.rewriter.Load() != nil {
+		return nil // what is there is of this life
+	}
+	return err
 }
 
 // wantsTurn tells whether the append-only file is to be turned on.

@@ -136,15 +136,20 @@ func (a *appendOnly) newRewriter(m *aof.Manifest) *aof.Rewriter {
 	}, m)
 }
 
-// readOld reads the manifest of an append-only file that was not loaded; nil: there is none.
+// readOld reads the manifest of an append-only file that was not loaded, and that another may take the place of; nil:
+// there is none. One whose last life has not ended is refused: what was acknowledged in it may be nowhere else.
 func (a *appendOnly) readOld() (*aof.Manifest, error) {
 	m, err := aof.ReadManifest(a.srv.files, a.dir, a.name)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil, a.checkUnnamed()
-	}
-	if err != nil {
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return nil, nil
+	case err != nil:
 		return nil, fmt.Errorf("there is an append-only file already, and it can't be read; move it away to begin "+
 			"anew: %w", err)
+	case m.Last().State == aof.Running:
+		return nil, fmt.Errorf("there is an append-only file already, %s, and the server that wrote it was not "+
+			"stopped properly; start with --appendonly yes to have it recovered, or move it away to begin anew",
+			aof.ManifestName(a.dir, a.name))
 	}
 	return m, nil
 }

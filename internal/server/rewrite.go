@@ -199,8 +199,15 @@ func (v *rewrites) prepareAnew(run *rewriteRun) error {
 	r := a.rewriter.Load()
 	if r == nil {
 		old, err := a.readOld()
+		if err == nil && old == nil {
+			err = a.checkUnnamed()
+		}
 		if err != nil {
 			return err
+		}
+		if old != nil {
+			srv.log.Warn("There is an append-only file that was not loaded. What is in memory takes its place: " +
+				aof.ManifestName(a.dir, a.name))
 		}
 		r = a.newRewriter(old)
 	}

@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"fulmen/internal/resp"
 	"fulmen/persist/aof"
 )
 
@@ -151,6 +152,66 @@ func TestTurnOnAndOff(t *testing.T) {
 	c = g.again()
 	c.send("MGET a b c lost d\r\n")
 	c.want("[1 1 1 1 1]")
+}
+
+// TestTurnOnOverOld: an append-only file that was not loaded is replaced by what is in memory, and the log says so,
+// but not one that can't be read, is Redis's, or has not been recovered since its server was killed.
+func TestTurnOnOverOld(t *testing.T) {
+	const redis = "file appendonly.aof.1.base.rdb seq 1 type b\nfile appendonly.aof.1.incr.aof seq 1 type i\n"
+	for name, test := range map[string]struct {
+		text    string // of the manifest; "": that of a server
+		running bool   // which was killed
+		says    string // the log
+	}{
+		"ended":   {says: "What is in memory takes its place"},
+		"killed":  {running: true, says: "was not stopped properly; start with --appendonly yes"},
+		"damaged": {text: "nonsense", says: "it can't be read"},
+		"Redis's": {text: redis, says: "it can't be read"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			g := startGated(t, gatedOptions{})
+			dial(t, g.Addr()).do("SET", "a", "1")
+			if err := g.Shutdown(); err != nil {
+				t.Fatal(err)
+			}
+			m, err := aof.ReadManifest(g.disk, g.aof.dir, g.aof.name)
+			if err == nil && test.running {
+				m.Last().EndLSN, m.Last().State = 0, aof.Running
+				err = m.Commit(g.disk, g.aof.dir, g.aof.name)
+			}
+			manifest := aof.ManifestName(g.aof.dir, g.aof.name)
+			if err == nil && test.text != "" {
+				err = os.WriteFile(manifest, []byte(test.text), 0o644)
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+			files := g.aofFiles()
+			off := startGated(t, gatedOptions{dir: g.cfg.Values().Dir, args: []string{"--appendonly", "no"}})
+			c := dial(t, off.Addr())
+			c.send("CONFIG SET appendonly yes\r\n")
+			if name == "ended" {
+				c.want("OK")
+				off.rewritten(c, 1)
+			} else {
+				c.want("-ERR CONFIG SET failed (possibly related to argument 'appendonly') - Unable to turn on AOF. " +
+					"Check server logs.")
+				c.send("BGREWRITEAOF\r\nCONFIG GET appendonly\r\n")
+				c.want("-"+resp.ErrCantRewrite.Error(), "[appendonly no]")
+				if now := off.aofFiles(); !slices.Equal(now, files) {
+					t.Errorf("there were %q, and there are %q", files, now)
+				}
+			}
+			if !strings.Contains(off.log.String(), test.says) {
+				t.Errorf("the log doesn't say %q", test.says)
+			}
+			if test.running {
+				c = off.again()
+				c.send("GET a\r\n")
+				c.want("1")
+			}
+		})
+	}
 }
 
 // TestTurnOffLetsOthersGo: the disk is waited for before all batons are taken.
