@@ -117,9 +117,6 @@ func (a *appendOnly) wantsTurn() bool { return a.srv.cfg.Values().AppendOnly && 
 
 // advanced is told by the Writer how far it is, or that it fails or works again. Safe from any goroutine.
 func (a *appendOnly) advanced() {
-	if w := a.writer.Load(); w != nil {
-		a.srv.set.Log.SetWritten(w.WrittenLSN())
-	}
 	a.rewrites.noteAdvance()
 	a.noteFailure()
 	a.srv.gate.update()

@@ -349,6 +349,19 @@ func besideTheRing(t *testing.T, fault gateFault) error {
 	return nil
 }
 
+// TestWrittenIsTheWritersToSay: who looks at the Writer, which goes on meanwhile, takes nothing back of what it has
+// told the log since.
+func TestWrittenIsTheWritersToSay(t *testing.T) {
+	g := startGated(t, gatedOptions{args: []string{"--aof-ring-dir", "no"}})
+	dial(t, g.Addr()).do("SET", "a", "1")
+	later := g.aof.writer.Load().WrittenLSN() + 100
+	g.set.Log.SetWritten(later)
+	g.aof.advanced()
+	if safe := g.set.Log.SafeLSN(); safe != later {
+		t.Errorf("%d bytes were safe, and then %d", later, safe)
+	}
+}
+
 // TestOneWayOut: what leaves to a session goes through the functions that mark it.
 func TestOneWayOut(t *testing.T) {
 	names, err := filepath.Glob("*.go")
