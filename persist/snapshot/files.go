@@ -59,10 +59,11 @@ type FileMeta struct {
 // Files is a snapshot while it is written to files. Its methods are called by one goroutine after the other; the
 // writers from Open by one goroutine each.
 type Files struct {
-	o     FileOptions
-	meta  FileMeta
-	log   *slog.Logger
-	steps []fileStep // of Commit
+	o         FileOptions
+	meta      FileMeta
+	log       *slog.Logger
+	steps     []fileStep  // of Commit
+	cancelled func() bool // tells that it is going to be aborted; nil: nothing tells
 
 	last       uint64   // generation of the manifest that is there, 0: none
 	generation uint64   // of this save, with segments

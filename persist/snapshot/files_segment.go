@@ -102,7 +102,7 @@ var errDropped = errors.New("snapshot: given up")
 
 // Write implements io.Writer.
 func (d *diskFile) Write(p []byte) (int, error) {
-	d.f.o.Limiter.Wait(len(p))
+	d.f.o.Limiter.Wait(len(p), d.f.cancelled)
 	n, err := d.file.Write(p)
 	d.sum = lines.Sum(d.sum, p[:n])
 	d.sizeBytes += int64(n)

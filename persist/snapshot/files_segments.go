@@ -54,7 +54,8 @@ func (s *SegmentSink) Begin(c *Cut) (Form, error) {
 		o: FileOptions{FS: s.o.FS, Dir: s.o.Dir, LZ4: s.o.LZ4, SyncEveryBytes: s.o.SyncEveryBytes,
 			Limiter: s.o.Limiter},
 		names: slices.Clone(s.o.Names), log: log, files: make([]*segmentFile, c.Shards), keys: make([]int64, c.Shards),
-		steps: []fileStep{{"finish", (*Files).finishAll}, {"sync names", (*Files).syncDir}, {"commit", s.commit}},
+		cancelled: c.Cancelled,
+		steps:     []fileStep{{"finish", (*Files).finishAll}, {"sync names", (*Files).syncDir}, {"commit", s.commit}},
 	}
 	return Form{WriteOptions: s.o.WriteOptions}, nil
 }

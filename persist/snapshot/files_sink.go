@@ -26,6 +26,7 @@ func (s *FileSink) Begin(c *Cut) (Form, error) {
 	if err != nil {
 		return Form{}, err
 	}
+	f.cancelled = c.Cancelled
 	s.files = f
 	return Form{Merged: !s.o.Segments, WriteOptions: s.w}, nil
 }

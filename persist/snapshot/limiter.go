@@ -25,7 +25,7 @@ type Limiter struct {
 
 const (
 	limiterCredit = 100 * time.Millisecond
-	// limiterNap is the longest that a writer sleeps before it looks whether the limit was changed.
+	// limiterNap is the longest that a writer sleeps before it looks whether there is still something to wait for.
 	limiterNap = 100 * time.Millisecond
 )
 
@@ -46,13 +46,14 @@ func (l *Limiter) SetRate(bytesPerSecond int64) {
 	l.changes++
 }
 
-// Wait returns when n bytes may be written.
-func (l *Limiter) Wait(n int) {
+// Wait returns when n bytes may be written, or soon after cancelled tells that they are not wanted any more; nil: they
+// always are.
+func (l *Limiter) Wait(n int, cancelled func() bool) {
 	if l == nil {
 		return
 	}
 	at, changes := l.book(n)
-	for at > l.clock.NowNs() && !l.changedSince(changes) {
+	for at > l.clock.NowNs() && !l.changedSince(changes) && (cancelled == nil || !cancelled()) {
 		l.sleep(min(time.Duration(at-l.clock.NowNs()), limiterNap))
 	}
 }

@@ -23,7 +23,7 @@ func TestLimiterRate(t *testing.T) {
 		from := c.NowNs()
 		const writes = 1000
 		for range writes {
-			l.Wait(64 << 10)
+			l.Wait(64<<10, nil)
 		}
 		took := time.Duration(c.NowNs() - from)
 		want := time.Duration(writes-1) * (64 << 10) * time.Microsecond
@@ -39,7 +39,7 @@ func TestLimiterCredit(t *testing.T) {
 	c.Advance(time.Hour)
 	from := c.NowNs()
 	for range 11 {
-		l.Wait(100) // 100 ms each
+		l.Wait(100, nil) // 100 ms each
 	}
 	if took := time.Duration(c.NowNs() - from); took != 900*time.Millisecond {
 		t.Errorf("took %v", took)
@@ -49,7 +49,7 @@ func TestLimiterCredit(t *testing.T) {
 // TestLimiterSetRate: a change lets those go on who wait.
 func TestLimiterSetRate(t *testing.T) {
 	l, c := newTestLimiter(1, 0)
-	l.Wait(1000)
+	l.Wait(1000, nil)
 	naps := 0
 	l.sleep = func(d time.Duration) {
 		if naps++; naps == 3 {
@@ -60,10 +60,24 @@ func TestLimiterSetRate(t *testing.T) {
 		}
 		c.Advance(d)
 	}
-	l.Wait(1)
-	l.Wait(1 << 30)
+	l.Wait(1, nil)
+	l.Wait(1<<30, nil)
 	if naps != 3 {
 		t.Errorf("%d naps", naps)
 	}
-	(*Limiter)(nil).Wait(1 << 30)
+	(*Limiter)(nil).Wait(1<<30, nil)
+}
+
+// TestLimiterCancelled: whose bytes are not wanted any more waits no longer.
+func TestLimiterCancelled(t *testing.T) {
+	l, c := newTestLimiter(1, 0)
+	l.Wait(1000, nil)
+	from, asked := c.NowNs(), 0
+	l.Wait(1, func() bool {
+		asked++
+		return asked > 3
+	})
+	if took := time.Duration(c.NowNs() - from); took != 3*limiterNap {
+		t.Errorf("it waited %v", took)
+	}
 }

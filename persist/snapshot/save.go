@@ -66,6 +66,7 @@ func (sv *Saver) Begin(r Request) (*Save, error) {
 			counts: make([]dbCount, shards*set.Databases()),
 		},
 	}
+	v.cut.cancelled = &v.cancelled
 	v.hash = func(member []byte) uint64 { return set.Key(member).Hash }
 	for _, n := range []*atomic.Int64{&v.shardsWalk, &v.shardsRead, &v.shardsPin} {
 		n.Store(int64(shards))

@@ -2,6 +2,7 @@ package snapshot
 
 import (
 	"io"
+	"sync/atomic"
 
 	"fulmen/persist/rdb"
 )
@@ -32,7 +33,7 @@ type Form struct {
 	rdb.WriteOptions
 }
 
-// Cut is the moment that a save shows. Immutable.
+// Cut is the moment that a save shows. Immutable, but for whether the save is cancelled.
 type Cut struct {
 	LSN       uint64
 	CreatedMs int64
@@ -41,7 +42,12 @@ type Cut struct {
 	Shards    int
 	Databases int
 	counts    []dbCount // by shard and database
+	cancelled *atomic.Bool
 }
+
+// Cancelled tells whether the save has been cancelled: a sink that waits for something need not go on. Safe from any
+// goroutine.
+func (c *Cut) Cancelled() bool { return c.cancelled.Load() }
 
 // dbCount are the numbers of keys, and of those with an expiry, in one database of one shard.
 type dbCount struct{ keys, expires int }
