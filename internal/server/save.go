@@ -293,13 +293,15 @@ func (v *saves) schedule() {
 	v.mu.Unlock()
 }
 
-// cron begins a save if a save point or a schedule asks for it. Every 100 ms, on the sampler's goroutine.
+// cron begins a save if a save point or a schedule asks for it, or somebody has waited for the end of another one and
+// that could not ask for the batons, since they had been asked for already. Every 100 ms, on the sampler's goroutine.
 func (v *saves) cron() {
 	srv := v.srv
 	now := srv.set.Clock.NowMs()
 	dirty := srv.publishedDirty()
 	v.mu.Lock()
-	due := v.run == nil && !v.rewriting && (!v.failed || now/1000-v.triedMs/1000 > saveRetryMs/1000)
+	idle, asked := v.run == nil && !v.rewriting, v.next != nil
+	due := idle && (!v.failed || now/1000-v.triedMs/1000 > saveRetryMs/1000)
 	reason := ""
 	if due && !v.scheduled {
 		due = false
@@ -313,7 +315,7 @@ func (v *saves) cron() {
 	}
 	v.due = due
 	v.mu.Unlock()
-	if !due || !v.cut.run(v.beginAsked, nil) {
+	if !due && !(idle && asked) || !v.cut.run(v.beginAsked, nil) {
 		return
 	}
 	if reason != "" {
