@@ -152,7 +152,7 @@ func (c *Ctx) sort(mayStore bool) error {
 			return err
 		}
 		from, to := s.limits(len(s.items))
-		sortPart(s.items, from, to, s.order())
+		sortPart(s.items, from, to, s.order(), rand.IntN)
 		s.items = s.items[from:to]
 	}
 	if s.store > 0 {
@@ -325,11 +325,11 @@ func (s *sorting) collate(a, b []byte) int {
 }
 
 // sortPart makes items[from:to] what it would be if all items were sorted. What lies beside them is parted off and left
-// as it comes: few out of many cost one pass or two.
-func sortPart(items []sortItem, from, to int, compare func(a, b sortItem) int) {
+// as it comes: few out of many cost one pass or two. pick draws one of n, so that no order of the items is a bad one.
+func sortPart(items []sortItem, from, to int, compare func(a, b sortItem) int, pick func(n int) int) {
 	for to-from < len(items)/2 {
 		n := len(items)
-		pivot := median(items[rand.IntN(n)], items[rand.IntN(n)], items[rand.IntN(n)], compare)
+		pivot := median(items[pick(n)], items[pick(n)], items[pick(n)], compare)
 		mid := 0 // the pivot's place: before it is less, behind it is more
 		for i := range items {
 			if compare(items[i], pivot) < 0 {
@@ -337,14 +337,14 @@ func sortPart(items []sortItem, from, to int, compare func(a, b sortItem) int) {
 				mid++
 			}
 		}
-		switch {
-		case to <= mid:
+		if mid > from && mid < to {
+			sortPart(items[:mid], from, mid, compare, pick)
+			from = mid
+		}
+		if to <= mid {
 			items = items[:mid]
-		case from >= mid && mid > 0:
+		} else {
 			items, from, to = items[mid:], from-mid, to-mid
-		default:
-			slices.SortFunc(items, compare)
-			return
 		}
 	}
 	slices.SortFunc(items, compare)
@@ -425,16 +425,12 @@ func (s *sorting) reply() {
 	c := s.c
 	c.Array(s.resultCount())
 	s.results(func(val []byte, ok bool) bool {
-		switch {
-		case c.ReplyLimit > 0 && len(c.Out) > c.ReplyLimit:
-			c.Overflow = true
-			return false
-		case ok:
+		if ok {
 			c.Bulk(val)
-		default:
+		} else {
 			c.Null()
 		}
-		return true
+		return !c.full()
 	})
 }
 
