@@ -87,16 +87,6 @@ func (p *Pin) Defer(free func(h *Heap)) bool {
 	return !p.done
 }
 
-// KeptBytes returns the memory of what is there for the pin alone. Safe from any goroutine.
-func (p *Pin) KeptBytes() (n int64) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	for _, b := range p.kept {
-		n += int64(b.size)
-	}
-	return n
-}
-
 // Release ends the pin: nobody reads what it kept any more, and about budget blocks of that are freed. It reports
 // whether nothing is left; else it is to be called again. h is that of the shard whose baton is held.
 func (p *Pin) Release(h *Heap, budget int) (done bool) {
