@@ -20,44 +20,21 @@ import (
 // crashCheck runs a Writer through all that it does, and looks at every call of the file system what a power cut, or
 // the end of the process, would leave.
 type crashCheck struct {
-	policy Policy
-	seeds  int
-	plant  plant
-	early  bool                     // the manifest names files before they are made
-	wrap   func(vfs.FS) vfs.FS      // may be nil
-	inject func(vfstest.Step) error // likewise
-	ends   bool                     // look at the end alone
-	calls  *[]string                // where to note calls; may be nil
-	looked int
-	failed error // the first thing that was wrong
+	watch
+	plant plant
+	early bool                // the manifest names files before they are made
+	wrap  func(vfs.FS) vfs.FS // may be nil
 
-	m       *vfstest.Mem
 	x       *world
 	commits int // from inside calls
 }
 
 // run returns what Close said.
-func (k *crashCheck) run(t *testing.T) error {
+func (k *crashCheck) run(t testing.TB) error {
 	t.Helper()
-	k.m = newDisk(t)
-	tap := vfstest.NewTap(k.m, func(s vfstest.Step) error {
-		if s.Changes() {
-			if k.calls != nil {
-				*k.calls = append(*k.calls, s.String())
-			}
-			if !k.ends {
-				k.look("before " + s.String())
-			}
-		}
-		k.meddle(s)
-		if k.inject != nil {
-			return k.inject(s)
-		}
-		return nil
-	})
-	var fsys vfs.FS = tap
+	fsys := k.tap(t, k.look, k.meddle)
 	if k.wrap != nil {
-		fsys = k.wrap(tap)
+		fsys = k.wrap(fsys)
 	}
 	k.start(t, fsys)
 	k.script()
@@ -71,7 +48,7 @@ func (k *crashCheck) run(t *testing.T) error {
 }
 
 // start tries until the disk lets it.
-func (k *crashCheck) start(t *testing.T, fsys vfs.FS) {
+func (k *crashCheck) start(t testing.TB, fsys vfs.FS) {
 	t.Helper()
 	for range 20 {
 		x, err := newWorld(t, fsys, 3, k.policy, k.early)
@@ -140,23 +117,7 @@ func (k *crashCheck) look(when string) {
 	if k.failed != nil || k.x == nil {
 		return
 	}
-	promised := k.x.w.SyncedLSN()
-	killed := vfstest.Outcome{Content: vfstest.Kept, Names: vfstest.Kept, Seed: 1} // the process alone has ended
-	for _, o := range append(k.m.Outcomes(k.seeds), killed) {
-		k.looked++
-		least := promised
-		if o == killed {
-			least = k.x.w.WrittenLSN()
-		}
-		end, err := prefix(k.m.Crash(o))
-		if err == nil && end < least {
-			err = fmt.Errorf("the log ends at %d, promised was %d", end, least)
-		}
-		if err != nil {
-			k.failed = fmt.Errorf("%v, %s, power cut (%v): %w", k.policy, when, o, err)
-			return
-		}
-	}
+	k.states(when, k.x.w.SyncedLSN(), k.x.w.WrittenLSN(), prefix)
 }
 
 // prefix returns the LSN up to which the files have the merged stream without a hole, or BASE has. A mark beyond it is
@@ -208,12 +169,12 @@ func prefix(fsys vfs.FS) (uint64, error) {
 // TestCrashAtEveryCall cuts the power before every call of a life with a switch of files.
 func TestCrashAtEveryCall(t *testing.T) {
 	for _, policy := range []Policy{Always, EverySec, No} {
-		k := crashCheck{policy: policy, seeds: 4}
+		k := crashCheck{watch: watch{policy: policy, seeds: 4, every: raceShare}}
 		if err := k.run(t); err != nil || k.failed != nil {
 			t.Error(err, k.failed)
 		}
 		t.Logf("%v: %d states", policy, k.looked)
-		if k.looked < 500 {
+		if k.looked*raceShare < 500 {
 			t.Errorf("%v: only %d states", policy, k.looked)
 		}
 	}
@@ -277,13 +238,13 @@ func TestErrorsAtEveryCall(t *testing.T) {
 	for name, injection := range injections {
 		for _, policy := range []Policy{Always, EverySec, No} {
 			const first = 20 // the calls of the start, which has no Writer yet
-			for n := first; ; n++ {
+			for n := first; ; n += raceShare {
 				hit := false
 				inner := injection(n)
 				if name == "syncs fail for a while" {
 					inner = injection(n - first + 1)
 				}
-				k := crashCheck{policy: policy, seeds: 1, ends: n%20 != 0}
+				k := crashCheck{watch: watch{policy: policy, seeds: 1, ends: n%20 != 0}}
 				k.inject = func(s vfstest.Step) error {
 					err := inner(s)
 					hit = hit || err != nil
@@ -307,16 +268,6 @@ func TestErrorsAtEveryCall(t *testing.T) {
 
 // The planted faults. Each is a mistake that the crash check must notice.
 
-func wantNoticed(t *testing.T, k *crashCheck) {
-	t.Helper()
-	k.seeds = max(k.seeds, 2)
-	_ = k.run(t)
-	if k.failed == nil {
-		t.Error("the fault was not noticed")
-	}
-	t.Log(k.failed)
-}
-
 // syncFails has the n-th sync of a shard's first file fail.
 func syncFails(shard, n int) func(vfstest.Step) error {
 	name := fmt.Sprintf("%s.1.incr.%d.aof", testName, shard)
@@ -327,16 +278,16 @@ func syncFails(shard, n int) func(vfstest.Step) error {
 
 func TestFaultAckBeforeSync(t *testing.T) {
 	for _, policy := range []Policy{Always, EverySec} {
-		wantNoticed(t, &crashCheck{policy: policy, plant: plant{ackEarly: true}})
+		wantNoticed(t, &crashCheck{watch: watch{policy: policy}, plant: plant{ackEarly: true}})
 	}
 }
 
 func TestFaultContiguousReadAfterTails(t *testing.T) {
-	wantNoticed(t, &crashCheck{policy: Always, plant: plant{contiguousLate: true}})
+	wantNoticed(t, &crashCheck{watch: watch{policy: Always}, plant: plant{contiguousLate: true}})
 }
 
 func TestFaultDirectoryNotSynced(t *testing.T) {
-	wantNoticed(t, &crashCheck{policy: Always, wrap: func(fsys vfs.FS) vfs.FS { return &noNames{FS: fsys} }})
+	wantNoticed(t, &crashCheck{watch: watch{policy: Always}, wrap: func(fsys vfs.FS) vfs.FS { return &noNames{FS: fsys} }})
 }
 
 // noNames leaves out the syncs of a directory that don't follow a rename: those after the making of files.
@@ -359,29 +310,29 @@ func (n *noNames) SyncDir(dir string) error {
 }
 
 func TestFaultManifestBeforeFiles(t *testing.T) {
-	wantNoticed(t, &crashCheck{policy: EverySec, early: true})
+	wantNoticed(t, &crashCheck{watch: watch{policy: EverySec}, early: true})
 }
 
 func TestFaultFailedSyncTrusted(t *testing.T) {
-	wantNoticed(t, &crashCheck{policy: Always, plant: plant{trustFailed: true}, inject: syncFails(1, 3)})
-	wantNoticed(t, &crashCheck{policy: EverySec, plant: plant{trustFailed: true}, inject: syncFails(1, 3)})
+	wantNoticed(t, &crashCheck{watch: watch{policy: Always, inject: syncFails(1, 3)}, plant: plant{trustFailed: true}})
+	wantNoticed(t, &crashCheck{watch: watch{policy: EverySec, inject: syncFails(1, 3)}, plant: plant{trustFailed: true}})
 }
 
 func TestFaultBlocksReleasedBeforeSync(t *testing.T) {
-	wantNoticed(t, &crashCheck{policy: Always, plant: plant{releaseEarly: true}, inject: syncFails(1, 3)})
-	wantNoticed(t, &crashCheck{policy: EverySec, plant: plant{releaseEarly: true}, inject: syncFails(1, 3)})
+	wantNoticed(t, &crashCheck{watch: watch{policy: Always, inject: syncFails(1, 3)}, plant: plant{releaseEarly: true}})
+	wantNoticed(t, &crashCheck{watch: watch{policy: EverySec, inject: syncFails(1, 3)}, plant: plant{releaseEarly: true}})
 }
 
 func TestFaultOldFilesNotSynced(t *testing.T) {
-	wantNoticed(t, &crashCheck{policy: EverySec, plant: plant{newestOnly: true}})
+	wantNoticed(t, &crashCheck{watch: watch{policy: EverySec}, plant: plant{newestOnly: true}})
 }
 
 func TestFaultMarkBeforeSync(t *testing.T) {
-	wantNoticed(t, &crashCheck{policy: EverySec, plant: plant{markEarly: true}})
+	wantNoticed(t, &crashCheck{watch: watch{policy: EverySec}, plant: plant{markEarly: true}})
 }
 
 func TestFaultNoFileSync(t *testing.T) {
-	wantNoticed(t, &crashCheck{policy: Always, wrap: func(fsys vfs.FS) vfs.FS { return noSync{fsys} }})
+	wantNoticed(t, &crashCheck{watch: watch{policy: Always}, wrap: func(fsys vfs.FS) vfs.FS { return noSync{fsys} }})
 }
 
 type noSync struct{ vfs.FS }

@@ -15,20 +15,25 @@ var rewriteCalls = flag.Bool("rewrite-calls", false, "write testdata/calls-*.txt
 func TestCalls(t *testing.T) {
 	for _, policy := range []Policy{Always, EverySec, No} {
 		var calls []string
-		k := crashCheck{policy: policy, ends: true, calls: &calls}
+		k := crashCheck{watch: watch{policy: policy, ends: true, calls: &calls}}
 		if err := k.run(t); err != nil || k.failed != nil {
 			t.Error(err, k.failed)
 		}
-		got := strings.Join(calls, "\n") + "\n"
-		name := filepath.Join("testdata", "calls-"+policy.String()+".txt")
-		if *rewriteCalls {
-			must(t, os.MkdirAll("testdata", 0o755))
-			must(t, os.WriteFile(name, []byte(got), 0o644))
-		}
-		want, err := os.ReadFile(name)
-		must(t, err)
-		if got != string(want) {
-			t.Errorf("%s: calls\n%s", name, got)
-		}
+		compareCalls(t, policy.String(), calls)
+	}
+}
+
+// compareCalls compares calls with those in testdata/calls-<name>.txt.
+func compareCalls(t *testing.T, name string, calls []string) {
+	t.Helper()
+	got := strings.Join(calls, "\n") + "\n"
+	file := filepath.Join("testdata", "calls-"+name+".txt")
+	if *rewriteCalls {
+		must(t, os.WriteFile(file, []byte(got), 0o644))
+	}
+	want, err := os.ReadFile(file)
+	must(t, err)
+	if got != string(want) {
+		t.Errorf("%s: calls\n%s", file, got)
 	}
 }

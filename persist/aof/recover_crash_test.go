@@ -56,8 +56,9 @@ func (h *history) end(when string) {
 // that was promised, a prefix of history, and of a transaction all or nothing.
 func TestCrashStates(t *testing.T) {
 	states := 0
-	for seed := uint64(0); states < *crashStates; seed++ {
+	for seed := uint64(0); states < *crashStates/raceShare; seed++ {
 		h := newHistory(t, seed, 1+int(seed%4), []Policy{Always, EverySec, No}[seed%3])
+		h.every = raceShare
 		h.run(3)
 		if h.failed != nil {
 			t.Fatalf("seed %d: %v\nfiles: %s", seed, h.failed, h.names())

@@ -34,6 +34,7 @@ type history struct {
 	change func(*RecoverOptions) // plants a fault; may be nil
 	load   loadPlant             // likewise
 	seeds  int                   // drawn outcomes of each power cut
+	every  int                   // one moment of so many is looked at; 0: all are
 
 	past     []past // by LSN
 	clock    *clock.Fake
@@ -48,6 +49,7 @@ type history struct {
 	stale    *log.RingContent // what the ring of the life before had; nil: nothing
 
 	checking func(s vfstest.Step) // looks at the disk before a call changes it
+	moments  int
 	states   int
 	failed   error
 }
@@ -414,9 +416,18 @@ func (h *history) window(extra int) *log.RingContent {
 
 var killed = vfstest.Outcome{Content: vfstest.Kept, Names: vfstest.Kept}
 
+// passes reports whether this moment is one that nobody looks at.
+func (h *history) passes() bool {
+	h.moments++
+	return h.moments%max(h.every, 1) != 0
+}
+
 // look checks what a crash of any kind comes to at this moment.
 func (h *history) look(when string) {
 	h.promised = max(h.promised, h.w.SyncedLSN())
+	if h.passes() {
+		return
+	}
 	h.cut(when, expectation{promised: h.promised})
 	h.check(when+", killed", h.disk.Crash(killed), h.window(100), expectation{promised: h.promised, exact: true})
 	if h.stale != nil {
@@ -487,6 +498,9 @@ func (h *history) again(when string, o vfstest.Outcome, ring *log.RingContent) {
 	h.fs = h.tap()
 	first := expectation{promised: h.promised, exact: ring != nil}
 	h.checking = func(s vfstest.Step) {
+		if h.passes() {
+			return
+		}
 		at := fmt.Sprintf("%s, recovering, before %v", when, s)
 		h.cut(at, expectation{promised: h.promised})
 		if ring != nil {
@@ -502,6 +516,9 @@ func (h *history) again(when string, o vfstest.Outcome, ring *log.RingContent) {
 	// What was recovered is what it is from now on, whatever happens, and however often.
 	exact := expectation{promised: r.EndLSN, exact: true}
 	h.checking = func(s vfstest.Step) {
+		if h.passes() {
+			return
+		}
 		at := fmt.Sprintf("%s, beginning anew, before %v", when, s)
 		h.cut(at, exact)
 		h.check(at+", killed", h.disk.Crash(killed), ring, exact) // the ring is still that of a life that has ended

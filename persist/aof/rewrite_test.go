@@ -2,11 +2,8 @@ package aof
 
 import (
 	"errors"
-	"flag"
 	"fmt"
 	"io/fs"
-	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -21,21 +18,14 @@ import (
 // rewriteCheck runs a server's life with rewrites of all kinds, and looks at every call of the file system what a power
 // cut, or the end of the process, would leave.
 type rewriteCheck struct {
-	policy Policy
-	seeds  int
+	watch  // injects from when there is a Rewriter on
 	plant  rewritePlant
-	unsync bool                     // BASE is committed before it is synced
-	inject func(vfstest.Step) error // may be nil
-	ends   bool                     // look at the end alone
-	calls  *[]string                // where to note calls; may be nil
-	script func(k *rewriteCheck)    // nil: all
-	looked int
-	failed error // the first thing that was wrong
+	unsync bool                  // BASE is committed before it is synced
+	script func(k *rewriteCheck) // nil: all
 
-	t    testing.TB
-	disk *vfstest.Mem
-	x    *world
-	r    *Rewriter
+	t testing.TB
+	x *world
+	r *Rewriter
 	// When there is no AOF, or not yet: what is found then, which is what was promised last. MaxUint64: nothing is.
 	off      bool
 	offLSN   uint64
@@ -47,27 +37,14 @@ type rewriteCheck struct {
 
 func (k *rewriteCheck) run(t testing.TB) error {
 	t.Helper()
-	k.t, k.disk = t, newDisk(t)
-	tap := vfstest.NewTap(k.disk, func(s vfstest.Step) error {
-		if s.Changes() {
-			if k.calls != nil {
-				*k.calls = append(*k.calls, s.String())
-			}
-			if !k.ends {
-				k.look("before " + s.String())
-			}
-		}
-		k.meddle(s)
-		if k.inject != nil && k.r != nil {
-			return k.inject(s)
-		}
-		return nil
-	})
+	k.t = t
+	tap, inject := k.tap(t, k.look, k.meddle), k.inject
+	k.inject = nil
 	x, err := newWorld(t, tap, 3, k.policy, false)
 	must(t, err)
 	k.x = x
 	k.r = NewRewriter(RewriterOptions{FS: tap, Dir: testDir, Name: testName}, x.manifest)
-	k.r.plant = k.plant
+	k.r.plant, k.inject = k.plant, inject
 	if k.script == nil {
 		k.script = (*rewriteCheck).all
 	}
@@ -297,22 +274,7 @@ func (k *rewriteCheck) look(when string) {
 	if k.off {
 		promised, written = k.offLSN, k.offLSN
 	}
-	killed := vfstest.Outcome{Content: vfstest.Kept, Names: vfstest.Kept, Seed: 1} // the process alone has ended
-	for _, o := range append(k.disk.Outcomes(k.seeds), killed) {
-		k.looked++
-		least := promised
-		if o == killed {
-			least = written
-		}
-		end, err := whole(k.disk.Crash(o))
-		if err == nil && end < least {
-			err = fmt.Errorf("the log ends at %d, promised was %d", end, least)
-		}
-		if err != nil {
-			k.failed = fmt.Errorf("%v, %s, power cut (%v): %w", k.policy, when, o, err)
-			return
-		}
-	}
+	k.states(when, promised, written, whole)
 }
 
 // whole returns the LSN up to which the files have everything, BASE included. History has to be there, too.
@@ -336,12 +298,12 @@ func whole(fsys vfs.FS) (uint64, error) {
 // TestRewriteCrashAtEveryCall cuts the power before every call of a life with rewrites.
 func TestRewriteCrashAtEveryCall(t *testing.T) {
 	for _, policy := range []Policy{Always, EverySec, No} {
-		k := rewriteCheck{policy: policy, seeds: 4}
+		k := rewriteCheck{watch: watch{policy: policy, seeds: 4, every: raceShare}}
 		if err := k.run(t); err != nil || k.failed != nil {
 			t.Error(err, k.failed)
 		}
 		t.Logf("%v: %d states", policy, k.looked)
-		if k.looked < 5000 || k.rewrites != 5 || k.switched != 1 {
+		if k.looked*raceShare < 5000 || k.rewrites != 5 || k.switched != 1 {
 			t.Errorf("%v: only %d states, %d rewrites, switched on %d times", policy, k.looked, k.rewrites, k.switched)
 		}
 	}
@@ -350,10 +312,11 @@ func TestRewriteCrashAtEveryCall(t *testing.T) {
 // TestRewriteErrorsAtEveryCall lets the disk fail at every call. What was promised is there at any time.
 func TestRewriteErrorsAtEveryCall(t *testing.T) {
 	for name, injection := range injections {
-		for n := 1 + len(name)%4; ; n += 4 { // all calls have their turn with one of them
+		for n := 1 + len(name)%4; ; n += 4 * raceShare { // all calls have their turn with one of them
 			hit := false
 			inner := injection(n)
-			k := rewriteCheck{policy: []Policy{Always, No, EverySec}[n%3], seeds: 1, ends: n%50 != 0}
+			policy := []Policy{Always, No, EverySec}[n%3]
+			k := rewriteCheck{watch: watch{policy: policy, seeds: 1, ends: n%53 != 0}}
 			k.inject = func(s vfstest.Step) error {
 				err := inner(s)
 				hit = hit || err != nil
@@ -390,7 +353,7 @@ func TestRewriteTidies(t *testing.T) {
 	doubtful := 0
 	for n := 0; ; n++ {
 		hit := false
-		k := rewriteCheck{policy: EverySec, ends: true}
+		k := rewriteCheck{watch: watch{policy: EverySec, ends: true}}
 		fail := vfstest.FailAt(n, func(s vfstest.Step) bool { return s.Changes() && s.Op != "remove" }, fs.ErrInvalid)
 		k.inject = func(s vfstest.Step) error {
 			err := fail(s)
@@ -432,8 +395,6 @@ func cmpErr(err error, hit bool) error {
 	return err
 }
 
-var rewriteRewriteCalls = flag.Bool("rewrite-rewrite-calls", false, "write testdata/calls-rewrite*.txt anew")
-
 // TestRewriteCalls compares the calls of a rewrite with those in testdata, in order.
 func TestRewriteCalls(t *testing.T) {
 	scripts := map[string]func(k *rewriteCheck){
@@ -452,7 +413,7 @@ func TestRewriteCalls(t *testing.T) {
 	}
 	for name, script := range scripts {
 		var calls []string
-		k := rewriteCheck{policy: EverySec, ends: true}
+		k := rewriteCheck{watch: watch{policy: EverySec, ends: true}}
 		k.script = func(k *rewriteCheck) {
 			k.quiet = true
 			k.wait(time.Second)
@@ -463,47 +424,28 @@ func TestRewriteCalls(t *testing.T) {
 		if err := k.run(t); err != nil || k.failed != nil {
 			t.Error(name, err, k.failed)
 		}
-		got := strings.Join(calls, "\n") + "\n"
-		file := filepath.Join("testdata", "calls-"+name+".txt")
-		if *rewriteRewriteCalls {
-			must(t, os.WriteFile(file, []byte(got), 0o644))
-		}
-		want, err := os.ReadFile(file)
-		must(t, err)
-		if got != string(want) {
-			t.Errorf("%s: calls\n%s", file, got)
-		}
+		compareCalls(t, name, calls)
 	}
 }
 
 // The planted faults.
 
-func wantRewriteFault(t *testing.T, k *rewriteCheck) {
-	t.Helper()
-	k.seeds = max(k.seeds, 2)
-	_ = k.run(t)
-	if k.failed == nil {
-		t.Error("the fault was not noticed")
-	}
-	t.Log(k.failed)
-}
-
 func TestFaultIncrNotNamedBeforeCut(t *testing.T) {
 	for _, policy := range []Policy{Always, EverySec} {
-		wantRewriteFault(t, &rewriteCheck{policy: policy, plant: rewritePlant{unnamed: true}})
+		wantNoticed(t, &rewriteCheck{watch: watch{policy: policy}, plant: rewritePlant{unnamed: true}})
 	}
 }
 
 func TestFaultBaseCommittedBeforeSync(t *testing.T) {
-	wantRewriteFault(t, &rewriteCheck{policy: EverySec, unsync: true})
+	wantNoticed(t, &rewriteCheck{watch: watch{policy: EverySec}, unsync: true})
 }
 
 func TestFaultOldFilesRemovedEarly(t *testing.T) {
-	wantRewriteFault(t, &rewriteCheck{policy: EverySec, plant: rewritePlant{removeEarly: true}})
+	wantNoticed(t, &rewriteCheck{watch: watch{policy: EverySec}, plant: rewritePlant{removeEarly: true}})
 }
 
 func TestFaultBaseOfLaterMoment(t *testing.T) {
-	wantRewriteFault(t, &rewriteCheck{policy: EverySec, plant: rewritePlant{cutLate: true}})
+	wantNoticed(t, &rewriteCheck{watch: watch{policy: EverySec}, plant: rewritePlant{cutLate: true}})
 }
 
 // TestFaultDoubtIgnored: the last sync of the second commit fails, and files are removed as if the commit had not been
@@ -520,5 +462,5 @@ func TestFaultDoubtIgnored(t *testing.T) {
 		}
 		return nil
 	}
-	wantRewriteFault(t, &rewriteCheck{policy: EverySec, plant: rewritePlant{removeDoubt: true}, inject: inject})
+	wantNoticed(t, &rewriteCheck{watch: watch{policy: EverySec, inject: inject}, plant: rewritePlant{removeDoubt: true}})
 }
