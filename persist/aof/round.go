@@ -107,7 +107,7 @@ func (w *Writer) syncDue(policy Policy) bool {
 	if w.wanted.Load() > w.synced.Load() || w.switching.Load() {
 		return true
 	}
-	return !w.suspended.Load() && (policy == Always || policy == EverySec && w.nowNs-w.lastSyncNs >= syncEveryNs)
+	return policy == Always || policy == EverySec && w.nowNs-w.lastSyncNs >= syncEveryNs
 }
 
 // unsynced reports whether something was written that has not lasted.
@@ -146,7 +146,7 @@ func (w *Writer) idle(policy Policy) time.Duration {
 	}
 	if w.syncRetry.atNs > w.nowNs {
 		until(w.syncRetry.atNs)
-	} else if w.unsynced() && policy == EverySec && !w.suspended.Load() && !(w.job.running && w.job.late) {
+	} else if w.unsynced() && policy == EverySec && !(w.job.running && w.job.late) {
 		until(w.lastSyncNs + syncEveryNs)
 	}
 	if w.writeRetry.atNs > w.nowNs {

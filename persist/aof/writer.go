@@ -24,16 +24,6 @@ const (
 // String gives the policy as the parameter has it.
 func (p Policy) String() string { return [...]string{"everysec", "always", "no"}[p] }
 
-// ParsePolicy takes the parameter's value, in lower case.
-func ParsePolicy(word string) (Policy, bool) {
-	for p := EverySec; p <= No; p++ {
-		if p.String() == word {
-			return p, true
-		}
-	}
-	return 0, false
-}
-
 // Options say what a Writer writes and where.
 type Options struct {
 	FS          vfs.FS
@@ -71,7 +61,6 @@ type Writer struct {
 	// Atomic; stored by others.
 	policy     atomic.Int32
 	prompt     atomic.Bool
-	suspended  atomic.Bool
 	closing    atomic.Bool
 	wanted     atomic.Uint64 // a sync is wanted of all below
 	next       atomic.Pointer[change]
@@ -235,7 +224,7 @@ func (w *Writer) SyncedLSN() uint64 { return w.synced.Load() }
 // takes to wake up when something is committed after a rest. It is 0 as well while nothing is synced by policy. No
 // Notify tells of a change.
 func (w *Writer) UnsyncedSinceNs() int64 {
-	if w.suspended.Load() || Policy(w.policy.Load()) == No {
+	if Policy(w.policy.Load()) == No {
 		return 0
 	}
 	return w.unsyncedSince.Load()
@@ -258,12 +247,6 @@ func (w *Writer) SetPolicy(p Policy) {
 // SetPrompt changes Options.Prompt.
 func (w *Writer) SetPrompt(prompt bool) {
 	w.prompt.Store(prompt)
-	w.ring()
-}
-
-// SuspendSync has no sync started by the policy until it is called with false: no-appendfsync-on-rewrite.
-func (w *Writer) SuspendSync(suspend bool) {
-	w.suspended.Store(suspend)
 	w.ring()
 }
 
