@@ -96,7 +96,9 @@ func Recover(o *RecoverOptions) (*Recovered, error) {
 		return &r.found, nil
 	}
 	r.found.Unclean = true
-	if err := r.run(); err != nil {
+	err = r.run()
+	r.close()
+	if err != nil {
 		return nil, advise(err, ManifestName(o.Dir, o.Name))
 	}
 	return &r.found, nil
@@ -243,6 +245,17 @@ func (r *recovery) sync() error {
 		}
 	}
 	return nil
+}
+
+// close closes what an error has left open.
+func (r *recovery) close() {
+	for i := range r.chains {
+		for j := range r.chains[i].files {
+			if f := &r.chains[i].files[j]; f.file != nil {
+				_ = f.file.Close() // nothing was promised of it
+			}
+		}
+	}
 }
 
 // late reports whether a planted fault has a file synced too late.

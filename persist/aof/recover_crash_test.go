@@ -6,6 +6,7 @@ import (
 	"syscall"
 	"testing"
 
+	"fulmen/persist/vfs"
 	"fulmen/persist/vfs/vfstest"
 )
 
@@ -87,8 +88,8 @@ func TestRecoverErrors(t *testing.T) {
 			want := expectation{promised: h.promised, exact: true}
 			for n := 1; ; n++ {
 				again := disk.Crash(killed)
-				count := 0
-				_, err := Recover(h.options(vfstest.NewTap(again, func(s vfstest.Step) error {
+				count, open := 0, 0
+				tap := vfstest.NewTap(again, func(s vfstest.Step) error {
 					if count++; count == n && !full {
 						return syscall.EIO
 					}
@@ -96,7 +97,11 @@ func TestRecoverErrors(t *testing.T) {
 						return vfstest.Full(s)
 					}
 					return nil
-				}), ring))
+				})
+				_, err := Recover(h.options(openWrites{tap, &open}, ring))
+				if open != 0 {
+					t.Fatalf("seed %d, call %d (%v): %d files are left open", seed, n, err, open)
+				}
 				if count < n {
 					break
 				}
@@ -113,4 +118,29 @@ func TestRecoverErrors(t *testing.T) {
 	if failures < 50 {
 		t.Errorf("only %d failures", failures)
 	}
+}
+
+// openWrites counts the files that are open for writing.
+type openWrites struct {
+	vfs.FS
+	open *int
+}
+
+func (o openWrites) OpenWrite(name string) (vfs.File, error) {
+	f, err := o.FS.OpenWrite(name)
+	if err != nil {
+		return nil, err
+	}
+	*o.open++
+	return openWrite{f, o.open}, nil
+}
+
+type openWrite struct {
+	vfs.File
+	open *int
+}
+
+func (o openWrite) Close() error {
+	*o.open--
+	return o.File.Close()
 }
