@@ -13,7 +13,6 @@ import (
 type chain struct {
 	shard int
 	files []chainFile
-	first uint64 // position of the first frame there may be
 
 	// Of the merge.
 	frames chan []seenFrame
@@ -22,7 +21,7 @@ type chain struct {
 	taken  uint64      // bytes of the records of those
 	ended  bool        // there are no more frames, or none that could be taken
 	err    error       // why reading has stopped; valid when frames is closed
-	end    uint64      // position at which the frames end; likewise
+	end    uint64      // position at which the frames end; likewise; until they are read, at which they begin
 	last   uint64      // LSN at which they end; likewise
 }
 
@@ -57,7 +56,7 @@ func (r *recovery) openChains() error {
 	}
 	last := r.m.Last().Number
 	for _, f := range r.m.Live(Incr) {
-		if f.Incarnation != last || f.Shard < 0 {
+		if f.Incarnation != last {
 			continue
 		}
 		cf := chainFile{named: f, path: f.Path(r.o.Dir, r.o.Name)}
@@ -67,8 +66,7 @@ func (r *recovery) openChains() error {
 		}
 		c := &r.chains[f.Shard]
 		if cf.headed && c.headless() {
-			c.first = cf.header.Pos
-			c.keep = cf.header.Pos
+			c.keep, c.end = cf.header.Pos, cf.header.Pos
 		}
 		c.files = append(c.files, cf)
 		r.mark = max(r.mark, cf.header.MarkLSN)
@@ -137,7 +135,7 @@ const (
 // read hands the chain's frames to the merge. It runs in a goroutine of its own.
 func (c *chain) read(r *recovery, quit <-chan struct{}) {
 	defer close(c.frames)
-	c.end, c.last = c.first, r.begin
+	c.last = r.begin
 	seen := &seenFrames{c: c, quit: quit}
 	for i := range c.files {
 		f := &c.files[i]
@@ -179,7 +177,6 @@ func (c *chain) readFile(r *recovery, f *chainFile, seen *seenFrames) error {
 			return err
 		}
 		if frame.TxEnd <= r.begin { // it is in the BASE
-			c.first = in.Pos()
 			continue
 		}
 		s := seenFrame{key: frame.TxStart, end: frame.TxEnd, size: frame.Len(), pos: in.Pos()}

@@ -82,7 +82,7 @@ func (r *recovery) writePart(c *chain, p *log.RingRange) error {
 // that the server was about to write to.
 func (r *recovery) beginFile(c *chain, s *log.RingShard) error {
 	pos, ok := r.firstFrame(s)
-	c.first, c.keep, c.end = pos, pos, pos
+	c.keep, c.end = pos, pos
 	if !ok {
 		return nil
 	}
