@@ -125,8 +125,9 @@ func (x *aofWorld) change(rnd *rand.Rand, n int) {
 func (x *aofWorld) close(clean bool) {
 	fatal(x.t, x.w.Close())
 	if clean {
-		_, err := x.manifest.End(vfs.OS{}, x.dir, "a.aof", x.log.LSN())
-		fatal(x.t, err)
+		m := x.manifest.Clone()
+		m.End(x.log.LSN())
+		fatal(x.t, m.Commit(vfs.OS{}, x.dir, "a.aof"))
 	}
 }
 

@@ -186,7 +186,7 @@ func (a *appendOnly) close() error {
 // commitEnd notes in the manifest that nothing follows.
 func (a *appendOnly) commitEnd() error {
 	lsn := a.srv.set.Log.LSN()
-	return a.rewriter.Load().Commit(func(m *aof.Manifest) { m.Last().EndLSN, m.Last().State = lsn, aof.Clean })
+	return a.rewriter.Load().Commit(func(m *aof.Manifest) { m.End(lsn) })
 }
 
 // abandon is close before the loops run: nothing was executed.

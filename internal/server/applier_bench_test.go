@@ -120,8 +120,8 @@ func writeSets(t testing.TB, dir string, shards, commands int) *aof.Manifest {
 	if err := w.Close(); err != nil {
 		t.Fatal(err)
 	}
-	m, err := m.End(vfs.OS{}, dir, aofTestName, l.LSN())
-	if err != nil {
+	m.End(l.LSN())
+	if err := m.Commit(vfs.OS{}, dir, aofTestName); err != nil {
 		t.Fatal(err)
 	}
 	if err := srv.space.Close(); err != nil {

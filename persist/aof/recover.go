@@ -302,17 +302,9 @@ func (r *Recovered) Begin() *Manifest {
 	return m
 }
 
-// End commits that the running incarnation of m has ended at an LSN up to which everything is synced in the files, and
-// that nothing follows: a clean stop. It returns the manifest that was committed.
-func (m *Manifest) End(fsys vfs.FS, dir, appendfilename string, lsn uint64) (*Manifest, error) {
-	ended := m.Clone()
-	last := ended.Last()
-	if last.State != Running {
-		return nil, fmt.Errorf("aof: incarnation %d has ended already", last.Number)
-	}
-	last.EndLSN, last.State = lsn, Clean
-	return ended, ended.Commit(fsys, dir, appendfilename)
-}
+// End notes that the last incarnation has ended at an LSN up to which everything is synced in the files, and that
+// nothing follows: a clean stop.
+func (m *Manifest) End(lsn uint64) { m.Last().EndLSN, m.Last().State = lsn, Clean }
 
 // TruncatedError says that the AOF ends in what a power cut has left of a write, and that aof-load-truncated forbids to
 // cut that off.

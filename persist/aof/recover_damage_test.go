@@ -41,9 +41,9 @@ func newDamage(t testing.TB, sizeBytes int, ending string) *damage {
 	h.w.Sync(h.log.LSN())
 	if ending == endedWell {
 		must(t, h.w.end())
-		m, err := h.manifest.End(h.disk, testDir, testName, h.log.LSN())
-		must(t, err)
-		h.manifest = m
+		h.manifest = h.manifest.Clone()
+		h.manifest.End(h.log.LSN())
+		must(t, h.manifest.Commit(h.disk, testDir, testName))
 	} else {
 		h.turns()
 		h.ring = *ring

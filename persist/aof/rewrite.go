@@ -275,10 +275,9 @@ func (r *Rewriter) installed(bases []BaseFile) *Manifest {
 		m = r.manifest.Clone()
 	} else {
 		m = run.anew
-		last := m.Last()
-		last.StartLSN = run.cut
+		m.Last().StartLSN = run.cut
 		if run.w == nil {
-			last.EndLSN, last.State = run.cut, Clean
+			m.End(run.cut)
 		}
 		m.inherit(r.manifest)
 	}

@@ -63,9 +63,7 @@ func (k *rewriteCheck) run(t testing.TB) error {
 }
 
 // end marks a clean stop.
-func (k *rewriteCheck) end(m *Manifest) {
-	m.Last().EndLSN, m.Last().State = k.x.log.LSN(), Clean
-}
+func (k *rewriteCheck) end(m *Manifest) { m.End(k.x.log.LSN()) }
 
 // meddle commits something in the middle of calls.
 func (k *rewriteCheck) meddle(s vfstest.Step) {
