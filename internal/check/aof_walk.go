@@ -76,7 +76,7 @@ func (w *aofWalk) life(life *aof.Incarnation, visit func(*aofCommit) error) (err
 		lanes[i].w = w
 	}
 	for _, f := range w.in.manifest.Live(aof.Incr) {
-		if f.Shard >= 0 && f.Incarnation == life.Number {
+		if f.Incarnation == life.Number {
 			lanes[f.Shard].files = append(lanes[f.Shard].files, f)
 		}
 	}

@@ -79,9 +79,6 @@ func Load(o *LoadOptions, p *LoadProgress) error {
 		lanes[i] = lane{l: l, shard: i}
 	}
 	for _, f := range o.Manifest.Live(Incr) {
-		if f.Shard < 0 {
-			continue
-		}
 		lanes[f.Shard].files = append(lanes[f.Shard].files, f)
 		if info, err := o.FS.Stat(f.Path(o.Dir, o.Name)); err == nil { // else the lane will say so
 			p.TotalBytes.Add(info.Size())

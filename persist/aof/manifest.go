@@ -52,7 +52,7 @@ type Incarnation struct {
 // File is a file of an AOF.
 type File struct {
 	Kind        Kind
-	Shard       int    // or AllShards
+	Shard       int    // or, of a BASE, AllShards
 	Seq         uint64 // from 1; a BASE holds what was there when the INCR files of the same number begin
 	Incarnation uint32 // that wrote it
 	LSN         uint64 // of a BASE: its cut; of an INCR file: none of its frames starts below (its header says exactly)

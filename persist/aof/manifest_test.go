@@ -129,7 +129,8 @@ func TestManifestStrict(t *testing.T) {
 		{"start 300 running", "start 300 end 300 clean", ""},
 		{"incr 0 seq 1", "incr 2 seq 1", "no such shard"},
 		{"incr 0 seq 1", "incr 00 seq 1", "no such shard"},
-		{"incr 0 seq 1", "incr all seq 1", ""},
+		{"incr 0 seq 1", "incr all seq 1", "no such shard"},
+		{"base 0 seq 2", "base all seq 2", ""},
 		{"incr 0 seq 1", "incr 0 seq 0", "can follow"},
 		{"incr 0 seq 1", "incr 0 seq 9", "can follow"},
 		{"incr 1 seq 2", "incr 0 seq 2", "can follow"},
@@ -226,7 +227,7 @@ func TestNames(t *testing.T) {
 		"appendonly.aof.1.incr.aof", "appendonly.aof.0.incr.1.aof", "appendonly.aof.01.incr.1.aof",
 		"appendonly.aof.1.incr.256.aof", "appendonly.aof.1.incr.-1.aof", "appendonly.aof.1.incr.1.rdb",
 		"appendonly.aof.1.more.1.aof", "appendonly.aof.1.incr.1.aof.tmp", "xappendonly.aof.1.incr.1.aof",
-		"appendonly.aof1.incr.1.aof", "appendonly.aof.1.base.all.txt"} {
+		"appendonly.aof1.incr.1.aof", "appendonly.aof.1.base.all.txt", "appendonly.aof.1.incr.all.aof"} {
 		if _, ok := ParseName(testName, name); ok {
 			t.Errorf("%s is taken for a file of ours", name)
 		}

@@ -22,7 +22,7 @@ import (
 //	incarnation 4 start 220 end 300 unclean missing 12             Incarnation.MissingBytes, unless there are none
 //	incarnation 5 start 300 running                                … the last one may be running
 //	base 0 seq 2 incarnation 4 lsn 250 ms 17225… rdb live size 70123 crc64 0123456789abcdef keys 1000
-//	incr 0 seq 2 incarnation 4 lsn 250 ms 17225… aof live          the shard, or "all"; live or history
+//	incr 0 seq 2 incarnation 4 lsn 250 ms 17225… aof live          the shard, of a base or "all"; live or history
 //	checksum 00112233aabbccdd                                      of all lines before
 //
 // Whatever is not like this is refused, and so is a version or a feature that is not known.
@@ -196,7 +196,7 @@ func (p manifestParser) file(m *Manifest) File {
 	f.Format, okFormat = parseFormat(words[5])
 	f.History = words[6] == "history"
 	switch i := m.Incarnation(f.Incarnation); {
-	case !okShard || f.Shard >= m.Shards:
+	case !okShard || f.Shard >= m.Shards || f.Kind == Incr && f.Shard == AllShards:
 		p.Fail("no such shard")
 	case !okFormat || f.Kind == Incr && f.Format != FormatAOF:
 		p.Fail("unknown format")

@@ -33,7 +33,7 @@ const (
 // String gives the ending of file names, which manifests use too.
 func (f Format) String() string { return [...]string{"rdb", "aof"}[f] }
 
-// AllShards is File.Shard of a file that holds the data of all shards, as foreign ones do.
+// AllShards is File.Shard of a BASE file that holds the data of all shards.
 const AllShards = -1
 
 // ManifestName returns the path of the manifest in the directory dir, which is appenddirname's, of the AOF called
@@ -67,7 +67,7 @@ func ParseName(appendfilename, name string) (f File, ok bool) {
 	f.Kind, okKind = parseKind(words[1])
 	f.Shard, okShard = parseShard(words[2])
 	f.Format, okFormat = parseFormat(words[3])
-	if !okKind || !okShard || !okFormat || f.Kind == Incr && f.Format != FormatAOF {
+	if !okKind || !okShard || !okFormat || f.Kind == Incr && (f.Format != FormatAOF || f.Shard == AllShards) {
 		return File{}, false
 	}
 	return f, true
