@@ -265,7 +265,8 @@ func TestErrorsAtEveryCall(t *testing.T) {
 				if k.failed != nil {
 					t.Fatalf("%s at call %d: %v", name, n, k.failed)
 				}
-				if err != nil && late < 2 && policy != No { // under no, what a failed sync has lost is no longer in memory
+				// Under no, what a failed sync has lost is no longer in memory.
+				if err != nil && late < 2 && policy != No {
 					t.Fatalf("%s at call %d: closing failed: %v", name, n, err)
 				}
 			}
@@ -294,7 +295,8 @@ func TestFaultContiguousReadAfterTails(t *testing.T) {
 }
 
 func TestFaultDirectoryNotSynced(t *testing.T) {
-	wantNoticed(t, &crashCheck{watch: watch{policy: Always}, wrap: func(fsys vfs.FS) vfs.FS { return &noNames{FS: fsys} }})
+	wrap := func(fsys vfs.FS) vfs.FS { return &noNames{FS: fsys} }
+	wantNoticed(t, &crashCheck{watch: watch{policy: Always}, wrap: wrap})
 }
 
 // noNames leaves out the syncs of a directory that don't follow a rename: those after the making of files.
@@ -321,13 +323,17 @@ func TestFaultManifestBeforeFiles(t *testing.T) {
 }
 
 func TestFaultFailedSyncTrusted(t *testing.T) {
-	wantNoticed(t, &crashCheck{watch: watch{policy: Always, inject: syncFails(1, 3)}, plant: plant{trustFailed: true}})
-	wantNoticed(t, &crashCheck{watch: watch{policy: EverySec, inject: syncFails(1, 3)}, plant: plant{trustFailed: true}})
+	for _, policy := range []Policy{Always, EverySec} {
+		watch := watch{policy: policy, inject: syncFails(1, 3)}
+		wantNoticed(t, &crashCheck{watch: watch, plant: plant{trustFailed: true}})
+	}
 }
 
 func TestFaultBlocksReleasedBeforeSync(t *testing.T) {
-	wantNoticed(t, &crashCheck{watch: watch{policy: Always, inject: syncFails(1, 3)}, plant: plant{releaseEarly: true}})
-	wantNoticed(t, &crashCheck{watch: watch{policy: EverySec, inject: syncFails(1, 3)}, plant: plant{releaseEarly: true}})
+	for _, policy := range []Policy{Always, EverySec} {
+		watch := watch{policy: policy, inject: syncFails(1, 3)}
+		wantNoticed(t, &crashCheck{watch: watch, plant: plant{releaseEarly: true}})
+	}
 }
 
 func TestFaultOldFilesNotSynced(t *testing.T) {

@@ -460,5 +460,6 @@ func TestFaultDoubtIgnored(t *testing.T) {
 		}
 		return nil
 	}
-	wantNoticed(t, &rewriteCheck{watch: watch{policy: EverySec, inject: inject}, plant: rewritePlant{removeDoubt: true}})
+	watch := watch{policy: EverySec, inject: inject}
+	wantNoticed(t, &rewriteCheck{watch: watch, plant: rewritePlant{removeDoubt: true}})
 }
