@@ -72,7 +72,7 @@ func TestRefusals(t *testing.T) {
 			notYet + "'aof-use-rdb-preamble' must be yes until there is a base made of commands"},
 		{"save", "900", "Invalid save parameters"},
 		{"acllog-max-len", "1", notYet + "'acllog-max-len' must be 128 until there is access control"},
-		{"min-slaves-to-write", "1", notYet + "'min-replicas-to-write' must be 0 until there is replication"},
+		{"slave-priority", "1", notYet + "'replica-priority' must be 100 until there is replication"},
 		{"maxmemory-clients", "101%", "percentage argument must be less or equal to 100"},
 		{"notify-keyspace-events", "KEA",
 			notYet + `'notify-keyspace-events' must be "" until there is publish/subscribe`},

@@ -92,6 +92,18 @@ type Values struct {
 
 	LogMemoryBytes int64 // of the log; above it writers wait
 
+	// Replicas that follow this server.
+	DisklessSync             bool  // a full sync goes to the socket as it is made, without a file
+	DisklessSyncDelaySeconds int64 // for which one waits for other replicas to come
+	DisklessSyncMaxReplicas  int64 // as soon as so many have come it begins; 0: whatever their number
+	PingReplicaSeconds       int64
+	ReplTimeoutSeconds       int64 // without a sign of life
+	ReplDelaysTCP            bool  // TCP_NODELAY is off
+	BacklogBytes             int64 // of the stream that are kept for a replica that comes back
+	BacklogTTLSeconds        int64 // for which they are kept when there is no replica; 0: for ever
+	MinReplicas              int64 // writes are refused while fewer are there; 0: never
+	MinReplicasLagSeconds    int64 // after which a replica that says nothing is not there; 0: as if MinReplicas were 0
+
 	// Active defragmentation.
 	ActiveDefrag       bool
 	DefragIgnoreBytes  int64 // waste below which nothing is done

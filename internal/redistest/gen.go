@@ -256,3 +256,13 @@ func (g Grammar) tolerances() map[string]tolerance {
 	}
 	return byName
 }
+
+// Stream gives so many random commands of a grammar, the same for the same seed; nowSec is the servers' Unix time.
+func Stream(grammar Grammar, seed uint64, length int, nowSec int64) [][]string {
+	g, weight := newGen(seed, nowSec), grammar.weight()
+	commands := make([][]string, length)
+	for i := range commands {
+		commands[i] = g.step(grammar, weight)
+	}
+	return commands
+}

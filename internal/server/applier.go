@@ -148,6 +148,7 @@ func (l *applierLane) session(row *command.Row, args [][]byte) error {
 		}
 		l.ctx.DBID = id
 	case "multi", "exec": // what is executed together was committed together
+	case "ping", "replconf": // they were for replicas
 	default:
 		return fmt.Errorf("%s can't be in a log", row.FullName)
 	}

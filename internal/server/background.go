@@ -110,7 +110,7 @@ func (l *loop) closeIdle() {
 	l.idleCheckedMs = now
 	l.rl.Conns(func(c *reactor.Conn) {
 		s := c.Context.(*Session)
-		if now-s.lastMs.Load() > timeout && !s.parked() && !s.postponed {
+		if now-s.lastMs.Load() > timeout && !s.parked() && !s.postponed && s.follower.Load() == nil {
 			l.srv.log.Debug("Closing idle client", "addr", s.addr)
 			c.Abort(reactor.ErrClosedByServer)
 		}

@@ -244,9 +244,7 @@ func cmdClientList(s *Session) error {
 		if e != nil {
 			return e
 		}
-		if kind != "normal" {
-			clients = nil
-		}
+		clients = slices.DeleteFunc(clients, func(x *Session) bool { return x.kind() != kind })
 	case a.Left() > 1 && a.Option("id"):
 		clients = withIDs(clients, &a)
 	default:
@@ -290,6 +288,14 @@ func clientType(name []byte) (string, *resp.Error) {
 	return "", resp.ErrUnknownClientType([]byte(cString(name)))
 }
 
+// kind is the session's client type. Safe from any goroutine.
+func (s *Session) kind() string {
+	if s.follower.Load() != nil {
+		return "replica"
+	}
+	return "normal"
+}
+
 func orEmpty(p *string) string {
 	if p == nil {
 		return ""
@@ -304,6 +310,7 @@ func (s *Session) flags() string {
 		on   bool
 		name byte
 	}{
+		{s.follower.Load() != nil, 'S'},
 		{s.monitoring.Load(), 'O'},
 		{s.queued.Load() >= 0, 'x'},
 		{s.waiting.Load() || s.blocked.Load() != nil, 'b'},

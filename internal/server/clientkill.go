@@ -22,7 +22,7 @@ func (f *killFilter) matches(x, self *Session) bool {
 	case f.id != 0 && x.id != f.id,
 		f.addr != nil && x.addr != *f.addr,
 		f.laddr != nil && x.laddr != *f.laddr,
-		f.kind != "" && f.kind != "normal",
+		f.kind != "" && f.kind != x.kind(),
 		f.minAgeMs > 0 && self.c.NowMs-x.born < f.minAgeMs,
 		f.keepSelf && x == self:
 		return false

@@ -78,10 +78,14 @@ func (srv *Server) watchConfig() {
 	}, "appendfsync", "no-appendfsync-on-rewrite", "aof-history-retain-bytes", "aof-history-retain-seconds")
 	cfg.OnApply(func(_, v *config.Values) error { return srv.aof.turn(v.AppendOnly) }, "appendonly")
 	cfg.OnApply(func(_, v *config.Values) error {
-		srv.set.Log.SetLimits(0, v.LogMemoryBytes)
+		srv.replication.applyLimits(v)
 		srv.wakeSaving()
 		return nil
-	}, "log-memory-limit")
+	}, "log-memory-limit", "repl-backlog-size")
+	cfg.OnApply(func(_, v *config.Values) error {
+		srv.replication.countGood(v)
+		return nil
+	}, "min-replicas-to-write", "min-replicas-max-lag")
 	cfg.OnApply(func(_, v *config.Values) error {
 		srv.saves.mu.Lock()
 		defer srv.saves.mu.Unlock()

@@ -77,6 +77,9 @@ func (s *Session) decide(b *parsed) {
 	case misconf != nil:
 		s.refuse(row, misconf)
 		return
+	case s.refusedForReplicas(row):
+		s.refuse(row, resp.ErrNoReplicas)
+		return
 	case s.refusedForLoading(row):
 		s.refuse(row, resp.ErrLoading)
 		return

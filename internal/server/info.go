@@ -156,7 +156,7 @@ func (t *infoText) clients() {
 		blocked += btoi(waits != nil || s.waiting.Load())
 		timed += btoi(waits != nil && (*waits).Timed())
 	}
-	t.line("connected_clients:%d", len(all))
+	t.line("connected_clients:%d", len(all)-len(*t.srv.replication.followers.Load()))
 	t.line("cluster_connections:0")
 	t.line("maxclients:%d", t.srv.cfg.Values().MaxClients)
 	t.line("client_recent_max_input_buffer:%d", maxIn)

@@ -116,6 +116,9 @@ func (srv *Server) Close(c *reactor.Conn, err error) {
 	default:
 		srv.log.Debug("client closed connection", "addr", s.addr, "why", err)
 	}
+	if f := s.follower.Load(); f != nil {
+		f.closed()
+	}
 	srv.clients.remove(s)
 	srv.clientMemory.Add(-s.counted)
 	s.gone.Store(true)

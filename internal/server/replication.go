@@ -1,20 +1,48 @@
 package server
 
 import (
-	"fulmen/replica"
+	"fmt"
+	"slices"
+	"sync"
 	"sync/atomic"
+
+	"fulmen/internal/config"
+	"fulmen/reactor"
+	"fulmen/replica"
 )
 
-// replication is the server's part in replication: the history that its data belongs to, and the stream that replicas
-// are fed from.
+// replication is the server's part in replication: the history that its data belongs to, the stream that replicas are
+// fed from, and the replicas that are connected (follower). Full syncs are in fullsync.go.
 type replication struct {
 	srv *Server
+	tx  serverTx // of what needs all batons: cuts, and the begin of the backlog
 
-	history atomic.Pointer[replica.History] // replaced as a whole, under all batons or before there are clients
+	// Replaced as a whole.
+	history   atomic.Pointer[replica.History] // under all batons, or before there are clients
+	followers atomic.Pointer[[]*follower]     // with mu
+
+	// What INFO says.
+	fullSyncs, partialSyncs, refusedPartials atomic.Int64
+
+	// The sampler's.
+	pingedMs, keptAliveMs int64
+	pings                 aside
+
+	mu          sync.Mutex
+	backlog     replica.Pin // keeps what a replica may ask for that comes back; nil: nobody has followed
+	wantBacklog bool        // one is to begin
+	aloneMs     int64       // since when nobody follows, 0: somebody does
+	sync        *fullSync   // under way; nil: none
+	claimed     bool        // one is to begin: nothing else may walk, and the batons are asked for
+	closed      bool        // the server ends
+	running     sync.WaitGroup
 }
 
 func (r *replication) init(srv *Server) {
 	r.srv = srv
+	r.tx.init(srv)
+	r.followers.Store(&[]*follower{})
+	r.pings.init(srv, "PING")
 	r.setHistory(replica.NewHistory())
 }
 
@@ -23,3 +51,212 @@ func (r *replication) setHistory(h replica.History) { r.history.Store(&h) }
 
 // stream is what replicas are sent. Safe from any goroutine.
 func (r *replication) stream() replica.Stream { return replica.LogStream{Log: r.srv.set.Log} }
+
+// source opens the stream where a replica goes on that has all of it up to position lsn. Safe from any goroutine.
+func (r *replication) source(lsn uint64, notify func()) (replica.Source, error) {
+	return r.stream().Open(lsn, notify)
+}
+
+// add counts a replica; false: the server ends.
+func (r *replication) add(f *follower) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.closed {
+		return false
+	}
+	list := append(slices.Clone(*r.followers.Load()), f)
+	r.followers.Store(&list)
+	r.aloneMs = 0
+	r.running.Add(1)
+	return true
+}
+
+// remove ends add.
+func (r *replication) remove(f *follower) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	list := slices.DeleteFunc(slices.Clone(*r.followers.Load()), func(x *follower) bool { return x == f })
+	r.followers.Store(&list)
+	if len(list) == 0 {
+		r.aloneMs = r.srv.set.Clock.NowMs()
+	}
+}
+
+// keepBacklog begins the backlog unless there is one; all batons are held. If nobody has kept a log until now the data
+// may have changed unseen, so from here on it has another name.
+func (r *replication) keepBacklog() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.wantBacklog = false
+	if r.backlog != nil {
+		return
+	}
+	if !r.srv.set.Log.Active() {
+		r.setHistory(replica.NewHistory())
+		r.srv.log.Info("Replication backlog created, my new replication IDs are '" + r.history.Load().ID + "' and '" +
+			replica.NoID + "'")
+	}
+	r.backlog = r.stream().Pin()
+	r.backlog.Unpin()
+	r.limitLocked(r.srv.cfg.Values())
+}
+
+// applyLimits has the log follow its parameters.
+func (r *replication) applyLimits(v *config.Values) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.limitLocked(v)
+}
+
+func (r *replication) limitLocked(v *config.Values) {
+	backlog := int64(0)
+	if r.backlog != nil {
+		backlog = v.BacklogBytes
+	}
+	r.srv.set.Log.SetLimits(backlog, v.LogMemoryBytes)
+}
+
+// freeBacklog lets go of the backlog when nobody has followed for long.
+func (r *replication) freeBacklog(v *config.Values, nowMs int64) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	ttlMs := v.BacklogTTLSeconds * 1000
+	if r.backlog == nil || r.aloneMs == 0 || ttlMs == 0 || nowMs-r.aloneMs < ttlMs {
+		return
+	}
+	r.backlog.Close()
+	r.backlog = nil
+	r.limitLocked(v)
+	r.srv.log.Info(fmt.Sprintf("Replication backlog freed after %d seconds without connected replicas.",
+		v.BacklogTTLSeconds))
+}
+
+// keepAliveMs is how often a replica that waits is sent a sign of life, and the backlog of quiet shards is trimmed.
+const keepAliveMs = 1000
+
+// cron does what is due. Every 100 ms, on the sampler's goroutine.
+func (r *replication) cron() {
+	v, nowMs := r.srv.cfg.Values(), r.srv.set.Clock.NowMs()
+	list := *r.followers.Load()
+	for _, f := range list {
+		f.checkLimits(v, nowMs)
+	}
+	if nowMs-r.keptAliveMs >= keepAliveMs {
+		r.keptAliveMs = nowMs
+		r.freeBacklog(v, nowMs)
+		r.srv.set.Log.Trim()
+	}
+	if len(list) > 0 && nowMs-r.pingedMs >= v.PingReplicaSeconds*1000 {
+		r.pingedMs = nowMs
+		r.pings.put()
+	}
+	r.changed()
+	r.beginDue(v, nowMs)
+}
+
+// aside is a record that changes nothing: it says something to replicas, and counts in the stream as all others do.
+type aside struct {
+	srv *Server
+	reactor.Letter
+	rung ringFlag
+	args [][]byte
+}
+
+func (a *aside) init(srv *Server, args ...string) {
+	a.srv, a.Letter.To = srv, a
+	for _, arg := range args {
+		a.args = append(a.args, []byte(arg))
+	}
+}
+
+// put has the record staged soon. Safe from any goroutine.
+func (a *aside) put() {
+	if a.rung.CompareAndSwap(false, true) {
+		a.srv.homes[0].l.rl.Post(&a.Letter)
+	}
+}
+
+// Deliver implements reactor.Recipient on the loop that the first shard is at home on.
+func (a *aside) Deliver(rl *reactor.Loop, _ *reactor.Letter) {
+	h := a.srv.homes[0]
+	w := &h.l.worker
+	w.NowNs = a.srv.set.Clock.NowNs()
+	if !h.s.Acquire(w) {
+		rl.PostLater(&a.Letter) // its holder is working
+		return
+	}
+	a.rung.Store(false)
+	h.s.Stage(-1, a.args...)
+	h.s.Release(w)
+	h.l.postServed()
+}
+
+// giveUp gives up the full sync that is under way, if one is, and waits for its end; held tells whether the caller has
+// all batons. Its replicas have to ask again.
+func (r *replication) giveUp(held bool) {
+	r.unclaim()
+	r.mu.Lock()
+	job := r.sync
+	r.mu.Unlock()
+	if job == nil {
+		return
+	}
+	for _, f := range job.members {
+		if !f.handed() {
+			f.feed.Close()
+		}
+	}
+	job.save.Cancel()
+	if held {
+		job.save.RunHeld()
+	}
+	<-job.over
+}
+
+// resetStats follows CONFIG RESETSTAT.
+func (r *replication) resetStats() {
+	r.fullSyncs.Store(0)
+	r.partialSyncs.Store(0)
+	r.refusedPartials.Store(0)
+}
+
+// changed follows a change of what replicas are there and how much they have. Safe from any goroutine.
+func (r *replication) changed() {
+	if v := r.srv.cfg.Values(); v.MinReplicas > 0 {
+		r.countGood(v)
+	}
+}
+
+// countGood refuses writes while fewer replicas than are asked for have said of late that they are there, and returns
+// their number; wanted is false if none are asked for.
+func (r *replication) countGood(v *config.Values) (good int64, wanted bool) {
+	wanted = v.MinReplicas > 0 && v.MinReplicasLagSeconds > 0
+	if wanted {
+		now := r.srv.set.Clock.NowMs() / 1000
+		for _, f := range *r.followers.Load() {
+			if f.is(online) && now-f.ackMs.Load()/1000 <= v.MinReplicasLagSeconds {
+				good++
+			}
+		}
+	}
+	r.srv.setRestriction(whileFewReplicas, wanted && good < v.MinReplicas)
+	return good, wanted
+}
+
+// close ends all replicas' connections and what is done for them. The loops still run.
+func (r *replication) close() {
+	r.mu.Lock()
+	r.closed = true
+	r.mu.Unlock()
+	for _, f := range *r.followers.Load() {
+		f.feed.Close()
+	}
+	r.giveUp(false)
+	r.running.Wait()
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.backlog != nil {
+		r.backlog.Close()
+		r.backlog = nil
+	}
+}

@@ -12,6 +12,7 @@ const (
 	whileLoading     uint32 = 1 << iota // the data is being loaded: LOADING
 	whileDiskFailing                    // the last save in the background has failed: MISCONF
 	whileLogFailing                     // the append-only file can't be written or synced: MISCONF
+	whileFewReplicas                    // fewer than min-replicas-to-write are there: NOREPLICAS
 )
 
 // setFailed notes whether the last save in the background has failed, and works out whether commands that write are
@@ -37,7 +38,7 @@ func (srv *Server) setRestriction(bit uint32, on bool) {
 
 // barredBy are the flags of commands of which some may be refused.
 func barredBy(restricted uint32) (f command.Flags) {
-	if restricted&(whileDiskFailing|whileLogFailing) != 0 {
+	if restricted&(whileDiskFailing|whileLogFailing|whileFewReplicas) != 0 {
 		f = command.Write
 	}
 	if restricted&whileLoading != 0 {
@@ -61,6 +62,12 @@ func (s *Session) refusedForDisk(row *command.Row) *resp.Error {
 		return s.srv.aof.refusal.Load() // nil: it works again
 	}
 	return nil
+}
+
+// refusedForReplicas tells whether the command would write while too few replicas would get it.
+func (s *Session) refusedForReplicas(row *command.Row) bool {
+	return s.srv.restricted.Load()&whileFewReplicas != 0 && (row.Flags&command.Write != 0 ||
+		row.RunsQueue && s.multi != nil && s.multi.flags&command.Write != 0)
 }
 
 // refusedForLoading tells whether the command has to be refused while the data is being loaded.

@@ -96,7 +96,7 @@ func (v *rewrites) claim(run *rewriteRun) bool {
 	defer saves.mu.Unlock()
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	if saves.run != nil || saves.closed || v.run != nil || v.closed {
+	if saves.takenLocked() || saves.closed || v.closed {
 		return false
 	}
 	saves.rewriting, v.run = true, run

@@ -25,6 +25,7 @@ type saves struct {
 	mu        sync.Mutex
 	run       *saveRun // under way; nil: none
 	rewriting bool     // the append-only file is being rewritten: no save may begin
+	syncing   bool     // replicas are being sent all data: no save may begin
 	next      *saveRun // was asked for by commands, and waits for the end of the one under way; nil: none
 	due       bool     // cron has asked for one
 	scheduled bool     // BGSAVE SCHEDULE, or BGSAVE in a transaction
@@ -82,7 +83,7 @@ func (srv *Server) dirty() (n int64) {
 func (v *saves) begin(run *saveRun) error {
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	if v.run != nil || v.rewriting {
+	if v.takenLocked() {
 		return resp.ErrSaving
 	}
 	return v.beginLocked(run)
@@ -197,7 +198,7 @@ func (v *saves) logEnd(run *saveRun, r *snapshot.Result, cancelled bool) {
 func (v *saves) ask(done func(err error)) error {
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	if v.run == nil && !v.rewriting {
+	if !v.takenLocked() {
 		run := &saveRun{foreground: true}
 		run.note(done)
 		return v.beginLocked(run)
@@ -221,7 +222,7 @@ func (v *saves) wait(done func(err error)) {
 func (v *saves) beginAsked(*loop) {
 	v.mu.Lock()
 	run := v.next
-	if v.run != nil || v.rewriting || run == nil && !v.due {
+	if v.takenLocked() || run == nil && !v.due {
 		v.mu.Unlock()
 		return // the end of that one comes back to it
 	}
@@ -247,7 +248,7 @@ func (v *saves) emptied(done func(err error)) bool {
 	}
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	if v.rewriting {
+	if v.rewriting || v.syncing { // a replica learns of it from the stream
 		if wanted {
 			v.wait(done)
 		}
@@ -266,11 +267,36 @@ func (v *saves) emptied(done func(err error)) bool {
 	return wanted && v.beginLocked(run) == nil
 }
 
-// underWay tells whether a save is.
+// underWay tells whether a save is, or the like for replicas.
 func (v *saves) underWay() bool {
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	return v.run != nil
+	return v.run != nil || v.syncing
+}
+
+// takenLocked tells whether something walks the data, or is about to; with the lock.
+func (v *saves) takenLocked() bool { return v.run != nil || v.rewriting || v.syncing }
+
+// claimSync has nothing else begin a walk until unclaimSync; false: something walks already, or the server ends.
+func (v *saves) claimSync() bool {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	if v.takenLocked() || v.closed {
+		return false
+	}
+	v.syncing = true
+	return true
+}
+
+// unclaimSync ends claimSync, and has saves begin that have waited.
+func (v *saves) unclaimSync() {
+	v.mu.Lock()
+	v.syncing = false
+	again := v.next != nil
+	v.mu.Unlock()
+	if again {
+		v.cut.run(v.beginAsked, nil)
+	}
 }
 
 // whenIdle has fn called when no save is under way: now, or on a goroutine of the save's.
@@ -300,7 +326,7 @@ func (v *saves) cron() {
 	now := srv.set.Clock.NowMs()
 	dirty := srv.publishedDirty()
 	v.mu.Lock()
-	idle, asked := v.run == nil && !v.rewriting, v.next != nil
+	idle, asked := !v.takenLocked(), v.next != nil
 	due := idle && (!v.failed || now/1000-v.triedMs/1000 > saveRetryMs/1000)
 	reason := ""
 	if due && !v.scheduled {

@@ -262,6 +262,7 @@ func (srv *Server) Shutdown() error {
 	srv.sampler.close()
 	<-srv.loading.done
 	srv.aof.rewrites.close()
+	srv.replication.close()
 	srv.saves.close()
 	srv.migrator.close()
 	err := srv.aof.close()

@@ -141,6 +141,7 @@ func cmdConfigResetStat(s *Session) error {
 	s.srv.sampler.reset()
 	s.srv.saves.resetStats()
 	s.srv.aof.rewrites.resetStats()
+	s.srv.replication.resetStats()
 	s.c.OK()
 	return nil
 }

@@ -51,6 +51,7 @@ type Session struct {
 	monitor *monitor // nil: not in MONITOR
 	// syncWait is that of a WAITAOF under way; nil: there is none.
 	syncWait *syncWait
+	intro    *introduction // what a replica has said of itself; nil: nothing
 	// executing: the commands that run are those of EXEC, which must not block.
 	executing bool
 	closed    bool
@@ -76,10 +77,11 @@ type Session struct {
 	noEvict    atomic.Bool
 	noTouch    atomic.Bool
 	monitoring atomic.Bool
-	waiting    atomic.Bool             // postponed
-	blocked    atomic.Pointer[blocked] // nil unless a command waits for keys
-	killNow    atomic.Bool             // CLIENT KILL by another session
-	closing    atomic.Bool             // killed, and replies have not left yet
+	waiting    atomic.Bool              // postponed
+	blocked    atomic.Pointer[blocked]  // nil unless a command waits for keys
+	killNow    atomic.Bool              // CLIENT KILL by another session
+	closing    atomic.Bool              // killed, and replies have not left yet
+	follower   atomic.Pointer[follower] // nil: it is no replica
 	watching   atomic.Pointer[shard.Watcher]
 	killMail   reactor.Letter
 

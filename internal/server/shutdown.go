@@ -272,6 +272,7 @@ func (srv *Server) finalSave(signals <-chan os.Signal) error {
 // giveUpHeld gives up the save that is under way, if one is, and waits for its end; all batons are held.
 func (v *saves) giveUpHeld() bool {
 	v.srv.aof.rewrites.giveUp(true, true)
+	v.srv.replication.giveUp(true)
 	v.mu.Lock()
 	run := v.run
 	over := make(chan struct{})

@@ -189,6 +189,9 @@ func (s *sampler) start(srv *Server) {
 			if srv.aof.enabled() {
 				srv.gate.update() // what is not synced grows older
 			}
+			if !srv.isLoading() {
+				srv.replication.cron()
+			}
 			srv.migrator.sweep(srv.set.Clock.NowMs())
 			srv.space.Release(releaseBudget)
 			s.releaseHeap(now)

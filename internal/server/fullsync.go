@@ -1,0 +1,324 @@
+package server
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"sync/atomic"
+
+	"fulmen/internal/config"
+	"fulmen/persist/rdb"
+	"fulmen/persist/snapshot"
+	"fulmen/persist/vfs"
+	"fulmen/replica"
+)
+
+// Full syncs. Replicas that wait share a walk, of which there is one at a time over all that walk (saves.claimSync).
+// Its cut is a position of the stream: what the walk brings is the data there, and from there on the stream follows,
+// kept by a Pin. Without a disk what the walk brings goes to the sockets as it comes, so the slowest of the replicas
+// holds up the others, and a walk that cannot go on makes writers wait in the end: replicas that take nothing in are
+// dropped then (follower.checkLimits). By file they get it at their own pace.
+
+// fullSync is a full sync under way; it is the walk's Sink.
+type fullSync struct {
+	// Immutable after the cut.
+	r       *replication
+	pin     replica.Pin
+	history *replica.History
+	members []*follower
+	save    *snapshot.Save
+	beganMs int64
+	over    chan struct{} // closed: it has ended
+
+	// The walk's.
+	left []*follower // of the members, those that are still there
+	mark []byte      // 40 digits that end the data; nil: by file
+	file vfs.File    // nil: without
+	path string
+	size int64
+}
+
+// beginDue begins a full sync if replicas wait for one and have waited for others to come, unless some other walk is
+// under way. On the sampler's goroutine, and where a replica has just asked.
+func (r *replication) beginDue(v *config.Values, nowMs int64) {
+	r.mu.Lock()
+	wanted := r.wantBacklog
+	r.mu.Unlock()
+	waiting, longest := 0, int64(0)
+	for _, f := range *r.followers.Load() {
+		if f.is(awaitsCut) {
+			waiting++
+			longest = max(longest, nowMs-f.askedMs)
+		}
+	}
+	due := waiting > 0 && (!v.DisklessSync || longest >= v.DisklessSyncDelaySeconds*1000 ||
+		v.DisklessSyncMaxReplicas > 0 && int64(waiting) >= v.DisklessSyncMaxReplicas)
+	switch {
+	case due && r.srv.saves.claimSync():
+		r.mu.Lock()
+		r.claimed = true
+		r.mu.Unlock()
+		if !r.tx.run(func(*loop) { r.cut() }, nil) {
+			r.unclaim()
+		}
+	case wanted:
+		r.tx.run(func(*loop) { r.keepBacklog() }, nil)
+	}
+}
+
+// unclaim ends the claim of a sync that is not to begin. It reports whether there was one.
+func (r *replication) unclaim() bool {
+	r.mu.Lock()
+	claimed := r.claimed
+	r.claimed = false
+	r.mu.Unlock()
+	if claimed {
+		r.srv.saves.unclaimSync()
+	}
+	return claimed
+}
+
+// cut begins a full sync for all that wait; all batons are held, and no walk is under way.
+func (r *replication) cut() {
+	r.mu.Lock()
+	claimed := r.claimed
+	r.claimed = false
+	r.mu.Unlock()
+	if !claimed {
+		return // it was given up, or the server ends
+	}
+	srv := r.srv
+	v, nowMs := srv.cfg.Values(), srv.set.Clock.NowMs()
+	r.keepBacklog()
+	job := &fullSync{r: r, history: r.history.Load(), beganMs: nowMs, over: make(chan struct{})}
+	diskless := v.DisklessSync
+	for _, f := range *r.followers.Load() {
+		if f.is(awaitsCut) {
+			job.members = append(job.members, f)
+			diskless = diskless && f.intro.eof
+		}
+	}
+	if diskless {
+		job.mark = []byte(replica.NewHistory().ID)
+	}
+	job.left = slices.Clone(job.members)
+	job.pin = r.stream().Pin()
+	for _, f := range job.members {
+		f.feed.SetSent(job.pin.LSN())
+		f.state.Store(int32(awaitsData))
+	}
+	if len(job.members) == 0 {
+		job.end()
+		return
+	}
+	srv.log.Info("Starting BGSAVE for SYNC with target: " + job.target())
+	// Nothing ends it before it is known here: its walk needs the batons.
+	save, err := srv.saver.Begin(snapshot.Request{
+		Sinks: []snapshot.Sink{job}, Aux: job.aux(srv, nowMs), Done: job.finished,
+	})
+	if err != nil {
+		srv.log.Warn("BGSAVE for replication failed: " + err.Error())
+		job.end()
+		return
+	}
+	job.save = save
+	srv.saves.noteCut(save.Progress().CutNs, nowMs)
+	r.mu.Lock()
+	r.sync = job
+	closed := r.closed
+	r.mu.Unlock()
+	if closed {
+		save.Cancel()
+	}
+}
+
+// target is the log's word for where the data goes.
+func (job *fullSync) target() string {
+	if job.mark != nil {
+		return "replicas sockets"
+	}
+	return "disk"
+}
+
+// aux are the facts at the head of the data.
+func (job *fullSync) aux(srv *Server, nowMs int64) [][2]string {
+	all := srv.snapshotAux(nowMs)
+	const before = 4 // where Redis has them
+	return append(append(all[:before:before],
+		[2]string{"repl-stream-db", "0"}, // every frame of the log begins there
+		[2]string{"repl-id", job.history.ID},
+		[2]string{"repl-offset", strconv.FormatUint(job.pin.LSN(), 10)}), all[before:]...)
+}
+
+// end lets go of what a sync has claimed. Replicas that it has not served have to ask again.
+func (job *fullSync) end() {
+	job.pin.Close()
+	for _, f := range job.members {
+		if f.is(awaitsData) && !f.handed() {
+			f.drop("")
+		}
+	}
+	job.r.srv.saves.unclaimSync()
+	close(job.over)
+}
+
+// finished is called by the walk when it is over.
+func (job *fullSync) finished(result snapshot.Result) {
+	r := job.r
+	srv := r.srv
+	r.mu.Lock()
+	r.sync = nil
+	r.mu.Unlock()
+	if result.Err == nil {
+		srv.log.Info(fmt.Sprintf("Background transfer terminated with success: %d keys, %d bytes, %.3f s; the cut "+
+			"took %d us", result.Saved, result.Bytes, float64(result.ElapsedNs)/1e9, result.CutNs/1000))
+	} else {
+		srv.log.Warn("Background transfer error: " + result.Err.Error())
+	}
+	srv.aof.applyPolicy(srv.cfg.Values())
+	job.end()
+}
+
+// errNobodyLeft is why a walk ends whose replicas are all gone.
+var errNobodyLeft = errors.New("no replica is left")
+
+// each does something for every replica that is still there, and drops those for which it fails.
+func (job *fullSync) each(do func(f *follower) error) error {
+	left := job.left[:0]
+	for _, f := range job.left {
+		if err := do(f); err != nil {
+			f.drop("")
+			continue
+		}
+		left = append(left, f)
+	}
+	if job.left = left; len(left) == 0 {
+		return errNobodyLeft
+	}
+	return nil
+}
+
+// Begin implements snapshot.Sink: the replicas are told where the stream will go on.
+func (job *fullSync) Begin(*snapshot.Cut) (snapshot.Form, error) {
+	srv := job.r.srv
+	v := srv.cfg.Values()
+	err := job.each(func(f *follower) error {
+		hello := ""
+		if f.psync {
+			hello = fmt.Sprintf("+FULLRESYNC %s %d\r\n", job.history.ID, job.pin.LSN())
+		}
+		if job.mark == nil {
+			_, err := io.WriteString(f.feed, hello)
+			return err
+		}
+		return f.feed.Begin([]byte(hello + "$EOF:" + string(job.mark) + "\r\n"))
+	})
+	if err == nil && job.mark == nil {
+		job.path = filepath.Join(v.Dir, fmt.Sprintf("temp-%d.rdb", os.Getpid()))
+		job.file, err = srv.files.Create(job.path, 0o644)
+	}
+	return snapshot.Form{Merged: true, WriteOptions: rdb.WriteOptions{
+		LZF: v.RDBCompressed, Checksum: v.RDBChecksum,
+	}}, err
+}
+
+// Open implements snapshot.Sink.
+func (job *fullSync) Open(int) (io.Writer, error) { return job, nil }
+
+// Write gives the replicas what the walk brings.
+func (job *fullSync) Write(p []byte) (int, error) {
+	if job.file != nil {
+		n, err := job.file.Write(p)
+		job.size += int64(n)
+		return n, err
+	}
+	err := job.each(func(f *follower) error {
+		_, err := f.feed.Write(p)
+		return err
+	})
+	return len(p), err
+}
+
+// Commit implements snapshot.Sink: from here on every replica goes its own way.
+func (job *fullSync) Commit([]int64) error {
+	if job.mark != nil {
+		return job.each(func(f *follower) error {
+			if _, err := f.feed.Write(job.mark); err != nil {
+				return err
+			}
+			job.r.srv.log.Info("Streamed replica with replica " + f.name() + " via socket succeeded. Waiting for " +
+				"REPLCONF ACK from replica to enable streaming")
+			return job.handOver(f, &handover{awaitAck: true})
+		})
+	}
+	srv := job.r.srv
+	if err := job.file.Close(); err != nil {
+		return err
+	}
+	job.file = nil
+	file, err := srv.files.Open(job.path)
+	if err != nil {
+		return err
+	}
+	shared := &sharedFile{file: file, size: job.size}
+	shared.users.Store(1)
+	defer shared.release()
+	if err := srv.files.Remove(job.path); err != nil {
+		return err
+	}
+	job.path = ""
+	return job.each(func(f *follower) error {
+		shared.users.Add(1)
+		return job.handOver(f, &handover{hello: fmt.Appendf(nil, "$%d\r\n", job.size), file: shared})
+	})
+}
+
+// handOver has a replica's own goroutine go on, with what h says and the stream from the cut.
+func (job *fullSync) handOver(f *follower, h *handover) error {
+	var err error
+	if h.src, err = job.pin.Open(f.feed.Ring); err != nil {
+		h.close()
+		return err
+	}
+	f.hand(h)
+	return nil
+}
+
+// Abort implements snapshot.Sink.
+func (job *fullSync) Abort(error) {
+	log := job.r.srv.log
+	if job.file != nil {
+		if err := job.file.Close(); err != nil {
+			log.Debug("the file of a synchronization that has failed", "error", err)
+		}
+	}
+	if job.path != "" {
+		if err := job.r.srv.files.Remove(job.path); err != nil {
+			log.Warn("the file of a synchronization that has failed can't be removed: " + err.Error())
+		}
+	}
+}
+
+// sharedFile is the file of a full sync, which has no name any more and goes when the last replica has it.
+type sharedFile struct {
+	file  vfs.Reader
+	size  int64
+	users atomic.Int32
+}
+
+// send sends all of it.
+func (s *sharedFile) send(to io.Writer) error {
+	buf := make([]byte, 256<<10)
+	_, err := io.CopyBuffer(struct{ io.Writer }{to}, io.NewSectionReader(s.file, 0, s.size), buf)
+	return err
+}
+
+func (s *sharedFile) release() {
+	if s.users.Add(-1) == 0 {
+		_ = s.file.Close() // it was read
+	}
+}
