@@ -21,7 +21,7 @@ import (
 // The tests in this file run the reactor as it is, over loopback and unix sockets.
 
 // patience bounds every wait.
-const patience = 30 * time.Second
+const patience = 3 * time.Minute
 
 // teller is a Handler of lines: a number is answered with that many bytes, which say where in the
 // connection's replies they belong; "pause" has the connection paused and resumed by another goroutine;

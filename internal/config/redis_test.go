@@ -181,7 +181,7 @@ func startRedis(t *testing.T) func(args []string) []string {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { conn.Close() })
-	conn.SetDeadline(time.Now().Add(30 * time.Second))
+	conn.SetDeadline(time.Now().Add(3 * time.Minute))
 	in := bufio.NewReader(conn)
 	return func(args []string) []string {
 		fmt.Fprintf(conn, "*%d\r\n", len(args))

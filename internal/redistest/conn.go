@@ -10,7 +10,7 @@ import (
 )
 
 // replyTimeout bounds every wait for a server, so that a test which hangs says where.
-const replyTimeout = 20 * time.Second
+const replyTimeout = 3 * time.Minute
 
 // Conn is a client's connection for tests: plain, synchronous, for one goroutine.
 type Conn struct {

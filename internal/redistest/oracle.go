@@ -4,8 +4,10 @@ import (
 	"bufio"
 	"fmt"
 	"io"
+	"math/rand/v2"
 	"net"
 	"os/exec"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -92,14 +94,11 @@ func startOracles(t testing.TB, binary string, args []string) *Oracle {
 }
 
 func startOracle(t testing.TB, binary string, args []string) (*Oracle, error) {
-	addr, err := freeAddr()
+	n, err := FreePort()
 	if err != nil {
 		return nil, err
 	}
-	_, port, err := net.SplitHostPort(addr)
-	if err != nil {
-		return nil, err
-	}
+	port := strconv.Itoa(n)
 	dir := t.TempDir()
 	command := exec.Command(binary, append([]string{
 		"--port", port, "--bind", "127.0.0.1", "--dir", dir, "--save", "", "--appendonly", "no", "--daemonize", "no",
@@ -110,16 +109,21 @@ func startOracle(t testing.TB, binary string, args []string) (*Oracle, error) {
 		return nil, err
 	}
 	t.Cleanup(process.kill)
-	return &Oracle{Addr: addr, Dir: dir, PID: command.Process.Pid}, nil
+	return &Oracle{Addr: "127.0.0.1:" + port, Dir: dir, PID: command.Process.Pid}, nil
 }
 
-func freeAddr() (string, error) {
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		return "", err
+// FreePort returns a port of the loopback interface that nobody listens on. It is one of those that the system gives to
+// nobody who lets it choose: until it is used no connection of another test can take it, and hardly anybody else.
+func FreePort() (port int, err error) {
+	const first, end = 10_000, 32_768
+	for range 100 {
+		port = first + rand.IntN(end-first)
+		var listener net.Listener
+		if listener, err = net.Listen("tcp", "127.0.0.1:"+strconv.Itoa(port)); err == nil {
+			return port, listener.Close()
+		}
 	}
-	defer listener.Close()
-	return listener.Addr().String(), nil
+	return 0, err
 }
 
 // process is a program that runs until it is killed.
