@@ -27,11 +27,11 @@ lint: ## gofmt, go vet, staticcheck and the limits of internal/lint
 
 test: ## install the oracle (redis-server) if it is missing, and run all tests
 	@.ci/tools redis-server redis-cli
-	go test -tags invariants ./...
+	go test -timeout 30m -tags invariants ./...
 
 race: ## run all tests under the race detector
 	@.ci/tools gcc redis-server redis-cli
-	CGO_ENABLED=1 go test -race ./...
+	CGO_ENABLED=1 go test -timeout 30m -race ./...
 
 diff: ## compare a million random commands with redis-server
 	@.ci/tools redis-server redis-cli
