@@ -39,17 +39,16 @@ func TestLogFailure(t *testing.T) {
 			c, waits := dial(t, g.Addr()), g.dial()
 			c.send("SET before 1\r\n")
 			c.want("OK")
-			eventually(t, "nothing is left whose sync may fail before the next write comes", func() bool {
-				return g.aof.writer.Load().SyncedLSN() == g.set.Log.LSN()
-			})
-			g.disk.fail(syscall.EIO)
+			g.disk.stop() // so that no sync fails before the write is executed
+			executed := g.set.Log.LSN()
 			waits.say("SET a 1")
+			eventually(t, "it is executed", func() bool { return g.set.Log.LSN() > executed })
+			g.disk.fail(syscall.EIO)
+			g.disk.resume()
 			if policy == "always" {
 				if err := waits.held(5); err != nil {
 					t.Fatal(err)
 				}
-			} else if err := waits.gets("+OK\r\n"); err != nil {
-				t.Fatal(err)
 			}
 			other := dial(t, g.Addr())
 			eventually(t, "the failure is known", func() bool {
@@ -63,10 +62,8 @@ func TestLogFailure(t *testing.T) {
 				return strings.Contains(g.log.String(), "writes are refused until it works again")
 			})
 			g.disk.fail(nil)
-			if policy == "always" {
-				if err := waits.gets("+OK\r\n"); err != nil {
-					t.Fatal(err)
-				}
+			if err := waits.gets("+OK\r\n"); err != nil {
+				t.Fatal(err)
 			}
 			eventually(t, "the recovery is known", func() bool {
 				return other.info("persistence", "aof_last_write_status") == "ok"
@@ -279,7 +276,7 @@ func TestLogLimit(t *testing.T) {
 	const sets = 1000
 	go func() {
 		for i := range sets {
-			if _, err := fmt.Fprintf(c.conn, "SET k%d %s\r\n", i, value); err != nil {
+			if _, err := fmt.Fprintf(c.conn, "SET %s %s\r\n", g.keyOn(i%3), value); err != nil {
 				return
 			}
 		}
@@ -287,7 +284,7 @@ func TestLogLimit(t *testing.T) {
 	eventually(t, "writers wait", func() bool { return g.set.Log.OverLimit() })
 	g.flushLoops()
 	at := g.set.Log.LSN()
-	if other.do("GET", "nosuch") != "nil" {
+	if other.do("GET", g.keyOn(3)) != "nil" { // of a shard that is not written: the age of writes is of no concern
 		t.Error("a read has to wait")
 	}
 	g.flushLoops()
@@ -446,9 +443,12 @@ func TestFirstBase(t *testing.T) {
 // TestKilledServers: a server that is killed is started again and has everything that it has acknowledged, under every
 // policy.
 func TestKilledServers(t *testing.T) {
-	for _, test := range []struct{ policy, ring string }{
+	for i, test := range []struct{ policy, ring string }{
 		{"always", ""}, {"everysec", ""}, {"no", ""}, {"everysec", "no"}, {"no", "/nosuch"},
 	} {
+		if i > 0 && proofShare > 1 {
+			break // the detector is not in the server's program
+		}
 		t.Run(test.policy+" with a ring in "+test.ring, func(t *testing.T) {
 			dir, ring := t.TempDir(), test.ring
 			if ring == "" {

@@ -131,7 +131,7 @@ func TestShutdownWithWaiters(t *testing.T) {
 // TestTenThousandWaiters has as many clients as there may be wait for the same few keys, in a process of its own: they
 // cost little memory each, are served in their order, and are gone afterwards without a trace.
 func TestTenThousandWaiters(t *testing.T) {
-	const clients, perKey = 9000, 3000
+	const clients, perKey = 9000 / proofShare, 3000 / proofShare
 	srv := startProcess(t, "--maxclients", "10000", "--tcp-backlog", "1024")
 	control := dial(t, srv.addr)
 	before := infoField(t, control, "memory", "used_memory_rss")

@@ -11,8 +11,9 @@ import (
 )
 
 // waits are conversations with commands that wait for keys. "b! BLPOP a 0" sends a command that must come to wait;
-// "b<" reads its reply; "b? BLPOP a 0" sends one whose reply comes later, though it may not wait. BLOCKED is the number
-// of those that wait, TIMED that of those whose wait has an end. "<b>" stands for the id of connection b.
+// "b<" reads its reply; "b? BLPOP a 0" sends one whose reply comes later, though it may not wait, or not be seen to.
+// BLOCKED is the number of those that wait, TIMED that of those whose wait has an end. "<b>" stands for the id of
+// connection b.
 var waits = map[string]string{
 	"who has waited longest is served first": `
 		b! BLPOP a 0
@@ -184,9 +185,9 @@ var waits = map[string]string{
 		b! BLPOP q 0
 		CLIENT UNBLOCK <b>
 		b<
-		b! BLPOP q 0.05
+		b? BLPOP q 0.05
 		b<
-		b! BLMPOP 0.05 2 q r LEFT
+		b? BLMPOP 0.05 2 q r LEFT
 		b<
 		b! BLPOP q q 0
 		RPUSH q 1 2
@@ -211,7 +212,7 @@ var waits = map[string]string{
 		RPUSH a 1
 		b<
 		CLIENT LIST
-		b! BLMOVE none s LEFT LEFT 0.02
+		b? BLMOVE none s LEFT LEFT 0.02
 		b<
 		STATS blpop
 		STATS blmove
@@ -320,7 +321,7 @@ var waits = map[string]string{
 		ZADD z 1 a
 		b<
 		STATS bzpopmin
-		b! BZPOPMIN z 0.02
+		b? BZPOPMIN z 0.02
 		b<
 		STATS bzpopmin
 		b! BZPOPMIN z 0
@@ -352,12 +353,12 @@ var waits = map[string]string{
 		b: BZMPOP abc 1 a MIN
 		b: BLMOVE a b LEFT LEFT -1
 		b: BRPOPLPUSH a b x
-		b! BLPOP a 0.000001
+		b? BLPOP a 0.000001
 		b<
 		BLOCKED`,
 	"a pause of writes": `
 		b! BLPOP a 0
-		e! BZPOPMIN z 0.05
+		e! BZPOPMIN z 2
 		CLIENT PAUSE 100000 WRITE
 		c! RPUSH a 1 2
 		d! BLPOP q 0
@@ -496,7 +497,7 @@ func (w *waitTalk) clients(t *testing.T, name string) (n int) {
 // await waits until n clients wait.
 func (w *waitTalk) await(t *testing.T, n int) {
 	t.Helper()
-	for deadline := time.Now().Add(3 * time.Second); w.blocked(t) != n; {
+	for deadline := time.Now().Add(patience); w.blocked(t) != n; {
 		if time.Now().After(deadline) {
 			t.Fatalf("%d clients wait, want %d", w.blocked(t), n)
 		}
@@ -519,7 +520,7 @@ func TestWaitsEqualRedis(t *testing.T) {
 					line = strings.TrimSpace(line)
 					want, got := right.line(t, line), ours.line(t, line)
 					// A client of another loop is killed there, some time after CLIENT KILL has been answered.
-					for until := time.Now().Add(3 * time.Second); line == "BLOCKED" && got != want; {
+					for until := time.Now().Add(patience); line == "BLOCKED" && got != want; {
 						if got = ours.line(t, line); time.Now().After(until) {
 							break
 						}

@@ -20,7 +20,7 @@ func TestGoRedis(t *testing.T) {
 			c := redis.NewClient(&redis.Options{
 				Network: "unix", Addr: p.path, Password: "secret", Protocol: protocol, DB: 3, ClientName: "a-program",
 			})
-			ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+			ctx, cancel := context.WithTimeout(t.Context(), patience)
 			defer cancel()
 			useStrings(ctx, t, c)
 			usePipelines(ctx, t, c)

@@ -119,6 +119,29 @@ func (p *process) stop() error {
 	}
 }
 
+// cpuTime is what the process has used of the processor, in steps of 10 ms.
+func (p *process) cpuTime() time.Duration {
+	p.t.Helper()
+	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", p.cmd.Process.Pid))
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	_, fields, _ := bytes.Cut(stat, []byte(") ")) // the name before it may have spaces
+	words := bytes.Fields(fields)
+	if len(words) < 13 {
+		p.t.Fatalf("%q", stat)
+	}
+	var ticks time.Duration
+	for _, word := range words[11:13] { // utime and stime, the 14th and 15th field
+		n, err := strconv.Atoi(string(word))
+		if err != nil {
+			p.t.Fatal(err)
+		}
+		ticks += time.Duration(n)
+	}
+	return ticks * 10 * time.Millisecond
+}
+
 // memory returns the process's resident bytes and the most that they ever were.
 func (p *process) memory() (rss, peak int) {
 	p.t.Helper()

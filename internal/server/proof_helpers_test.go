@@ -95,7 +95,7 @@ func startProof(t testing.TB, shards, loops int, rest uint64, args ...string) *p
 	if err := p.srv.Start(); err != nil {
 		t.Fatal(err)
 	}
-	watchdog := time.AfterFunc(3*time.Minute, func() { panic(t.Name() + ": stuck") })
+	watchdog := time.AfterFunc(5*patience, func() { panic(t.Name() + ": stuck") })
 	t.Cleanup(func() {
 		p.calm()
 		if err := p.srv.Shutdown(); err != nil {

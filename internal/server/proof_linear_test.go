@@ -11,7 +11,6 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
-	"time"
 
 	"github.com/anishathalye/porcupine"
 )
@@ -410,7 +409,7 @@ func (p *proof) gather(n, clients int,
 func countIllegal(t testing.TB, model porcupine.Model, histories [][]porcupine.Operation) (illegal, total int) {
 	for _, h := range histories {
 		total += len(h)
-		switch porcupine.CheckOperationsTimeout(model, h, time.Minute) {
+		switch porcupine.CheckOperationsTimeout(model, h, patience) {
 		case porcupine.Unknown:
 			t.Fatal("porcupine could not decide in time")
 		case porcupine.Illegal:

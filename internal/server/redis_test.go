@@ -8,6 +8,7 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"fulmen/internal/config"
 	"fulmen/internal/redistest"
@@ -15,6 +16,9 @@ import (
 	"fulmen/internal/server"
 	"fulmen/persist/vfs"
 )
+
+// patience bounds every wait of a test.
+const patience = 3 * time.Minute
 
 // fulmen is this server on a unix socket, with the given number of shards and these parameters.
 func fulmen(shards int, params ...string) redistest.Server {

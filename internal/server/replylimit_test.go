@@ -25,7 +25,7 @@ func TestOneReplyIsBounded(t *testing.T) {
 				t.Fatal(err)
 			}
 			defer c.Close()
-			if err := c.SetDeadline(time.Now().Add(time.Minute)); err != nil {
+			if err := c.SetDeadline(time.Now().Add(patience)); err != nil {
 				t.Fatal(err)
 			}
 			value := make([]byte, 100_000)

@@ -61,7 +61,7 @@ func TestSaveRepliesEqualRedis(t *testing.T) {
 func awaitFirstSave(t *testing.T, b *both) {
 	t.Helper()
 	const none = "-1"
-	for until := time.Now().Add(time.Minute); ; {
+	for until := time.Now().Add(patience); ; {
 		right, ours := b.do("INFO", "persistence")
 		const field = "rdb_last_bgsave_time_sec"
 		if fieldOf(string(right.Str), field) != none && fieldOf(string(ours.Str), field) != none {

@@ -16,6 +16,7 @@ import (
 	"go.uber.org/goleak"
 
 	"fulmen/internal/config"
+	"fulmen/internal/redistest"
 	"fulmen/internal/resp"
 	"fulmen/persist/vfs"
 	"fulmen/reactor"
@@ -129,12 +130,8 @@ func tryServer(t testing.TB, log io.Writer, args []string) (*Server, error) {
 // freePort returns a port of the loopback interface that nobody listens on.
 func freePort(t testing.TB) int {
 	t.Helper()
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	port, err := redistest.FreePort()
 	if err != nil {
-		t.Fatal(err)
-	}
-	port := ln.Addr().(*net.TCPAddr).Port
-	if err := ln.Close(); err != nil {
 		t.Fatal(err)
 	}
 	return port

@@ -62,7 +62,7 @@ func membersOf(v resp.Value, each int, given map[string]int) (cursor string) {
 // TestOthersAreServedDuringScans: a call of ZSCAN, SSCAN or HSCAN that looks at very many members runs in slices,
 // between which others are served; in a transaction it is one piece. It gives all members, each once if none changes.
 func TestOthersAreServedDuringScans(t *testing.T) {
-	const members = 60_000
+	const members = 60_000 / proofShare
 	for _, b := range bigScans {
 		t.Run(b.name, func(t *testing.T) {
 			p := startProof(t, 2, 1, 0)
@@ -194,7 +194,7 @@ func TestScanStopsAtTheOutputLimit(t *testing.T) {
 	for _, b := range bigScans[1:] {
 		p := startProof(t, 2, 1, 0)
 		c, other := p.dial(), p.dial()
-		p.fillBig(c, 40_000, b.add)
+		p.fillBig(c, 40_000/proofShare, b.add)
 		other.do("CONFIG", "SET", "client-output-buffer-limit", fmt.Sprint("normal ", 50_000, " 0 0"))
 		p.send(c, at(b.scan, "0")...)
 		if _, err := c.r.ReadReply(); err == nil {

@@ -38,7 +38,7 @@ func (p *proof) send(c *proofConn, args ...string) {
 // answered between them, and those of the same client behind it.
 func TestOthersAreServedDuringKeys(t *testing.T) {
 	p := startProof(t, 4, 1, 0)
-	const names = 200_000
+	const names = 200_000 / proofShare
 	c, other := p.dial(), p.dial()
 	c.do("CLIENT", "SETNAME", "walker")
 	during := 0
@@ -125,7 +125,7 @@ func TestSlicesAmongOthers(t *testing.T) {
 }
 
 func sliceClient(c *proofConn, i, names int) error {
-	for round := range 30 {
+	for round := range 30 / proofShare {
 		c.add("GET", "key:0")
 		c.add("KEYS", "key:*")
 		c.add("ECHO", fmt.Sprint(i, round))
@@ -195,7 +195,7 @@ func TestFlushSyncRepliesWhenAllIsFree(t *testing.T) {
 		})
 		return n
 	}
-	const names = 200_000
+	const names = 200_000 / proofShare
 	for _, args := range [][]string{{"FLUSHALL"}, {"FLUSHALL", "SYNC"}, {"FLUSHDB"}, {"FLUSHDB", "ASYNC"}} {
 		p.fill(names)
 		p.send(c, args...)
