@@ -443,24 +443,31 @@ func TestFirstBase(t *testing.T) {
 // TestKilledServers: a server that is killed is started again and has everything that it has acknowledged, under every
 // policy.
 func TestKilledServers(t *testing.T) {
-	for i, test := range []struct{ policy, ring string }{
-		{"always", ""}, {"everysec", ""}, {"no", ""}, {"everysec", "no"}, {"no", "/nosuch"},
+	for i, test := range []struct{ policy, ring, otherRing string }{
+		{"always", "", ""}, {"everysec", "", ""}, {"no", "", ""}, {"everysec", "no", "no"},
+		{"no", "/nosuch", "/nosuch"}, {"no", "", "no"}, {"no", "", "another"},
 	} {
 		if i > 0 && proofShare > 1 {
 			break // the detector is not in the server's program
 		}
-		t.Run(test.policy+" with a ring in "+test.ring, func(t *testing.T) {
-			dir, ring := t.TempDir(), test.ring
-			if ring == "" {
-				ring = ringDir(t)
+		t.Run(fmt.Sprintf("%s with a ring in %s %s", test.policy, test.ring, test.otherRing), func(t *testing.T) {
+			dir, rings := t.TempDir(), [2]string{test.ring, test.otherRing}
+			if test.ring == "" {
+				rings[0] = ringDir(t)
+			}
+			switch test.otherRing {
+			case "":
+				rings[1] = rings[0]
+			case "another":
+				rings[1] = ringDir(t)
 			}
 			args := []string{
-				"--dir", dir, "--appendonly", "yes", "--appendfsync", test.policy, "--aof-ring-dir", ring,
-				"--enable-debug-command", "yes",
+				"--dir", dir, "--appendonly", "yes", "--appendfsync", test.policy, "--enable-debug-command", "yes",
+				"--aof-ring-dir",
 			}
 			digest := strings.Repeat("0", 40)
 			for round := range uint64(3) {
-				p := startProcess(t, args...)
+				p := startProcess(t, append(args, rings[round%2])...)
 				c := dial(t, p.addr)
 				c.loaded()
 				if got := c.do("DEBUG", "DIGEST"); got != digest {
@@ -470,7 +477,7 @@ func TestKilledServers(t *testing.T) {
 				digest = c.do("DEBUG", "DIGEST")
 				p.kill()
 			}
-			p := startProcess(t, args...)
+			p := startProcess(t, append(args, rings[1])...)
 			c := dial(t, p.addr)
 			c.loaded()
 			if got := c.do("DEBUG", "DIGEST"); got != digest {
@@ -478,6 +485,11 @@ func TestKilledServers(t *testing.T) {
 			}
 			if err := p.stop(); err != nil {
 				t.Errorf("the server has ended with %v", err)
+			}
+			for _, ring := range rings {
+				if left, err := os.ReadDir(ring); err == nil && len(left) > 0 {
+					t.Errorf("a ring was left in %s: %v", ring, left)
+				}
 			}
 		})
 	}

@@ -44,7 +44,11 @@ func (a *appendOnly) load(z *shard.Seizure) error {
 	based := m.Shards == len(srv.set.Shards) && m.Databases == srv.set.Databases()
 	next := found.Begin()
 	next.Databases = srv.set.Databases()
-	return a.begin(next, based)
+	if err := a.begin(next, based); err != nil {
+		return err
+	}
+	a.dropRing(last, next.Last().RingDir)
+	return nil
 }
 
 // historyOf is the one that a manifest's data belongs to.

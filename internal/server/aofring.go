@@ -18,7 +18,8 @@ func (a *appendOnly) ringIdentity(m *aof.Manifest, shards int) (log.RingIdentity
 	return log.RingIdentity{Boot: boot, DirID: m.DirID, Incarnation: m.Last().Number, Shards: shards}, err
 }
 
-// makeRing makes the ring of a new life; nil: there is none, and replies wait for writes.
+// makeRing makes the ring of the life that m begins, and notes in m where it is; nil: there is none, and replies wait
+// for writes.
 func (a *appendOnly) makeRing(m *aof.Manifest) *log.Ring {
 	srv, v := a.srv, a.srv.cfg.Values()
 	if v.AOFRingDir == "" {
@@ -37,19 +38,20 @@ func (a *appendOnly) makeRing(m *aof.Manifest) *log.Ring {
 			"aof-ring-size its size", err))
 		return nil
 	}
+	m.Last().RingDir = v.AOFRingDir
 	return ring
 }
 
 // readRing reads what the life that m says is running has left in its ring; nil: nothing.
 func (a *appendOnly) readRing(m *aof.Manifest) *log.RingContent {
-	srv, v := a.srv, a.srv.cfg.Values()
-	if v.AOFRingDir == "" || m.Last().State != aof.Running {
+	srv, life := a.srv, m.Last()
+	if life.RingDir == "" || life.State != aof.Running {
 		return nil
 	}
 	id, err := a.ringIdentity(m, m.Shards)
 	var content *log.RingContent
 	if err == nil {
-		content, err = log.ReadRing(srv.files, log.RingName(v.AOFRingDir, m.DirID), id)
+		content, err = log.ReadRing(srv.files, log.RingName(life.RingDir, m.DirID), id)
 	}
 	var bad *log.RingError
 	switch {
@@ -63,6 +65,19 @@ func (a *appendOnly) readRing(m *aof.Manifest) *log.RingContent {
 			"the server was ended is lost: %v", err))
 	}
 	return nil
+}
+
+// dropRing removes the ring of the life that m says was running, all of which is in the files now, unless that of the
+// next one has taken its place, which is in dir.
+func (a *appendOnly) dropRing(m *aof.Manifest, dir string) {
+	life := m.Last()
+	if life.RingDir == "" || life.RingDir == dir || life.State != aof.Running {
+		return
+	}
+	err := a.srv.files.Remove(log.RingName(life.RingDir, m.DirID))
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		a.srv.log.Warn("the ring in memory of the last life of the server can't be removed: " + err.Error())
+	}
 }
 
 // inRing tells whether everything that was committed outlives the process without a file.

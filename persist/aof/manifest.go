@@ -44,6 +44,9 @@ type Incarnation struct {
 	StartLSN uint64
 	EndLSN   uint64 // 0 while State is Running
 	State    State
+	// RingDir is where the ring of an incarnation is that is Running, empty if it has none: a start with another
+	// aof-ring-dir has to find it, too.
+	RingDir string
 	// MissingBytes of the range are in no frame: the process was killed between taking them for commits and publishing
 	// those.
 	MissingBytes uint64

@@ -25,7 +25,7 @@ func testManifest() *Manifest {
 		Incarnations: []Incarnation{
 			{Number: 3, StartLSN: 100, EndLSN: 220, State: Clean},
 			{Number: 4, StartLSN: 220, EndLSN: 300, State: Unclean},
-			{Number: 5, StartLSN: 300},
+			{Number: 5, StartLSN: 300, RingDir: "/dev/my shm"},
 		},
 	}
 	m.Add(IncrFiles(2, 3, 5, 300, 1_722_500_100_000)...)
@@ -47,7 +47,7 @@ replid 0123456789012345678901234567890123456789
 replid2 fedcba9876fedcba9876fedcba9876fedcba9876 lsn 300
 incarnation 3 start 100 end 220 clean
 incarnation 4 start 220 end 300 unclean
-incarnation 5 start 300 running
+incarnation 5 start 300 running with ring /dev/my%20shm
 incr 0 seq 1 incarnation 3 lsn 100 ms 1 aof history
 base 0 seq 2 incarnation 4 lsn 250 ms 1722500000001 rdb live size 70123 crc64 0123456789abcdef keys 1000
 base 1 seq 2 incarnation 4 lsn 250 ms 1722500000001 rdb live size 70123 crc64 0123456789abcdef keys 1001
@@ -126,7 +126,9 @@ func TestManifestStrict(t *testing.T) {
 		{"incarnation 4 start 220", "incarnation 3 start 220", "can follow"},
 		{"incarnation 4 start 220", "incarnation 4 start 219", "can follow"},
 		{"incarnation 5 start 300", "incarnation 4294967296 start 300", "not a number"},
-		{"start 300 running", "start 300 end 300 clean", ""},
+		{"start 300 running with ring /dev/my%20shm", "start 300 end 300 clean", ""},
+		{"running with ring /dev/my%20shm", "running", ""},
+		{"/dev/my%20shm", "/dev/my%2", "not a directory's name"},
 		{"incr 0 seq 1", "incr 2 seq 1", "no such shard"},
 		{"incr 0 seq 1", "incr 00 seq 1", "no such shard"},
 		{"incr 0 seq 1", "incr all seq 1", "no such shard"},

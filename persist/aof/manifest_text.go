@@ -3,6 +3,7 @@ package aof
 import (
 	"errors"
 	"fmt"
+	"net/url"
 	"strings"
 
 	"fulmen/persist/lines"
@@ -20,7 +21,8 @@ import (
 //	replid2 77d1… lsn 8812                                         or "replid2 none"
 //	incarnation 3 start 100 end 220 clean                          as many as there are, ascending …
 //	incarnation 4 start 220 end 300 unclean missing 12             Incarnation.MissingBytes, unless there are none
-//	incarnation 5 start 300 running                                … the last one may be running
+//	incarnation 5 start 300 running with ring /dev/shm             … the last one may be running; Incarnation.RingDir,
+//	                                                               escaped as in a URL, unless there is none
 //	base 0 seq 2 incarnation 4 lsn 250 ms 17225… rdb live size 70123 crc64 0123456789abcdef keys 1000
 //	incr 0 seq 2 incarnation 4 lsn 250 ms 17225… aof live          the shard, of a base or "all"; live or history
 //	checksum 00112233aabbccdd                                      of all lines before
@@ -54,6 +56,9 @@ func (m *Manifest) AppendText(dst []byte) []byte {
 		dst = fmt.Appendf(dst, " %v", i.State)
 		if i.MissingBytes != 0 {
 			dst = fmt.Appendf(dst, " missing %d", i.MissingBytes)
+		}
+		if i.State == Running && i.RingDir != "" {
+			dst = fmt.Appendf(dst, " with ring %s", (&url.URL{Path: i.RingDir}).EscapedPath())
 		}
 		dst = append(dst, '\n')
 	}
@@ -142,10 +147,17 @@ func (p manifestParser) replID2(m *Manifest) {
 // incarnation reads a line and compares it with the ones before.
 func (p manifestParser) incarnation(m *Manifest) Incarnation {
 	var i Incarnation
-	words := p.Either("incarnation % start % running",
+	words := p.Either("incarnation % start % running", "incarnation % start % running with ring %",
 		"incarnation % start % end % %", "incarnation % start % end % % missing %")
 	i.Number, i.StartLSN = uint32(p.Decimal(words[0], 1<<32-1)), p.Decimal(words[1], lines.MaxNumber)
-	if len(words) > 2 {
+	if len(words) == 3 {
+		dir, err := url.PathUnescape(words[2])
+		if err != nil {
+			p.Fail("not a directory's name")
+		}
+		i.RingDir = dir
+	}
+	if len(words) > 3 {
 		i.EndLSN = p.Decimal(words[2], lines.MaxNumber)
 		switch words[3] {
 		case Clean.String():
