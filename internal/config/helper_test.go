@@ -61,6 +61,7 @@ func (memFiles) Open(string) (vfs.Reader, error)                  { return nil, 
 func (memFiles) ReadDir(string) ([]string, error)                 { return nil, errReadOnly }
 func (memFiles) Lock(string) (io.Closer, error)                   { return nil, errReadOnly }
 func (memFiles) Rename(string, string) error                      { return errReadOnly }
+func (memFiles) Link(string, string) error                        { return errReadOnly }
 func (memFiles) Remove(string) error                              { return errReadOnly }
 func (memFiles) MkdirAll(string, fs.FileMode) error               { return errReadOnly }
 func (memFiles) Chmod(string, fs.FileMode) error                  { return errReadOnly }

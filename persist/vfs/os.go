@@ -78,6 +78,15 @@ func (OS) Lock(name string) (io.Closer, error) {
 // Rename implements FS.
 func (OS) Rename(from, to string) error { return os.Rename(from, to) }
 
+// Link implements FS.
+func (OS) Link(from, to string) error {
+	file, err := filepath.EvalSymlinks(from) // else the new name is one of the symbolic link
+	if err != nil {
+		return err
+	}
+	return os.Link(file, to)
+}
+
 // Remove implements FS.
 func (OS) Remove(name string) error { return os.Remove(name) }
 

@@ -1,7 +1,7 @@
 // Package vfs is the only way from the server to the file system.
 //
 // It is an interface of the few operations that the server needs, the operating system behind it, and the recipes
-// made of them whose order matters (WriteFileAtomic). It is not a cache, and it knows no format.
+// made of them whose order matters (WriteFileAtomic, KeepAside). It is not a cache, and it knows no format.
 //
 // # Ownership
 //
@@ -15,6 +15,7 @@
 package vfs
 
 import (
+	"bytes"
 	"errors"
 	"io"
 	"io/fs"
@@ -33,6 +34,10 @@ type FS interface {
 	OpenWrite(name string) (File, error)
 	// Rename puts the file from in place of the file to. It lasts through a power cut only after SyncDir.
 	Rename(from, to string) error
+	// Link gives the file that from stands for, through symbolic links, a second name, to, which must be free
+	// (fs.ErrExist). Not every file system can, and not every file may: one of another user's may not. It lasts through
+	// a power cut only after SyncDir.
+	Link(from, to string) error
 	// Remove removes a file, a socket or an empty directory.
 	Remove(name string) error
 	// MkdirAll makes a directory and its parents; one that exists is no error.
@@ -127,6 +132,11 @@ type File interface {
 //
 // One caller at a time may write a name.
 func WriteFileAtomic(fsys FS, name string, data []byte, perm fs.FileMode) error {
+	return writeAtomic(fsys, name, bytes.NewReader(data), perm)
+}
+
+// writeAtomic is WriteFileAtomic for data that are read.
+func writeAtomic(fsys FS, name string, data io.Reader, perm fs.FileMode) error {
 	temp := name + ".tmp"
 	if err := writeTemp(fsys, name, temp, data, perm); err != nil {
 		// The first error is the one to report; a temporary file that stays does no harm.
@@ -136,13 +146,13 @@ func WriteFileAtomic(fsys FS, name string, data []byte, perm fs.FileMode) error 
 	return fsys.SyncDir(filepath.Dir(name))
 }
 
-// writeTemp is WriteFileAtomic up to the rename, the part after which there may be a temporary file to remove.
-func writeTemp(fsys FS, name, temp string, data []byte, perm fs.FileMode) error {
+// writeTemp is writeAtomic up to the rename, the part after which there may be a temporary file to remove.
+func writeTemp(fsys FS, name, temp string, data io.Reader, perm fs.FileMode) error {
 	file, err := fsys.Create(temp, perm)
 	if err != nil {
 		return err
 	}
-	_, err = file.Write(data)
+	_, err = io.Copy(file, data)
 	if err == nil {
 		err = file.Sync()
 	}

@@ -13,8 +13,8 @@ import (
 	"fulmen/persist/vfs"
 )
 
-// Mem is a file system in memory. It has no links and no current directory: a relative name is one below "/", which
-// exists. Its errors are those that Linux gives. See the package comment for Crash.
+// Mem is a file system in memory. It has no symbolic links and no current directory: a relative name is one below "/",
+// which exists. Its errors are those that Linux gives. See the package comment for Crash.
 type Mem struct {
 	mu      sync.Mutex
 	root    *node
@@ -219,7 +219,7 @@ func (m *Mem) Open(name string) (vfs.Reader, error) {
 func (m *Mem) Rename(from, to string) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	failed := func(err error) error { return &linkError{from, to, err} }
+	failed := func(err error) error { return &linkError{"rename", from, to, err} }
 	fromDir, fromLast, err := m.findParent(from)
 	if err != nil {
 		return failed(err)
@@ -249,13 +249,35 @@ func (m *Mem) Rename(from, to string) error {
 	return nil
 }
 
-// linkError is an os.LinkError.
-type linkError struct {
-	from, to string
-	err      error
+// Link implements vfs.FS.
+func (m *Mem) Link(from, to string) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	failed := func(err error) error { return &linkError{"link", from, to, err} }
+	n, err := m.find(from)
+	if err != nil {
+		return failed(err)
+	}
+	dir, last, err := m.findParent(to)
+	switch {
+	case err != nil:
+		return failed(err)
+	case n.dir:
+		return failed(syscall.EPERM)
+	case dir.entries[last] != nil:
+		return failed(syscall.EEXIST)
+	}
+	m.apply(edit{dir, last, n})
+	return nil
 }
 
-func (e *linkError) Error() string { return "rename " + e.from + " " + e.to + ": " + e.err.Error() }
+// linkError is an os.LinkError.
+type linkError struct {
+	op, from, to string
+	err          error
+}
+
+func (e *linkError) Error() string { return e.op + " " + e.from + " " + e.to + ": " + e.err.Error() }
 func (e *linkError) Unwrap() error { return e.err }
 
 // Remove implements vfs.FS.

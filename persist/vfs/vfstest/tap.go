@@ -28,7 +28,7 @@ type Step struct {
 	N    int    // from 1, counted over all calls
 	Op   string // the name of the method in lower case
 	Name string // as the caller gave it
-	To   string // of a rename
+	To   string // of a rename or a link
 	// Offset and Len are those of a writeat, a writeback, an allocate, a readat; Len is also the length of a write or a
 	// read, the new one of a truncate, and that of a createshared.
 	Offset, Len int64
@@ -105,7 +105,7 @@ func Full(s Step) error {
 	switch s.Op {
 	case "write", "writeat":
 		return &ShortWrite{Len: int(s.Len / 3), Err: syscall.ENOSPC}
-	case "create", "createshared", "openappend", "mkdirall", "allocate":
+	case "create", "createshared", "openappend", "mkdirall", "link", "allocate":
 		return syscall.ENOSPC
 	}
 	return nil
@@ -209,6 +209,14 @@ func (t *Tap) Rename(from, to string) error {
 		return err
 	}
 	return t.fs.Rename(from, to)
+}
+
+// Link implements vfs.FS.
+func (t *Tap) Link(from, to string) error {
+	if err := t.step(Step{Op: "link", Name: from, To: to}); err != nil {
+		return err
+	}
+	return t.fs.Link(from, to)
 }
 
 // Remove implements vfs.FS.
