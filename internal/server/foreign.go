@@ -13,13 +13,15 @@ import (
 )
 
 // loadForeign loads an append-only file of Redis's into the seized shards and tells the log about it; truncated is
-// aof-load-truncated. It changes no file. What was loaded becomes an append-only file of ours as the content of a
-// snapshot does: a BASE of it is saved, and the manifest is committed. Before that, Foreign.Keep saves Redis's.
+// aof-load-truncated. It changes no file (keepLeftOut may give them second names). What was loaded becomes an
+// append-only file of ours as the content of a snapshot does: a BASE of it is saved, and the manifest is committed.
+// Before that, Foreign.Keep saves Redis's.
 func (srv *Server) loadForeign(f *aof.Foreign, truncated bool, z *shard.Seizure, p *aof.LoadProgress) error {
 	began := srv.set.Clock.NowNs()
 	limits := srv.limits.Load().Build()
 	apply := newApplier(srv, z, 1)
 	apply.foreign = true
+	left := leftOut{}
 	loaded, err := aof.LoadForeign(f, &aof.ForeignOptions{
 		FS: srv.files, Databases: srv.set.Databases(), Truncated: truncated, Applier: apply, Logger: srv.log,
 		Known: func(name []byte) bool { return apply.find([][]byte{name}) != nil },
@@ -29,10 +31,7 @@ func (srv *Server) loadForeign(f *aof.Foreign, truncated bool, z *shard.Seizure,
 			// Keys whose time has come stay: the commands that follow say when they have gone.
 			o := snapshot.LoadOptions{Limits: &limits, KeepExpired: true}
 			r, err := snapshot.Load(srv.files, src, z, o, &snapshot.LoadProgress{})
-			for what, n := range r.Skipped {
-				srv.log.Warn(fmt.Sprintf("%d × %s in %s: there is no such thing here yet, and it was NOT loaded",
-					n, what, file))
-			}
+			left.add(r.Skipped)
 			return r.EndOffset, err
 		},
 	}, p)
@@ -45,7 +44,7 @@ func (srv *Server) loadForeign(f *aof.Foreign, truncated bool, z *shard.Seizure,
 	}
 	srv.log.Info(fmt.Sprintf("DB loaded from append only file: %.3f seconds, %d commands",
 		float64(srv.set.Clock.NowNs()-began)/1e9, loaded.Commands))
-	return nil
+	return srv.keepLeftOut(left, f.Paths())
 }
 
 // findForeign looks for an append-only file of Redis's; nil: there is none, or one of ours. The directory is locked.

@@ -4,8 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"maps"
-	"slices"
 	"strconv"
 	"sync/atomic"
 	"time"
@@ -192,12 +190,8 @@ func (srv *Server) load(src *snapshot.Source, z *shard.Seizure, o snapshot.LoadO
 	if err != nil {
 		return err
 	}
-	for _, what := range slices.Sorted(maps.Keys(r.Skipped)) {
-		srv.log.Warn(fmt.Sprintf("%d × %s in the snapshot: there is no such thing here yet, and it was NOT loaded",
-			r.Skipped[what], what))
-	}
 	srv.logLoaded(&r, srv.set.Clock.NowNs()-began)
-	return nil
+	return srv.keepLeftOut(r.Skipped, src.Files())
 }
 
 func (srv *Server) logLoaded(r *snapshot.LoadResult, ns int64) {

@@ -105,6 +105,17 @@ func (f *Foreign) stat(fsys vfs.FS) error {
 	return nil
 }
 
+// Paths returns the paths of all that it is made of, the manifest, if there is one, first.
+func (f *Foreign) Paths() (paths []string) {
+	if f.Manifest != "" {
+		paths = append(paths, f.Manifest)
+	}
+	for i := range f.Files {
+		paths = append(paths, f.Files[i].Path)
+	}
+	return paths
+}
+
 // Bytes is how many bytes all files have.
 func (f *Foreign) Bytes() (sum int64) {
 	for i := range f.Files {

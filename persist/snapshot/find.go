@@ -86,6 +86,17 @@ func lostManifest(dir, dbfilename string, names []string) error {
 	}
 }
 
+// Files returns the paths of all that the snapshot is made of, the manifest, if there is one, first.
+func (src *Source) Files() (paths []string) {
+	if src.Manifest != nil {
+		paths = append(paths, ManifestName(src.Dir, src.DBFilename))
+	}
+	for i := range src.Parts {
+		paths = append(paths, src.Parts[i].Name)
+	}
+	return paths
+}
+
 func (src *Source) warn(format string, args ...any) {
 	src.Warnings = append(src.Warnings, fmt.Sprintf(format, args...))
 }
