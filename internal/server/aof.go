@@ -29,7 +29,7 @@ type appendOnly struct {
 	policy  atomic.Int32                // aof.Policy
 	writer  atomic.Pointer[aof.Writer]  // nil: there is no append-only file
 	refusal atomic.Pointer[resp.Error]  // of writes, because the Writer fails
-	waits   atomic.Pointer[[]*syncWait] // of WAITAOF; replaced as a whole, with mu
+	waits   atomic.Pointer[[]*syncWait] // of WAIT and WAITAOF; replaced as a whole, with mu
 
 	rewriter atomic.Pointer[aof.Rewriter] // keeps the manifest; nil: none was read or made
 	rewrites rewrites

@@ -3,12 +3,16 @@ package server
 import (
 	"fmt"
 	"net"
+	"os/exec"
+	"path/filepath"
 	"strconv"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
+	"fulmen/internal/need"
 	"fulmen/internal/redistest"
 )
 
@@ -17,19 +21,31 @@ import (
 // startReplica starts a redis-server that follows srv.
 func startReplica(t testing.TB, srv *Server, args ...string) *client {
 	t.Helper()
+	replica, _ := startReplicaProcess(t, srv, args...)
+	return replica
+}
+
+// startReplicaProcess is startReplica for a test that needs its process.
+func startReplicaProcess(t testing.TB, srv *Server, args ...string) (replica *client, pid int) {
+	t.Helper()
 	host, port, err := net.SplitHostPort(srv.Addr())
 	if err != nil {
 		t.Fatal(err)
 	}
 	oracle := redistest.StartOracle(t, append([]string{"--replicaof", host + " " + port,
 		"--enable-debug-command", "yes"}, args...)...)
-	return dial(t, oracle.Addr)
+	return dial(t, oracle.Addr), oracle.PID
 }
 
 // equalTo waits until a replica has what the primary has.
 func (c *client) equalTo(replica *client) {
 	c.t.Helper()
 	var ours, theirs string
+	for _, conn := range []*client{c, replica} {
+		if err := conn.SetDeadline(time.Now().Add(2 * patience)); err != nil {
+			c.t.Fatal(err)
+		}
+	}
 	defer func() {
 		if c.t.Failed() {
 			c.t.Logf("digests: %s here, %s there", ours, theirs)
@@ -106,5 +122,178 @@ func TestReplicaFollows(t *testing.T) {
 			ours.do("SET", "after", "1")
 			ours.equalTo(replica)
 		})
+	}
+}
+
+// TestReplicaComesBack: a replica whose link is cut under load goes on where it was, and if the backlog has gone on it
+// gets everything again.
+func TestReplicaComesBack(t *testing.T) {
+	srv := startServer(t, "--repl-diskless-sync-delay", "0", "--repl-backlog-size", "32mb")
+	ours := dial(t, srv.Addr())
+	fillAllTypes(ours, 7)
+	replica := startReplica(t, srv)
+	ours.equalTo(replica)
+	const cuts = 10
+	wait := play(t, srv.Addr(), 7, 3000)
+	for i := range cuts {
+		eventually(t, "the replica is back", func() bool {
+			return ours.info("stats", "sync_partial_ok") == strconv.Itoa(i) &&
+				strings.Contains(ours.info("replication", "slave0"), "state=online")
+		})
+		if got := ours.do("CLIENT", "KILL", "TYPE", "replica"); got != "1" {
+			t.Fatalf("%s replicas were killed", got)
+		}
+	}
+	wait()
+	ours.equalTo(replica)
+	for field, want := range map[string]string{"sync_full": "1", "sync_partial_ok": strconv.Itoa(cuts),
+		"sync_partial_err": "0"} {
+		if got := ours.info("stats", field); got != want {
+			t.Errorf("%s is %s, want %s", field, got, want)
+		}
+	}
+	// Now it stays away for longer than the backlog reaches.
+	ours.do("CONFIG", "SET", "repl-backlog-size", "1")
+	host, port, _ := net.SplitHostPort(srv.Addr())
+	if got := replica.do("REPLICAOF", "127.0.0.1", "1"); got != "OK" {
+		t.Fatal(got)
+	}
+	eventually(t, "the replica is gone", func() bool { return ours.info("replication", "connected_slaves") == "0" })
+	for range 3 * 8 { // each of 8 shards has a block of 1 MiB that is begun
+		for i := range 8 {
+			ours.do("SET", "away:"+strconv.Itoa(i), strings.Repeat("x", 1<<18))
+		}
+	}
+	srv.set.Log.Trim()
+	replica.do("REPLICAOF", host, port)
+	ours.equalTo(replica)
+	if got := ours.info("stats", "sync_full"); got != "2" {
+		t.Errorf("sync_full is %s, want 2", got)
+	}
+}
+
+// TestWaitForReplicas: WAIT counts replicas that have everything, ends when there are enough, and NOREPLICAS comes when
+// there are not.
+func TestWaitForReplicas(t *testing.T) {
+	srv := startServer(t, "--repl-diskless-sync-delay", "0", "--min-replicas-to-write", "1",
+		"--min-replicas-max-lag", "5")
+	ours := dial(t, srv.Addr())
+	if got := ours.do("SET", "a", "1"); got != "-NOREPLICAS Not enough good replicas to write." {
+		t.Errorf("SET without a replica: %s", got)
+	}
+	if got := ours.do("GET", "a"); got != "nil" {
+		t.Errorf("GET without a replica: %s", got)
+	}
+	replica, pid := startReplicaProcess(t, srv)
+	ours.equalTo(replica)
+	eventually(t, "writes are accepted", func() bool { return ours.do("SET", "a", "1") == "OK" })
+	for i := range 20 {
+		ours.do("SET", "k", strconv.Itoa(i))
+		if got := ours.do("WAIT", "1", "0"); got != "1" {
+			t.Fatalf("WAIT: %s", got)
+		}
+		if got := replica.do("GET", "k"); got != strconv.Itoa(i) {
+			t.Fatalf("after WAIT the replica has %s, not %d", got, i)
+		}
+	}
+	if got := ours.do("WAIT", "2", "10"); got != "1" {
+		t.Errorf("WAIT for two: %s", got)
+	}
+	if err := syscall.Kill(pid, syscall.SIGSTOP); err != nil {
+		t.Fatal(err)
+	}
+	ours.do("SET", "k", "unseen")
+	if got := ours.do("WAIT", "1", "50"); got != "0" {
+		t.Errorf("WAIT for a replica that stands still: %s", got)
+	}
+	other := dial(t, srv.Addr())
+	other.send("WAIT 1 0\r\n") // it has seen nothing: the replica has all that is to be waited for
+	other.want("1")
+	other.send("GET k\r\nWAIT 1 0\r\n")
+	other.want("unseen")
+	if err := syscall.Kill(pid, syscall.SIGCONT); err != nil {
+		t.Fatal(err)
+	}
+	other.want("1")
+	if got := replica.do("GET", "k"); got != "unseen" {
+		t.Errorf("after WAIT the replica has %s", got)
+	}
+	eventually(t, "writes are refused while the replica says nothing", func() bool {
+		if err := syscall.Kill(pid, syscall.SIGSTOP); err != nil {
+			t.Fatal(err)
+		}
+		return strings.HasPrefix(ours.do("SET", "a", "2"), "-NOREPLICAS")
+	})
+	if err := syscall.Kill(pid, syscall.SIGCONT); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "writes are accepted again", func() bool { return ours.do("SET", "a", "3") == "OK" })
+	ours.equalTo(replica)
+}
+
+// TestSlowReplica: one that reads nothing is disconnected at its limit, what is kept for it is bounded until then, and
+// when it reads again it comes back and catches up.
+func TestSlowReplica(t *testing.T) {
+	for _, limits := range [][]string{
+		{"--client-output-buffer-limit", "replica 8mb 0 0"},
+		{"--client-output-buffer-limit", "replica 0 4mb 1"},
+		{"--client-output-buffer-limit", "replica 0 0 0", "--log-memory-limit", "32mb"},
+	} {
+		t.Run(strings.Join(limits, " "), func(t *testing.T) {
+			srv := startServer(t, append([]string{"--repl-diskless-sync-delay", "0"}, limits...)...)
+			ours := dial(t, srv.Addr())
+			replica, pid := startReplicaProcess(t, srv)
+			ours.equalTo(replica)
+			if err := syscall.Kill(pid, syscall.SIGSTOP); err != nil {
+				t.Fatal(err)
+			}
+			value := strings.Repeat("x", 64<<10)
+			most, sent := int64(0), 0
+			eventually(t, "the replica is disconnected", func() bool {
+				for range 4 {
+					ours.do("SET", "k"+strconv.Itoa(sent%100), value)
+					sent++
+				}
+				most = max(most, srv.set.Log.MemoryBytes())
+				return ours.info("replication", "connected_slaves") == "0"
+			})
+			// The kernel's buffers take some megabytes, and between two looks at the limit some come in.
+			if most > 200<<20 {
+				t.Errorf("the log took %d MB", most>>20)
+			}
+			if err := syscall.Kill(pid, syscall.SIGCONT); err != nil {
+				t.Fatal(err)
+			}
+			ours.equalTo(replica)
+		})
+	}
+}
+
+// TestRedisCliAsReplica: redis-cli gets a file with all data, by either way of sending it, and one without any.
+func TestRedisCliAsReplica(t *testing.T) {
+	cli := need.Program(t, "redis-cli")
+	for _, diskless := range []string{"yes", "no"} {
+		srv := startServer(t, "--repl-diskless-sync-delay", "0", "--repl-diskless-sync", diskless)
+		ours := dial(t, srv.Addr())
+		fillAllTypes(ours, 3)
+		host, port, _ := net.SplitHostPort(srv.Addr())
+		dir := t.TempDir()
+		for option, want := range map[string]string{"--rdb": ours.do("DEBUG", "DIGEST"),
+			"--functions-rdb": strings.Repeat("0", 40)} {
+			file := filepath.Join(dir, "dump.rdb")
+			out, err := exec.Command(cli, "-h", host, "-p", port, option, file).CombinedOutput()
+			if err != nil {
+				t.Fatalf("redis-cli %s: %v\n%s", option, err, out)
+			}
+			theirs := dial(t, redistest.StartOracle(t, "--dir", dir, "--enable-debug-command", "yes").Addr)
+			if got := theirs.do("DEBUG", "DIGEST"); got != want {
+				t.Errorf("redis-cli %s, diskless %s: digest %s, want %s", option, diskless, got, want)
+			}
+		}
+		left, err := filepath.Glob(filepath.Join(srv.cfg.Values().Dir, "*.rdb"))
+		if err != nil || len(left) > 0 {
+			t.Errorf("files are left: %q, %v", left, err)
+		}
+		eventually(t, "nobody follows", func() bool { return ours.info("replication", "connected_slaves") == "0" })
 	}
 }

@@ -26,7 +26,8 @@ type replication struct {
 
 	// The sampler's.
 	pingedMs, keptAliveMs int64
-	pings                 aside
+
+	pings, getAcks aside
 
 	mu          sync.Mutex
 	backlog     replica.Pin // keeps what a replica may ask for that comes back; nil: nobody has followed
@@ -43,7 +44,9 @@ func (r *replication) init(srv *Server) {
 	r.tx.init(srv)
 	r.followers.Store(&[]*follower{})
 	r.pings.init(srv, "PING")
+	r.getAcks.init(srv, "REPLCONF", "GETACK", "*")
 	r.setHistory(replica.NewHistory())
+	r.countGood(srv.cfg.Values())
 }
 
 // setHistory changes what the data is called; all batons are held, or nobody is served.
@@ -220,8 +223,30 @@ func (r *replication) resetStats() {
 	r.refusedPartials.Store(0)
 }
 
+// countAcks returns how many replicas have all up to lsn, perhaps on disk. Safe from any goroutine.
+func (r *replication) countAcks(lsn uint64, onDisk bool) (n int64) {
+	for _, f := range *r.followers.Load() {
+		has := f.ackLSN.Load()
+		if onDisk {
+			has = f.fsyncLSN.Load()
+		}
+		if f.is(online) && has >= lsn {
+			n++
+		}
+	}
+	return n
+}
+
+// askForAcks has replicas say how much they have. Safe from any goroutine.
+func (r *replication) askForAcks() {
+	if len(*r.followers.Load()) > 0 {
+		r.getAcks.put()
+	}
+}
+
 // changed follows a change of what replicas are there and how much they have. Safe from any goroutine.
 func (r *replication) changed() {
+	r.srv.aof.endWaits()
 	if v := r.srv.cfg.Values(); v.MinReplicas > 0 {
 		r.countGood(v)
 	}

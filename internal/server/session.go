@@ -49,7 +49,7 @@ type Session struct {
 	park    *parking
 	awaits  *await   // what the command that has just run waits for; nil: nothing
 	monitor *monitor // nil: not in MONITOR
-	// syncWait is that of a WAITAOF under way; nil: there is none.
+	// syncWait is that of a WAIT or WAITAOF under way; nil: there is none.
 	syncWait *syncWait
 	intro    *introduction // what a replica has said of itself; nil: nothing
 	// executing: the commands that run are those of EXEC, which must not block.

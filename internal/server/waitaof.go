@@ -11,6 +11,12 @@ import (
 
 func waitRows() []*command.Row {
 	return []*command.Row{{Info: command.Info{
+		Name: "wait", Arity: 3, Flags: command.NoScript, Categories: command.CatConnection, Group: "generic",
+		Since: "3.0.0", Complexity: "O(1)", Args: "numreplicas:integer timeout:integer",
+		Summary: "Wait for the synchronous replication of all the write commands sent in the context of the current " +
+			"connection",
+		Tips: []string{"request_policy:all_shards", "response_policy:agg_min"},
+	}, RunSession: onSession(cmdWait)}, {Info: command.Info{
 		Name: "waitaof", Arity: 4, Flags: command.Blocking, Group: "generic", Since: "7.2.0",
 		Categories: command.CatConnection,
 		Summary: "Blocks until all of the preceding write commands sent by the connection are written to the " +
@@ -25,17 +31,71 @@ var (
 	errWaitaofOff = resp.Errorf("ERR", "WAITAOF cannot be used when numlocal is set but appendonly is disabled.")
 )
 
-// syncWait is a WAITAOF that waits.
+// syncGoal is what a WAIT or WAITAOF waits for: that all up to a position is there, and there.
+type syncGoal struct {
+	lsn      uint64
+	local    bool  // synced here, if there is an append-only file
+	replicas int64 // so many replicas have it, …
+	onDisk   bool  // … on disk; what is replied tells of this server, too
+}
+
+// reached tells whether there is no more to wait for. Safe from any goroutine.
+func (g *syncGoal) reached(srv *Server) bool {
+	if g.local {
+		if w := srv.aof.writer.Load(); w != nil && w.SyncedLSN() < g.lsn {
+			return false
+		}
+	}
+	return g.replicas <= 0 || srv.replication.countAcks(g.lsn, g.onDisk) >= g.replicas
+}
+
+// reply replies how far it is.
+func (g *syncGoal) reply(s *Session) {
+	acks := s.srv.replication.countAcks(g.lsn, g.onDisk)
+	if g.onDisk {
+		w := s.srv.aof.writer.Load()
+		s.c.Array(2)
+		s.c.Int(int64(btoi(w != nil && w.SyncedLSN() >= g.lsn)))
+	}
+	s.c.Int(acks)
+}
+
+// syncWait is a WAIT or WAITAOF that waits.
 type syncWait struct {
+	syncGoal
 	s     *Session
 	await *await
-	lsn   uint64
-	// beyond: for what does not come, replicas, so until its time is up
-	beyond bool
-	timed  bool
-	over   atomic.Bool // somebody ends it
+	timed bool
+	over  atomic.Bool // somebody ends it
 	// Owned by the session's loop.
 	untilMs int64
+}
+
+// WAIT numreplicas timeout. It waits for all that the session has written, or seen of others.
+func cmdWait(s *Session) error {
+	c := s.c
+	replicas, ok := resp.ParseInt(c.Args[1])
+	if !ok {
+		return resp.ErrNotInteger
+	}
+	untilMs, err := timeoutMs(c.Args[2], c.NowMs)
+	if err != nil {
+		return err
+	}
+	s.waitFor(syncGoal{lsn: s.lastSeen(), replicas: replicas}, untilMs)
+	return nil
+}
+
+// lastSeen is a position behind all that the session has written, or seen of others.
+func (s *Session) lastSeen() uint64 { return max(s.conn.Marked(), s.loop.worker.LSN) }
+
+// waitFor replies when the goal is reached, or the time is up; inside a transaction at once.
+func (s *Session) waitFor(goal syncGoal, untilMs int64) {
+	if s.executing || goal.reached(s.srv) {
+		goal.reply(s)
+		return
+	}
+	s.beginSyncWait(goal, untilMs)
 }
 
 // WAITAOF numlocal numreplicas timeout. It waits for all that the session has written, or seen of others.
@@ -60,28 +120,14 @@ func cmdWaitaof(s *Session) error {
 	if local > 0 && w == nil {
 		return errWaitaofOff
 	}
-	lsn := max(s.conn.Marked(), s.loop.worker.LSN)
-	if s.executing || replicas == 0 && (local == 0 || w.SyncedLSN() >= lsn) {
-		s.replyAcks(lsn)
-		return nil
-	}
-	s.beginSyncWait(lsn, untilMs, replicas > 0)
+	s.waitFor(syncGoal{lsn: s.lastSeen(), local: local > 0, replicas: replicas, onDisk: true}, untilMs)
 	return nil
 }
 
-// replyAcks replies whether the log is synced here up to lsn, and on how many replicas.
-func (s *Session) replyAcks(lsn uint64) {
-	w := s.srv.aof.writer.Load()
-	s.c.Array(2)
-	s.c.Int(int64(btoi(w != nil && w.SyncedLSN() >= lsn)))
-	s.c.Int(0)
-}
-
-// beginSyncWait has the session wait until the log is synced up to lsn; for replicas, of which there are none, until
-// its time is up.
-func (s *Session) beginSyncWait(lsn uint64, untilMs int64, replicas bool) {
+// beginSyncWait has the session wait until the goal is reached.
+func (s *Session) beginSyncWait(goal syncGoal, untilMs int64) {
 	a := &s.srv.aof
-	wait := &syncWait{s: s, await: s.await(), lsn: lsn, beyond: replicas, timed: untilMs != 0, untilMs: untilMs}
+	wait := &syncWait{syncGoal: goal, s: s, await: s.await(), timed: untilMs != 0, untilMs: untilMs}
 	var b blocked = wait
 	s.blocked.Store(&b)
 	s.syncWait = wait
@@ -92,21 +138,19 @@ func (s *Session) beginSyncWait(lsn uint64, untilMs int64, replicas bool) {
 	list := append(slices.Clone(*a.waits.Load()), wait)
 	a.waits.Store(&list)
 	a.mu.Unlock()
-	if w := a.writer.Load(); w != nil && aof.Policy(a.policy.Load()) == aof.No {
-		w.Sync(lsn) // nobody else would
+	if goal.replicas > 0 {
+		s.srv.replication.askForAcks()
+	}
+	if w := a.writer.Load(); w != nil && goal.local && aof.Policy(a.policy.Load()) == aof.No {
+		w.Sync(goal.lsn) // nobody else would
 	}
 	a.endWaits() // it may have come to that meanwhile
 }
 
-// endWaits ends the waits that the log is synced far enough for. Safe from any goroutine.
+// endWaits ends the waits for what is reached. Safe from any goroutine.
 func (a *appendOnly) endWaits() {
-	list := *a.waits.Load()
-	if len(list) == 0 {
-		return
-	}
-	w := a.writer.Load()
-	for _, wait := range list {
-		if !wait.beyond && (w == nil || w.SyncedLSN() >= wait.lsn) {
+	for _, wait := range *a.waits.Load() {
+		if wait.reached(a.srv) {
 			wait.end(false)
 		}
 	}
@@ -127,7 +171,7 @@ func (wait *syncWait) end(withError bool) bool {
 		if withError {
 			return resp.ErrUnblocked
 		}
-		s.replyAcks(wait.lsn)
+		wait.reply(s)
 		return nil
 	})
 	return true
