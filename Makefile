@@ -45,6 +45,7 @@ powercut: ## cut the power of an ext4 at every step of a save (as root)
 	go test -count=1 -run '^TestPowerCut' -v ./persist/snapshot -powercut
 
 crash: powercut ## the same, and 20,000 states of the disk after crashes, and damage of every kind
+	go test -count=1 -timeout 60m -run '^Test(CrashAt|ErrorsAt|LoadNotices|Damaged)' -v ./persist/snapshot
 	go test -count=1 -timeout 60m -run '^(TestCrashStates|TestDamage)' -v ./persist/aof -states 20000
 
 big: ## prove replay and walks with collections of a million elements
