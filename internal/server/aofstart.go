@@ -185,7 +185,8 @@ func (a *appendOnly) baseFiles(m *aof.Manifest, seq uint64, c *snapshot.Cut, seg
 	return files
 }
 
-// baseSink is where the BASE of a number goes; commit is called when its files are there to last.
+// baseSink is where the BASE of a number goes that a start makes; commit is called when its files are there to last.
+// There is no limit to its speed: nobody is served before it is there.
 func (a *appendOnly) baseSink(seq uint64, commit func(c *snapshot.Cut, segments []snapshot.Segment) error,
 ) *snapshot.SegmentSink {
 	var names []string
@@ -194,17 +195,17 @@ func (a *appendOnly) baseSink(seq uint64, commit func(c *snapshot.Cut, segments 
 		names = append(names, f.Path(a.dir, a.name))
 	}
 	// The error of a last sync leaves open whether the manifest is there.
-	return a.segmentSink(names, commit, func() bool { return true })
+	return a.segmentSink(names, nil, commit, func() bool { return true })
 }
 
 // segmentSink is where a BASE of these names goes; keep tells whether its files stay if commit has failed.
-func (a *appendOnly) segmentSink(names []string, commit func(c *snapshot.Cut, segments []snapshot.Segment) error,
-	keep func() bool,
+func (a *appendOnly) segmentSink(names []string, limiter *snapshot.Limiter,
+	commit func(c *snapshot.Cut, segments []snapshot.Segment) error, keep func() bool,
 ) *snapshot.SegmentSink {
 	srv, v := a.srv, a.srv.cfg.Values()
 	o := snapshot.SegmentOptions{
 		FS: srv.files, Dir: a.dir, Names: names, LZ4: v.Compression() == config.CompressLZ4,
-		Limiter: srv.saves.limiter, Log: srv.log, Commit: commit, Keep: keep,
+		Limiter: limiter, Log: srv.log, Commit: commit, Keep: keep,
 		WriteOptions: rdb.WriteOptions{LZF: v.Compression() == config.CompressLZF, Checksum: true},
 	}
 	if v.AOFIncrementalFsync {

@@ -69,7 +69,7 @@ func (srv *Server) saveHeld() error {
 	v := &srv.saves
 	v.giveUpHeld()
 	result := make(chan error, 1)
-	run := &saveRun{foreground: true, flush: true}
+	run := &saveRun{foreground: true, flush: true, held: true}
 	run.note(func(err error) { result <- err })
 	if err := v.begin(run); err != nil {
 		return err

@@ -307,7 +307,7 @@ func (v *rewrites) cut(run *rewriteRun) error {
 func (v *rewrites) sink(run *rewriteRun) *snapshot.SegmentSink {
 	a := &v.srv.aof
 	r := a.rewriter.Load()
-	return a.segmentSink(r.BasePaths(len(v.srv.set.Shards)), func(_ *snapshot.Cut, segments []snapshot.Segment) error {
+	commit := func(_ *snapshot.Cut, segments []snapshot.Segment) error {
 		if w := a.writer.Load(); w != nil {
 			v.awaitSwitch(run, w) // what becomes history is to be whole, if the disk lets it
 		}
@@ -316,7 +316,8 @@ func (v *rewrites) sink(run *rewriteRun) *snapshot.SegmentSink {
 			bases[i] = aof.BaseFile{SizeBytes: s.SizeBytes, CRC64: s.CRC64, Keys: s.Keys}
 		}
 		return r.Install(bases)
-	}, r.Doubtful)
+	}
+	return a.segmentSink(r.BasePaths(len(v.srv.set.Shards)), v.srv.saves.limiter, commit, r.Doubtful)
 }
 
 // end ends a run: that of the save, or before the cut.

@@ -49,6 +49,7 @@ type saves struct {
 type saveRun struct {
 	foreground bool // whoever asked for it waits
 	flush      bool // FLUSHALL asked for it: it doesn't count
+	held       bool // all batons are held to its end: nobody else has a use for the disk, and it goes at full speed
 	beganMs    int64
 	dirty      int64 // changes since the start, at the cut
 	save       *snapshot.Save
@@ -102,10 +103,14 @@ func (v *saves) beginLocked(run *saveRun) error {
 		v.triedMs = run.beganMs
 		v.scheduled = false
 	}
+	limiter := v.limiter
+	if run.held {
+		limiter = nil
+	}
 	var err error
 	run.save, err = srv.saver.Begin(snapshot.Request{
-		Sinks: []snapshot.Sink{srv.snapshotSink()}, Aux: srv.snapshotAux(run.beganMs), CPUs: srv.cfg.Values().SaveCPUs,
-		Done: v.finished,
+		Sinks: []snapshot.Sink{srv.snapshotSink(limiter)}, Aux: srv.snapshotAux(run.beganMs),
+		CPUs: srv.cfg.Values().SaveCPUs, Done: v.finished,
 	})
 	if err != nil {
 		if !run.foreground {

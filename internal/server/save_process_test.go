@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strconv"
 	"strings"
@@ -378,11 +379,64 @@ func TestShutdownKeepsAcknowledged(t *testing.T) {
 	}
 }
 
-// TestSecondSignal: a server that is saving at its end exits at once on SIGINT, and on nothing else.
-func TestSecondSignal(t *testing.T) {
-	p := startProcess(t, "--save", "3600 1", "--rdb-save-rate-limit", "1000", "--enable-debug-command", "yes")
+// TestLastSaveIsNotLimited: at a rate at which it would take an hour, a save in the background is given up at the end
+// of the server, and the last one goes at full speed.
+func TestLastSaveIsNotLimited(t *testing.T) {
+	dir := t.TempDir()
+	args := []string{"--dir", dir, "--save", "3600 1000000", "--rdb-save-rate-limit", "1000",
+		"--enable-debug-command", "yes"}
+	p := startProcess(t, args...)
 	c := dial(t, p.addr)
 	c.do("DEBUG", "POPULATE", "100000")
+	if got := c.do("BGSAVE"); got != "Background saving started" {
+		t.Fatal(got)
+	}
+	eventually(t, "the save has begun to write", func() bool { return files(t, dir) != "" })
+	if err := p.stop(); err != nil {
+		t.Fatal(err)
+	}
+	if got := lastLine(p.log.String()); !strings.Contains(got, "ready to exit") {
+		t.Errorf("its last word is %q", got)
+	}
+	again := startProcess(t, args...)
+	c = dial(t, again.addr)
+	c.loaded()
+	if got := c.do("DBSIZE"); got != "100000" {
+		t.Errorf("%s keys", got)
+	}
+}
+
+func lastLine(text string) string {
+	text = strings.TrimRight(text, "\n")
+	return text[strings.LastIndexByte(text, '\n')+1:]
+}
+
+// TestDamagedSnapshotEndsTheServer, and what is wrong is its last word.
+func TestDamagedSnapshotEndsTheServer(t *testing.T) {
+	dir := t.TempDir()
+	if err := os.WriteFile(filepath.Join(dir, "dump.rdb"), []byte("REDIS0010\xFB\x01"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.Command(serverBinary(t), "--dir", dir, "--port", "0", "--unixsocket", filepath.Join(dir, "s"))
+	out, err := cmd.CombinedOutput()
+	if err == nil || cmd.ProcessState.ExitCode() != 1 {
+		t.Errorf("it ended with %v", err)
+	}
+	if got := lastLine(string(out)); !strings.Contains(got, "Fatal error loading the DB") {
+		t.Errorf("its last word is %q, of\n%s", got, out)
+	}
+}
+
+// TestSecondSignal: a server that is saving at its end exits at once on SIGINT, and on nothing else. What it saves to
+// is a pipe that nobody reads.
+func TestSecondSignal(t *testing.T) {
+	dir := t.TempDir()
+	p := startProcess(t, "--dir", dir, "--save", "3600 1", "--rdb-segments", "no")
+	if err := syscall.Mkfifo(filepath.Join(dir, fmt.Sprintf("temp-%d.rdb", p.cmd.Process.Pid)), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	c := dial(t, p.addr)
+	c.do("SET", "a", "1")
 	signalled(syscall.SIGTERM)(p, c)
 	eventually(t, "the last save has begun", func() bool {
 		return strings.Contains(p.log.String(), "Saving the final RDB snapshot")

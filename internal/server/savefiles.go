@@ -9,13 +9,13 @@ import (
 	"fulmen/shard/ds/index"
 )
 
-// snapshotSink returns where the next save goes: the files that the configuration asks for. As in Redis, how much a key
-// is used is saved if the eviction policy goes by it.
-func (srv *Server) snapshotSink() *snapshot.FileSink {
+// snapshotSink returns where a save goes: the files that the configuration asks for. As in Redis, how much a key is
+// used is saved if the eviction policy goes by it. The limiter may be nil.
+func (srv *Server) snapshotSink(limiter *snapshot.Limiter) *snapshot.FileSink {
 	v := srv.cfg.Values()
 	o := snapshot.FileOptions{
 		FS: srv.files, Dir: v.Dir, DBFilename: v.DBFilename, Segments: v.RDBSegments,
-		LZ4: v.Compression() == config.CompressLZ4, Limiter: srv.saves.limiter, Log: srv.log,
+		LZ4: v.Compression() == config.CompressLZ4, Limiter: limiter, Log: srv.log,
 	}
 	if v.RDBIncrementalFsync {
 		o.SyncEveryBytes = snapshot.SyncEveryBytes

@@ -283,7 +283,6 @@ func (srv *Server) Shutdown() error {
 			srv.log.Warn("removing the pid file: " + e.Error())
 		}
 	}
-	srv.log.Warn("Fulmen is now ready to exit, bye bye...")
 	return errors.Join(err, srv.space.Close(), closeLock(srv.loading.locked))
 }
 

@@ -205,7 +205,7 @@ func (srv *Server) end(how config.Shutdown, signals <-chan os.Signal) (done bool
 		return true, nil // what is there is half of what the file has
 	}
 	if len(srv.cfg.Values().SavePoints) == 0 && !how.Save || how.NoSave {
-		return true, srv.Shutdown()
+		return true, srv.leave()
 	}
 	srv.log.Info("Saving the final RDB snapshot before exiting.")
 	err = srv.finalSave(signals)
@@ -213,10 +213,10 @@ func (srv *Server) end(how config.Shutdown, signals <-chan os.Signal) (done bool
 	case errors.Is(err, ErrInsisted):
 		return true, err
 	case err == nil:
-		return true, srv.Shutdown()
+		return true, srv.leave()
 	case how.Force && !srv.stops.aborted():
 		srv.log.Warn("Error trying to save the DB. Exit anyway.")
-		return true, srv.Shutdown()
+		return true, srv.leave()
 	case srv.stops.aborted():
 		srv.log.Warn("Shutdown manually aborted.")
 	default:
@@ -226,6 +226,15 @@ func (srv *Server) end(how config.Shutdown, signals <-chan os.Signal) (done bool
 	srv.stopTx.giveBack()
 	srv.stops.fail()
 	return false, nil
+}
+
+// leave stops serving, and says so if all went well; else the error is the last word.
+func (srv *Server) leave() error {
+	err := srv.Shutdown()
+	if err == nil {
+		srv.log.Warn("Fulmen is now ready to exit, bye bye...")
+	}
+	return err
 }
 
 // finalSave takes all batons and saves; the batons stay with it.
@@ -247,7 +256,7 @@ func (srv *Server) finalSave(signals <-chan os.Signal) error {
 		srv.log.Warn("There was a save under way. It was given up!")
 	}
 	result := make(chan error, 1)
-	run := &saveRun{foreground: true, flush: true}
+	run := &saveRun{foreground: true, flush: true, held: true}
 	run.note(func(err error) { result <- err })
 	if err := v.begin(run); err != nil {
 		return err
