@@ -18,11 +18,12 @@ const (
 	streamDigest = 2000 // commands between two comparisons of all keys
 	keptDBs      = 16   // databases that are compared
 
-	sizePatience = 500 * time.Millisecond
+	sizePatience = 3 * time.Second
 )
 
 // Diff sends the same random commands of a grammar to two servers, the first of which is right, and fails the test with
-// a short script if they answer differently or hold different keys. -commands and -seed set length and seed.
+// a short script if they answer differently or hold different keys. -commands and -seed set length and seed; under the
+// race detector, which slows both down, a quarter of it is sent.
 func Diff(t *testing.T, right, tested Server, grammar Grammar) {
 	t.Helper()
 	seed := *flagSeed
@@ -31,7 +32,7 @@ func Diff(t *testing.T, right, tested Server, grammar Grammar) {
 	}
 	begun := time.Now()
 	d := &differ{right: right.startDebugged(t), tested: tested.startDebugged(t), tolerances: grammar.tolerances()}
-	steps := newStream(grammar, seed, *flagCommands, begun.Unix())
+	steps := newStream(grammar, seed, *flagCommands/raceShare, begun.Unix())
 	found, err := d.play(steps)
 	if err != nil {
 		t.Fatalf("seed %d: %v", seed, err)

@@ -73,9 +73,9 @@ func TestDiffNoticesWrongServers(t *testing.T) {
 		{"SELECT 2 is SELECT 1", "select", 2, func(args []string) []string {
 			return []string{"select", strings.ReplaceAll(args[1], "2", "1")}
 		}, "> select", 2},
-		{"PEXPIREAT is 5 s off", "pexpireat", 3, func(args []string) []string {
+		{"PEXPIREAT is 50 s off", "pexpireat", 3, func(args []string) []string {
 			if n, err := strconv.ParseInt(args[2], 10, 64); err == nil && n > 1e12 && n < 1e18 {
-				args[2] = strconv.FormatInt(n+5000, 10)
+				args[2] = strconv.FormatInt(n+50_000, 10)
 			}
 			return args
 		}, "> pexpireat", 2},

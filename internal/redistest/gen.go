@@ -139,7 +139,7 @@ func (g *Gen) Offset() string {
 
 const (
 	farSec     = 1_000_000 // the nearest far-off time to live
-	farStepSec = 10        // between two of them
+	farStepSec = 100       // between two of them
 	farTimes   = 1_000_003 // of them, a prime
 )
 

@@ -4,7 +4,7 @@ import "strconv"
 
 // Both servers are asked within this time, which matters to replies that say how long something still lives.
 const (
-	nearSec = 4
+	nearSec = 40
 	nearMs  = nearSec * 1000
 )
 
