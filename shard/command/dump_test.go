@@ -181,7 +181,7 @@ func TestRestoreOfCutPayloads(t *testing.T) {
 		payload := bytes.Clone(h.do("DUMP", key).Str)
 		value := payload[:len(payload)-10]
 		h.do("FLUSHALL")
-		for i := 0; i < len(value); i += 1 + len(value)/60 {
+		for i := 0; i < len(value); i += RaceShare * (1 + len(value)/60) {
 			h.checkRestore(t, sealed(value[:i], 12))
 			for _, flip := range []byte{1, 0x10, 0x80, 0xff} {
 				forged := bytes.Clone(value)

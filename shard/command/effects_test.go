@@ -217,7 +217,7 @@ func TestReplayGivesTheSameKeys(t *testing.T) {
 		h, replica := newHarness(t, shards), newHarness(t, 8/shards)
 		next := h.follow()
 		g := commandGen{rand.New(rand.NewPCG(uint64(seed), 5))}
-		for round := range 500 {
+		for round := range 500 / RaceShare {
 			for range 12 {
 				h.ctx.DBID = g.IntN(2)
 				if payload := h.do("DUMP", g.key()); g.IntN(20) == 0 && !payload.Null {

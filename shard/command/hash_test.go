@@ -12,7 +12,10 @@ import (
 // TestHRandFieldIsUniform draws fields of hashes in both forms: each comes about as often as any other, and those of
 // one call with a positive count are different. The bounds are seven standard deviations off.
 func TestHRandFieldIsUniform(t *testing.T) {
-	for _, size := range []int{5, 200} {
+	for i, size := range []int{5, 200} {
+		if i > 0 && RaceShare > 1 {
+			break
+		}
 		h := newHarness(t, 1)
 		for i := range size {
 			h.do("HSET", "h", strconv.Itoa(i), "v"+strconv.Itoa(i))

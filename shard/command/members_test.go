@@ -23,7 +23,7 @@ func TestReplayGivesTheSameSets(t *testing.T) {
 			}
 			return strings.Repeat("x", rnd.IntN(5000))
 		}
-		for round := range 300 {
+		for round := range 300 / RaceShare {
 			for range 12 {
 				h.do(randomSetCommand(rnd, key, member)...)
 			}

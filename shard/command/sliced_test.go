@@ -75,7 +75,8 @@ func TestKeysInSlices(t *testing.T) {
 			h.call(bytesOf([]string{"SET", "stays:" + strconv.Itoa(i), "v"}))
 		}
 		rounds := 0
-		for range 12 {
+		const passes = (12 + RaceShare - 1) / RaceShare
+		for range passes {
 			seen := map[string]int{}
 			v := h.slice(func() { ch.step(); rounds++ }, "KEYS", "*s*")
 			for _, key := range v.Elems {
@@ -87,7 +88,7 @@ func TestKeysInSlices(t *testing.T) {
 				}
 			}
 		}
-		if rounds < 12*30 {
+		if rounds < passes*30 {
 			t.Errorf("%d shards: only %d slices", shards, rounds)
 		}
 	}
@@ -102,7 +103,7 @@ func TestScanGuarantees(t *testing.T) {
 		for i := range 1000 {
 			h.call(bytesOf([]string{"SET", "stays:" + strconv.Itoa(i), "v"}))
 		}
-		for range 10 {
+		for range 10 / RaceShare {
 			options := [][]string{
 				{"MATCH", "stays:*"}, {"count", strconv.Itoa(1 + rnd.IntN(500))}, {"TYPE", "string"},
 			}

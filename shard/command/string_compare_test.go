@@ -111,7 +111,7 @@ func TestCompareAndSet(t *testing.T) {
 		m := &compareModel{map[string]string{}, map[string]string{}}
 		g := commandGen{rand.New(rand.NewPCG(uint64(seed), 84))}
 		later := strconv.Itoa(testNowMs + 1_000_000)
-		for range 20_000 {
+		for range 20_000 / RaceShare {
 			key, val := "k"+strconv.Itoa(g.IntN(6)), g.pick("", "a", "12", strings.Repeat("v", 5000))
 			ttl := g.pick("", "", "KEEPTTL", later)
 			expiry := words(ttl)
