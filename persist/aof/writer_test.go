@@ -76,7 +76,7 @@ func TestWriterRuns(t *testing.T) {
 		for x.w.SyncedLSN() < x.log.LSN() {
 			select {
 			case <-notified:
-			case <-time.After(10 * time.Second):
+			case <-time.After(time.Minute):
 				t.Fatalf("%v: synced up to %d of %d", policy, x.w.SyncedLSN(), x.log.LSN())
 			}
 		}

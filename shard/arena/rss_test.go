@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"fmt"
 	"os"
+	"runtime/debug"
 	"testing"
 	"unsafe"
 
@@ -13,6 +14,7 @@ import (
 // residentBytes is the process's resident memory that is neither a file's nor shared.
 func residentBytes(t *testing.T) int64 {
 	t.Helper()
+	debug.FreeOSMemory() // or what the garbage collector has not come to counts
 	text, err := os.ReadFile("/proc/self/statm")
 	if err != nil {
 		need.Missing(t, "no /proc says what memory is resident: %v", err)
