@@ -84,7 +84,7 @@ func (a *appendOnly) turn(on bool) error {
 	if !on {
 		v.unschedule()
 		if run, _ := v.cancel(false); run == nil {
-			v.start(&rewriteRun{turnsOff: true}, nil)
+			v.start(&rewriteRun{other: true}, nil)
 		}
 		return nil
 	}

@@ -13,7 +13,6 @@ import (
 // load recovers and loads the append-only file and begins its next life.
 func (a *appendOnly) load(z *shard.Seizure) error {
 	srv := a.srv
-	began := srv.set.Clock.NowNs()
 	last, err := aof.ReadManifest(srv.files, a.dir, a.name)
 	var ring *log.RingContent
 	if err == nil { // else Recover says what to do
@@ -29,18 +28,9 @@ func (a *appendOnly) load(z *shard.Seizure) error {
 	a.logRecovered(found)
 	m := found.Manifest
 	srv.replication.setHistory(historyOf(m))
-	if err := a.loadBase(m, z); err != nil {
+	if err := a.loadFiles(m, z); err != nil {
 		return err
 	}
-	u := srv.loading.now.Load()
-	err = aof.Load(&aof.LoadOptions{
-		FS: srv.files, Dir: a.dir, Name: a.name, Manifest: m, Applier: newApplier(srv, z, m.Shards),
-	}, &u.log)
-	if err != nil {
-		return err
-	}
-	srv.log.Info(fmt.Sprintf("DB loaded from append only file: %.3f seconds, %d commands",
-		float64(srv.set.Clock.NowNs()-began)/1e9, u.log.Commands.Load()))
 	based := m.Shards == len(srv.set.Shards) && m.Databases == srv.set.Databases()
 	next := found.Begin()
 	next.Databases = srv.set.Databases()
@@ -48,6 +38,25 @@ func (a *appendOnly) load(z *shard.Seizure) error {
 		return err
 	}
 	a.dropRing(last, next.Last().RingDir)
+	return nil
+}
+
+// loadFiles loads what a manifest names, the last life of which has ended.
+func (a *appendOnly) loadFiles(m *aof.Manifest, z *shard.Seizure) error {
+	srv := a.srv
+	began := srv.set.Clock.NowNs()
+	if err := a.loadBase(m, z); err != nil {
+		return err
+	}
+	u := srv.loading.now.Load()
+	err := aof.Load(&aof.LoadOptions{
+		FS: srv.files, Dir: a.dir, Name: a.name, Manifest: m, Applier: newApplier(srv, z, m.Shards),
+	}, &u.log)
+	if err != nil {
+		return err
+	}
+	srv.log.Info(fmt.Sprintf("DB loaded from append only file: %.3f seconds, %d commands",
+		float64(srv.set.Clock.NowNs()-began)/1e9, u.log.Commands.Load()))
 	return nil
 }
 

@@ -32,6 +32,8 @@ DIGEST-VALUE <key> [<key> ...]
 ERROR <string>
     Return a Redis protocol error with <string> as message. Useful for clients
     unit tests to simulate Redis errors.
+LOADAOF
+    Flush the AOF buffers on disk and reload the AOF in memory.
 LOG <message>
     Write <message> to the server log.
 HTSTATS <dbid>
@@ -184,10 +186,6 @@ func debugError(s *Session, args [][]byte) error {
 func debugStringMatch(s *Session, args [][]byte) error {
 	s.c.Bool(glob.Match(args[0], args[1], false))
 	return nil
-}
-
-func debugLoadAOF(*Session, [][]byte) error {
-	return resp.Errorf("ERR", "DEBUG LOADAOF is not supported yet: there is no append-only file")
 }
 
 // DEBUG REPLYBUFFER PEAK-RESET-TIME NEVER|RESET|ms | RESIZING 0|1: reply buffers belong to the event loops and have no

@@ -1,10 +1,13 @@
 package server
 
 import (
+	"errors"
 	"fmt"
 
 	"fulmen/internal/resp"
+	"fulmen/persist/aof"
 	"fulmen/persist/snapshot"
+	"fulmen/shard"
 )
 
 // DEBUG RELOAD [MERGE] [NOFLUSH] [NOSAVE]: the data is saved, removed and loaded again under all batons. The session's
@@ -30,11 +33,7 @@ func debugReload(s *Session, args [][]byte) error {
 		return errSaveFailed
 	}
 	if flush {
-		for id := range srv.set.Databases() {
-			for _, sh := range srv.set.Shards {
-				sh.DB(id).Flush()
-			}
-		}
+		srv.flushHeld()
 	}
 	if err := s.reload(o); err != nil {
 		srv.log.Warn("Error trying to load the RDB dump: " + err.Error())
@@ -56,12 +55,26 @@ func (s *Session) reload(o snapshot.LoadOptions) error {
 	if len(src.Parts) == 0 {
 		return fmt.Errorf("there is no %s in %s", v.DBFilename, v.Dir)
 	}
-	srv.startLoading()
-	defer srv.endLoading()
+	return s.loadHeld(func(z *shard.Seizure) error { return srv.load(src, z, o) })
+}
+
+// loadHeld has something loaded with the batons of the session's transaction, which holds all.
+func (s *Session) loadHeld(load func(z *shard.Seizure) error) error {
+	s.srv.startLoading()
+	defer s.srv.endLoading()
 	w := &s.loop.worker
 	z := s.park.tx.Lend(w)
 	defer z.Release(w)
-	return srv.load(src, z, o)
+	return load(z)
+}
+
+// flushHeld removes all data without a word to the log; all batons are held.
+func (srv *Server) flushHeld() {
+	for id := range srv.set.Databases() {
+		for _, sh := range srv.set.Shards {
+			sh.DB(id).Flush()
+		}
+	}
 }
 
 // saveHeld saves while all batons are held: a save that is under way is given up for it.
@@ -76,4 +89,54 @@ func (srv *Server) saveHeld() error {
 	}
 	run.save.RunHeld()
 	return <-result
+}
+
+// DEBUG LOADAOF: the data is removed and loaded from the append-only file, under all batons as in DEBUG RELOAD. In a
+// transaction it is refused: what that has changed so far is in no file yet.
+func debugLoadAOF(s *Session, _ [][]byte) error {
+	if s.executing {
+		return resp.Errorf("ERR", "DEBUG LOADAOF is not allowed in transactions")
+	}
+	srv := s.srv
+	srv.saves.giveUpHeld()
+	m, err := srv.aof.written()
+	if err == nil {
+		srv.flushHeld()
+		srv.set.Log.Mute()
+		err = s.loadHeld(func(z *shard.Seizure) error { return srv.aof.loadFiles(m, z) })
+		srv.set.Log.Unmute()
+	}
+	if err != nil {
+		srv.log.Warn("Error trying to load the AOF files: " + err.Error())
+		return resp.Errorf("ERR", "Error trying to load the AOF files, check server logs")
+	}
+	srv.log.Warn("Append Only File loaded by DEBUG LOADAOF")
+	s.c.OK()
+	return nil
+}
+
+// written has everything written that was logged, and returns the manifest of that as if this life ended here. While
+// there is no append-only file it is that of the last one. All batons are held, and no rewrite is under way.
+func (a *appendOnly) written() (*aof.Manifest, error) {
+	w := a.writer.Load()
+	if w == nil {
+		m, err := a.readOld()
+		if err == nil && m == nil {
+			err = errors.New("there is none")
+		}
+		return m, err
+	}
+	lsn := a.srv.set.Log.LSN()
+	if err := a.rewrites.hold(func(run *rewriteRun) error {
+		w.Sync(lsn)
+		if !a.rewrites.awaitWriter(run, w, func() bool { return w.WrittenLSN() >= lsn }) {
+			return errors.Join(errGivenUp, w.Err())
+		}
+		return nil
+	}); err != nil {
+		return nil, err
+	}
+	m := a.rewriter.Load().Manifest().Clone()
+	m.End(lsn)
+	return m, nil
 }

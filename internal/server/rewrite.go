@@ -42,9 +42,9 @@ type rewrites struct {
 	retryMs     int64 // … and until when; 0: they are not
 }
 
-// rewriteRun is a rewrite that is under way, or the end of the append-only file.
+// rewriteRun is a rewrite that is under way, or something else that none may begin beside.
 type rewriteRun struct {
-	turnsOff bool
+	other    bool // it makes no BASE: it is the end of the append-only file, or hold
 	logs     bool // there is an append-only file, or it begins; else a rewrite makes a BASE and no more
 	beganMs  int64
 	w        *aof.Writer // of an append-only file that begins; nil: there is one, or there is to be none
@@ -100,7 +100,7 @@ func (v *rewrites) claim(run *rewriteRun) bool {
 		return false
 	}
 	saves.rewriting, v.run = true, run
-	if !run.turnsOff {
+	if !run.other {
 		v.scheduled = false
 		v.begun++
 	}
@@ -121,9 +121,22 @@ func (v *rewrites) unclaim() {
 	}
 }
 
+// hold has nothing begin while work is done, which is given the run that is under way instead: it may be given up, too.
+// All batons are held, and nothing is under way.
+func (v *rewrites) hold(work func(run *rewriteRun) error) error {
+	run := &rewriteRun{other: true, quit: make(chan struct{}), over: make(chan struct{})}
+	if !v.claim(run) {
+		return errors.New("a save or a rewrite has just begun")
+	}
+	err := work(run)
+	v.unclaim()
+	close(run.over)
+	return err
+}
+
 // carryOut is the goroutine of a run up to its cut.
 func (v *rewrites) carryOut(run *rewriteRun) {
-	if run.turnsOff {
+	if run.other {
 		v.end(run, v.turnOff(run))
 		return
 	}
@@ -355,7 +368,7 @@ func (v *rewrites) end(run *rewriteRun, err error) {
 func (v *rewrites) note(run *rewriteRun, err error) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	if run.turnsOff {
+	if run.other {
 		return
 	}
 	log := v.srv.log
@@ -446,7 +459,7 @@ func (v *rewrites) cancel(again bool) (*rewriteRun, *snapshot.Save) {
 		v.mu.Unlock()
 		return nil, nil
 	}
-	v.scheduled = v.scheduled || again && !run.turnsOff
+	v.scheduled = v.scheduled || again && !run.other
 	if !run.gone {
 		run.gone = true
 		close(run.quit)
@@ -471,7 +484,7 @@ func (v *rewrites) close() {
 func (v *rewrites) underWay() bool {
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	return v.run != nil && !v.run.turnsOff
+	return v.run != nil && !v.run.other
 }
 
 // busy tells whether something is under way that a save has to wait for.
@@ -516,7 +529,7 @@ func (v *rewrites) cron() {
 	switch {
 	case !idle:
 	case !wanted && a.enabled():
-		v.start(&rewriteRun{turnsOff: true}, nil)
+		v.start(&rewriteRun{other: true}, nil)
 	case scheduled, wanted && !a.enabled() && !limited:
 		v.start(&rewriteRun{logs: wanted}, nil)
 	case a.enabled() && !limited:
@@ -553,7 +566,7 @@ func (v *rewrites) figures() rewriteFigures {
 		scheduled: v.scheduled, failed: v.failed, begun: v.begun, failures: v.failures, lastSeconds: v.lastSeconds,
 		currentSeconds: -1, lastCopied: v.lastCopied,
 	}
-	if v.run != nil && !v.run.turnsOff {
+	if v.run != nil && !v.run.other {
 		f.running = true
 		f.currentSeconds = (v.srv.set.Clock.NowMs() - v.run.beganMs) / 1000
 		if v.run.save != nil {

@@ -331,6 +331,18 @@ func (h *Hold) pin(i int, dst []cursor) error {
 	return nil
 }
 
+// Mute has nothing staged until Unmute, for data that changes to what the log has told already. Both must be called
+// inside the same transaction over all shards, all batons held and nothing staged; in between there are no commits, and
+// the log has no new users.
+func (l *Log) Mute() { l.active.Store(false) }
+
+// Unmute ends Mute.
+func (l *Log) Unmute() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.active.Store(l.users > 0)
+}
+
 // enter counts a user more of an active log.
 func (l *Log) enter() error {
 	l.mu.Lock()
