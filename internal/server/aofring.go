@@ -12,12 +12,6 @@ import (
 // The ring is where the newest part of the log lies, on a file system in memory, so that it outlives the process. Each
 // life has one of its own, made once that of the life before has been recovered.
 
-// ringIdentity says whose the ring of a life is.
-func (a *appendOnly) ringIdentity(m *aof.Manifest, shards int) (log.RingIdentity, error) {
-	boot, err := log.BootID(a.srv.files)
-	return log.RingIdentity{Boot: boot, DirID: m.DirID, Incarnation: m.Last().Number, Shards: shards}, err
-}
-
 // makeRing makes the ring of the life that m begins, and notes in m where it is; nil: there is none, and replies wait
 // for writes.
 func (a *appendOnly) makeRing(m *aof.Manifest) *log.Ring {
@@ -25,11 +19,14 @@ func (a *appendOnly) makeRing(m *aof.Manifest) *log.Ring {
 	if v.AOFRingDir == "" {
 		return nil
 	}
-	id, err := a.ringIdentity(m, len(srv.set.Shards))
+	boot, err := log.BootID(srv.files)
 	var ring *log.Ring
 	if err == nil {
 		ring, err = log.CreateRing(log.RingOptions{
-			FS: srv.files, Dir: v.AOFRingDir, SizeBytes: v.AOFRingBytes, Identity: id,
+			FS: srv.files, Dir: v.AOFRingDir, SizeBytes: v.AOFRingBytes,
+			Identity: log.RingIdentity{
+				Boot: boot, DirID: m.DirID, Incarnation: m.Last().Number, Shards: len(srv.set.Shards),
+			},
 		})
 	}
 	if err != nil {
@@ -44,15 +41,8 @@ func (a *appendOnly) makeRing(m *aof.Manifest) *log.Ring {
 
 // readRing reads what the life that m says is running has left in its ring; nil: nothing.
 func (a *appendOnly) readRing(m *aof.Manifest) *log.RingContent {
-	srv, life := a.srv, m.Last()
-	if life.RingDir == "" || life.State != aof.Running {
-		return nil
-	}
-	id, err := a.ringIdentity(m, m.Shards)
-	var content *log.RingContent
-	if err == nil {
-		content, err = log.ReadRing(srv.files, log.RingName(life.RingDir, m.DirID), id)
-	}
+	srv := a.srv
+	content, err := m.ReadRing(srv.files)
 	var bad *log.RingError
 	switch {
 	case err == nil:
@@ -70,11 +60,11 @@ func (a *appendOnly) readRing(m *aof.Manifest) *log.RingContent {
 // dropRing removes the ring of the life that m says was running, all of which is in the files now, unless that of the
 // next one has taken its place, which is in dir.
 func (a *appendOnly) dropRing(m *aof.Manifest, dir string) {
-	life := m.Last()
-	if life.RingDir == "" || life.RingDir == dir || life.State != aof.Running {
+	name := m.RingName()
+	if name == "" || m.Last().RingDir == dir {
 		return
 	}
-	err := a.srv.files.Remove(log.RingName(life.RingDir, m.DirID))
+	err := a.srv.files.Remove(name)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		a.srv.log.Warn("the ring in memory of the last life of the server can't be removed: " + err.Error())
 	}

@@ -4,7 +4,33 @@ import (
 	"fmt"
 
 	"fulmen/persist/log"
+	"fulmen/persist/vfs"
 )
+
+// RingName is the path of the running incarnation's ring; empty if it has none, or has ended.
+func (m *Manifest) RingName() string {
+	life := m.Last()
+	if life.RingDir == "" || life.State != Running {
+		return ""
+	}
+	return log.RingName(life.RingDir, m.DirID)
+}
+
+// ReadRing reads what the running incarnation has left in its ring; nil if it has none, or has ended. Errors are those
+// of log.BootID and log.ReadRing.
+func (m *Manifest) ReadRing(fsys vfs.FS) (*log.RingContent, error) {
+	name := m.RingName()
+	if name == "" {
+		return nil, nil
+	}
+	boot, err := log.BootID(fsys)
+	if err != nil {
+		return nil, err
+	}
+	return log.ReadRing(fsys, name, log.RingIdentity{
+		Boot: boot, DirID: m.DirID, Incarnation: m.Last().Number, Shards: m.Shards,
+	})
+}
 
 // covers reports whether a ring has all from a position to the tail, and there is something.
 func covers(s *log.RingShard, pos uint64) bool {
