@@ -11,6 +11,7 @@ import (
 
 	"fulmen/persist/aof"
 	"fulmen/persist/snapshot"
+	"fulmen/persist/vfs"
 )
 
 // aofInput is an append-only file that a subcommand is about: ours or one of Redis's.
@@ -18,6 +19,11 @@ type aofInput struct {
 	dir, name string        // of our manifest
 	manifest  *aof.Manifest // ours; nil: it is Redis's
 	foreign   *aof.Foreign
+
+	// Of ours.
+	files    vfs.FS   // that has the INCR files
+	memory   *overlay // files, if a ring has something to add; else nil
+	ringLost bool     // the ring is damaged
 }
 
 // manifestName is the path of our manifest.
@@ -60,7 +66,7 @@ func (r *run) aofInput(args []string) (*aofInput, error) {
 	base, isManifest := strings.CutSuffix(name, manifestSuffix)
 	switch {
 	case isManifest && bytes.HasPrefix(start, []byte("fulmen-aof ")):
-		in := &aofInput{dir: filepath.Dir(base), name: filepath.Base(base)}
+		in := &aofInput{dir: filepath.Dir(base), name: filepath.Base(base), files: r.Files}
 		in.manifest, err = aof.ReadManifest(r.Files, in.dir, in.name)
 		return in, err
 	case isManifest && bytes.HasPrefix(start, []byte("fulmen-")):

@@ -45,7 +45,7 @@ func (r *run) convertAOF(in *aofInput, path string) error {
 }
 
 func (r *run) convertTo(in *aofInput, temp string, until uint64) error {
-	w := &aofWalk{run: r, in: in, until: until}
+	w := &aofWalk{in: in, until: until}
 	for _, f := range in.manifest.Live(aof.Base) {
 		if f.LSN > until {
 			return fmt.Errorf("the BASE is of LSN %d: there is no way back to %d", f.LSN, until)
@@ -56,6 +56,9 @@ func (r *run) convertTo(in *aofInput, temp string, until uint64) error {
 		err = r.rewrite(bases, temp, false)
 	}
 	if err != nil {
+		return err
+	}
+	if err := r.withRing(in); err != nil {
 		return err
 	}
 	file, err := r.Files.OpenAppend(temp, 0o644)
@@ -113,34 +116,32 @@ func (r *run) repairAOF(in *aofInput) error {
 		return fmt.Errorf("%s: %w (is the server running?)", in.dir, err)
 	}
 	defer func() { _ = lock.Close() }() // the process ends anyway
-	w := &aofWalk{run: r, in: in, until: math.MaxUint64}
-	if err := w.walk(func(*aofCommit) error { return nil }); err != nil {
-		return err
-	}
-	if w.stopped == nil {
-		fmt.Fprintf(r.Stdout, "%s: fine: nothing to repair\n", in.manifestName())
-		return nil
-	}
-	if !w.torn {
-		if !r.has("fix") {
-			fmt.Fprintf(r.Stdout, "What is damaged is not the end: with --fix everything behind LSN %d is given up\n",
-				w.end)
-			return w.stopped
-		}
-		fmt.Fprintf(r.Stdout, "%v\n", w.stopped)
-		return r.endAt(in, w)
-	}
-	found, err := aof.Recover(&aof.RecoverOptions{
-		FS: r.Files, Dir: in.dir, Name: in.name, Truncated: true, ReplID: newReplID(),
-	})
+	done, refused, err := r.settle(in)
 	if err != nil {
 		return err
 	}
-	for _, cut := range found.Cuts {
-		fmt.Fprintf(r.Stdout, "%s: cut off at offset %d: %d bytes (%s)\n", cut.File, cut.Offset, cut.Bytes, cut.Reason)
+	w := &aofWalk{in: in, until: math.MaxUint64}
+	if err := w.walk(func(*aofCommit) error { return nil }); err != nil {
+		return err
 	}
-	fmt.Fprintf(r.Stdout, "%s: repaired: the data ends at LSN %d\n", in.manifestName(), found.EndLSN)
-	return nil
+	switch {
+	case w.stopped == nil && refused == nil:
+		if !done {
+			fmt.Fprintf(r.Stdout, "%s: fine: nothing to repair\n", in.manifestName())
+		}
+		return nil
+	case refused == nil && w.torn:
+		return r.recoverFiles(in, nil)
+	case w.stopped == nil:
+		w.stopped = refused
+	}
+	if !r.has("fix") {
+		fmt.Fprintf(r.Stdout, "What is damaged is not the end: with --fix everything behind LSN %d is given up\n",
+			w.end)
+		return w.stopped
+	}
+	fmt.Fprintf(r.Stdout, "%v\n", w.stopped)
+	return r.endAt(in, w)
 }
 
 // truncateAOF gives up all that came after an LSN, or in one of Redis's files after a moment.
@@ -155,7 +156,11 @@ func (r *run) truncateAOF() error {
 	if in.manifest == nil {
 		return r.damagedAOF(r.truncateForeign(in.foreign))
 	}
-	if !r.has("lsn") {
+	switch {
+	case r.has("time"):
+		return errors.New("--time is for Redis's files: commits of Fulmen carry no time. fulmen-check show lists " +
+			"them with their LSN, which --lsn takes, and says when each file was begun")
+	case !r.has("lsn"):
 		return usageError("--lsn is needed")
 	}
 	until, err := r.lsn("lsn", 0)
@@ -167,12 +172,19 @@ func (r *run) truncateAOF() error {
 		return fmt.Errorf("%s: %w (is the server running?)", in.dir, err)
 	}
 	defer func() { _ = lock.Close() }() // the process ends anyway
-	w := &aofWalk{run: r, in: in, until: until}
+	_, refused, err := r.settle(in)
+	if err != nil {
+		return err
+	}
+	w := &aofWalk{in: in, until: until}
 	if err := w.walk(func(*aofCommit) error { return nil }); err != nil {
 		return r.damagedAOF(err)
 	}
-	if until < w.begin {
+	switch {
+	case until < w.begin:
 		return fmt.Errorf("the BASE is of LSN %d: there is no way back to %d", w.begin, until)
+	case refused != nil && !w.cut: // what is damaged is before the LSN, and more is in memory
+		return r.damagedAOF(refused)
 	}
 	return r.endAt(in, w)
 }

@@ -31,6 +31,8 @@ type aofWorld struct {
 	manifest *aof.Manifest
 	redis    *redistest.Conn
 	digests  map[uint64]string // by LSN
+	ringDir  string            // of the incarnations that begin from now on; empty: they have no ring
+	ring     *log.Ring
 }
 
 func newAOFWorld(t *testing.T, keys int) *aofWorld {
@@ -72,6 +74,16 @@ func (x *aofWorld) live() {
 		Clock: clock.New(),
 	})
 	fatal(x.t, x.w.Prepare(seq))
+	if life.RingDir = x.ringDir; x.ringDir != "" {
+		boot, err := log.BootID(vfs.OS{})
+		fatal(x.t, err)
+		x.ring, err = log.CreateRing(log.RingOptions{
+			FS: vfs.OS{}, Dir: x.ringDir,
+			Identity: log.RingIdentity{Boot: boot, DirID: 7, Incarnation: life.Number, Shards: aofShards},
+		})
+		fatal(x.t, err)
+		x.log.UseRing(x.ring)
+	}
 	x.manifest.Add(aof.IncrFiles(aofShards, seq, life.Number, life.StartLSN, 0)...)
 	fatal(x.t, x.manifest.Commit(vfs.OS{}, x.dir, "a.aof"))
 	h := x.log.Resume()
@@ -256,6 +268,7 @@ func TestAOFTruncateBehindTheBase(t *testing.T) {
 	dir := t.TempDir()
 	twoLives(t, dir)
 	expect(t, 0, []string{"fine: 4 keys"}, "verify", dir)
+	expect(t, 2, []string{"--time is for Redis's files", "show", "--lsn"}, "truncate", dir, "--time", "100")
 	expect(t, 0, []string{"ends at LSN 700"}, "truncate", dir, "--lsn", "700")
 	expect(t, 0, []string{"fine: 4 keys"}, "verify", dir)
 }

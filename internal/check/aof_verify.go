@@ -41,7 +41,10 @@ func (r *run) verifyAOF(in *aofInput) error {
 	if err != nil {
 		return err
 	}
-	w := &aofWalk{run: r, in: in, until: math.MaxUint64}
+	if err := r.withRing(in); err != nil {
+		return err
+	}
+	w := &aofWalk{in: in, until: math.MaxUint64}
 	err = w.walk(func(c *aofCommit) error {
 		for i, part := range c.parts {
 			err := log.ForEachIn(part, func([][]byte) error { w.records++; return nil })
@@ -57,9 +60,11 @@ func (r *run) verifyAOF(in *aofInput) error {
 	fmt.Fprintf(r.Stdout, "%s: %d commits in %d frames, %d records, LSN %d to %d\n", in.manifestName(), w.commits,
 		w.frames, w.records, w.begin, w.end)
 	if w.torn {
-		fmt.Fprintf(r.Stdout, "%s: TORN: %v\nThe next start goes on from LSN %d, or from what the server has left in "+
-			"memory if it\nalone was ended; with aof-load-truncated no it refuses, and fulmen-check repair cuts off\n"+
-			"what is torn\n", in.manifestName(), w.stopped, w.end)
+		fmt.Fprintf(r.Stdout, "%s: TORN: %v\nThe next start goes on from LSN %d; with aof-load-truncated no it "+
+			"refuses, and fulmen-check\nrepair cuts off what is torn\n", in.manifestName(), w.stopped, w.end)
+		return errDamaged
+	}
+	if w.stopped == nil && in.ringLost {
 		return errDamaged
 	}
 	return w.stopped
@@ -207,7 +212,10 @@ func (r *run) showOurs(out *bufio.Writer, in *aofInput, limit int) error {
 		fmt.Fprintf(out, "file %s: LSN %d, incarnation %d, %s, of %s\n", f.Path(in.dir, in.name), f.LSN, f.Incarnation,
 			use, timeText(f.CreatedMs))
 	}
-	w := &aofWalk{run: r, in: in, until: math.MaxUint64}
+	if err := r.withRing(in); err != nil {
+		return err
+	}
+	w := &aofWalk{in: in, until: math.MaxUint64}
 	err := w.walk(func(c *aofCommit) error {
 		if limit == 0 {
 			return errEnough
@@ -215,7 +223,11 @@ func (r *run) showOurs(out *bufio.Writer, in *aofInput, limit int) error {
 		limit--
 		fmt.Fprintf(out, "commit LSN %d to %d, incarnation %d\n", c.start, c.end, c.incarnation)
 		for i, part := range c.parts {
-			fmt.Fprintf(out, "  frame %s at offset %d\n", c.files[i], c.offsets[i])
+			where := ""
+			if in.memory != nil && in.memory.adds(c.files[i], c.offsets[i]) {
+				where = ", still in memory"
+			}
+			fmt.Fprintf(out, "  frame %s at offset %d%s\n", c.files[i], c.offsets[i], where)
 			if err := log.ForEachIn(part, func(args [][]byte) error { return showRecord(out, args) }); err != nil {
 				return &aof.CorruptError{File: c.files[i], Offset: c.offsets[i], Reason: "a record: " + err.Error()}
 			}

@@ -11,9 +11,8 @@ import (
 )
 
 // aofWalk goes through the commits of an append-only file of ours by LSN: those that a start would load if there were
-// no ring in memory any more.
+// no ring in memory. With one it is the files after withRing or settle that are gone through.
 type aofWalk struct {
-	run   *run
 	in    *aofInput
 	until uint64 // commits that end above are left out
 
@@ -192,7 +191,7 @@ func (l *aofLane) next() error {
 	l.ok = false
 	for len(l.files) > 0 && l.tail == nil {
 		if l.r == nil {
-			r, err := aof.OpenIncr(l.w.run.Files, l.path())
+			r, err := aof.OpenIncr(l.w.in.files, l.path())
 			if errors.Is(err, aof.ErrNoHeader) {
 				l.files = l.files[1:]
 				continue

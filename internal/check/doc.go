@@ -7,9 +7,10 @@
 // that analyse tells are those that the server would need, and what convert writes is written by the code that saves.
 // It needs memory for the biggest value, not for the snapshot.
 //
-// Append-only files are gone through as a start does that finds nothing in memory (aof_walk.go): commits by LSN, up to
-// the end of each incarnation or, where there is none, to the first hole. To cut one off, at an LSN or before damage, a
-// manifest is committed by which the incarnation has ended there; files change only where a torn end is cut off, as the
+// Append-only files are gone through as a start does (aof_walk.go): commits by LSN, up to the end of each incarnation
+// or, where there is none, to the first hole. What a server that was killed has left in memory counts as if it were in
+// the files already (aof_ring.go). To cut one off, at an LSN or before damage, a manifest is committed by which the
+// incarnation has ended there; files change only where a torn end is cut off or what is in memory is added, as the
 // server itself would (aof.Recover). Redis's files are cut where they are.
 //
 // # Ownership

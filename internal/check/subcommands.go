@@ -12,7 +12,8 @@ func subcommands() []subcommand {
 			name: "verify", args: "FILE …", run: (*run).verify,
 			summary: "Reads everything and says what is damaged",
 			details: "Sizes and sums of the manifest, the checksum of each file, the form of each value down to its\n" +
-				"last byte. Exit code 1 if anything is wrong.",
+				"last byte. Exit code 1 if anything is wrong.\n" +
+				"Of an append-only file also what a server that was killed has left in memory only.",
 			options: []option{
 				{"duplicates", "", "look for keys that are there twice, too (8 to 20 bytes of memory for each key)"},
 			},
@@ -54,7 +55,8 @@ func subcommands() []subcommand {
 			name: "truncate", args: "FILE", run: (*run).truncateAOF,
 			summary: "Takes an append-only file back to an earlier moment",
 			details: "All commits that end behind an LSN are given up, which show tells; there is no way back\n" +
-				"beyond the last rewrite. Redis's files are cut before the first annotation of a later time.",
+				"beyond the last rewrite. Redis's files are cut before the first annotation of a later time.\n" +
+				"What a server that was killed has left in memory only is taken to the files first.",
 			options: []option{
 				{"lsn", "N", "the LSN"},
 				{"time", "T", "of Redis's files: Unix time in seconds, or as 2006-01-02T15:04:05Z"},
