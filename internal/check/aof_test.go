@@ -429,3 +429,19 @@ func TestForeignAOF(t *testing.T) {
 	put(set + multi + set)
 	expect(t, 1, []string{"DAMAGED at offset 27"}, "truncate", name, "--time", "150")
 }
+
+// TestForeignErrorsAdviseWhatThereIs: what is said to help against damage of Redis's files is a subcommand.
+func TestForeignErrorsAdviseWhatThereIs(t *testing.T) {
+	advised := 0
+	for kind := aof.ForeignManifest; kind <= aof.ForeignExecution; kind++ {
+		e := aof.ForeignError{Kind: kind, File: "f"}
+		for _, m := range regexp.MustCompile("fulmen-check ([a-z-]+) f").FindAllStringSubmatch(e.Error(), -1) {
+			if advised++; find(m[1]) == nil {
+				t.Errorf("%v", &e)
+			}
+		}
+	}
+	if advised < 2 {
+		t.Errorf("%d pieces of advice", advised)
+	}
+}

@@ -94,10 +94,11 @@ func (l *loop) saveSlice() (more bool) {
 // keys, which may have expired.
 //
 // It also has to wait while the log, which it is going to write to, has used up its memory because the disk is slow.
+// What is refused, because the disk fails, need not wait for it.
 func (s *Session) mustSpare(row *command.Row) bool {
 	saver := s.srv.saver
 	saving := saver.Running() != nil && saver.Overdrawn()
-	if !saving && !s.srv.set.Log.OverLimit() {
+	if !saving && !s.srv.set.Log.OverLimit() || s.refusedForDisk(row) != nil {
 		return false
 	}
 	switch {

@@ -33,7 +33,7 @@ func (e *ForeignError) Unwrap() error { return e.Err }
 
 // Error says where, why, and what to do.
 func (e *ForeignError) Error() string {
-	repair := fmt.Sprintf("make a backup of your AOF file, then use `fulmen-check aof-repair %s`", e.File)
+	repair := fmt.Sprintf("make a backup of your AOF file, then use `fulmen-check repair %s`", e.File)
 	switch e.Kind {
 	case ForeignManifest:
 		return fmt.Sprintf("FATAL AOF MANIFEST FILE ERROR: reading the manifest file %s, at line %d (offset %d): %s",
