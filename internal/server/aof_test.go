@@ -2,6 +2,7 @@ package server
 
 import (
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -294,6 +295,43 @@ func TestLogLimit(t *testing.T) {
 	g.disk.resume()
 	if err := c.gets(strings.Repeat("+OK\r\n", sets)); err != nil {
 		t.Errorf("%.200s", err) // which has all that was replied
+	}
+}
+
+// TestLimitWhileFailing: writers at the limit of the log's memory don't wait for a disk that fails: they are refused,
+// the ones that waited already as well.
+func TestLimitWhileFailing(t *testing.T) {
+	g := startGated(t, gatedOptions{args: []string{"--aof-ring-dir", "no", "--log-memory-limit", "1mb"}})
+	g.disk.stop()
+	c, other, late := dial(t, g.Addr()), dial(t, g.Addr()), dial(t, g.Addr())
+	set := "SET " + g.keyOn(0) + " " + strings.Repeat("x", 50_000) + "\r\n"
+	const sets = 1000
+	go func() {
+		for range sets {
+			if _, err := io.WriteString(c.Conn, set); err != nil {
+				return
+			}
+		}
+	}()
+	eventually(t, "writers wait", func() bool { return g.set.Log.OverLimit() })
+	late.send("SET " + g.keyOn(3) + " 1\r\n")
+	defer g.disk.fail(nil)
+	g.disk.fail(syscall.EIO)
+	g.disk.resume()
+	eventually(t, "the failure is known", func() bool {
+		return other.info("persistence", "aof_last_write_status") == "err"
+	})
+	if !g.set.Log.OverLimit() {
+		t.Fatal("the log has room")
+	}
+	other.send("SET " + g.keyOn(3) + " 1\r\n")
+	other.want(misconfEIO)
+	late.want(misconfEIO)
+	g.disk.fail(nil)
+	for range sets {
+		if got := c.reply(); got != misconfEIO && got != "OK" {
+			t.Fatal(got)
+		}
 	}
 }
 
