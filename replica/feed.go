@@ -5,6 +5,7 @@ import (
 	"net"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"fulmen/internal/clock"
 )
@@ -16,6 +17,10 @@ var ErrClosed = errors.New("replica: the feed is closed")
 // of what copying so much costs.
 const streamBytes = 64 << 10
 
+// restTime is how long Stream rests once all is sent, unless somebody is in a hurry: what comes first is sent at once,
+// and what comes right behind it together. Without it every commit under load is a wake-up and a system call.
+const restTime = time.Millisecond
+
 // Feed writes to one replica. Nothing is kept for it here but what is being written: the rest lies in the stream's
 // blocks, which its Source holds, or comes from a walk that waits for it. It has no time-outs: who looks at
 // StuckSinceMs closes it.
@@ -26,6 +31,7 @@ type Feed struct {
 	conn    net.Conn
 	clock   clock.Clock
 	bell    chan struct{} // of length 1
+	hurry   chan struct{} // of length 1
 	quit    chan struct{}
 	closing sync.Once
 
@@ -39,7 +45,10 @@ type Feed struct {
 
 // NewFeed returns a Feed that owns conn.
 func NewFeed(conn net.Conn, clock clock.Clock) *Feed {
-	return &Feed{conn: conn, clock: clock, bell: make(chan struct{}, 1), quit: make(chan struct{})}
+	return &Feed{
+		conn: conn, clock: clock, bell: make(chan struct{}, 1), hurry: make(chan struct{}, 1),
+		quit: make(chan struct{}),
+	}
 }
 
 // Close ends the Feed: writes under way return. Closing twice is allowed.
@@ -57,6 +66,14 @@ func (f *Feed) Closed() <-chan struct{} { return f.quit }
 func (f *Feed) Ring() {
 	select {
 	case f.bell <- struct{}{}:
+	default:
+	}
+}
+
+// Hurry has Stream send at once what there is. It never blocks.
+func (f *Feed) Hurry() {
+	select {
+	case f.hurry <- struct{}{}:
 	default:
 	}
 }
@@ -113,6 +130,8 @@ func (f *Feed) Begin(p []byte) error {
 func (f *Feed) Stream(src Source) error {
 	defer src.Close()
 	var buf []byte
+	rest := time.NewTimer(restTime)
+	defer rest.Stop()
 	for {
 		buf = buf[:0]
 		for len(buf) < streamBytes {
@@ -128,6 +147,16 @@ func (f *Feed) Stream(src Source) error {
 				return err
 			}
 			f.sent.Store(src.LSN())
+			if len(buf) >= streamBytes {
+				continue
+			}
+			rest.Reset(restTime)
+			select {
+			case <-rest.C:
+			case <-f.hurry:
+			case <-f.quit:
+				return ErrClosed
+			}
 		case src.Park():
 			select {
 			case <-f.bell:

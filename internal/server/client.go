@@ -197,6 +197,9 @@ func cmdClientNoEvict(s *Session) error {
 
 // CLIENT REPLY ON|OFF|SKIP
 func cmdClientReply(s *Session) error {
+	if s.follower.Load() != nil {
+		return nil // nothing but the stream may be sent to it
+	}
 	a := s.c.ArgsFrom(2)
 	switch {
 	case a.Option("on"):

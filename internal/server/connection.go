@@ -170,8 +170,13 @@ func cmdHello(s *Session) error {
 	return nil
 }
 
+var errNotNormal = resp.Errorf("ERR", "can only reset normal connections")
+
 // RESET
 func cmdReset(s *Session) error {
+	if s.follower.Load() != nil {
+		return errNotNormal
+	}
 	if s.multi != nil {
 		s.endMulti()
 	}

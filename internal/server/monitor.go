@@ -44,7 +44,7 @@ func cmdMonitor(s *Session) error {
 	if s.executing {
 		return resp.Errorf("ERR", "MONITOR isn't allowed for DENY BLOCKING client")
 	}
-	if s.monitor != nil {
+	if s.monitor != nil || s.follower.Load() != nil {
 		return nil // as Redis: no reply
 	}
 	s.monitor = &monitor{s: s}

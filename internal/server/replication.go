@@ -5,6 +5,7 @@ import (
 	"slices"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"fulmen/internal/config"
 	"fulmen/reactor"
@@ -185,6 +186,10 @@ func (a *aside) Deliver(rl *reactor.Loop, _ *reactor.Letter) {
 	w := &h.l.worker
 	w.NowNs = a.srv.set.Clock.NowNs()
 	if !h.s.Acquire(w) {
+		if a.srv.set.Seized() {
+			a.rung.Store(false) // for long, and it can be done without
+			return
+		}
 		rl.PostLater(&a.Letter) // its holder is working
 		return
 	}
@@ -192,6 +197,9 @@ func (a *aside) Deliver(rl *reactor.Loop, _ *reactor.Letter) {
 	h.s.Stage(-1, a.args...)
 	h.s.Release(w)
 	h.l.postServed()
+	for _, f := range *a.srv.replication.followers.Load() {
+		f.feed.Hurry()
+	}
 }
 
 // giveUp gives up the full sync that is under way, if one is, and waits for its end; held tells whether the caller has
@@ -214,6 +222,20 @@ func (r *replication) giveUp(held bool) {
 		job.save.RunHeld()
 	}
 	<-job.over
+}
+
+// behind tells whether a replica has not been sent everything.
+func (r *replication) behind() bool {
+	for _, f := range *r.followers.Load() {
+		select {
+		case <-f.feed.Closed():
+		default:
+			if f.is(online) && f.feed.Sent() < r.stream().Offset() {
+				return true
+			}
+		}
+	}
+	return false
 }
 
 // resetStats follows CONFIG RESETSTAT.
@@ -268,15 +290,39 @@ func (r *replication) countGood(v *config.Values) (good int64, wanted bool) {
 	return good, wanted
 }
 
-// close ends all replicas' connections and what is done for them. The loops still run.
-func (r *replication) close() {
+// stop accepts no more replicas, and gives up what is not online yet. The loops still run.
+func (r *replication) stop() {
 	r.mu.Lock()
 	r.closed = true
 	r.mu.Unlock()
 	for _, f := range *r.followers.Load() {
-		f.feed.Close()
+		if !f.is(online) {
+			f.feed.Close()
+		}
 	}
 	r.giveUp(false)
+}
+
+// lastBytesFor is how long replicas have at the end to take in what they have not been sent.
+const lastBytesFor = 2 * time.Second
+
+// close ends all replicas' connections, once they have everything if that doesn't take long: then they can go on where
+// they are when the server comes back. The loops still run; with an append-only file nobody writes any more.
+func (r *replication) close() {
+	tick := time.NewTicker(time.Millisecond)
+	defer tick.Stop()
+	end := time.NewTimer(lastBytesFor)
+	defer end.Stop()
+	for late := false; !late && r.behind(); {
+		select {
+		case <-tick.C:
+		case <-end.C:
+			late = true
+		}
+	}
+	for _, f := range *r.followers.Load() {
+		f.feed.Close()
+	}
 	r.running.Wait()
 	r.mu.Lock()
 	defer r.mu.Unlock()

@@ -262,10 +262,11 @@ func (srv *Server) Shutdown() error {
 	srv.sampler.close()
 	<-srv.loading.done
 	srv.aof.rewrites.close()
-	srv.replication.close()
+	srv.replication.stop()
 	srv.saves.close()
 	srv.migrator.close()
 	err := srv.aof.close()
+	srv.replication.close()
 	err = errors.Join(err, srv.reactor.Stop())
 	if save := srv.saver.Running(); save != nil {
 		save.Cancel()

@@ -1,0 +1,294 @@
+package server
+
+import (
+	"bufio"
+	"bytes"
+	"fmt"
+	"io"
+	"net"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"fulmen/internal/resp"
+	"fulmen/replica"
+)
+
+// rawReplica is a connection that speaks as a replica does, byte by byte.
+type rawReplica struct {
+	net.Conn
+	t testing.TB
+	r *bufio.Reader
+}
+
+// dialReplica connects and says what a replica of now says of itself.
+func dialReplica(t testing.TB, srv *Server) *rawReplica {
+	t.Helper()
+	nc, err := net.Dial("tcp", srv.Addr())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := nc.SetDeadline(time.Now().Add(patience)); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = nc.Close() }) // some tests have closed it
+	c := &rawReplica{Conn: nc, t: t, r: bufio.NewReader(nc)}
+	c.say("REPLCONF listening-port 7 capa eof capa psync2")
+	if got := c.line(); got != "+OK" {
+		t.Fatal(got)
+	}
+	return c
+}
+
+func (c *rawReplica) say(line string) {
+	c.t.Helper()
+	if _, err := io.WriteString(c.Conn, line+"\r\n"); err != nil {
+		c.t.Fatal(err)
+	}
+}
+
+// line reads a line that is not empty.
+func (c *rawReplica) line() string {
+	c.t.Helper()
+	for {
+		text, err := c.r.ReadString('\n')
+		if err != nil {
+			c.t.Fatalf("after %q: %v", text, err)
+		}
+		if text = strings.TrimRight(text, "\r\n"); text != "" {
+			return text
+		}
+	}
+}
+
+// take reads so many bytes of the stream.
+func (c *rawReplica) take(n int) string {
+	c.t.Helper()
+	p := make([]byte, n)
+	if _, err := io.ReadFull(c.r, p); err != nil {
+		c.t.Fatalf("reading %d bytes of the stream: %v", n, err)
+	}
+	return string(p)
+}
+
+// full asks for all data, throws it away, and returns the history and the position from which on the stream follows.
+func (c *rawReplica) full() (id string, lsn int64) {
+	c.t.Helper()
+	c.say("PSYNC ? -1")
+	if _, err := fmt.Sscanf(c.line(), "+FULLRESYNC %s %d", &id, &lsn); err != nil {
+		c.t.Fatal(err)
+	}
+	mark, ok := strings.CutPrefix(c.line(), "$EOF:")
+	if !ok || len(mark) != 40 {
+		c.t.Fatalf("no mark but %q", mark)
+	}
+	var data []byte
+	for !bytes.HasSuffix(data, []byte(mark)) {
+		b, err := c.r.ReadByte()
+		if err != nil {
+			c.t.Fatal(err)
+		}
+		data = append(data, b)
+	}
+	c.say("REPLCONF ACK " + strconv.FormatInt(lsn, 10))
+	return id, lsn
+}
+
+// record is a command as the stream has it.
+func record(args ...string) string { return string(resp.AppendCommandStrings(nil, args...)) }
+
+// TestStreamIsExact: from its position on a replica gets the records and nothing else, and whoever comes back gets what
+// is behind the byte that it has asked for, to the byte.
+func TestStreamIsExact(t *testing.T) {
+	srv := startServer(t, "--repl-diskless-sync-delay", "0", "--repl-ping-replica-period", "1000")
+	ours := dial(t, srv.Addr())
+	ours.do("SET", "before", "1")
+	first := dialReplica(t, srv)
+	id, lsn := first.full()
+	if got := ours.info("replication", "master_replid"); got != id {
+		t.Errorf("the history is %s, INFO says %s", id, got)
+	}
+	var stream string
+	for i, args := range [][]string{{"SET", "a", "1"}, {"RPUSH", "l", "x", "y"}, {"DEL", "a"}, {"SET", "b", "2"}} {
+		ours.do(args...)
+		stream += record(args...)
+		if got := first.take(len(record(args...))); got != record(args...) {
+			t.Fatalf("record %d is %q", i, got)
+		}
+	}
+	ours.do("SELECT", "3")
+	ours.do("SET", "c", "3")
+	other := record("SELECT", "3") + record("SET", "c", "3") + record("SELECT", "0")
+	if got := first.take(len(other)); got != other {
+		t.Fatalf("a record of another database is %q", got)
+	}
+	stream += other
+	end := lsn + int64(len(stream))
+	if got := ours.info("replication", "master_repl_offset"); got != strconv.FormatInt(end, 10) {
+		t.Errorf("INFO says offset %s, want %d", got, end)
+	}
+	for _, has := range []int{0, 1, 10, len(stream) - 1, len(stream)} {
+		again := dialReplica(t, srv)
+		again.say(fmt.Sprintf("PSYNC %s %d", id, lsn+int64(has)+1))
+		if got := again.line(); got != "+CONTINUE "+id {
+			t.Fatalf("with %d bytes of the stream: %s", has, got)
+		}
+		if got := again.take(len(stream) - has); got != stream[has:] {
+			t.Errorf("behind %d bytes comes %q, want %q", has, got, stream[has:])
+		}
+	}
+	// What is not there is not promised.
+	for _, ask := range []string{
+		fmt.Sprintf("PSYNC %s %d", id, end+2), fmt.Sprintf("PSYNC %s 0", id), fmt.Sprintf("PSYNC %s -5", id),
+		fmt.Sprintf("PSYNC %s %d", replica.NewHistory().ID, end+1), fmt.Sprintf("PSYNC %s %d", replica.NoID, end+1),
+	} {
+		c := dialReplica(t, srv)
+		c.say(ask)
+		if got := c.line(); !strings.HasPrefix(got, "+FULLRESYNC "+id) {
+			t.Errorf("%s: %s", ask, got)
+		}
+	}
+}
+
+// TestOtherHistory: two servers are the same up to a position, and go on differently. Who comes from the one to the
+// other with what both have goes on; who has more, if only as much as the other, needs everything.
+func TestOtherHistory(t *testing.T) {
+	srv := startServer(t, "--repl-diskless-sync-delay", "0", "--repl-ping-replica-period", "1000")
+	ours := dial(t, srv.Addr())
+	first := dialReplica(t, srv)
+	old, lsn := first.full()
+	ours.do("LPUSH", "k", "a", "b")
+	common := record("LPUSH", "k", "a", "b")
+	if got := first.take(len(common)); got != common {
+		t.Fatal(got)
+	}
+	split := lsn + int64(len(common))
+	r := &srv.replication
+	r.setHistory(r.history.Load().Shift(uint64(split))) // as a promotion does
+	ours.do("LPUSH", "k", "a", "d")
+	own := record("LPUSH", "k", "a", "d")
+	for _, c := range []struct {
+		at   int64
+		want string
+	}{{lsn, "+CONTINUE"}, {split, "+CONTINUE"}, {split + 1, "+FULLRESYNC"}, {split + int64(len(own)), "+FULLRESYNC"}} {
+		back := dialReplica(t, srv)
+		back.say(fmt.Sprintf("PSYNC %s %d", old, c.at+1))
+		if got := back.line(); !strings.HasPrefix(got, c.want+" "+r.history.Load().ID) {
+			t.Errorf("who has %d bytes, of which %d are common: %s", c.at, split, got)
+		}
+		if c.want == "+CONTINUE" {
+			if got := back.take(int(split-c.at) + len(own)); got != (common + own)[c.at-lsn:] {
+				t.Errorf("behind %d comes %q", c.at, got)
+			}
+		}
+	}
+	if got := ours.info("replication", "second_repl_offset"); got != strconv.FormatInt(split+1, 10) {
+		t.Errorf("second_repl_offset is %s, the common part has %d bytes", got, split)
+	}
+}
+
+// TestReplicaIsAClient: CLIENT LIST and KILL know it, ROLE and INFO say where it is, what it sends is not answered.
+func TestReplicaIsAClient(t *testing.T) {
+	srv := startServer(t, "--repl-diskless-sync-delay", "0", "--repl-ping-replica-period", "1000", "--timeout", "1")
+	ours := dial(t, srv.Addr())
+	c := dialReplica(t, srv)
+	_, lsn := c.full()
+	eventually(t, "it is online", func() bool {
+		return ours.do("ROLE") == fmt.Sprintf("[master %d [[127.0.0.1 7 %d]]]", lsn, lsn)
+	})
+	if got := ours.info("replication", "slave0"); !strings.HasPrefix(got, "ip=127.0.0.1,port=7,state=online,offset=") {
+		t.Errorf("INFO says %q", got)
+	}
+	if got := ours.do("CLIENT", "LIST", "TYPE", "replica"); !strings.Contains(got, " flags=S ") {
+		t.Errorf("CLIENT LIST says %q", got)
+	}
+	if got := ours.info("clients", "connected_clients"); got != "1" {
+		t.Errorf("connected_clients is %s", got)
+	}
+	// What it says is executed and not answered.
+	for _, line := range []string{
+		"PING", "PSYNC ? -1", "SYNC", "NOSUCH", "CLIENT REPLY ON", "RESET", "MONITOR", "SET x y",
+	} {
+		c.say(line)
+	}
+	if got := c.take(len(record("SET", "x", "y"))); got != record("SET", "x", "y") {
+		t.Fatalf("the stream has %q", got)
+	}
+	if got := ours.do("CLIENT", "KILL", "TYPE", "replica"); got != "1" {
+		t.Errorf("CLIENT KILL: %s", got)
+	}
+	if rest, err := io.ReadAll(c.r); err != nil || len(rest) > 0 {
+		t.Errorf("killed, it gets %q and %v", rest, err)
+	}
+	eventually(t, "it is gone", func() bool { return ours.info("replication", "connected_slaves") == "0" })
+}
+
+// TestBacklogEnds: without replicas it is freed in time, and whoever comes later needs everything.
+func TestBacklogEnds(t *testing.T) {
+	srv := startServer(t, "--repl-diskless-sync-delay", "0", "--repl-backlog-ttl", "1")
+	ours := dial(t, srv.Addr())
+	c := dialReplica(t, srv)
+	id, lsn := c.full()
+	if err := c.Close(); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "the backlog is freed", func() bool { return ours.info("replication", "repl_backlog_active") == "0" })
+	ours.do("SET", "unseen", "1")
+	back := dialReplica(t, srv)
+	back.say(fmt.Sprintf("PSYNC %s %d", id, lsn+1))
+	if got := back.line(); !strings.HasPrefix(got, "+FULLRESYNC") || strings.Contains(got, id) {
+		t.Errorf("in the history %s: %s", id, got)
+	}
+}
+
+// TestReplicaOutlivesPrimary: with an append-only file a primary that was stopped and started goes on where it was, and
+// so do its replicas, which got everything before it ended.
+func TestReplicaOutlivesPrimary(t *testing.T) {
+	args := []string{"--appendonly", "yes", "--dir", t.TempDir(), "--aof-ring-dir", "no",
+		"--repl-diskless-sync-delay", "0", "--repl-ping-replica-period", "1000"}
+	log := &logBuffer{}
+	start := func() *Server {
+		srv, err := tryServer(t, log, args)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return srv
+	}
+	srv := start()
+	ours := dial(t, srv.Addr())
+	eventually(t, "the server has loaded", func() bool { return ours.do("PING") == "PONG" })
+	c := dialReplica(t, srv)
+	id, lsn := c.full()
+	eventually(t, "it is online", func() bool { return strings.Contains(ours.info("replication", "slave0"), "online") })
+	value := strings.Repeat("x", 1000)
+	ours.do("SET", "a", value)
+	if err := srv.Shutdown(); err != nil {
+		t.Fatal(err)
+	}
+	want := record("SET", "a", value)
+	got, err := io.ReadAll(c.r)
+	if err != nil || string(got) != want {
+		t.Fatalf("before the end it got %d bytes of %d, %v", len(got), len(want), err)
+	}
+	srv = start()
+	defer func() {
+		if err := srv.Shutdown(); err != nil {
+			t.Error(err)
+		}
+	}()
+	ours = dial(t, srv.Addr())
+	eventually(t, "the server has loaded again", func() bool { return ours.do("PING") == "PONG" })
+	back := dialReplica(t, srv)
+	back.say(fmt.Sprintf("PSYNC %s %d", id, lsn+int64(len(want))+1))
+	if got := back.line(); got != "+CONTINUE "+id {
+		t.Fatalf("after the restart: %s", got)
+	}
+	ours.do("SET", "b", "2")
+	if got := back.take(len(record("SET", "b", "2"))); got != record("SET", "b", "2") {
+		t.Errorf("after the restart the stream has %q", got)
+	}
+	eventually(t, "there is a backlog again", func() bool {
+		return ours.info("replication", "repl_backlog_active") == "1"
+	})
+}
