@@ -6,6 +6,8 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+
+	"golang.org/x/sys/unix"
 )
 
 // fill makes n keys with values of so many bytes.
@@ -240,10 +242,24 @@ func TestParseCPUs(t *testing.T) {
 
 // TestSaveOnGivenCPUs: workers are confined to the processors that are named; one that isn't there is of no effect.
 func TestSaveOnGivenCPUs(t *testing.T) {
-	for _, cpus := range []string{"0", "1000"} {
+	var mine, one unix.CPUSet
+	if err := unix.SchedGetaffinity(0, &mine); err != nil {
+		t.Fatal(err)
+	}
+	first := 0
+	for !mine.IsSet(first) {
+		first++
+	}
+	one.Set(first)
+	for cpus, want := range map[string]unix.CPUSet{strconv.Itoa(first): one, "1000": mine} {
 		w := newWorld(t, 2, 0, 1)
 		w.fill(1000, 100)
-		sink := &memSink{}
+		var seen unix.CPUSet
+		sink := &memSink{onWrite: func() { // the last ones are by the worker, which ends the streams
+			if err := unix.SchedGetaffinity(0, &seen); err != nil {
+				t.Error(err)
+			}
+		}}
 		var r Result
 		w.held(func() {
 			v, err := w.sv.Begin(Request{Sinks: []Sink{sink}, CPUs: cpus})
@@ -252,8 +268,8 @@ func TestSaveOnGivenCPUs(t *testing.T) {
 			}
 			r = v.RunHeld()
 		})
-		if r.Err != nil || r.Saved != 1000 {
-			t.Errorf("%q: %+v", cpus, r)
+		if r.Err != nil || r.Saved != 1000 || seen != want {
+			t.Errorf("%q: %+v, written on processors %v, want %v", cpus, r, seen, want)
 		}
 	}
 }
