@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"math"
 	"path/filepath"
@@ -106,14 +107,27 @@ func (r *run) lsn(name string, otherwise uint64) (uint64, error) {
 	return n, nil
 }
 
+// lock takes the directory of an append-only file as a server does, and reads its manifest again: a server may have
+// been there since it was found.
+func (r *run) lock(in *aofInput) (io.Closer, error) {
+	lock, err := r.Files.Lock(in.dir)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w (is the server running?)", in.dir, err)
+	}
+	if in.manifest, err = aof.ReadManifest(r.Files, in.dir, in.name); err != nil {
+		return nil, errors.Join(err, lock.Close())
+	}
+	return lock, nil
+}
+
 // repairAOF cuts off a torn tail; what is damaged before that, with all that follows, only if --fix says so.
 func (r *run) repairAOF(in *aofInput) error {
 	if in.manifest == nil {
 		return r.repairForeign(in.foreign)
 	}
-	lock, err := r.Files.Lock(in.dir)
+	lock, err := r.lock(in)
 	if err != nil {
-		return fmt.Errorf("%s: %w (is the server running?)", in.dir, err)
+		return err
 	}
 	defer func() { _ = lock.Close() }() // the process ends anyway
 	done, refused, err := r.settle(in)
@@ -125,13 +139,19 @@ func (r *run) repairAOF(in *aofInput) error {
 		return err
 	}
 	switch {
-	case w.stopped == nil && refused == nil:
-		if !done {
-			fmt.Fprintf(r.Stdout, "%s: fine: nothing to repair\n", in.manifestName())
-		}
-		return nil
 	case refused == nil && w.torn:
-		return r.recoverFiles(in, nil)
+		if err := r.recoverFiles(in, nil); err != nil {
+			return err
+		}
+		done = true
+		fallthrough
+	case w.stopped == nil && refused == nil:
+		text := "fine: nothing to repair"
+		if done {
+			text = fmt.Sprintf("repaired: the data ends at LSN %d", in.manifest.Last().EndLSN)
+		}
+		fmt.Fprintf(r.Stdout, "%s: %s\n", in.manifestName(), text)
+		return nil
 	case w.stopped == nil:
 		w.stopped = refused
 	}
@@ -156,6 +176,10 @@ func (r *run) truncateAOF() error {
 	if in.manifest == nil {
 		return r.damagedAOF(r.truncateForeign(in.foreign))
 	}
+	return r.damagedAOF(r.truncateOurs(in))
+}
+
+func (r *run) truncateOurs(in *aofInput) error {
 	switch {
 	case r.has("time"):
 		return errors.New("--time is for Redis's files: commits of Fulmen carry no time. fulmen-check show lists " +
@@ -167,9 +191,9 @@ func (r *run) truncateAOF() error {
 	if err != nil {
 		return err
 	}
-	lock, err := r.Files.Lock(in.dir)
+	lock, err := r.lock(in)
 	if err != nil {
-		return fmt.Errorf("%s: %w (is the server running?)", in.dir, err)
+		return err
 	}
 	defer func() { _ = lock.Close() }() // the process ends anyway
 	_, refused, err := r.settle(in)
@@ -178,13 +202,13 @@ func (r *run) truncateAOF() error {
 	}
 	w := &aofWalk{in: in, until: until}
 	if err := w.walk(func(*aofCommit) error { return nil }); err != nil {
-		return r.damagedAOF(err)
+		return err
 	}
 	switch {
 	case until < w.begin:
 		return fmt.Errorf("the BASE is of LSN %d: there is no way back to %d", w.begin, until)
 	case refused != nil && !w.cut: // what is damaged is before the LSN, and more is in memory
-		return r.damagedAOF(refused)
+		return refused
 	}
 	return r.endAt(in, w)
 }

@@ -89,7 +89,6 @@ func (r *run) recoverFiles(in *aofInput, ring *log.RingContent) error {
 	for _, cut := range found.Cuts {
 		fmt.Fprintf(r.Stdout, "%s: cut off at offset %d: %d bytes (%s)\n", cut.File, cut.Offset, cut.Bytes, cut.Reason)
 	}
-	fmt.Fprintf(r.Stdout, "%s: repaired: the data ends at LSN %d\n", in.manifestName(), found.EndLSN)
 	in.manifest = found.Manifest
 	return nil
 }

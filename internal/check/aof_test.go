@@ -3,6 +3,7 @@ package check
 import (
 	"bytes"
 	"fmt"
+	"io"
 	"math/rand/v2"
 	"os"
 	"os/exec"
@@ -271,6 +272,36 @@ func TestAOFTruncateBehindTheBase(t *testing.T) {
 	expect(t, 2, []string{"--time is for Redis's files", "show", "--lsn"}, "truncate", dir, "--time", "100")
 	expect(t, 0, []string{"ends at LSN 700"}, "truncate", dir, "--lsn", "700")
 	expect(t, 0, []string{"fine: 4 keys"}, "verify", dir)
+}
+
+// busyFS is a directory that a server leaves just before it is locked.
+type busyFS struct {
+	vfs.FS
+	leave func()
+}
+
+func (b busyFS) Lock(name string) (io.Closer, error) {
+	b.leave()
+	return b.FS.Lock(name)
+}
+
+// TestAOFTruncateLooksAgain: what is changed is what is there once nobody else can change it.
+func TestAOFTruncateLooksAgain(t *testing.T) {
+	dir := t.TempDir()
+	twoLives(t, dir)
+	const server = "cccccccccccccccccccccccccccccccccccccccc"
+	var out bytes.Buffer
+	code := Main([]string{"truncate", dir, "--lsn", "700"}, Env{
+		Files: busyFS{vfs.OS{}, func() {
+			m, err := aof.ReadManifest(vfs.OS{}, dir, "a.aof")
+			fatal(t, err)
+			m.ReplID = server
+			fatal(t, m.Commit(vfs.OS{}, dir, "a.aof"))
+		}}, Stdout: &out, Stderr: &out, Clock: clock.NewFake(testNowMs),
+	})
+	if m, err := aof.ReadManifest(vfs.OS{}, dir, "a.aof"); code != 0 || err != nil || m.ReplID2 != server {
+		t.Errorf("exit code %d, %v, manifest %+v\n%s", code, err, m, &out)
+	}
 }
 
 // TestAOFComparesTheBase with what the manifest says: an RDB file that is in order in itself, but another one.
