@@ -5,8 +5,6 @@ import (
 	"errors"
 	"io"
 
-	"github.com/pierrec/lz4/v4"
-
 	"fulmen/persist/lines"
 	"fulmen/persist/vfs"
 )
@@ -22,9 +20,9 @@ const (
 type segmentFile struct {
 	diskFile
 	buffer *bufio.Writer
-	lz4    *lz4.Writer // or nil
-	top    io.Writer   // lz4 or buffer
-	err    error       // the first one
+	lz4    *lz4Writer // or nil
+	top    io.Writer  // lz4 or buffer
+	err    error      // the first one
 	closed bool
 }
 
@@ -47,9 +45,7 @@ func newSegmentFile(file vfs.File, f *Files) *segmentFile {
 	s.buffer = bufio.NewWriterSize(&s.diskFile, fileBufferBytes)
 	s.top = s.buffer
 	if f.o.LZ4 {
-		s.lz4 = lz4.NewWriter(s.buffer)
-		// Blocks as long as LZ4's window; longer ones take memory and give nothing.
-		s.err = s.lz4.Apply(lz4.BlockSizeOption(lz4.Block64Kb))
+		s.lz4 = newLZ4Writer(s.buffer)
 		s.top = s.lz4
 	}
 	return s
