@@ -57,9 +57,17 @@
 // journal, which all files, and all else on the disk, share. The zeros cost every byte to be written twice, in pieces
 // of 256 KiB; under the other policies that buys nothing and is left out. A loader takes zeros at the end for the end.
 //
+// Tried with 50 clients where others want ten times what the two cores have, medians of five; what is done has 31,000
+// commits a second at 5.1 µs of processor time there. Writing while a job is under way: 17,000 at 6.7 µs. Telling the
+// system to begin to write (File.WriteBack) before the syncs: 20,000 at 7.5 µs. Two jobs under way at a time: 27,000 at
+// 9.5 µs, as rounds get smaller; but a whole server on one core, which waits more than it works, went from 2,955 to
+// 3,736 SETs a second. It would need descriptors of its own for each job: the system reports an error once to each.
+//
 // Under everysec the Writer takes 0.6 ns of processor time a byte (64 ns a SET), nearly all of it the kernel's copy
 // (BenchmarkEverySec); written promptly it is three times that, as there are more and shorter writes. The event loops
-// pay for staging and committing, as for any reader of the log, and for a wake-up after a rest.
+// pay for staging and committing, as for any reader of the log, and for a wake-up after a rest. Looking every 4 ms in
+// place of 20 costs a SET a tenth more, every 100 ms for up to 8 MiB nothing less. O_DIRECT would save two fifths of
+// the kernel's part, but no frame lies in memory as its sector needs it, and a write takes milliseconds then.
 //
 // # Ownership
 //
