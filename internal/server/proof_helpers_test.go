@@ -65,6 +65,8 @@ type proof struct {
 	kicks  chan struct{} // a client has sent something: the meddlers may begin
 	once   sync.Once
 	meddle sync.WaitGroup
+
+	gathered int // histories so far
 }
 
 // startProof starts a server with the given shards and loops on a unix socket; it ends with the test.
@@ -200,6 +202,8 @@ func (o *outsider) meddle(rnd *rand.Rand) {
 // contention is what the shards' counters say about it.
 type contention struct{ drained, handedOver int64 }
 
+func (c contention) both() bool { return c.drained > 0 && c.handedOver > 0 }
+
 func (p *proof) contention() (c contention) {
 	p.outsider().all(func() {
 		for _, s := range p.srv.set.Shards {
@@ -210,11 +214,12 @@ func (p *proof) contention() (c contention) {
 	return c
 }
 
-// mustContend fails the test if batons were not contended.
+// mustContend fails the test if batons were not contended. The smaller tests under the race detector need not meet both
+// kinds of contention.
 func (p *proof) mustContend() contention {
 	p.t.Helper()
 	c := p.contention()
-	if c.drained == 0 || c.handedOver == 0 {
+	if !c.both() && (proofShare == 1 || c == contention{}) {
 		p.t.Errorf("not contended: %d tasks and transactions met in an inbox, %d batons handed over",
 			c.drained, c.handedOver)
 	}

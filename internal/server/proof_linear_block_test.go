@@ -306,10 +306,10 @@ func (p *proof) queueHistories(n, ops int, fault queueFault) (all [][]porcupine.
 			}
 		}
 	})
-	next := make([]atomic.Int64, n)
+	next, from := make([]atomic.Int64, n), p.gathered
 	all = p.gather(n, queueClients, func(h, i int, c *proofConn, now *atomic.Int64) []porcupine.Operation {
 		q := &queueClient{
-			id: i, c: c, rnd: rand.New(rand.NewPCG(uint64(h), uint64(i+100))), now: now, next: &next[h],
+			id: i, c: c, rnd: rand.New(rand.NewPCG(uint64(h), uint64(i+100))), now: now, next: &next[h-from],
 			prefix: fmt.Sprintf("%d:", h), fault: fault,
 		}
 		q.run(ops)

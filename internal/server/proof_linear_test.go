@@ -385,14 +385,16 @@ func (p *proof) histories(n, ops int, fault linFault) (all [][]porcupine.Operati
 }
 
 // gather makes n histories, one after the other, of what clients do at the same time: client i's part of history h is
-// what run returns. Calls and returns are counted in now.
+// what run returns, h being another number in each call. Calls and returns are counted in now.
 func (p *proof) gather(n, clients int,
 	run func(h, i int, c *proofConn, now *atomic.Int64) []porcupine.Operation) (all [][]porcupine.Operation) {
 	conns := make([]*proofConn, clients)
 	for i := range conns {
 		conns[i] = p.dial()
 	}
-	for h := range n {
+	for range n {
+		h := p.gathered
+		p.gathered++
 		var now atomic.Int64
 		var wg sync.WaitGroup
 		parts := make([][]porcupine.Operation, clients)
@@ -426,6 +428,9 @@ func TestLinearizable(t *testing.T) {
 				p := startProof(t, shards, loops, 3)
 				p.meddlers()
 				histories := p.histories(20/proofShare, 40, sound)
+				for n := 0; !p.contention().both() && n < 20; n++ {
+					histories = append(histories, p.histories(20/proofShare, 40, sound)...)
+				}
 				paths := p.mustContend()
 				p.calm()
 				bad, total := countIllegal(t, linModel(), histories)

@@ -176,7 +176,7 @@ func TestReplicaComesBack(t *testing.T) {
 // there are not.
 func TestWaitForReplicas(t *testing.T) {
 	srv := startServer(t, "--repl-diskless-sync-delay", "0", "--min-replicas-to-write", "1",
-		"--min-replicas-max-lag", "5")
+		"--min-replicas-max-lag", "600")
 	ours := dial(t, srv.Addr())
 	if got := ours.do("SET", "a", "1"); got != "-NOREPLICAS Not enough good replicas to write." {
 		t.Errorf("SET without a replica: %s", got)
@@ -218,6 +218,7 @@ func TestWaitForReplicas(t *testing.T) {
 	if got := replica.do("GET", "k"); got != "unseen" {
 		t.Errorf("after WAIT the replica has %s", got)
 	}
+	ours.do("CONFIG", "SET", "min-replicas-max-lag", "5")
 	eventually(t, "writes are refused while the replica says nothing", func() bool {
 		if err := syscall.Kill(pid, syscall.SIGSTOP); err != nil {
 			t.Fatal(err)
