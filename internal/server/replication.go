@@ -46,6 +46,7 @@ func (r *replication) init(srv *Server) {
 	r.followers.Store(&[]*follower{})
 	r.pings.init(srv, "PING")
 	r.getAcks.init(srv, "REPLCONF", "GETACK", "*")
+	r.pingedMs = srv.startMs
 	r.setHistory(replica.NewHistory())
 	r.countGood(srv.cfg.Values())
 }
@@ -150,7 +151,10 @@ func (r *replication) cron() {
 		r.freeBacklog(v, nowMs)
 		r.srv.set.Log.Trim()
 	}
-	if len(list) > 0 && nowMs-r.pingedMs >= v.PingReplicaSeconds*1000 {
+	switch due := nowMs-r.pingedMs >= v.PingReplicaSeconds*1000; {
+	case len(list) == 0:
+		r.pingedMs = nowMs
+	case due:
 		r.pingedMs = nowMs
 		r.pings.put()
 	}
