@@ -114,7 +114,8 @@ func TestBiggestClientIsEvicted(t *testing.T) {
 		t.Errorf("evicted_clients after RESETSTAT is %d", n)
 	}
 
-	// A limit that is lowered takes effect at once.
+	// A limit that is lowered takes effect at once. What safe has given up is counted when its reply has left.
+	eventually(t, "the memory of safe to be given back", func() bool { return srv.clientExcess() <= 0 })
 	small2 := dial(t, srv.Addr())
 	small2.queue(1 << 20)
 	if got := control.do("CONFIG", "SET", "maxmemory-clients", "300kb"); got != "OK" {
