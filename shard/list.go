@@ -278,9 +278,9 @@ func (l *List) eachPacked(it *ListItem, back bool, fn func(it *ListItem) bool) {
 	}
 }
 
-// AppendBulks appends n items from rank `from` on as bulk strings to dst, as long as it is not longer than limit bytes
-// (0: whatever it is), and reports whether it was not.
-func (l *List) AppendBulks(dst []byte, from, n, limit int) (_ []byte, fits bool) {
+// AppendBulks appends n items from rank `from` on as bulk strings to dst, up to the one with which it passes limit
+// bytes, and returns how many it has appended: at least one.
+func (l *List) AppendBulks(dst []byte, from, n, limit int) (_ []byte, done int) {
 	if l.packed() {
 		p, at := l.payload(), l.seek(from)
 		for range n {
@@ -288,23 +288,23 @@ func (l *List) AppendBulks(dst []byte, from, n, limit int) (_ []byte, fits bool)
 			b, at = object.Item(p, at)
 			dst = resp.AppendBulk(dst, b)
 		}
-		return dst, true
+		return dst, n
 	}
 	t := l.trees()
 	var p tree.Path
 	it := ListItem{space: l.space()}
-	for t.A.At(l.space(), &p, from); n > 0; n-- {
+	for t.A.At(l.space(), &p, from); done < n; done++ {
 		if it.at(&p); it.long {
 			dst = it.AppendBulk(dst)
 		} else {
 			dst = resp.AppendBulk(dst, it.bytes)
 		}
-		if limit > 0 && len(dst) > limit {
-			return dst, false
+		if len(dst) > limit {
+			return dst, done + 1
 		}
 		p.Next()
 	}
-	return dst, true
+	return dst, n
 }
 
 // Set changes the item of the given rank, which is there.

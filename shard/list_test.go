@@ -71,7 +71,13 @@ func (m *listModel) check() {
 	for _, b := range m.want {
 		reply = resp.AppendBulk(reply, b)
 	}
-	if got, fits := l.AppendBulks(nil, 0, l.Len(), 0); n != 0 || !fits || !bytes.Equal(got, reply) {
+	var got []byte
+	for from := 0; from < l.Len(); {
+		k := 0
+		got, k = l.AppendBulks(got, from, l.Len()-from, len(got)+m.rnd.IntN(1000))
+		from += k
+	}
+	if n != 0 || !bytes.Equal(got, reply) {
 		m.t.Fatal("replied otherwise, or not backwards to the beginning")
 	}
 	if l.packed() {

@@ -196,25 +196,6 @@ func AppendVerbatim(dst []byte, proto int, format, text string) []byte {
 	return append(dst, '\r', '\n')
 }
 
-// InsertArray puts the head of an array of n elements at dst[at:], before the elements, for a caller that didn't know n
-// when it appended them. It moves what stands behind at.
-func InsertArray(dst []byte, at, n int) []byte {
-	var head [24]byte
-	return slices.Insert(dst, at, AppendArray(head[:0], n)...)
-}
-
-// InsertMap is InsertArray for a map of n pairs.
-func InsertMap(dst []byte, at, proto, n int) []byte {
-	var head [24]byte
-	return slices.Insert(dst, at, AppendMap(head[:0], proto, n)...)
-}
-
-// InsertSet is InsertArray for a set of n elements.
-func InsertSet(dst []byte, at, proto, n int) []byte {
-	var head [24]byte
-	return slices.Insert(dst, at, AppendSet(head[:0], proto, n)...)
-}
-
 // AppendCommand appends a command as a client, a log or a replication stream writes it: an array of bulk strings.
 func AppendCommand(dst []byte, args ...[]byte) []byte {
 	dst = AppendArray(dst, len(args))

@@ -72,21 +72,6 @@ func TestAppend(t *testing.T) {
 	}
 }
 
-func TestInsertHeads(t *testing.T) {
-	elems := strings.Repeat(":1\r\n", 20)
-	for _, c := range []struct{ got, want string }{
-		{string(InsertArray([]byte("+x\r\n"+elems), 4, 20)), "+x\r\n*20\r\n" + elems},
-		{string(InsertArray(nil, 0, 0)), "*0\r\n"},
-		{string(InsertMap([]byte(elems), 0, 3, 10)), "%10\r\n" + elems},
-		{string(InsertMap([]byte(elems), 0, 2, 10)), "*20\r\n" + elems},
-		{string(InsertSet([]byte(elems), 0, 3, 20)), "~20\r\n" + elems},
-	} {
-		if c.got != c.want {
-			t.Errorf("%q, want %q", c.got, c.want)
-		}
-	}
-}
-
 func TestErrors(t *testing.T) {
 	long := strings.Repeat("x", 200)
 	for _, c := range []struct {
@@ -132,7 +117,7 @@ func TestRepliesAllocateNothing(t *testing.T) {
 		d := AppendBulk(AppendOK(AppendInt(dst, 12345)), value)
 		d = AppendDouble(AppendNull(d, 2), 3, 3.14)
 		d = AppendHumanDouble(d, 2, 3.14)
-		AppendError(InsertArray(d, 0, 7), ErrWrongType)
+		AppendError(d, ErrWrongType)
 	}); n != 0 {
 		t.Errorf("%v allocations", n)
 	}

@@ -102,7 +102,8 @@ func (l *applierLane) execute(args [][]byte) error {
 	}
 	l.route(row, args)
 	c := &l.ctx
-	c.Args, c.Keys, c.Out = args, l.keys, c.Out[:0]
+	c.Args, c.Keys = args, l.keys
+	c.Cut(command.Mark{})
 	command.Call(c, row)
 	c.Keys = nil
 	c.TakeThen() // what it has left to do is done in the background

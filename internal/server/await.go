@@ -7,7 +7,7 @@ import "fulmen/shard/command"
 type await struct {
 	p     *parking
 	reply func(s *Session) error // nil: what the command has replied already
-	out   []byte                 // what it has replied already
+	out   command.Reply          // what it has replied already
 	job   command.Job            // what it has left to do afterwards; nil: nothing
 	bytes int64                  // that the session keeps for it
 	again func()                 // goes on with what waits for the end of a pause; nil: nothing does
@@ -28,14 +28,11 @@ func (a *await) end(reply func(s *Session) error) {
 
 // beginAwait has the parked command wait as its handler asked for. Its reply so far stands in the context from mark on.
 // The letter that ends the wait is read by this loop, so it can't come before.
-func (p *parking) beginAwait(mark int) {
+func (p *parking) beginAwait(mark command.Mark) {
 	s := p.s
 	a := s.awaits
 	s.awaits = nil
-	if len(s.c.Out) > mark {
-		a.out = append(a.out, s.c.Out[mark:]...)
-		s.c.Out = s.c.Out[:mark]
-	}
+	s.c.Move(&a.out, mark)
 	a.job = s.c.TakeThen()
 	p.await, p.busy = a, true
 	s.parkedBytes.Add(a.bytes)
@@ -52,18 +49,18 @@ func (p *parking) endAwait() {
 	}
 	l.worker.NowNs = s.srv.set.Clock.NowNs()
 	l.begin(s)
-	l.ctx.Out = append(l.ctx.Out, a.out...)
+	a.out.Move(&l.ctx.Reply, command.Mark{})
 	if a.reply != nil {
 		if err := a.reply(s); err != nil {
 			s.c.Fail(p.row, err)
 		}
 	}
-	if a.job != nil && !p.goOn(p.row, a.job, 0, p.silent) {
+	if a.job != nil && !p.goOn(p.row, a.job, command.Mark{}, p.silent) {
 		l.finish(s)
 		return
 	}
 	if p.silent && a.job == nil {
-		l.ctx.Out = l.ctx.Out[:0]
+		l.ctx.Cut(command.Mark{})
 	}
 	l.finish(s)
 	p.trim()

@@ -188,7 +188,8 @@ func (l *loop) serveLink(link *waitLink, held []int, nowMs int64) bool {
 		Set: l.srv.set, Table: l.srv.table, Limits: l.srv.limits.Load(), Session: p.s,
 		DBID: p.s.db, Proto: p.s.proto, NowMs: nowMs, NoTouch: p.s.noTouch.Load(),
 		Worker: &l.worker, Calls: l.calls, Observers: l.srv.observers.Load(),
-		Out: p.ctx.Out[:0], Args: p.args, Keys: keys, MayBlock: true, Woken: true,
+		Reply: command.Reply{Out: p.ctx.Out[:0]}, ReplyLimit: int(l.srv.replyLimit.Load()),
+		Args: p.args, Keys: keys, MayBlock: true, Woken: true,
 	}
 	command.Call(&p.ctx, p.row)
 	if p.ctx.Wait.On {
@@ -241,7 +242,7 @@ func (p *parking) deliverWait() {
 		l.finish(s)
 		return
 	}
-	mark := len(l.ctx.Out)
+	mark := l.ctx.Mark()
 	l.ctx.Woken = true
 	s.runHeld(p.row, p.args, p.keys)
 	l.ctx.Woken = false
@@ -258,7 +259,7 @@ func (p *parking) deliverWait() {
 	}
 	l.serveReady(p.shards)
 	if p.silent {
-		l.ctx.Out = l.ctx.Out[:mark]
+		l.ctx.Cut(mark)
 	}
 	p.tx.Release(&l.worker)
 	l.postServed()
@@ -285,7 +286,7 @@ func (p *parking) endWait() {
 	switch reason := w.Reason(); reason {
 	case notEnded:
 		l.worker.LSN = p.lsn
-		l.ctx.Out = append(l.ctx.Out, p.ctx.Out...)
+		p.ctx.Move(&l.ctx.Reply, command.Mark{})
 	case endedByError:
 		l.ctx.Out = resp.AppendError(l.ctx.Out, resp.ErrUnblocked)
 		l.calls.Errors[resp.ErrUnblocked.Code]++
@@ -301,7 +302,7 @@ func (p *parking) endWait() {
 		s.c.Woken = false
 	}
 	if p.silent {
-		l.ctx.Out = l.ctx.Out[:0]
+		l.ctx.Cut(command.Mark{})
 	}
 	l.finish(s)
 	if cap(p.ctx.Out) > flushBytes {

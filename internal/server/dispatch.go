@@ -12,7 +12,7 @@ import (
 // each is small. Special commands are flags in their rows.
 func (s *Session) dispatch(b *parsed) {
 	c := s.c
-	mark, reply := len(c.Out), s.reply
+	mark, reply := c.Mark(), s.reply
 	if s.reply == replySkipNext {
 		s.reply = replySkip
 	}
@@ -24,7 +24,7 @@ func (s *Session) dispatch(b *parsed) {
 	if s.reply == replyOn {
 		return
 	}
-	c.Out = c.Out[:mark]
+	c.Cut(mark)
 	if s.parked() {
 		s.park.silent = true
 	}

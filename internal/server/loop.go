@@ -189,8 +189,8 @@ func (l *loop) begin(s *Session) {
 	l.ctx.Session = s
 	l.ctx.DBID, l.ctx.Proto, l.ctx.NoTouch = s.db, s.proto, s.noTouch.Load()
 	l.ctx.Limits, l.ctx.Observers = l.srv.limits.Load(), l.srv.observers.Load()
-	l.ctx.Out = l.ctx.Out[:0]
-	l.ctx.ReplyLimit, l.ctx.Overflow = int(l.srv.replyLimit.Load()), false
+	l.ctx.Cut(command.Mark{})
+	l.ctx.ReplyLimit = int(l.srv.replyLimit.Load())
 	l.regate()
 	s.c = &l.ctx
 }
@@ -222,21 +222,11 @@ func (l *loop) flush(s *Session) {
 	if invariant.Enabled && l.held != nil {
 		panic("BUG: replies are sent before what they tell of is committed")
 	}
-	if l.srv.gate.fault != readsEarly || l.worker.LSN > l.begunLSN {
-		s.mark(l.worker.LSN)
+	lsn := l.worker.LSN
+	if l.srv.gate.fault == readsEarly && lsn <= l.begunLSN {
+		lsn = 0
 	}
-	switch out := l.ctx.Out; {
-	case l.ctx.Overflow:
-		l.ctx.Out, l.ctx.Overflow = nil, false
-		s.conn.AbortOverLimit()
-	case len(out) == 0:
-	case cap(out) > keepBytes:
-		s.write(out, true)
-		l.ctx.Out = nil
-	default:
-		s.write(out, false)
-		l.ctx.Out = out[:0]
-	}
+	s.send(&l.ctx, lsn, keepBytes)
 }
 
 // maxScratch is how many arguments a loop's or a session's scratch memory is kept for.
@@ -382,7 +372,7 @@ func (l *loop) run(s *Session, n int) (done int) {
 			s.reply = replyOn // an empty command is one, too
 			s.refresh()
 		}
-		if len(l.ctx.Out) > flushBytes {
+		if l.ctx.Bytes() > flushBytes {
 			l.drop() // no baton is held during a system call
 			l.flush(s)
 		}

@@ -91,7 +91,7 @@ func (l *loop) parkTask(s *Session, row *command.Row, args [][]byte, keys []comm
 	p.ctx = command.Ctx{
 		Set: l.ctx.Set, Table: l.ctx.Table, Limits: l.ctx.Limits, Session: s,
 		DBID: s.db, Proto: s.proto, NowMs: l.ctx.NowMs, NoTouch: l.ctx.NoTouch,
-		Out: p.ctx.Out[:0], Args: p.args, Keys: p.keys,
+		Reply: command.Reply{Out: p.ctx.Out[:0]}, ReplyLimit: l.ctx.ReplyLimit, Args: p.args, Keys: p.keys,
 	}
 	s.lastRow.Store(int32(row.Index) + 1)
 	s.conn.Pause()
@@ -168,7 +168,7 @@ func (p *parking) Deliver(*reactor.Loop, *reactor.Letter) {
 		return
 	}
 	p.busy = false
-	mark := len(l.ctx.Out)
+	mark := l.ctx.Mark()
 	s.runHeld(p.row, p.args, p.keys)
 	waits := false
 	if l.ctx.Wait.On {
@@ -177,7 +177,7 @@ func (p *parking) Deliver(*reactor.Loop, *reactor.Letter) {
 	}
 	l.serveReady(p.shards)
 	if p.silent {
-		l.ctx.Out = l.ctx.Out[:mark]
+		l.ctx.Cut(mark)
 	}
 	p.tx.Release(&l.worker)
 	l.postServed()
@@ -206,10 +206,7 @@ func (p *parking) endTask() {
 		s.forgetWatches()
 		return
 	}
-	long := cap(p.ctx.Out) > flushBytes
-	if s.send(p.lsn, p.ctx.Out, long); long {
-		p.ctx.Out = nil
-	}
+	s.send(&p.ctx, p.lsn, flushBytes)
 	p.trim()
 	s.conn.Resume()
 }
@@ -245,7 +242,7 @@ func (p *parking) trim() {
 // withBatons executes the command with the batons of the given shards, ascending, at once or later.
 func (s *Session) withBatons(shards []int, row *command.Row, args [][]byte, keys []command.Keyed) {
 	l := s.loop
-	mark := len(s.c.Out)
+	mark := s.c.Mark()
 	if len(shards) == 0 {
 		s.runHeld(row, args, keys)
 		if s.awaits != nil {

@@ -1,11 +1,13 @@
 package server
 
+import "fulmen/shard/command"
+
 // What a client is sent, and the log. A reply that tells of data leaves when the log is as safe as the policy promises,
 // up to everything that the reply may tell of: what its commands have committed, and the last commits of the shards
 // that they have looked at. Nobody who writes a reply has to think of that, because it is known where batons are given
-// back (shard.Worker.LSN), and because there are two ways for replies to leave: send, and the end of a batch
-// (loop.flush). What another loop has executed for a session (parking.Serve, postServed) brings its LSN along
-// (parking.lsn).
+// back (shard.Worker.LSN), and because there is one way for replies to leave: send, at the end of a batch (loop.flush)
+// or when another loop has executed a command (parking.endTask). That loop brings its LSN along (parking.lsn), as it
+// does where it has served a command that waited (postServed).
 //
 // A connection's mark never falls, and is raised at the end of each batch whether there is a reply or not. So a command
 // that replies later (slices, SAVE) waits for what it did when it ran, and a reply after CLIENT REPLY OFF or SKIP for
@@ -21,14 +23,30 @@ func (s *Session) mark(lsn uint64) {
 	s.srv.gate.look()
 }
 
-// send sends what tells of the log up to lsn. An owned p may be kept instead of copied.
-func (s *Session) send(lsn uint64, p []byte, owned bool) {
+// send sends the reply in c, which tells of the log up to lsn; a buffer of more than keep bytes is given away. A
+// session whose reply is too long is cut off instead.
+func (s *Session) send(c *command.Ctx, lsn uint64, keep int) {
 	s.mark(lsn)
-	s.write(p, owned)
+	if c.Overflow {
+		c.Reply = command.Reply{}
+		s.conn.AbortOverLimit()
+		return
+	}
+	if c.Bytes() > len(c.Out) {
+		c.Give(s.writeOwned)
+	}
+	switch out := c.Out; {
+	case len(out) == 0:
+	case cap(out) > keep:
+		s.write(out, true)
+		c.Out = nil
+	default:
+		s.write(out, false)
+		c.Out = out[:0]
+	}
 }
 
-// sendLong is send of a piece of the reply to the running command, whose batons have been given back.
-func (s *Session) sendLong(p []byte) { s.send(s.loop.worker.LSN, p, true) }
+func (s *Session) writeOwned(p []byte) { s.write(p, true) }
 
 // write sends what doesn't tell of data, behind everything before.
 func (s *Session) write(p []byte, owned bool) {

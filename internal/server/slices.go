@@ -21,10 +21,8 @@ func (s *Session) beginSlices(row *command.Row, args [][]byte, keys []command.Ke
 
 // goOn goes on in slices with what the call of row left to do, whose reply stands in the context from mark on. false:
 // it isn't done, and its letter will come.
-func (p *parking) goOn(row *command.Row, job command.Job, mark int, silent bool) (done bool) {
-	c := p.s.c
-	p.sliced.GoOn(row, job, c.Out[mark:])
-	c.Out = c.Out[:mark]
+func (p *parking) goOn(row *command.Row, job command.Job, mark command.Mark, silent bool) (done bool) {
+	p.sliced.GoOn(p.s.c, row, job, mark)
 	p.busy, p.slicing = true, true
 	if done = p.runSlices(); done {
 		p.endSlices(silent)
@@ -80,7 +78,7 @@ func (p *parking) endSlices(silent bool) {
 	if silent {
 		p.sliced.Drop()
 	} else {
-		p.sliced.Reply(p.s.c, p.s.sendLong)
+		p.sliced.Finish(p.s.c)
 	}
 	p.s.replyBytes.Store(0)
 	p.trim()

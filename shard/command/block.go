@@ -122,13 +122,12 @@ func popOne(form *Row, t object.Type) func(*Ctx) error {
 			c.Array(3)
 		}
 		c.Bulk(k.Key.Bytes)
-		behind := len(c.Out)
+		behind := c.Mark()
 		if err := c.instead(form, [][]byte{name, k.Key.Bytes}, *k); err != nil {
 			return err
 		}
 		if t != object.List { // what form replies is an array, too: of member and score
-			head := bytes.IndexByte(c.Out[behind:], '\n') + 1
-			c.Out = append(c.Out[:behind], c.Out[behind+head:]...)
+			c.replace(behind, bytes.IndexByte(c.after(behind), '\n')+1, nil)
 		}
 		return nil
 	}

@@ -94,7 +94,7 @@ func (cs *CallStats) Flush(add func(index int, st *CallStat)) {
 func Call(c *Ctx, row *Row) {
 	c.Row = row
 	c.Dirty, c.effects, c.Wait, c.EmptiedAll = 0, false, Wait{}, false
-	mark := len(c.Out)
+	mark := c.Mark()
 	quiet := c.NoTouch && !row.Touches
 	if quiet {
 		c.quiet(true)
@@ -112,10 +112,12 @@ func Call(c *Ctx, row *Row) {
 		c.quiet(false)
 	}
 	if err != nil {
-		c.Out = appendFailure(c.Out[:mark], c, row, err)
+		c.Cut(mark)
+		c.Out = appendFailure(c.Out, c, row, err)
 	} else if c.Dirty > 0 {
 		c.logCall()
 	}
+	c.full()
 	began := c.Worker.NowNs
 	now := c.Set.Clock.NowNs()
 	c.Worker.NowNs = now

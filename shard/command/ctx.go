@@ -30,12 +30,9 @@ type Ctx struct {
 	Args [][]byte // the command's name first; they do not outlive the call
 	Keys []Keyed  // the keys among Args, in the order of the row's key specs
 
-	// Out is the reply under construction; handlers append.
-	Out []byte
-	// ReplyLimit is the output limit of the session in bytes, 0 = none. A value that would be replied beyond it is
-	// left out and Overflow set: the executor closes the connection instead of sending Out.
+	Reply
+	// ReplyLimit is the output limit of the session in bytes, 0 = none.
 	ReplyLimit int
-	Overflow   bool
 
 	// Dirty counts the changes of the call; handlers add. A call with changes and no effect of its own
 	// is logged as it came.
@@ -171,10 +168,18 @@ func (c *Ctx) Bool(b bool) {
 }
 
 // Bulk replies a bulk string.
-func (c *Ctx) Bulk(b []byte) { c.Out = resp.AppendBulk(c.Out, b) }
+func (c *Ctx) Bulk(b []byte) {
+	if c.room(len(b)) {
+		c.Out = resp.AppendBulk(c.Out, b)
+	}
+}
 
 // BulkString replies a bulk string.
-func (c *Ctx) BulkString(s string) { c.Out = resp.AppendBulkString(c.Out, s) }
+func (c *Ctx) BulkString(s string) {
+	if c.room(len(s)) {
+		c.Out = resp.AppendBulkString(c.Out, s)
+	}
+}
 
 // Simple replies a simple string.
 func (c *Ctx) Simple(s string) { c.Out = resp.AppendSimple(c.Out, s) }

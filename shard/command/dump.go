@@ -83,10 +83,6 @@ func cmdDump(c *Ctx) error {
 		return nil
 	}
 	payload := c.AppendDump(c.scratch[:0], e)
-	if c.ReplyLimit > 0 && len(c.Out)+len(payload) > c.ReplyLimit {
-		c.Overflow = true
-		return nil
-	}
 	c.Bulk(payload)
 	if cap(payload) <= keptScratch {
 		c.scratch = payload

@@ -3,6 +3,7 @@ package command
 import (
 	"bytes"
 	"fmt"
+	"slices"
 	"testing"
 
 	"fulmen/internal/clock"
@@ -72,9 +73,17 @@ func newHarness(t testing.TB, shards int) *harness {
 	return h
 }
 
+// out returns the reply in the context.
+func (h *harness) out() []byte {
+	if len(h.ctx.pieces) == 0 {
+		return h.ctx.Out
+	}
+	return append(slices.Concat(h.ctx.pieces...), h.ctx.Out...)
+}
+
 // call executes a command; the reply is valid until the next call.
 func (h *harness) call(args [][]byte) []byte {
-	h.ctx.Out = h.ctx.Out[:0]
+	h.ctx.Cut(Mark{})
 	row := h.table.Lookup(args[0])
 	if row == nil {
 		h.ctx.Reject(nil, resp.ErrUnknownCommand(args[0], args[1:]))
@@ -103,7 +112,7 @@ func (h *harness) call(args [][]byte) []byte {
 	}
 	Call(&h.ctx, row)
 	h.tx.Release(&h.w)
-	return h.ctx.Out
+	return h.out()
 }
 
 // do executes a command and gives its reply.

@@ -76,8 +76,10 @@ func (c *Ctx) writeHash() (h shard.Hash, err error) {
 
 // replyText replies a part of a value.
 func (c *Ctx) replyText(t *shard.Text) {
-	c.Out = resp.AppendBulkHead(c.Out, t.Len())
-	c.Out = append(t.AppendTo(c.Out), '\r', '\n')
+	if c.room(t.Len()) {
+		c.Out = resp.AppendBulkHead(c.Out, t.Len())
+		c.Out = append(t.AppendTo(c.Out), '\r', '\n')
+	}
 }
 
 // setFields sets the fields of pairs, which keep their expiries or lose them, and returns how many are new. It sees to

@@ -205,14 +205,14 @@ func cmdCommandList(c *Ctx) error {
 	if a.Err() != nil {
 		return a.Err()
 	}
-	head, n := len(c.Out), 0
+	head, n := c.Mark(), 0
 	for _, row := range c.Table.All() {
 		if row.known() && filter(row) {
 			c.BulkString(row.FullName)
 			n++
 		}
 	}
-	c.Out = resp.InsertArray(c.Out, head, n)
+	c.replace(head, 0, resp.AppendArray(nil, n))
 	return nil
 }
 
@@ -255,7 +255,7 @@ func (c *Ctx) keysOf(reply func(key []byte, flags KeyFlags)) error {
 	case !row.ArityOK(len(args)):
 		return resp.ErrInvalidArgCount
 	}
-	head, n := len(c.Out), 0
+	head, n := c.Mark(), 0
 	var at []int
 	for i := range row.Keys {
 		spec := &row.Keys[i]
@@ -272,7 +272,7 @@ func (c *Ctx) keysOf(reply func(key []byte, flags KeyFlags)) error {
 	if n == 0 {
 		return resp.ErrInvalidArgs
 	}
-	c.Out = resp.InsertArray(c.Out, head, n)
+	c.replace(head, 0, resp.AppendArray(nil, n))
 	return nil
 }
 

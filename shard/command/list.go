@@ -132,7 +132,7 @@ func (c *Ctx) popItem(l *shard.List, front bool) {
 		rank = l.Len() - 1
 	}
 	it := l.Item(rank)
-	c.Out = it.AppendBulk(c.Out)
+	c.replyItem(&it)
 	l.Delete(rank, 1)
 	c.Dirty++
 }
@@ -149,10 +149,9 @@ func (c *Ctx) popItems(l *shard.List, front bool, count int64) {
 		from = l.Len() - n
 		l.Each(l.Len()-1, true, func(it *shard.ListItem) bool {
 			if it.Rank >= from {
-				c.Out = it.AppendBulk(c.Out)
-				c.Overflow = c.Overflow || c.ReplyLimit > 0 && len(c.Out) > c.ReplyLimit
+				c.replyItem(it)
 			}
-			return it.Rank > from && !c.Overflow
+			return it.Rank > from && !c.full()
 		})
 	}
 	l.Delete(from, n)
@@ -161,12 +160,17 @@ func (c *Ctx) popItems(l *shard.List, front bool, count int64) {
 
 // replyItems replies n items from rank `from` on, behind the head of an array.
 func (c *Ctx) replyItems(l *shard.List, from, n int) {
-	if n == 0 {
-		return
+	for n > 0 && c.room(pieceBytes/2) {
+		k := 0
+		c.Out, k = l.AppendBulks(c.Out, from, n, pieceBytes)
+		from, n = from+k, n-k
 	}
-	var fits bool
-	if c.Out, fits = l.AppendBulks(c.Out, from, n, c.ReplyLimit); !fits {
-		c.Overflow = true
+}
+
+// replyItem replies one item.
+func (c *Ctx) replyItem(it *shard.ListItem) {
+	if c.room(it.Len()) {
+		c.Out = it.AppendBulk(c.Out)
 	}
 }
 

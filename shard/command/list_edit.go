@@ -80,7 +80,7 @@ func cmdLIndex(c *Ctx) error {
 	}
 	if rank, ok := rankOf(index, l.Len()); ok {
 		it := l.Item(rank)
-		c.Out = it.AppendBulk(c.Out)
+		c.replyItem(&it)
 	} else {
 		c.Null()
 	}

@@ -120,13 +120,13 @@ func subtract(sets []shard.MemberSet, sorted bool, fn func(m []byte) bool) {
 
 // replyMembers replies a set whose members each calls fn for; their number is known behind them.
 func (c *Ctx) replyMembers(each func(fn func(m []byte) bool)) {
-	at, n := len(c.Out), 0
+	at, n := c.Mark(), 0
 	each(func(m []byte) bool {
 		n++
 		return c.member(m)
 	})
 	c.scratch = resp.AppendSet(c.scratch[:0], c.Proto, n)
-	c.Out = slices.Insert(c.Out, at, c.scratch...)
+	c.replace(at, 0, c.scratch)
 }
 
 // SINTER key [key ...]
@@ -202,7 +202,7 @@ func cmdSUnion(c *Ctx) error {
 	all = slices.Compact(all)
 	c.SetOf(len(all))
 	for _, n := range all {
-		if c.full() {
+		if c.full() || !c.room(0) {
 			break
 		}
 		c.Out = resp.AppendBulkInt(c.Out, n)

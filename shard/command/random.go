@@ -7,19 +7,12 @@ import (
 	"fulmen/internal/resp"
 )
 
-// hugeReply is the length in bytes of a reply that is too long whatever the session's limit.
+// hugeReply is the length in bytes of a reply that is too long whatever the session's limit, if its length is only
+// bounded by what the call asks for, and not by what is there.
 const hugeReply = 1 << 32
 
 // leastItem is the length of the shortest item of a reply.
 const leastItem = len("$0\r\n\r\n")
-
-// full tells whether the reply is longer than the session may get, and if so has the connection closed.
-func (c *Ctx) full() bool {
-	if n := len(c.Out); c.ReplyLimit > 0 && n > c.ReplyLimit || n > hugeReply {
-		c.Overflow = true
-	}
-	return c.Overflow
-}
 
 // randomCount reads the arguments behind the key of HRANDFIELD and its like: a count, negative for items that may come
 // several times, and perhaps a word that asks for more about each; "": there is no such word.
@@ -54,6 +47,7 @@ func (c *Ctx) randomTimes(n int64, size int, fn func(rank int)) {
 	}
 	for ; n > 0 && !c.full(); n-- {
 		fn(rand.IntN(size))
+		c.Overflow = c.Overflow || c.Bytes() > hugeReply
 	}
 }
 

@@ -2,7 +2,6 @@ package command
 
 import (
 	"bytes"
-	"slices"
 	"strconv"
 
 	"fulmen/internal/resp"
@@ -60,10 +59,10 @@ func (c *Ctx) scanCursor() (uint64, error) {
 	return cursor, nil
 }
 
-// scanHead puts the head of a reply of HSCAN and its like before the n items that are at offset at of Out.
-func (c *Ctx) scanHead(at int, cursor uint64, n int) {
+// scanHead puts the head of a reply of HSCAN and its like before the n items that stand at a place.
+func (c *Ctx) scanHead(at Mark, cursor uint64, n int) {
 	c.scratch = appendScanHead(c.scratch[:0], cursor, n)
-	c.Out = slices.Insert(c.Out, at, c.scratch...)
+	c.replace(at, 0, c.scratch)
 }
 
 // appendScanHead appends the head of a reply of SCAN and its like, behind which n items follow.
@@ -101,7 +100,7 @@ func (c *Ctx) scanValue(t object.Type, option string) error {
 	if err := c.readValue(&v, &c.Keys[0], t); err != nil {
 		return err
 	}
-	at := len(c.Out)
+	at := c.Mark()
 	if !v.Exists() { // options are not looked at
 		c.scanHead(at, 0, 0)
 		return nil

@@ -1,7 +1,5 @@
 package command
 
-import "slices"
-
 // Job is a command under way that runs in slices: each is short, and under the baton of one shard, and between them
 // others have their turn. So what it replies is not of one moment. Inside MULTI, and wherever else all batons are
 // held, the slices follow each other in one hold.
@@ -17,7 +15,7 @@ type Job interface {
 	Head(c *Ctx)
 }
 
-// sliceReply is how much reply a job collects in one piece: growing a long one would take long, and a baton is held.
+// sliceReply is how much reply a job collects in one piece: growing a longer one would take long, and a baton is held.
 const sliceReply = 64 << 10
 
 // keptReply is how much memory a Sliced keeps for the next reply.
@@ -27,9 +25,7 @@ const keptReply = 4 << 10
 type Sliced struct {
 	row   *Row
 	job   Job
-	out   []byte   // reply bytes so far …
-	full  [][]byte // … behind these
-	bytes int      // of all of full
+	reply Reply // so far
 	ns    int64
 	rest  bool // what a call left to do, which has been counted
 }
@@ -43,17 +39,17 @@ func (s *Sliced) Begin(c *Ctx, row *Row) (done bool) {
 	if err == nil {
 		s.job = job
 	} else {
-		s.out = appendFailure(s.out, c, row, err)
+		s.reply.Out = appendFailure(s.reply.Out, c, row, err)
 		s.ran(c)
 		s.count(c)
 	}
 	return err != nil
 }
 
-// GoOn begins what a call of row left to do. reply is the call's, which the job has nothing to add to.
-func (s *Sliced) GoOn(row *Row, job Job, reply []byte) {
+// GoOn begins what a call of row left to do, whose reply stands in c from a place on.
+func (s *Sliced) GoOn(c *Ctx, row *Row, job Job, from Mark) {
 	s.row, s.job, s.rest = row, job, true
-	s.out = append(s.out, reply...)
+	c.Move(&s.reply, from)
 }
 
 // TakeThen returns what the last call left to do, nil for nothing.
@@ -69,25 +65,21 @@ func (c *Ctx) TakeThen() Job {
 func (s *Sliced) Shard() int { return s.job.Shard() }
 
 // Bytes is how much reply has been collected.
-func (s *Sliced) Bytes() int { return s.bytes + len(s.out) }
+func (s *Sliced) Bytes() int { return s.reply.Bytes() }
 
 // Run executes slices until untilNs, at least one, or until another shard is needed. The baton of Shard is held, and
 // c.Args are those of Begin. It reports whether the command is done: then take its reply.
 func (s *Sliced) Run(c *Ctx, untilNs int64) (done bool) {
 	c.Row, c.Dirty = s.row, 0
-	outer := c.Out
-	c.Out = s.out
+	c.Reply, s.reply = s.reply, c.Reply
 	shard := s.job.Shard()
 	for {
 		done = s.job.Slice(c)
 		if len(c.Out) >= sliceReply {
-			s.full = append(s.full, c.Out)
-			s.bytes += len(c.Out)
+			c.close()
 			c.Out = make([]byte, 0, sliceReply+sliceReply/4)
 		}
-		if c.ReplyLimit > 0 && s.bytes+len(c.Out) > c.ReplyLimit {
-			c.Overflow, done = true, true
-		}
+		done = c.full() || done
 		c.Set.Shards[shard].Ran(s.row.FullName, s.ran(c))
 		if done || s.job.Shard() != shard || c.Worker.NowNs >= untilNs {
 			break
@@ -96,7 +88,7 @@ func (s *Sliced) Run(c *Ctx, untilNs int64) (done bool) {
 	if c.Dirty != 0 {
 		panic("BUG: " + s.row.FullName + " runs in slices and changes data")
 	}
-	s.out, c.Out = c.Out, outer
+	c.Reply, s.reply = s.reply, c.Reply
 	if done {
 		s.count(c)
 	}
@@ -118,34 +110,22 @@ func (s *Sliced) count(c *Ctx) {
 	}
 }
 
-// Reply appends the reply to c.Out, unless that has become too long (c.Overflow), and forgets the command. A long one
-// is given to write instead, all but its end, behind what c.Out had; write may keep what it is given.
-func (s *Sliced) Reply(c *Ctx, write func(piece []byte)) {
-	if c.Overflow {
-		s.Drop()
-		return
-	}
-	if s.job != nil {
+// Finish appends the reply to that of c, and forgets the command.
+func (s *Sliced) Finish(c *Ctx) {
+	if s.job != nil && !s.reply.Overflow {
 		s.job.Head(c)
 	}
-	if len(s.full) > 0 {
-		write(c.Out)
-		c.Out = nil
-	}
-	for _, piece := range s.full {
-		write(piece)
-	}
-	c.Out = append(c.Out, s.out...)
+	s.reply.Move(&c.Reply, Mark{})
 	s.Drop()
 }
 
 // Drop forgets the command and its reply.
 func (s *Sliced) Drop() {
-	out := s.out[:0]
+	out := s.reply.Out[:0]
 	if cap(out) > keptReply {
 		out = nil
 	}
-	*s = Sliced{out: out}
+	*s = Sliced{reply: Reply{Out: out}}
 }
 
 // whole runs a job in one hold of all batons.
@@ -154,16 +134,16 @@ func (c *Ctx) whole(row *Row) error {
 	if err != nil {
 		return err
 	}
-	at := len(c.Out)
+	at := c.Mark()
 	for !job.Slice(c) {
-		if c.ReplyLimit > 0 && len(c.Out) > c.ReplyLimit {
-			c.Overflow = true
+		if c.full() {
 			return nil
 		}
 	}
-	n := len(c.Out)
+	items := c.Out
+	c.Out = c.scratch[:0]
 	job.Head(c)
-	head := append(c.scratch[:0], c.Out[n:]...)
-	c.Out, c.scratch = slices.Insert(c.Out[:n], at, head...), head
+	c.scratch, c.Out = c.Out, items
+	c.replace(at, 0, c.scratch)
 	return nil
 }

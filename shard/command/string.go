@@ -84,10 +84,6 @@ func (c *Ctx) readString() (db *shard.DB, e index.Entry, ok bool, err error) {
 
 // replyString replies the string in e, or null if there is none.
 func (c *Ctx) replyString(db *shard.DB, e index.Entry, ok bool) {
-	if c.ReplyLimit > 0 && len(c.Out) > c.ReplyLimit {
-		c.Overflow = true
-		return
-	}
 	if !ok {
 		c.Null()
 		return
@@ -96,9 +92,10 @@ func (c *Ctx) replyString(db *shard.DB, e index.Entry, ok bool) {
 		c.Bulk(v)
 		return
 	}
-	c.Out = resp.AppendBulkHead(c.Out, db.StringLen(e))
-	c.Out = db.AppendString(c.Out, e)
-	c.Out = append(c.Out, '\r', '\n')
+	if n := db.StringLen(e); c.room(n) {
+		c.Out = resp.AppendBulkHead(c.Out, n)
+		c.Out = append(db.AppendString(c.Out, e), '\r', '\n')
+	}
 }
 
 // GET key

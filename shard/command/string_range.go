@@ -132,9 +132,10 @@ func cmdGetRange(c *Ctx) error {
 		c.BulkString("")
 		return nil
 	}
-	c.Out = resp.AppendBulkHead(c.Out, int(end-start+1))
-	c.Out = db.AppendStringRange(c.Out, e, int(start), int(end+1))
-	c.Out = append(c.Out, '\r', '\n')
+	if n := int(end - start + 1); c.room(n) {
+		c.Out = resp.AppendBulkHead(c.Out, n)
+		c.Out = append(db.AppendStringRange(c.Out, e, int(start), int(end+1)), '\r', '\n')
+	}
 	return nil
 }
 

@@ -467,7 +467,7 @@ func cmdZScan(c *Ctx) error { return c.scanValue(object.ZSet, "") }
 // steps.
 func scanZSet(c *Ctx, j *valueScan, v *shard.Value, count int) {
 	z := shard.ZSet{Value: *v}
-	at, items := len(c.Out), j.items
+	at, items := c.Mark(), j.items
 	give := func(member []byte, score float64) {
 		if !c.full() && j.pattern.match(member) {
 			c.Bulk(member)
@@ -481,7 +481,8 @@ func scanZSet(c *Ctx, j *valueScan, v *shard.Value, count int) {
 			j.cursor = next
 			return
 		}
-		c.Out, j.items = c.Out[:at], items
+		c.Cut(at)
+		j.items = items
 		j.long = z.NewZSetScan(j.cursor, count+j.left) // j.left is without those that were just tried
 	}
 	if j.left = 1; j.long.Step(&z, give) {
