@@ -67,7 +67,12 @@ func (r *run) convertTo(in *aofInput, temp string, until uint64) error {
 		return err
 	}
 	out := bufio.NewWriterSize(file, 1<<18)
+	said := int64(0)
 	err = w.walk(func(c *aofCommit) error {
+		if c.timeSec > said {
+			said = c.timeSec
+			fmt.Fprintf(out, "#TS:%d\r\n", said) // Flush has the error
+		}
 		for _, part := range c.parts {
 			if _, err := out.Write(part); err != nil {
 				return err
@@ -164,7 +169,7 @@ func (r *run) repairAOF(in *aofInput) error {
 	return r.endAt(in, w)
 }
 
-// truncateAOF gives up all that came after an LSN, or in one of Redis's files after a moment.
+// truncateAOF gives up all that came after an LSN or a moment.
 func (r *run) truncateAOF() error {
 	in, err := r.aofInput(r.args)
 	if err == nil && in == nil {
@@ -179,15 +184,17 @@ func (r *run) truncateAOF() error {
 	return r.damagedAOF(r.truncateOurs(in))
 }
 
-func (r *run) truncateOurs(in *aofInput) error {
+func (r *run) truncateOurs(in *aofInput) (err error) {
+	w := &aofWalk{in: in}
 	switch {
-	case r.has("time"):
-		return errors.New("--time is for Redis's files: commits of Fulmen carry no time. fulmen-check show lists " +
-			"them with their LSN, which --lsn takes, and says when each file was begun")
-	case !r.has("lsn"):
-		return usageError("--lsn is needed")
+	case r.has("lsn") == r.has("time"):
+		err = usageError("either --lsn or --time is needed")
+	case r.has("lsn"):
+		w.until, err = r.lsn("lsn", 0)
+	default:
+		w.until = math.MaxUint64
+		w.untilSec, err = r.seconds()
 	}
-	until, err := r.lsn("lsn", 0)
 	if err != nil {
 		return err
 	}
@@ -200,17 +207,36 @@ func (r *run) truncateOurs(in *aofInput) error {
 	if err != nil {
 		return err
 	}
-	w := &aofWalk{in: in, until: until}
 	if err := w.walk(func(*aofCommit) error { return nil }); err != nil {
 		return err
 	}
 	switch {
-	case until < w.begin:
-		return fmt.Errorf("the BASE is of LSN %d: there is no way back to %d", w.begin, until)
-	case refused != nil && !w.cut: // what is damaged is before the LSN, and more is in memory
+	case w.until < w.begin:
+		return fmt.Errorf("the BASE is of LSN %d: there is no way back to %d", w.begin, w.until)
+	case refused != nil && !w.cut: // what is damaged is before the end, and more is in memory
 		return refused
 	}
+	if w.untilSec > 0 {
+		if err := w.timely(); err != nil {
+			return err
+		}
+	}
 	return r.endAt(in, w)
+}
+
+// timely tells whether a walk up to a moment has found what was there then.
+func (w *aofWalk) timely() error {
+	for _, f := range w.in.manifest.Live(aof.Base) {
+		if f.CreatedMs/1000 > w.untilSec {
+			return fmt.Errorf("the BASE is of %s: there is no way back beyond that",
+				time.UnixMilli(f.CreatedMs).UTC().Format(time.RFC3339))
+		}
+	}
+	if !w.dated {
+		return errors.New("no commit says when it was: aof-timestamp-enabled was no. fulmen-check show lists them " +
+			"with their LSN, which --lsn takes, and says when each file was begun")
+	}
+	return nil
 }
 
 // endAt commits a manifest by which the data ends where a walk has. What the files have behind that no start looks at
@@ -290,14 +316,9 @@ func (r *run) cutFile(path string, size int64) error {
 
 // truncateForeign cuts the last of Redis's files before the first annotation of a later moment.
 func (r *run) truncateForeign(in *aof.Foreign) error {
-	text := r.text("time", "")
-	seconds, err := strconv.ParseInt(text, 10, 63)
+	seconds, err := r.seconds()
 	if err != nil {
-		t, timeErr := time.Parse(time.RFC3339, text)
-		if timeErr != nil {
-			return usageError("--time is needed: Unix time in seconds, or as 2006-01-02T15:04:05Z")
-		}
-		seconds = t.Unix()
+		return err
 	}
 	for i := range in.Files {
 		size, err := r.timeOffset(in.Files[i].Path, seconds)
@@ -315,6 +336,19 @@ func (r *run) truncateForeign(in *aof.Foreign) error {
 	}
 	fmt.Fprintln(r.Stdout, "nothing is later")
 	return nil
+}
+
+// seconds returns the moment that --time says, Unix time.
+func (r *run) seconds() (int64, error) {
+	text := r.text("time", "")
+	if seconds, err := strconv.ParseInt(text, 10, 63); err == nil && seconds > 0 {
+		return seconds, nil
+	}
+	t, err := time.Parse(time.RFC3339, text)
+	if err != nil || t.Unix() <= 0 {
+		return 0, usageError("--time is needed: Unix time in seconds, or as 2006-01-02T15:04:05Z")
+	}
+	return t.Unix(), nil
 }
 
 // timeOffset returns where a file begins to be later than a moment; −1 if nowhere.

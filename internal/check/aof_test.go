@@ -208,6 +208,70 @@ func TestAOFConvertAndTruncate(t *testing.T) {
 	}
 }
 
+// TestAOFTruncateToATime takes the data back to a moment; what convert writes says the times, too, and redis-check-aof
+// does the same with that. Without times in it, or before the BASE, nothing is changed.
+func TestAOFTruncateToATime(t *testing.T) {
+	const second = int64(1_700_000_000)
+	rnd := rand.New(rand.NewPCG(6, 1))
+	x := newAOFWorld(t, 3)
+	x.change(rnd, 5)
+	expect(t, 2, []string{"aof-timestamp-enabled"}, "truncate", x.dir, "--time", fmt.Sprint(second))
+	ends := []uint64{x.log.LSN()}
+	for i := range 4 {
+		if x.log.SetTime(second + 10*int64(i)); i == 2 {
+			x.restart()
+			x.log.SetTime(second + 10*int64(i))
+		}
+		x.change(rnd, 10)
+		ends = append(ends, x.log.LSN())
+	}
+	x.close(true)
+	dir := t.TempDir()
+	out := filepath.Join(dir, "appendonly.aof")
+	expect(t, 0, nil, "convert", x.dir, out)
+	text, err := exec.Command(need.Program(t, "redis-check-aof"), "--truncate-to-timestamp", fmt.Sprint(second+15),
+		out).CombinedOutput()
+	if err != nil {
+		t.Fatalf("redis-check-aof: %v\n%s", err, text)
+	}
+	o := redistest.StartOracle(t, "--dir", dir, "--appendonly", "yes", "--enable-debug-command", "yes")
+	c, err := redistest.Dial(o.Addr)
+	fatal(t, err)
+	defer func() { _ = c.Close() }()
+	if got, want := do(t, c, "DEBUG", "DIGEST"), x.digests[ends[2]]; got != want {
+		t.Errorf("redis-check-aof: digest %s, want %s", got, want)
+	}
+	for _, cut := range []struct {
+		sec  int64
+		left int
+	}{{second + 30, 4}, {second + 29, 3}, {second + 15, 2}, {second, 1}, {second - 1, 0}} {
+		expect(t, 0, nil, "truncate", x.dir, "--time", fmt.Sprint(cut.sec))
+		if lsn := x.end(0); lsn != ends[cut.left] {
+			t.Errorf("truncated to second %d: the data ends at %d, of %d", cut.sec-second, lsn, ends)
+		}
+	}
+	if got, want := x.converted(), x.digests[ends[0]]; got != want {
+		t.Errorf("truncated: digest %s, want %s", got, want)
+	}
+	expect(t, 2, []string{"no way back"}, "truncate", twoLivesAt(t, second), "--time", fmt.Sprint(second-1))
+}
+
+// twoLivesAt is twoLives with a BASE of a time.
+func twoLivesAt(t *testing.T, sec int64) string {
+	dir := t.TempDir()
+	twoLives(t, dir)
+	m, err := aof.ReadManifest(vfs.OS{}, dir, "a.aof")
+	fatal(t, err)
+	m = m.Clone()
+	for i := range m.Files {
+		if m.Files[i].Kind == aof.Base {
+			m.Files[i].CreatedMs = sec * 1000
+		}
+	}
+	fatal(t, m.Commit(vfs.OS{}, dir, "a.aof"))
+	return dir
+}
+
 // TestAOFTruncateToAnEarlierLife takes the data back to an incarnation before the last one.
 func TestAOFTruncateToAnEarlierLife(t *testing.T) {
 	rnd := rand.New(rand.NewPCG(5, 1))
@@ -269,7 +333,7 @@ func TestAOFTruncateBehindTheBase(t *testing.T) {
 	dir := t.TempDir()
 	twoLives(t, dir)
 	expect(t, 0, []string{"fine: 4 keys"}, "verify", dir)
-	expect(t, 2, []string{"--time is for Redis's files", "show", "--lsn"}, "truncate", dir, "--time", "100")
+	expect(t, 2, []string{"aof-timestamp-enabled", "show", "--lsn"}, "truncate", dir, "--time", "100")
 	expect(t, 0, []string{"ends at LSN 700"}, "truncate", dir, "--lsn", "700")
 	expect(t, 0, []string{"fine: 4 keys"}, "verify", dir)
 }

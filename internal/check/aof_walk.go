@@ -15,6 +15,9 @@ import (
 type aofWalk struct {
 	in    *aofInput
 	until uint64 // commits that end above are left out
+	// untilSec, unless it is 0, is the Unix time of the last commits that are not left out: all are from the first one
+	// on that says a later time.
+	untilSec int64
 
 	// what was found
 	commits, frames, records int64
@@ -22,7 +25,8 @@ type aofWalk struct {
 	begin                    uint64 // of the data that is not in a BASE
 	incarnation              uint32 // of the last commit
 	missing                  uint64 // bytes that incarnation lacks, within what was walked
-	cut                      bool   // commits were left out for until
+	cut                      bool   // commits were left out for until, or untilSec
+	dated                    bool   // there are commits that say their time
 	stopped                  error  // why there is no more, if that is not the end of all files
 	torn                     bool   // … and the next start puts up with it
 }
@@ -31,6 +35,7 @@ type aofWalk struct {
 type aofCommit struct {
 	incarnation uint32
 	start, end  uint64
+	timeSec     int64 // Unix time; 0: that is not said
 	parts       [][]byte
 	files       []string // of the parts
 	offsets     []int64
@@ -38,14 +43,15 @@ type aofCommit struct {
 
 // aofLane is one shard's files.
 type aofLane struct {
-	w     *aofWalk
-	files []aof.File
-	r     *aof.IncrReader
-	frame log.Frame
-	at    int64 // offset of frame
-	ok    bool  // there is a frame
-	pos   uint64
-	tail  error // how the frames of the file at hand end, if not as they should
+	w       *aofWalk
+	files   []aof.File
+	r       *aof.IncrReader
+	frame   log.Frame
+	timeSec int64 // of frame
+	at      int64 // offset of frame
+	ok      bool  // there is a frame
+	pos     uint64
+	tail    error // how the frames of the file at hand end, if not as they should
 }
 
 // walk calls visit for each commit.
@@ -107,7 +113,8 @@ func (w *aofWalk) life(life *aof.Incarnation, visit func(*aofCommit) error) (err
 		if !c.whole() || hole > 0 && (life.State == aof.Running || w.missing+hole > life.MissingBytes) {
 			return w.ended(lanes, life, at)
 		}
-		if c.end > w.until {
+		w.dated = w.dated || c.timeSec > 0
+		if c.end > w.until || w.untilSec > 0 && c.timeSec > w.untilSec {
 			w.cut = true
 			return nil
 		}
@@ -168,6 +175,7 @@ func (w *aofWalk) gather(lanes []aofLane) (*aofCommit, error) {
 	for i := range lanes {
 		if l := &lanes[i]; l.ok && l.frame.TxStart == c.start {
 			c.parts = append(c.parts, l.frame.Records)
+			c.timeSec = max(c.timeSec, l.timeSec)
 			c.files = append(c.files, l.path())
 			c.offsets = append(c.offsets, l.at)
 		}
@@ -199,7 +207,7 @@ func (l *aofLane) next() error {
 			if err != nil {
 				return err
 			}
-			l.r = r
+			l.r, l.timeSec = r, 0
 			if l.pos != 0 && l.pos != r.Header.Pos {
 				l.tail = &aof.CorruptError{File: l.path(), Reason: "doesn't begin where the file before it ends"}
 				return nil
@@ -207,6 +215,9 @@ func (l *aofLane) next() error {
 		}
 		l.at = l.r.Offset()
 		f, err := l.r.Next()
+		if err == nil && f.TimeSec > 0 {
+			l.timeSec = f.TimeSec
+		}
 		if err == nil && f.TxEnd <= l.w.begin {
 			continue
 		}

@@ -54,12 +54,13 @@ func subcommands() []subcommand {
 		{
 			name: "truncate", args: "FILE", run: (*run).truncateAOF,
 			summary: "Takes an append-only file back to an earlier moment",
-			details: "All commits that end behind an LSN are given up, which show tells; there is no way back\n" +
-				"beyond the last rewrite. Redis's files are cut before the first annotation of a later time.\n" +
+			details: "All commits that end behind an LSN are given up, which show tells, or all from the first one\n" +
+				"of a later time on, which aof-timestamp-enabled has written; there is no way back beyond the\n" +
+				"last rewrite. Redis's files are cut before the first annotation of a later time.\n" +
 				"What a server that was killed has left in memory only is taken to the files first.",
 			options: []option{
 				{"lsn", "N", "the LSN"},
-				{"time", "T", "of Redis's files: Unix time in seconds, or as 2006-01-02T15:04:05Z"},
+				{"time", "T", "Unix time in seconds, or as 2006-01-02T15:04:05Z"},
 			},
 		},
 		{

@@ -24,6 +24,9 @@ var appendRows = []row{{
 	name: "aof-load-truncated", kind: boolean, standard: "yes",
 	store: func(v *Values, s setting) { v.AOFLoadTruncated = s.n == 1 },
 }, {
+	name: "aof-timestamp-enabled", kind: boolean, standard: "no",
+	store: func(v *Values, s setting) { v.AOFTimestamp = s.n == 1 },
+}, {
 	name: "aof-ring-dir", kind: text, standard: "/dev/shm", immutable: true,
 	store: func(v *Values, s setting) {
 		if v.AOFRingDir = s.text; s.text == "no" {

@@ -19,7 +19,6 @@ const (
 var persistenceRows = []row{
 	{name: "rdb-del-sync-files", kind: boolean, standard: "no", later: replication},
 	{name: "aof-use-rdb-preamble", kind: boolean, standard: "yes", later: "a base made of commands"},
-	{name: "aof-timestamp-enabled", kind: boolean, standard: "no", later: "a time in frames of the log"},
 }
 
 var replicationRows = []row{

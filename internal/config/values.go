@@ -80,6 +80,7 @@ type Values struct {
 	AppendDirname    string      // in Dir
 	AppendFsync      AppendFsync // when what was written is synced
 	AOFLoadTruncated bool        // a tail that a crash has torn is cut off, else it is an error
+	AOFTimestamp     bool        // what is logged says when it was
 	AOFRingDir       string      // on a file system in memory, for the ring; empty: there is none
 	AOFRingBytes     int64
 	NoFsyncOnRewrite bool // nothing is synced for appendfsync while a save or a rewrite is under way

@@ -61,6 +61,18 @@ func (a *appendOnly) apply(v *config.Values) {
 	a.advanced()
 }
 
+// tellTime has the log say what time it is, if aof-timestamp-enabled wants it: every 100 ms, which is when that
+// parameter takes effect, too. Safe from any goroutine.
+func (a *appendOnly) tellTime() {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	sec := int64(0)
+	if a.srv.cfg.Values().AOFTimestamp && a.enabled() {
+		sec = a.srv.set.Clock.NowMs() / 1000
+	}
+	a.srv.set.Log.SetTime(sec)
+}
+
 // applyPolicy has the Writer follow appendfsync or, while the disk is busy with a save or a rewrite and
 // no-appendfsync-on-rewrite allows it, not sync at all: then all is as if that were no.
 func (a *appendOnly) applyPolicy(v *config.Values) {

@@ -112,6 +112,7 @@ func (a *appendOnly) begin(m *aof.Manifest, based bool) error {
 	a.rewriter.Store(a.newRewriter(m))
 	a.setSizes(w, m)
 	a.writer.Store(w)
+	a.tellTime()
 	a.advanced()
 	if _, err := m.RemoveUnnamed(srv.files, a.dir, a.name); err != nil {
 		srv.log.Warn("files that the append-only file has no more use for can't be removed: " + err.Error())

@@ -186,6 +186,7 @@ func (s *sampler) start(srv *Server) {
 				srv.saves.cron()
 				srv.aof.trim(srv.set.Clock.NowMs())
 			}
+			srv.aof.tellTime()
 			if srv.aof.enabled() {
 				srv.gate.update() // what is not synced grows older
 			}

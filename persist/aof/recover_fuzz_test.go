@@ -42,7 +42,8 @@ func sealFrames(data []byte) {
 			return
 		}
 		end := at + line + int(h.Len())
-		putSum(data[at:], log.AddSum(0, data[at+log.LineSummed:end]))
+		lead := at + h.Lead()
+		putSum(data[lead:], log.AddSum(log.AddSum(0, data[at:lead]), data[lead+log.LineSummed:end]))
 		at = end
 	}
 }
@@ -55,6 +56,7 @@ func FuzzLoad(f *testing.F) {
 	const other = "#T00000000 00000001 0000000000000412 000000000e 000000000e 000000001c D\r\n*1\r\n$4\r\nPONG\r\n"
 	f.Add([]byte(plain+piece), []byte(other), uint64(1056), true)
 	f.Add([]byte(plain+piece), []byte(""), uint64(1056), true)
+	f.Add([]byte("#TS:1700000000\r\n"+plain+piece), []byte("#TS:1700000001\r\n"+other), uint64(1056), true)
 	f.Add([]byte(piece), []byte(other), uint64(0), false)
 	f.Add([]byte(other), []byte(piece), uint64(0), false)
 	f.Add([]byte(piece+plain), []byte(plain+other), uint64(2000), true)

@@ -110,7 +110,7 @@ func (s *ShardLog) Commit(tx bool) (lsn uint64) {
 	}
 	l := s.log
 	wrap := tx && s.records > 1
-	s.finish(plainLine, wrap, wrap)
+	s.finish(plainLine+s.dated(), wrap, wrap)
 
 	late := l.plant != nil && l.plant.pendingLate
 	if !late {
@@ -180,7 +180,7 @@ func (l *Log) commitPieces(held []*ShardLog, wrap bool) (lsn uint64) {
 	var size uint64
 	for _, s := range held {
 		if h.Shards.Has(s.id) {
-			s.finish(pieceFixed+l.digits, wrap && s == first, wrap && s == last)
+			s.finish(pieceFixed+l.digits+s.dated(), wrap && s == first, wrap && s == last)
 			size += s.size
 		}
 	}
@@ -197,7 +197,7 @@ func (l *Log) commitPieces(held []*ShardLog, wrap bool) (lsn uint64) {
 	h.TxEnd = l.lsn.Add(size)
 	h.TxStart = h.TxEnd - size
 	l.plant.reached(stepAdded)
-	var line [MaxLine]byte
+	var line [pieceMost]byte
 	n := h.putPiece(&line, l.digits)
 	at := h.TxStart
 	for _, s := range held {
@@ -234,6 +234,21 @@ func (l *Log) commitPieces(held []*ShardLog, wrap bool) (lsn uint64) {
 	return h.TxEnd
 }
 
+// dated returns the length of the line that says the time of the frame that is about to be committed: 0, unless that is
+// another second than the last such line in this log has.
+func (s *ShardLog) dated() int {
+	now := s.log.timeSec.Load()
+	if now == s.timeSec {
+		return 0
+	}
+	s.timeSec = now
+	if now == 0 {
+		return 0
+	}
+	s.lead = timeLine
+	return timeLine
+}
+
 // finish completes the records of the frame that is staged, makes room for a line of line bytes, and
 // takes the sum of many records: all that is long and can be done before the commit holds up the contiguous LSN.
 func (s *ShardLog) finish(line int, multi, exec bool) {
@@ -261,7 +276,7 @@ func (s *ShardLog) finish(line int, multi, exec bool) {
 	if s.size > maxFrameBytes {
 		panic(fmt.Sprintf("BUG: log: frame of %d bytes", s.size))
 	}
-	if s.size <= smallFrame && s.first == s.cur {
+	if s.small() {
 		return // seal sums records and line in one go
 	}
 	var sum uint32
@@ -272,6 +287,9 @@ func (s *ShardLog) finish(line int, multi, exec bool) {
 // smallFrame is the most bytes of records that are summed while a commit holds up the contiguous LSN.
 // With 256 pieces that is 60 µs.
 const smallFrame = 4096
+
+// small tells whether seal sums the frame's records and line in one go.
+func (s *ShardLog) small() bool { return s.size <= smallFrame && s.first == s.cur && s.lead == 0 }
 
 // insert moves the staged records n bytes on. They are staged before it is known whether the frame will
 // be a piece or a transaction, which need more room in front; both are rare enough to move bytes then.
@@ -320,7 +338,7 @@ func (s *ShardLog) sealPlain(start uint64) {
 // seal writes line, completed with the frame's own range from start on, of which it has the upper half,
 // and the sum. line is left as it is: bytes that were just written are slow to copy.
 func (s *ShardLog) seal(line []byte, start uint64) {
-	if s.size <= smallFrame && s.first == s.cur {
+	if s.small() {
 		frame := s.cur.mem[s.pub-s.cur.base : s.off]
 		copy(frame, line)
 		putHex8(frame[offStart+8:], uint32(start))
@@ -334,14 +352,18 @@ func (s *ShardLog) seal(line []byte, start uint64) {
 	}
 }
 
-// sealLong is seal for a frame that crosses blocks, or whose records were summed before.
+// sealLong is seal for a frame that crosses blocks, that says the time, or whose records were summed before.
 func (s *ShardLog) sealLong(line []byte, start uint64) {
-	text := &s.line // not on the stack, as crc32's argument escapes
-	copy(text[:], line)
-	putHex8(text[offStart+8:], uint32(start))
-	putHex10(text[offLen:], s.size)
-	putHex8(text[offSum:], joinSums(AddSum(0, text[LineSummed:len(line)]), s.sum, s.size))
-	s.writeAt(s.pub, text[:len(line)])
+	text := s.line[:s.lead+len(line)] // not on the stack, as crc32's argument escapes
+	time, rest := text[:s.lead], text[s.lead:]
+	if s.lead > 0 {
+		putTime((*[timeLine]byte)(time), s.timeSec)
+	}
+	copy(rest, line)
+	putHex8(rest[offStart+8:], uint32(start))
+	putHex10(rest[offLen:], s.size)
+	putHex8(rest[offSum:], joinSums(sumAnnotation(time, rest), s.sum, s.size))
+	s.writeAt(s.pub, text)
 }
 
 // verify checks that what is about to be published reads as it should.
@@ -387,7 +409,7 @@ func (s *ShardLog) publish(start, txEnd uint64) {
 			b.firstLSN = start
 		}
 	}
-	s.open, s.member, s.into = false, false, nil
+	s.open, s.member, s.into, s.lead = false, false, nil, 0
 	s.last = txEnd
 	s.pub = end
 	s.prefetch()

@@ -14,7 +14,7 @@
 //
 // # Format
 //
-// A frame is one annotation line and the records behind it. Redis's AOF loader skips lines that begin
+// A frame is one annotation line, or two, and the records behind it. Redis's AOF loader skips lines that begin
 // with '#' as long as they stay under 128 bytes, so a log, and even more so the merged stream, reads as
 // an ordinary AOF. All numbers are lower-case hexadecimal of fixed width.
 //
@@ -22,8 +22,11 @@
 //	  #F<crc:8> <incarnation:8> <start:16> <len:10>\r\n
 //	piece of a commit over several shards, at most 115 bytes:
 //	  #T<crc:8> <incarnation:8> <start:16> <len:10> <before:10> <whole:10> <shards:1..43>\r\n
+//	before either, 16 bytes, in frames that say what time it is (SetTime; Redis's aof-timestamp-enabled):
+//	  #TS:<Unix time in seconds, 10 decimal digits>\r\n
 //
-//	crc          CRC-32C of all that follows in the frame, from the space before incarnation on
+//	crc          CRC-32C of the line with the time, if there is one, and of all that follows in the frame,
+//	             from the space before incarnation on
 //	incarnation  which run of the server wrote it
 //	start, len   the frame's own range: its records are the bytes [start, start+len) of the merged stream
 //	before       the whole commit begins at start-before …

@@ -42,19 +42,18 @@ func (c *cursor) enter() {
 	}
 }
 
-// head is what readers need of the annotation line at a cursor.
+// head is what readers need of the annotation at a cursor.
 type head struct {
 	start, size   uint64 // own range
 	before, whole uint64 // as in the line; whole == size in a plain frame
-	line          int    // length of the line
+	line          int    // length of the annotation
 }
 
 func (h head) end() uint64     { return h.start + h.size }
 func (h head) txStart() uint64 { return h.start - h.before }
 func (h head) txEnd() uint64   { return h.start - h.before + h.whole }
 
-// head reads the annotation line at c, which is below the tail. The line was written by this process, so
-// its digits are believed.
+// head reads the annotation at c, which is below the tail. It was written by this process, so its digits are believed.
 func (c *cursor) head() (h head) {
 	c.enter()
 	line := c.block.mem[c.pos-c.block.base:]
@@ -66,16 +65,21 @@ func (c *cursor) head() (h head) {
 		}
 		line = text[:]
 	}
+	if isTime(line) {
+		line, h.line = line[timeLine:], timeLine
+	}
 	if line[0] != '#' || line[1] != kindPlain && line[1] != kindPiece {
 		panic("BUG: log: no annotation line where a frame begins")
 	}
 	h.start = uint64(unhex8(binary.BigEndian.Uint64(line[offStart:])))<<32 |
 		uint64(unhex8(binary.BigEndian.Uint64(line[offStart+8:])))
 	h.size = unhex10(line[offLen:])
-	h.line, h.whole = plainLine, h.size
-	if line[1] == kindPiece {
+	h.whole = h.size
+	if line[1] == kindPlain {
+		h.line += plainLine
+	} else {
 		h.before, h.whole = unhex10(line[offBefore:]), unhex10(line[offWhole:])
-		h.line = pieceFixed + c.shard.log.digits
+		h.line += pieceFixed + c.shard.log.digits
 	}
 	return h
 }
@@ -132,11 +136,11 @@ type FlowReader struct {
 type FlowFrame struct {
 	Start, End     uint64 // own range
 	TxStart, TxEnd uint64 // range of the commit
-	LineLen        int    // length of the annotation line
+	LineLen        int    // length of the annotation
 	Spans          [][]byte
 }
 
-// Append appends the frame's bytes, annotation line included, to dst.
+// Append appends the frame's bytes, annotation included, to dst.
 func (f *FlowFrame) Append(dst []byte) []byte {
 	for _, p := range f.Spans {
 		dst = append(dst, p...)

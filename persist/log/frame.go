@@ -12,15 +12,19 @@ import (
 // MaxShards is the most shards a log has: their bitmap must fit in an annotation line.
 const MaxShards = 256
 
-// MaxLine is the most bytes an annotation line has, its \r\n included.
-const MaxLine = 115
+// MaxLine is the most bytes the annotation of a frame has: a time and a piece's line, each with its \r\n.
+const MaxLine = timeLine + 115
 
-// LineSummed is the offset in an annotation line from where on the frame's sum covers it.
+// LineSummed is the offset in an annotation's last line from where on the frame's sum covers it.
 const LineSummed = 10
 
 const (
+	timeLine   = 16 // bytes of the line that says the time, if there is one
 	plainLine  = 49 // bytes of a plain frame's line
 	pieceFixed = 72 // bytes of a piece's line without its bitmap
+	pieceMost  = MaxLine - timeLine
+
+	timeWord = "#TS:" // ten digits follow
 
 	kindPlain = 'F'
 	kindPiece = 'T'
@@ -88,26 +92,81 @@ type Header struct {
 	TxEnd       uint64
 	Shards      ShardSet // who holds a piece of the commit; empty in a plain frame
 	Piece       bool     // the commit has pieces in other shards' logs
+	TimeSec     int64    // Unix time that this frame and those behind it are of; 0: as those before it
 	Sum         uint32   // CRC-32C of records and line, as the line says
 }
 
 // Len returns the number of record bytes that follow the line.
 func (h *Header) Len() uint64 { return h.End - h.Start }
 
-// AddSum adds p to a running CRC-32C. A reader that does not want a whole frame in memory begins with 0
-// and line[LineSummed:], goes on with the records, and compares the result with Header.Sum.
+// AddSum adds p to a running CRC-32C, which begins with 0.
 func AddSum(sum uint32, p []byte) uint32 { return crc32.Update(sum, castagnoli, p) }
+
+// sumAnnotation returns the sum of an annotation: of the line that says the time, if there is one, and of the other
+// from LineSummed on.
+func sumAnnotation(time, line []byte) uint32 {
+	return AddSum(AddSum(0, time), line[LineSummed:])
+}
 
 // Frame is a decoded frame; its slices alias the bytes it was decoded from.
 type Frame struct {
 	Header
-	Line    []byte
+	Line    []byte // its annotation
 	Records []byte
 }
 
-// DecodeHeader decodes the annotation line that data begins with. n is its length; n == 0 without an
-// error says that data ends before the line does. Errors are *CorruptError. The sum is not checked.
+// DecodeHeader decodes the annotation that data begins with. n is its length; n == 0 without an
+// error says that data ends before it does. Errors are *CorruptError. The sum is not checked.
 func DecodeHeader(data []byte) (h Header, n int, err error) {
+	if !isTime(data) {
+		return decodeLine(data)
+	}
+	if len(data) < timeLine {
+		return h, 0, nil
+	}
+	sec, ok := parseTime(data)
+	if !ok {
+		return h, 0, &CorruptError{0, "malformed annotation of the time"}
+	}
+	h, n, err = decodeLine(data[timeLine:])
+	if n > 0 {
+		h.TimeSec = sec
+		n += timeLine
+	}
+	var corrupt *CorruptError
+	if errors.As(err, &corrupt) {
+		corrupt.Offset += timeLine
+	}
+	return h, n, err
+}
+
+// isTime tells whether an annotation begins with the line that says the time. The other ones have a digit there.
+func isTime(data []byte) bool {
+	return len(data) > 2 && data[1] == timeWord[1] && data[2] == timeWord[2]
+}
+
+// parseTime reads the line that data begins with, which has timeLine bytes.
+func parseTime(data []byte) (sec int64, ok bool) {
+	for _, c := range data[len(timeWord) : timeLine-2] {
+		if c < '0' || c > '9' {
+			return 0, false
+		}
+		sec = sec*10 + int64(c-'0')
+	}
+	return sec, sec > 0 && string(data[:len(timeWord)]) == timeWord && string(data[timeLine-2:timeLine]) == "\r\n"
+}
+
+// putTime writes the line that says the time.
+func putTime(line *[timeLine]byte, sec int64) {
+	copy(line[:], timeWord+"0000000000\r\n")
+	for i := timeLine - 3; i >= len(timeWord); i-- {
+		line[i] = byte('0' + sec%10)
+		sec /= 10
+	}
+}
+
+// decodeLine is DecodeHeader for an annotation without a time.
+func decodeLine(data []byte) (h Header, n int, err error) {
 	if len(data) > 0 && data[0] != '#' {
 		return h, 0, &CorruptError{0, "no annotation line"}
 	}
@@ -158,7 +217,7 @@ func decodePiece(data []byte, h *Header) (n int, err error) {
 		return 0, &CorruptError{offBefore, "own range outside the whole"}
 	}
 	h.Piece, h.TxStart, h.TxEnd = true, h.Start-before, h.Start-before+whole
-	for i := offShards; i < MaxLine && i < len(data); i++ {
+	for i := offShards; i < pieceMost && i < len(data); i++ {
 		if data[i] == '\r' {
 			if i+1 == len(data) {
 				return 0, nil
@@ -178,7 +237,7 @@ func decodePiece(data []byte, h *Header) (n int, err error) {
 			h.Shards[bit>>6+1] |= v >> (64 - bit&63)
 		}
 	}
-	if len(data) < MaxLine {
+	if len(data) < pieceMost {
 		return 0, nil
 	}
 	return 0, &CorruptError{offShards, "annotation line without end"}
@@ -198,10 +257,19 @@ func DecodeFrame(data []byte) (f Frame, n int, err error) {
 	}
 	n = line + int(h.Len())
 	f = Frame{Header: h, Line: data[:line:line], Records: data[line:n:n]}
-	if AddSum(AddSum(0, f.Line[LineSummed:]), f.Records) != h.Sum {
+	lead := h.Lead()
+	if AddSum(sumAnnotation(f.Line[:lead], f.Line[lead:]), f.Records) != h.Sum {
 		return Frame{}, 0, &CorruptError{offSum, "checksum mismatch"}
 	}
 	return f, n, nil
+}
+
+// Lead returns the length of the line that says the time.
+func (h *Header) Lead() int {
+	if h.TimeSec == 0 {
+		return 0
+	}
+	return timeLine
 }
 
 // putPlain writes what all lines of plain frames of an incarnation have in common.
@@ -212,7 +280,7 @@ func putPlain(line []byte, incarnation uint32) {
 
 // putPiece writes what the lines of all pieces of h's commit have in common, with a bitmap of so many
 // digits, and returns their length.
-func (h *Header) putPiece(line *[MaxLine]byte, digits int) int {
+func (h *Header) putPiece(line *[pieceMost]byte, digits int) int {
 	putPlain(line[:], h.Incarnation)
 	line[1], line[47], line[58], line[69] = kindPiece, ' ', ' ', ' '
 	putHex10(line[offWhole:], h.TxEnd-h.TxStart)

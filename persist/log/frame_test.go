@@ -3,6 +3,7 @@ package log
 import (
 	"bytes"
 	"errors"
+	"fmt"
 	"math/rand/v2"
 	"reflect"
 	"strings"
@@ -11,7 +12,7 @@ import (
 
 // frameBytes builds a frame without the package's writing side, but for the fields of the line.
 func frameBytes(h Header, shards int, records []byte) []byte {
-	var line [MaxLine]byte
+	var line [pieceMost]byte
 	n := plainLine
 	if h.Piece {
 		n = h.putPiece(&line, bitmapWidth(shards))
@@ -22,8 +23,12 @@ func frameBytes(h Header, shards int, records []byte) []byte {
 	putHex8(line[offStart:], uint32(h.Start>>32))
 	putHex8(line[offStart+8:], uint32(h.Start))
 	putHex10(line[offLen:], h.End-h.Start)
-	putHex8(line[offSum:], AddSum(AddSum(0, line[LineSummed:n]), records))
-	return append(append([]byte(nil), line[:n]...), records...)
+	var time []byte
+	if h.TimeSec > 0 {
+		time = fmt.Appendf(nil, "#TS:%010d\r\n", h.TimeSec)
+	}
+	putHex8(line[offSum:], AddSum(AddSum(AddSum(0, time), line[LineSummed:n]), records))
+	return append(append(time, line[:n]...), records...)
 }
 
 func pieceHeader(start, before, size, whole uint64, shards ...int) Header {
@@ -96,6 +101,7 @@ func TestHeaderRoundTrip(t *testing.T) {
 			}
 		}
 		h := pieceHeader(1<<63+rnd.Uint64N(1<<60), rnd.Uint64N(1<<39), 3, 1<<40-1, in...)
+		h.TimeSec = int64(shards%2) * rnd.Int64N(1e10)
 		f, n, err := DecodeFrame(append(frameBytes(h, shards, []byte("abc")), "rest"...))
 		if err != nil || string(f.Records) != "abc" || n != len(f.Line)+3 || len(f.Line) > MaxLine {
 			t.Fatalf("%d shards: %d bytes, %v", shards, n, err)
@@ -108,8 +114,8 @@ func TestHeaderRoundTrip(t *testing.T) {
 			t.Fatalf("%d shards: %d in the set, want %d", shards, f.Shards.Len(), len(in))
 		}
 	}
-	if pieceFixed+bitmapWidth(MaxShards) != MaxLine || MaxLine >= 128 {
-		t.Fatal("the longest line is not MaxLine, or does not fit in Redis's buffer")
+	if pieceFixed+bitmapWidth(MaxShards) != pieceMost || pieceMost >= 128 {
+		t.Fatal("the longest line is not pieceMost, or does not fit in Redis's buffer")
 	}
 }
 
@@ -120,6 +126,7 @@ func sampleFrames() [][]byte {
 		frameBytes(Header{Start: 5, End: 5 + uint64(len(rec))}, 8, rec),
 		frameBytes(pieceHeader(1000, 100, uint64(len(rec)), 300, 0, 5, 7), 8, rec),
 		frameBytes(pieceHeader(1000, 300, 0, 300, 3, 200, 255), 256, nil),
+		frameBytes(Header{Start: 5, End: 5 + uint64(len(rec)), TimeSec: 1_700_000_000}, 8, rec),
 	}
 }
 
@@ -164,6 +171,10 @@ func TestMalformedFrames(t *testing.T) {
 	for name, data := range map[string][]byte{
 		"no annotation":         []byte(encode("PING")),
 		"timestamp annotation":  []byte("#TS:1234567890\r\n" + strings.Repeat("x", 200)),
+		"time alone":            append([]byte("#TS:1234567890\r\n"), "#TS:1234567890\r\n"+string(plain)...),
+		"no time":               append([]byte("#TS:0000000000\r\n"), plain...),
+		"time without end":      append([]byte("#TS:12345678901\n"), plain...),
+		"another time":          change(sampleFrames()[3], 5, "8"),
 		"upper-case digits":     change(plain, offStart, "000000000000000A"),
 		"no separator":          change(plain, 36, "_"),
 		"no end of line":        change(plain, 48, "\r"),
@@ -174,8 +185,8 @@ func TestMalformedFrames(t *testing.T) {
 		"one shard":             frameBytes(pieceHeader(9, 0, 0, 9, 3), 8, nil),
 		"no whole":              frameBytes(pieceHeader(9, 0, 0, 0, 3, 4), 8, nil),
 		"bad digit":             change(piece, offShards, "*"),
-		"shard 256":             change(sampleFrames()[2], MaxLine-3, "Q"),
-		"long bitmap":           change(sampleFrames()[2], MaxLine-2, "AA"),
+		"shard 256":             change(sampleFrames()[2], pieceMost-3, "Q"),
+		"long bitmap":           change(sampleFrames()[2], pieceMost-2, "AA"),
 	} {
 		for _, tail := range []string{"", strings.Repeat("#", 200)} {
 			if _, n, err := DecodeFrame(append(data[:len(data):len(data)], tail...)); n != 0 || !isCorrupt(err) {
@@ -278,8 +289,9 @@ func FuzzDecodeFrame(f *testing.F) {
 			return
 		}
 		// One header has one line.
-		again := frameBytes(h, (n-pieceFixed)*6, nil)
-		copy(again[offSum:], data[offSum:LineSummed])
+		lead := h.Lead()
+		again := frameBytes(h, (n-lead-pieceFixed)*6, nil)
+		copy(again[lead+offSum:], data[lead+offSum:lead+LineSummed])
 		if !bytes.Equal(again, data[:n]) {
 			t.Fatalf("%q is encoded as %q", data[:n], again)
 		}
@@ -289,7 +301,7 @@ func FuzzDecodeFrame(f *testing.F) {
 		// With the right sum, it is a frame as far as its bytes go.
 		if uint64(len(data)-n) >= h.Len() {
 			end := n + int(h.Len())
-			putHex8(data[offSum:], AddSum(0, data[LineSummed:end]))
+			putHex8(data[lead+offSum:], AddSum(AddSum(0, data[:lead]), data[lead+LineSummed:end]))
 			frame, used, err := DecodeFrame(data)
 			if err != nil || used != end || len(frame.Records) != end-n {
 				t.Fatalf("%d bytes, %v", used, err)

@@ -46,7 +46,8 @@ type Log struct {
 	shards []ShardLog
 	digits int // of a bitmap of shards
 
-	active atomic.Bool
+	active  atomic.Bool
+	timeSec atomic.Int64 // what time it is; 0: frames don't say
 
 	// Changed only while all batons are held.
 	incarnation uint32
@@ -244,6 +245,15 @@ func (l *Log) SetIncarnation(n uint32) {
 	}
 }
 
+// SetTime says what time it is, Unix time in seconds. The first frame of each shard that is committed then says it, in
+// a line of its own before the other, and so does the first one behind a Hold; those after it are of the same second.
+// With 0 frames say no time any more. Any goroutine may call it.
+func (l *Log) SetTime(sec int64) {
+	if l.timeSec.Load() != sec {
+		l.timeSec.Store(sec)
+	}
+}
+
 // A Hold keeps the log active, and what follows its LSN readable for readers opened through it.
 type Hold struct {
 	log  *Log
@@ -280,6 +290,7 @@ func (l *Log) attach(gap uint64) *Hold {
 	for i := range l.shards {
 		h.pins[i] = l.shards[i].here()
 		h.pos[i] = h.pins[i].pos
+		l.shards[i].timeSec = 0
 	}
 	return h
 }

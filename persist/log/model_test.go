@@ -147,6 +147,9 @@ func bytesOf(args []string) (out [][]byte) {
 func (s *stageSet) work(rnd *rand.Rand, n int, big bool) {
 	var done []commitDone
 	for range n {
+		if rnd.IntN(5) == 0 {
+			s.log.SetTime(rnd.Int64N(3) * 1_700_000_000)
+		}
 		count := 1
 		if rnd.IntN(3) == 0 {
 			count = 1 + rnd.IntN(len(s.batons))

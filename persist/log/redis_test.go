@@ -85,6 +85,7 @@ func TestRedisLoadsLog(t *testing.T) {
 		all = append(all, l.Shard(i))
 	}
 	for n := range 100 {
+		l.SetTime(1_700_000_000 + int64(n/3))
 		v := []byte(strconv.Itoa(n))
 		l.Shard(0).Stage(n%4, []byte("SET"), []byte("a"), v)
 		l.Shard(0).Stage(0, []byte("SET"), []byte("b"), v)
@@ -100,8 +101,8 @@ func TestRedisLoadsLog(t *testing.T) {
 	}
 	defer r.Close()
 	data := chunksOf(r, 1<<20)
-	if !strings.Contains(string(data), "\n#T") {
-		t.Fatal("no pieces")
+	if !strings.Contains(string(data), "\n#T0") || strings.Count(string(data), "#TS:") != 34 {
+		t.Fatal("no pieces, or times are missing")
 	}
 	if err := os.WriteFile(filepath.Join(dir, "appendonly.aof"), data, 0o600); err != nil {
 		t.Fatal(err)

@@ -39,6 +39,8 @@ type ShardLog struct {
 	size    uint64    // record bytes of the frame being committed
 	sum     uint32    // … and their sum, if they are many
 	high    uint32    // upper half of the last plain frame's start, which plain has in digits
+	timeSec int64     // what the last line that says the time has; 0: the next frame has one
+	lead    int       // bytes of such a line of the frame being committed
 	plain   [plainLine]byte
 	line    [MaxLine]byte // scratch of seal
 
