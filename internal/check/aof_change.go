@@ -151,6 +151,9 @@ func (r *run) repairAOF(in *aofInput) error {
 		done = true
 		fallthrough
 	case w.stopped == nil && refused == nil:
+		if err := r.checkBases(in); err != nil {
+			return err
+		}
 		text := "fine: nothing to repair"
 		if done {
 			text = fmt.Sprintf("repaired: the data ends at LSN %d", in.manifest.Last().EndLSN)
@@ -166,7 +169,21 @@ func (r *run) repairAOF(in *aofInput) error {
 		return w.stopped
 	}
 	fmt.Fprintf(r.Stdout, "%v\n", w.stopped)
-	return r.endAt(in, w)
+	if err := r.endAt(in, w); err != nil {
+		return err
+	}
+	return r.checkBases(in)
+}
+
+// checkBases reads the BASE files, which can't be repaired where they are: no commit has what they lack.
+func (r *run) checkBases(in *aofInput) error {
+	err := r.verifyBases(in)
+	if err != nil {
+		fmt.Fprintf(r.Stdout, "%s: a BASE that is damaged has to be put back from a copy: no start does without it. "+
+			"fulmen-check repair and the name of its file save what can be saved of it to an RDB file\n",
+			in.manifestName())
+	}
+	return err
 }
 
 // truncateAOF gives up all that came after an LSN or a moment.

@@ -384,6 +384,7 @@ func TestAOFComparesTheBase(t *testing.T) {
 			fatal(t, os.Remove(path))
 		}
 		expect(t, 1, []string{c.want, path}, "verify", dir)
+		expect(t, 1, []string{c.want, path, "put back from a copy"}, "repair", dir)
 		out := filepath.Join(t.TempDir(), "out")
 		expect(t, 1, []string{c.want, path}, "convert", dir, out)
 		if left, err := filepath.Glob(out + "*"); err != nil || len(left) != 0 {

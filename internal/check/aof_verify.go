@@ -29,23 +29,28 @@ func (r *run) damagedAOF(err error) error {
 	return errDamaged
 }
 
+// verifyBases reads the BASE files, if there are any.
+func (r *run) verifyBases(in *aofInput) error {
+	bases, err := r.bases(in)
+	if err != nil || len(bases.files) == 0 {
+		return err
+	}
+	return r.verifyInput(bases)
+}
+
 // verifyAOF reads all that a start would load.
 func (r *run) verifyAOF(in *aofInput) error {
 	if in.manifest == nil {
 		return r.verifyForeign(in.foreign)
 	}
-	bases, err := r.bases(in)
-	if err == nil && len(bases.files) > 0 {
-		err = r.verifyInput(bases)
-	}
-	if err != nil {
+	if err := r.verifyBases(in); err != nil {
 		return err
 	}
 	if err := r.withRing(in); err != nil {
 		return err
 	}
 	w := &aofWalk{in: in, until: math.MaxUint64}
-	err = w.walk(func(c *aofCommit) error {
+	err := w.walk(func(c *aofCommit) error {
 		for i, part := range c.parts {
 			err := log.ForEachIn(part, func([][]byte) error { w.records++; return nil })
 			if err != nil {
