@@ -11,7 +11,7 @@ DIFF_COMMANDS := 1000000
 help: ## print the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-build: ## build bin/fulmen-server
+build: ## build bin/fulmen-server and bin/fulmen-check
 	CGO_ENABLED=0 go build -o bin/ ./cmd/...
 
 run: build ## build and run the server on port 6379
