@@ -126,6 +126,14 @@ func (r *Reactor) admit(nc net.Conn) {
 			return
 		}
 	}
+	if err := r.Adopt(nc, nil); err != nil && r.accept.failed.Add(1) == 1 {
+		r.opts.Log("adopting a connection failed: %v", err)
+	}
+}
+
+// Adopt gives a connection to the loop with the fewest. context is its Context when Open is told of it. The reactor
+// owns nc from then on, also if it fails: then nobody is told. Safe from any goroutine.
+func (r *Reactor) Adopt(nc net.Conn, context any) error {
 	r.setKeepAlive(nc)
 	l := r.loops[0]
 	for _, other := range r.loops[1:] {
@@ -134,15 +142,15 @@ func (r *Reactor) admit(nc net.Conn) {
 		}
 	}
 	c := newConn(r.nextID.Add(1), l, copyAddr(nc.RemoteAddr()), copyAddr(nc.LocalAddr()))
+	c.Context = context
 	r.totals.live.Add(1)
 	l.connCount.Add(1)
-	if err := r.engine.adopt(nc, l, c); err != nil {
+	err := r.engine.adopt(nc, l, c)
+	if err != nil {
 		r.totals.live.Add(-1)
 		l.connCount.Add(-1)
-		if r.accept.failed.Add(1) == 1 {
-			r.opts.Log("adopting a connection failed: %v", err)
-		}
 	}
+	return err
 }
 
 // copyAddr makes a unix address independent of the socket's: the engine changes that one.

@@ -43,35 +43,59 @@ type Pin interface {
 	Close()
 }
 
-// LogStream is a server's own log as a Stream.
-type LogStream struct{ Log *log.Log }
+// LogStream is a server's own log as a Stream. Shift is by how much its positions are above the log's.
+type LogStream struct {
+	Log   *log.Log
+	Shift int64
+}
 
 // Offset implements Stream.
-func (s LogStream) Offset() uint64 { return s.Log.Contiguous() }
+func (s LogStream) Offset() uint64 { return s.Log.Contiguous() + uint64(s.Shift) }
 
 // Oldest implements Stream.
-func (s LogStream) Oldest() uint64 { return s.Log.Oldest() }
+func (s LogStream) Oldest() uint64 { return s.Log.Oldest() + uint64(s.Shift) }
 
 // Open implements Stream.
 func (s LogStream) Open(lsn uint64, notify func()) (Source, error) {
-	r, err := s.Log.Merged(lsn, notify)
+	if s.Shift > 0 && lsn < uint64(s.Shift) {
+		return nil, log.ErrTrimmed
+	}
+	return s.shifted(s.Log.Merged(lsn-uint64(s.Shift), notify))
+}
+
+func (s LogStream) shifted(r *log.MergedReader, err error) (Source, error) {
 	if err != nil {
 		return nil, err
 	}
-	return r, nil
+	if s.Shift == 0 {
+		return r, nil
+	}
+	return shiftedReader{r, uint64(s.Shift)}, nil
 }
 
 // Pin implements Stream. The first one makes the log active.
-func (s LogStream) Pin() Pin { return logPin{s.Log.Attach()} }
+func (s LogStream) Pin() Pin { return logPin{s.Log.Attach(), s} }
+
+// Resume is Pin for who knows that the data has not changed since the log was made to begin here.
+func (s LogStream) Resume() Pin { return logPin{s.Log.Resume(), s} }
 
 // logPin is a Hold as a Pin.
-type logPin struct{ *log.Hold }
+type logPin struct {
+	*log.Hold
+	stream LogStream
+}
+
+// LSN implements Pin.
+func (p logPin) LSN() uint64 { return p.Hold.LSN() + uint64(p.stream.Shift) }
 
 // Open implements Pin.
-func (p logPin) Open(notify func()) (Source, error) {
-	r, err := p.Hold.Merged(notify)
-	if err != nil {
-		return nil, err
-	}
-	return r, nil
+func (p logPin) Open(notify func()) (Source, error) { return p.stream.shifted(p.Hold.Merged(notify)) }
+
+// shiftedReader is a reader of the log whose positions are shifted.
+type shiftedReader struct {
+	*log.MergedReader
+	by uint64
 }
+
+// LSN implements Source.
+func (r shiftedReader) LSN() uint64 { return r.MergedReader.LSN() + r.by }

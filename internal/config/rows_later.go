@@ -22,27 +22,8 @@ var persistenceRows = []row{
 }
 
 var replicationRows = []row{
-	{name: "replicaof", aliases: []string{"slaveof"}, kind: list, standard: `""`, immutable: true, dropDefault: true,
-		later: replication},
-	{name: "masterauth", kind: text, standard: `""`, sensitive: true, dropEmpty: true, later: replication},
-	{name: "masteruser", kind: text, standard: `""`, sensitive: true, dropEmpty: true, later: replication},
-	{name: "replica-serve-stale-data", aliases: []string{"slave-serve-stale-data"}, kind: boolean, standard: "yes",
-		later: replication},
-	{name: "replica-read-only", aliases: []string{"slave-read-only"}, kind: boolean, standard: "yes",
-		later: replication},
 	{name: "repl-diskless-load", kind: enum, words: []string{"disabled", "on-empty-db", "swapdb"},
 		standard: "disabled", later: replication},
-	{name: "replica-priority", aliases: []string{"slave-priority"}, kind: integer, standard: "100",
-		max: math.MaxInt32, later: replication},
-	{name: "replica-announced", kind: boolean, standard: "yes", later: replication},
-	{name: "replica-announce-ip", aliases: []string{"slave-announce-ip"}, kind: text, standard: `""`,
-		dropEmpty: true, later: replication},
-	{name: "replica-announce-port", aliases: []string{"slave-announce-port"}, kind: integer, standard: "0",
-		max: math.MaxUint16, later: replication},
-	{name: "replica-lazy-flush", aliases: []string{"slave-lazy-flush"}, kind: boolean, standard: "no",
-		later: replication},
-	{name: "replica-ignore-maxmemory", aliases: []string{"slave-ignore-maxmemory"}, kind: boolean, standard: "yes",
-		later: replication},
 	{name: "bind-source-addr", kind: text, standard: `""`, dropEmpty: true, later: replication},
 }
 

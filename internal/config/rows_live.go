@@ -9,7 +9,7 @@ import (
 // rows is the table of parameters, in the order of CONFIG GET * and fulmen.conf.
 var rows = slices.Concat(
 	networkRows, processRows, dataRows, snapshotRows, appendRows, collectionRows, defragRows, watchRows, setRows,
-	replicaRows, laterRows,
+	replicaRows, followRows, laterRows,
 	inertRows)
 
 // networkRows: where clients come in and what a connection may use. All live.

@@ -74,6 +74,19 @@ type Values struct {
 	SaveCPUs              string // processors of the goroutines that write, as taskset has them; empty: any
 	OnSigint, OnSigterm   Shutdown
 
+	// Following a primary.
+	PrimaryHost            string // "": the server is one itself
+	PrimaryPort            int
+	PrimaryAuth            string // password, "": none
+	PrimaryUser            string // "": the default user
+	ReplicaServeStale      bool   // a replica answers while the link is down
+	ReplicaReadOnly        bool
+	ReplicaIgnoreMaxMemory bool
+	ReplicaPriority        int64 // for Sentinel; 0: never to be promoted
+	ReplicaAnnounced       bool  // for Sentinel
+	ReplicaAnnounceIP      string
+	ReplicaAnnouncePort    int
+
 	// The append-only file.
 	AppendOnly       bool
 	AppendFilename   string

@@ -1,6 +1,7 @@
 package server
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -9,6 +10,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"syscall"
+	"time"
 
 	"fulmen/internal/config"
 	"fulmen/internal/resp"
@@ -30,6 +32,7 @@ type appendOnly struct {
 	writer  atomic.Pointer[aof.Writer]  // nil: there is no append-only file
 	refusal atomic.Pointer[resp.Error]  // of writes, because the Writer fails
 	waits   atomic.Pointer[[]*syncWait] // of WAIT and WAITAOF; replaced as a whole, with mu
+	syncing atomic.Bool                 // see endForSync
 
 	rewriter atomic.Pointer[aof.Rewriter] // keeps the manifest; nil: none was read or made
 	rewrites rewrites
@@ -125,7 +128,33 @@ func (a *appendOnly) checkTurnOn() error {
 }
 
 // wantsTurn tells whether the append-only file is to be turned on.
-func (a *appendOnly) wantsTurn() bool { return a.srv.cfg.Values().AppendOnly && !a.enabled() }
+func (a *appendOnly) wantsTurn() bool { return a.wanted() && !a.enabled() }
+
+// wanted tells whether there is to be an append-only file now. There is none while a replica receives everything anew.
+func (a *appendOnly) wanted() bool { return a.srv.cfg.Values().AppendOnly && !a.syncing.Load() }
+
+// endForSync ends the append-only file, because everything is about to be replaced beside the log, until endedForSync:
+// then one begins with what there is.
+func (a *appendOnly) endForSync(ctx context.Context) error {
+	a.syncing.Store(true)
+	for a.enabled() || a.rewrites.busy() {
+		if run, _ := a.rewrites.cancel(false); run == nil {
+			a.rewrites.cron()
+		}
+		select {
+		case <-ctx.Done():
+			a.syncing.Store(false)
+			return ctx.Err()
+		case <-time.After(syncPoll):
+		}
+	}
+	return nil
+}
+
+// syncPoll is how often endForSync looks.
+const syncPoll = 10 * time.Millisecond
+
+func (a *appendOnly) endedForSync() { a.syncing.Store(false) }
 
 // advanced is told by the Writer how far it is, or that it fails or works again. Safe from any goroutine.
 func (a *appendOnly) advanced() {

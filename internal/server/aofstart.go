@@ -81,7 +81,7 @@ func (srv *Server) newManifest() *aof.Manifest {
 	_, _ = rand.Read(id[:]) // never fails: crypto/rand ends the process instead
 	return &aof.Manifest{
 		DirID: binary.LittleEndian.Uint64(id[:]) | 1, Databases: srv.set.Databases(),
-		Shards: len(srv.set.Shards), ReplID: srv.replication.history.Load().ID,
+		Shards: len(srv.set.Shards), ReplID: srv.replication.logID(),
 		Incarnations: []aof.Incarnation{{Number: 1}},
 	}
 }

@@ -44,7 +44,7 @@ func (p *parking) endAwait() {
 	s, l, a := p.s, p.s.loop, p.await
 	p.await, p.busy = nil, false
 	if s.closed {
-		s.forgetWatches()
+		s.leave()
 		return
 	}
 	l.worker.NowNs = s.srv.set.Clock.NowNs()

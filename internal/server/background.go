@@ -75,7 +75,8 @@ func (l *loop) backgroundSlice(s *shard.Shard) (more bool) {
 	full := srv.saver.Overdrawn()
 	for !more {
 		began := l.worker.NowNs
-		expired := full || srv.activeExpireOff.Load() || srv.pausing.at(srv, now) != nil ||
+		expired := full || srv.activeExpireOff.Load() || srv.following() ||
+			srv.pausing.at(srv, now) != nil ||
 			s.ExpireSome(now, sliceBudget)
 		freed := s.FreeSome(sliceBudget) || full
 		shrunk := full || s.ShrinkSome(sliceBudget)

@@ -38,6 +38,7 @@ const (
 	endedByCommand // CLIENT UNBLOCK
 	endedByError   // CLIENT UNBLOCK ERROR
 	endedByClose
+	endedByRole // REPLICAOF
 )
 
 // waitFault is a mistake that a test plants in order to show that it would be noticed.
@@ -101,6 +102,13 @@ func (w *keyWait) Unblock(withError bool) bool {
 		w.p.s.conn.Loop().Post(&w.p.Letter)
 	}
 	return e != shard.TooLate
+}
+
+// RoleChanged implements blocked.
+func (w *keyWait) RoleChanged() {
+	if w.End(endedByRole) == shard.EndedWaiting {
+		w.p.s.conn.Loop().Post(&w.p.Letter)
+	}
 }
 
 // Timed implements blocked.
@@ -278,7 +286,7 @@ func (p *parking) endWait() {
 	w, s, l := p.wait, p.s, p.s.loop
 	p.forgetWait()
 	if s.closed {
-		s.forgetWatches()
+		s.leave()
 		return
 	}
 	l.worker.NowNs = s.srv.set.Clock.NowNs()
@@ -287,13 +295,17 @@ func (p *parking) endWait() {
 	case notEnded:
 		l.worker.LSN = p.lsn
 		p.ctx.Move(&l.ctx.Reply, command.Mark{})
-	case endedByError:
-		l.ctx.Out = resp.AppendError(l.ctx.Out, resp.ErrUnblocked)
-		l.calls.Errors[resp.ErrUnblocked.Code]++
+	case endedByError, endedByRole:
+		e := resp.ErrUnblocked
+		if reason == endedByRole {
+			e, s.killed = resp.ErrDemoted, true
+		}
+		l.ctx.Out = resp.AppendError(l.ctx.Out, e)
+		l.calls.Errors[e.Code]++
 	default:
 		l.ctx.NullArray()
 	}
-	if r := w.Reason(); r == endedByCommand || r == endedByError {
+	if r := w.Reason(); r == endedByCommand || r == endedByError || r == endedByRole {
 		l.calls.Fail(p.row)
 	}
 	if w.Reason() != notEnded { // the call is measured when it is over

@@ -296,6 +296,9 @@ func (s *Session) kind() string {
 	if s.follower.Load() != nil {
 		return "replica"
 	}
+	if s.isPrimary.Load() {
+		return "master"
+	}
 	return "normal"
 }
 
@@ -314,6 +317,7 @@ func (s *Session) flags() string {
 		name byte
 	}{
 		{s.follower.Load() != nil, 'S'},
+		{s.isPrimary.Load(), 'M'},
 		{s.monitoring.Load(), 'O'},
 		{s.queued.Load() >= 0, 'x'},
 		{s.waiting.Load() || s.blocked.Load() != nil, 'b'},

@@ -105,6 +105,8 @@ type blocked interface {
 	Unblock(withError bool) bool
 	// Timed tells whether the wait ends at some time. Safe from any goroutine.
 	Timed() bool
+	// RoleChanged ends the wait with an error, since the server is a replica now; all batons are held.
+	RoleChanged()
 }
 
 // CLIENT UNBLOCK client-id [TIMEOUT|ERROR]

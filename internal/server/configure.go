@@ -78,6 +78,10 @@ func (srv *Server) watchConfig() {
 	}, "appendfsync", "no-appendfsync-on-rewrite", "aof-history-retain-bytes", "aof-history-retain-seconds")
 	cfg.OnApply(func(_, v *config.Values) error { return srv.aof.turn(v.AppendOnly) }, "appendonly")
 	cfg.OnApply(func(_, v *config.Values) error {
+		srv.upstream.apply(v)
+		return nil
+	}, "replica-read-only", "replica-serve-stale-data", "replica-ignore-maxmemory")
+	cfg.OnApply(func(_, v *config.Values) error {
 		srv.replication.applyLimits(v)
 		srv.wakeSaving()
 		return nil

@@ -54,6 +54,10 @@ func (s *Session) decide(b *parsed) {
 		row = sub
 	}
 	s.lastRow.Store(int32(row.Index) + 1)
+	if s.primary != nil && row.ArityOK(len(b.args)) {
+		s.proceed(row, b)
+		return
+	}
 	if !s.authed && s.srv.cfg.Values().RequirePass == "" {
 		s.setAuthed(true) // the password was taken away
 	}
@@ -80,6 +84,9 @@ func (s *Session) decide(b *parsed) {
 	case s.refusedForReplicas(row):
 		s.refuse(row, resp.ErrNoReplicas)
 		return
+	case s.refusedForRole(row) != nil:
+		s.refuse(row, s.refusedForRole(row))
+		return
 	case s.refusedForLoading(row):
 		s.refuse(row, resp.ErrLoading)
 		return
@@ -89,6 +96,11 @@ func (s *Session) decide(b *parsed) {
 	case s.monitor == nil && s.heldBack(row):
 		return
 	}
+	s.proceed(row, b)
+}
+
+// proceed runs a command that is not refused, or queues it.
+func (s *Session) proceed(row *command.Row, b *parsed) {
 	if s.multi != nil && !row.InMulti {
 		s.enqueue(row, b.args)
 		return
@@ -121,6 +133,9 @@ func (s *Session) runHeld(row *command.Row, args [][]byte, keys []command.Keyed)
 		command.Call(s.c, row)
 		s.c.MayBlock = false
 		s.noteEmptied()
+	}
+	if s.primary != nil {
+		s.primary.done(s)
 	}
 	if s.park != nil {
 		s.park.tx.Ran(row.FullName, w.NowNs-began) // all its holds, also those of shards without a key of it

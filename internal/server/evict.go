@@ -37,12 +37,15 @@ type evictor struct {
 }
 
 func (srv *Server) applyMemory(v *config.Values) {
-	policy := shard.EvictionPolicy(v.MaxMemoryPolicy)
+	policy, limit := shard.EvictionPolicy(v.MaxMemoryPolicy), v.MaxMemoryBytes
+	if srv.following() && v.ReplicaIgnoreMaxMemory {
+		limit = 0 // the primary sees to it
+	}
 	srv.memory.Store(&memoryPolicy{
-		limit: v.MaxMemoryBytes, tenacityNs: tenacityNs(v.MaxMemoryTenacity), eviction: policy,
+		limit: limit, tenacityNs: tenacityNs(v.MaxMemoryTenacity), eviction: policy,
 	})
 	srv.set.SetEviction(shard.EvictionParams{
-		LimitBytes: v.MaxMemoryBytes, Policy: policy, Samples: v.MaxMemorySamples,
+		LimitBytes: limit, Policy: policy, Samples: v.MaxMemorySamples,
 		LFULogFactor: v.LFULogFactor, LFUDecayMinutes: v.LFUDecayMinutes,
 	})
 }
@@ -107,6 +110,10 @@ func (l *loop) evictSlice(p *memoryPolicy, goal int64) evictEnd {
 		any = true
 		l.worker.NowNs = srv.set.Clock.NowNs()
 		if h.s.Acquire(&l.worker) {
+			if srv.memory.Load() != p {
+				h.s.Release(&l.worker)
+				return evictBusy // the policy is another one now, or the server a replica
+			}
 			srv.evict.claimed.Add(goal)
 			_, end := h.s.EvictSome(&l.worker, srv.set.Clock.NowMs(), goal, rival, l.worker.NowNs+sliceNs)
 			srv.evict.claimed.Add(-goal)

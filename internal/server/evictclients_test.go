@@ -107,6 +107,9 @@ func TestBiggestClientIsEvicted(t *testing.T) {
 	if got := safe.do("DISCARD"); got != "OK" {
 		t.Error(got)
 	}
+	eventually(t, "what it kept is no longer counted", func() bool {
+		return infoField(t, control, "memory", "mem_clients_normal") < 2<<20
+	})
 	if got := control.do("CONFIG", "RESETSTAT"); got != "OK" {
 		t.Error(got)
 	}

@@ -28,6 +28,7 @@ type fullSync struct {
 	// Immutable after the cut.
 	r       *replication
 	pin     replica.Pin
+	db      int // selected in the stream at the pin
 	history *replica.History
 	members []*follower
 	save    *snapshot.Save
@@ -107,6 +108,9 @@ func (r *replication) cut() {
 	}
 	job.left = slices.Clone(job.members)
 	job.pin = r.stream().Pin()
+	if srv.following() {
+		_, job.db = srv.upstream.position()
+	} // else every frame of the log begins in database 0
 	for _, f := range job.members {
 		f.feed.SetSent(job.pin.LSN())
 		f.state.Store(int32(awaitsData))
@@ -149,7 +153,7 @@ func (job *fullSync) aux(srv *Server, nowMs int64) [][2]string {
 	all := srv.snapshotAux(nowMs)
 	const before = 4 // where Redis has them
 	return append(append(all[:before:before],
-		[2]string{"repl-stream-db", "0"}, // every frame of the log begins there
+		[2]string{"repl-stream-db", strconv.Itoa(job.db)},
 		[2]string{"repl-id", job.history.ID},
 		[2]string{"repl-offset", strconv.FormatUint(job.pin.LSN(), 10)}), all[before:]...)
 }

@@ -5,7 +5,11 @@ func (t *infoText) replication() {
 	r := &t.srv.replication
 	h, stream := r.history.Load(), r.stream()
 	list := *r.followers.Load()
-	t.line("role:master")
+	if link := t.srv.upstream.link.Load(); link == nil {
+		t.line("role:master")
+	} else {
+		t.followed(link)
+	}
 	t.line("connected_slaves:%d", len(list))
 	if good, wanted := r.countGood(t.srv.cfg.Values()); wanted {
 		t.line("min_slaves_good_slaves:%d", good)
@@ -36,4 +40,47 @@ func (t *infoText) replication() {
 	t.line("repl_backlog_size:%d", t.srv.cfg.Values().BacklogBytes)
 	t.line("repl_backlog_first_byte_offset:%d", first)
 	t.line("repl_backlog_histlen:%d", length)
+}
+
+// followed tells of the primary that the server follows.
+func (t *infoText) followed(run *primaryLink) {
+	v, state := t.srv.cfg.Values(), linkState(run.state.Load())
+	st, relay := run.stream.Load(), run.relay.Load()
+	up := state == linkConnected
+	t.line("role:slave")
+	t.line("master_host:%s", run.host)
+	t.line("master_port:%d", run.port)
+	t.line("master_link_status:%s", map[bool]string{true: "up", false: "down"}[up])
+	lastIO, read, applied := int64(-1), relay.Published(), relay.Published()
+	if up && st != nil {
+		lastIO = (t.nowMs - st.lastMs.Load()) / 1000
+		read, applied = relay.End(), st.executed.Load()
+	}
+	t.line("master_last_io_seconds_ago:%d", lastIO)
+	t.line("master_sync_in_progress:%d", btoi(state == linkTransfer))
+	t.line("slave_read_repl_offset:%d", read)
+	t.line("slave_repl_offset:%d", applied)
+	if state == linkTransfer {
+		t.transfer(run)
+	}
+	if !up {
+		t.line("master_link_down_since_seconds:%d", (t.nowMs-run.downMs.Load())/1000)
+	}
+	t.line("slave_priority:%d", v.ReplicaPriority)
+	t.line("slave_read_only:%d", btoi(v.ReplicaReadOnly))
+	t.line("replica_announced:%d", btoi(v.ReplicaAnnounced))
+}
+
+// transfer tells how far the snapshot from the primary is. As in Redis its size is 0 while it is unknown.
+func (t *infoText) transfer(run *primaryLink) {
+	total, read := run.totalSize.Load(), run.totalRead.Load()
+	percent := 0.0
+	if total > 0 {
+		percent = float64(read) * 100 / float64(total)
+	}
+	t.line("master_sync_total_bytes:%d", max(total, 0))
+	t.line("master_sync_read_bytes:%d", read)
+	t.line("master_sync_left_bytes:%d", max(total, 0)-read)
+	t.line("master_sync_perc:%.2f", percent)
+	t.line("master_sync_last_io_seconds_ago:%d", (t.nowMs-run.lastMs.Load())/1000)
 }

@@ -18,7 +18,7 @@ func (t *infoText) stats() {
 	t.line("instantaneous_ops_per_sec:%d", srv.sampler.ops.average.Load())
 	t.line("total_net_input_bytes:%d", totals.NetInputBytes)
 	t.line("total_net_output_bytes:%d", totals.NetOutputBytes)
-	t.line("total_net_repl_input_bytes:0")
+	t.line("total_net_repl_input_bytes:%d", srv.upstream.netInput.Load())
 	t.line("total_net_repl_output_bytes:0")
 	t.line("instantaneous_input_kbps:%.2f", float64(srv.sampler.in.average.Load())/1024)
 	t.line("instantaneous_output_kbps:%.2f", float64(srv.sampler.out.average.Load())/1024)
@@ -41,7 +41,7 @@ func (t *infoText) stats() {
 	t.line("tracking_total_keys:0")
 	t.line("tracking_total_items:0")
 	t.line("tracking_total_prefixes:0")
-	t.line("unexpected_error_replies:0")
+	t.line("unexpected_error_replies:%d", srv.upstream.errors.Load())
 	var errorReplies int64
 	for _, n := range srv.errorCodes() {
 		errorReplies += n

@@ -29,10 +29,7 @@ func (srv *Server) keepLeftOut(left leftOut, files []string) error {
 		return nil
 	}
 	name := strings.TrimSuffix(files[0], ".manifest")
-	for _, what := range slices.Sorted(maps.Keys(left)) {
-		srv.log.Warn(fmt.Sprintf("%d × %s in %s: there is no such thing here yet, and it was NOT loaded", left[what],
-			what, name))
-	}
+	srv.logLeftOut(left, name)
 	dir, err := vfs.KeepAside(srv.files, name+keptSuffix, files)
 	if err != nil {
 		return fmt.Errorf("what was not loaded of %s would be lost with the next save, and the file can't be kept in "+
@@ -41,6 +38,14 @@ func (srv *Server) keepLeftOut(left leftOut, files []string) error {
 	srv.log.Warn(fmt.Sprintf("%s is kept as it is, with what was NOT loaded, in %s, because the next save replaces "+
 		"it; nothing here reads or removes that directory", name, dir))
 	return nil
+}
+
+// logLeftOut tells the log what was left out of what is called name.
+func (srv *Server) logLeftOut(left leftOut, name string) {
+	for _, what := range slices.Sorted(maps.Keys(left)) {
+		srv.log.Warn(fmt.Sprintf("%d × %s in %s: there is no such thing here yet, and it was NOT loaded", left[what],
+			what, name))
+	}
 }
 
 // keptSuffix is what follows the name of a snapshot or an append-only file in that of the directory in which it is

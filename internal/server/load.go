@@ -142,7 +142,7 @@ func (srv *Server) beginEmpty(v *config.Values) error {
 
 // loadSnapshot loads a snapshot, and has the append-only file, if there is to be one, begin with it.
 func (srv *Server) loadSnapshot(src *snapshot.Source, z *shard.Seizure) error {
-	err := srv.load(src, z, snapshot.LoadOptions{})
+	err := srv.load(src, z, snapshot.LoadOptions{KeepExpired: srv.cfg.Values().PrimaryHost != ""})
 	if err == nil && srv.cfg.Values().AppendOnly {
 		err = srv.aof.beginAfterSnapshot(z)
 	}
@@ -165,6 +165,9 @@ func (srv *Server) endLoading() {
 func (srv *Server) loadAtStart(job loadJob, z *shard.Seizure) {
 	defer close(srv.loading.done)
 	err := job(z)
+	if err == nil {
+		srv.followAtStart()
+	}
 	w := &shard.Worker{}
 	z.Release(w)
 	if err != nil {
@@ -177,6 +180,17 @@ func (srv *Server) loadAtStart(job loadJob, z *shard.Seizure) {
 
 // load reads a snapshot into the seized shards and tells the log about it.
 func (srv *Server) load(src *snapshot.Source, z *shard.Seizure, o snapshot.LoadOptions) error {
+	r, err := srv.loadResult(src, z, o)
+	if err != nil {
+		return err
+	}
+	return srv.keepLeftOut(r.Skipped, src.Files())
+}
+
+// loadResult is load for who wants to know what was in the snapshot.
+func (srv *Server) loadResult(src *snapshot.Source, z *shard.Seizure, o snapshot.LoadOptions) (
+	snapshot.LoadResult, error,
+) {
 	u := srv.loading.now.Load()
 	limits := srv.limits.Load().Build()
 	o.Limits = &limits
@@ -188,10 +202,10 @@ func (srv *Server) load(src *snapshot.Source, z *shard.Seizure, o snapshot.LoadO
 	srv.loading.keys.Store(r.Keys)
 	srv.loading.expired.Store(r.Expired)
 	if err != nil {
-		return err
+		return r, err
 	}
 	srv.logLoaded(&r, srv.set.Clock.NowNs()-began)
-	return srv.keepLeftOut(r.Skipped, src.Files())
+	return r, nil
 }
 
 func (srv *Server) logLoaded(r *snapshot.LoadResult, ns int64) {

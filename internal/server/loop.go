@@ -66,10 +66,11 @@ type loop struct {
 	saving saving // saving.go
 
 	// CLIENT PAUSE; pause.go.
-	pause     *pause        // as it was when the batch began, nil: none
-	barred    command.Flags // of commands that it may hold back
-	postponed []*Session    // wait for its end
-	unpaused  unpaused
+	pause      *pause        // as it was when the batch began, nil: none
+	restricted uint32        // Server.restricted then
+	barred     command.Flags // of commands that it may hold back
+	postponed  []*Session    // wait for its end
+	unpaused   unpaused
 }
 
 // parsed is one command of a batch.
@@ -93,8 +94,12 @@ type homeShard struct {
 func (srv *Server) Open(c *reactor.Conn) {
 	l := c.Loop().State.(*loop)
 	s := newSession(srv, l, c)
+	f, _ := c.Context.(*primaryStream)
 	c.Context = s
 	srv.clients.add(s)
+	if f != nil {
+		f.open(s)
+	}
 }
 
 // Close implements reactor.Handler.
@@ -123,8 +128,11 @@ func (srv *Server) Close(c *reactor.Conn, err error) {
 	srv.clientMemory.Add(-s.counted)
 	s.gone.Store(true)
 	s.undoom()
+	if f := s.primary; f != nil {
+		f.closed(err)
+	}
 	if !s.parked() {
-		s.forgetWatches()
+		s.leave()
 	}
 }
 
@@ -146,9 +154,15 @@ func (srv *Server) Data(c *reactor.Conn, p []byte) (consumed int) {
 	l := s.loop
 	l.begin(s)
 	l.checkMemory()
+	if s.primary != nil {
+		s.primary.take(p)
+	}
 	for c.Ready() && consumed < len(p) && !s.killed {
 		authed := s.authed
 		n, whole := l.parse(s, p[consumed:])
+		if s.primary != nil {
+			s.primary.begun = s.primary.consumed + uint64(consumed)
+		}
 		done := l.run(s, n)
 		if done > 0 {
 			consumed += l.batch[done-1].end
@@ -168,6 +182,9 @@ func (srv *Server) Data(c *reactor.Conn, p []byte) (consumed int) {
 			}
 			break
 		}
+	}
+	if s.primary != nil {
+		s.primary.consumed += uint64(consumed)
 	}
 	l.finish(s)
 	return consumed
@@ -192,6 +209,9 @@ func (l *loop) begin(s *Session) {
 	l.ctx.Cut(command.Mark{})
 	l.ctx.ReplyLimit = int(l.srv.replyLimit.Load())
 	l.regate()
+	if s.primary != nil {
+		l.ctx.NowMs, l.ctx.ReplyLimit, l.barred = 0, 0, 0 // see primaryStream
+	}
 	s.c = &l.ctx
 }
 
@@ -202,6 +222,10 @@ func (l *loop) finish(s *Session) {
 	if s.killed && !s.closed {
 		s.closing.Store(true)
 		s.conn.CloseAfterFlush()
+	}
+	if s.primary != nil {
+		s.primary.settle()
+		l.ctx.NowMs = l.srv.set.Clock.NowMs()
 	}
 	s.publish(l.ctx.NowMs)
 	l.publishCalls()
@@ -344,12 +368,16 @@ func (l *loop) prefetch(db, n int) {
 func (l *loop) run(s *Session, n int) (done int) {
 	authed := s.authed
 	l.ahead = 0
+	follow := s.primary
 	for i := range n {
 		if !s.conn.Ready() || s.killed || s.authed != authed {
 			l.drop()
 			return i
 		}
 		b := &l.batch[i]
+		if follow != nil {
+			follow.next = follow.begun + uint64(b.end)
+		}
 		if b.row != nil && (l.mustWait(b.row) || s.mustSpare(b.row)) {
 			l.drop()
 			l.awaitRoom(s)
@@ -371,6 +399,9 @@ func (l *loop) run(s *Session, n int) (done int) {
 		} else if s.reply == replySkipNext {
 			s.reply = replyOn // an empty command is one, too
 			s.refresh()
+		}
+		if follow != nil {
+			follow.ran(s, b.args)
 		}
 		if l.ctx.Bytes() > flushBytes {
 			l.drop() // no baton is held during a system call
@@ -398,7 +429,7 @@ func (l *loop) runSingle(s *Session, b *parsed, i, n int) bool {
 			return false
 		}
 		l.held = sh
-		if l.pauseChanged() && s.heldBack(b.row) {
+		if l.gateChanged() && (s.heldBack(b.row) || s.barredByRole(b.row)) {
 			s.lastRow.Store(int32(b.row.Index) + 1)
 			l.drop()
 			return true
@@ -410,6 +441,9 @@ func (l *loop) runSingle(s *Session, b *parsed, i, n int) bool {
 	}
 	l.ctx.Args, l.ctx.Keys = b.args, k
 	command.Call(&l.ctx, b.row)
+	if s.primary != nil {
+		s.primary.done(s)
+	}
 	if sh.HasReady() {
 		l.serveReady(l.srv.allShards[sh.ID : sh.ID+1])
 	}

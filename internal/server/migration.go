@@ -158,6 +158,9 @@ func (m *migration) settle() {
 		}
 		return
 	}
+	if e := s.refusedForRole(m.row); e != nil {
+		m.err, m.acked = e, make([]bool, len(m.keys)) // the server is a replica now: nothing is deleted
+	}
 	m.deleteArrived(nowMs)
 	l.serveReady(m.tx.Shards())
 	m.tx.Release(&l.worker)

@@ -147,6 +147,14 @@ func (s *Session) forgetWatches() {
 	s.watchBytes.Store(0)
 }
 
+// leave ends what a session that is closed has left behind, as soon as no command of it is parked.
+func (s *Session) leave() {
+	s.forgetWatches()
+	if s.primary != nil {
+		s.primary.left()
+	}
+}
+
 func (s *Session) endMulti() {
 	s.multi = nil
 	s.queued.Store(-1)

@@ -79,7 +79,7 @@ func (p *parking) copyCommand(row *command.Row, args [][]byte, keys []command.Ke
 		p.keys[i].Key.Bytes = p.args[p.keys[i].Arg]
 	}
 	p.row = row
-	p.busy, p.silent = true, false
+	p.busy, p.silent = true, p.s.primary != nil
 	p.s.parkedBytes.Store(int64(size))
 }
 
@@ -109,7 +109,7 @@ func (p *parking) Serve(sh *shard.Shard, w *shard.Worker) (keep bool) {
 		return false
 	}
 	p.ctx.Worker, p.ctx.Calls, p.ctx.Observers = w, l.calls, l.srv.observers.Load()
-	command.Call(&p.ctx, p.row)
+	p.runTask()
 	if sh.HasReady() {
 		l.serveReady(srv.allShards[sh.ID : sh.ID+1])
 	}
@@ -119,6 +119,21 @@ func (p *parking) Serve(sh *shard.Shard, w *shard.Worker) (keep bool) {
 	p.s.conn.Loop().Post(&p.Letter)
 	l.postServed()
 	return false
+}
+
+// runTask runs the parked command of one key, unless the server's role has changed so that it can't any more.
+func (p *parking) runTask() {
+	f := p.s.primary
+	switch e := p.s.refusedForRole(p.row); {
+	case f != nil && f.dead.Load():
+	case e != nil:
+		p.ctx.Reject(p.row, e)
+	default:
+		command.Call(&p.ctx, p.row)
+		if f != nil {
+			f.done(p.s)
+		}
+	}
 }
 
 // Resume implements shard.Waiter: the session's own loop goes on with the transaction.
@@ -158,7 +173,7 @@ func (p *parking) Deliver(*reactor.Loop, *reactor.Letter) {
 	if s.closed {
 		p.busy = false
 		p.tx.Release(&l.worker)
-		s.forgetWatches()
+		s.leave()
 		return
 	}
 	l.begin(s)
@@ -169,13 +184,19 @@ func (p *parking) Deliver(*reactor.Loop, *reactor.Letter) {
 	}
 	p.busy = false
 	mark := l.ctx.Mark()
-	s.runHeld(p.row, p.args, p.keys)
+	l.ctx.Wait = command.Wait{}
+	if !s.barredByRole(p.row) {
+		s.runHeld(p.row, p.args, p.keys)
+	}
 	waits := false
 	if l.ctx.Wait.On {
 		p.busy = true
 		waits = p.beginWait(l.ctx.Wait.UntilMs)
 	}
 	l.serveReady(p.shards)
+	if s.primary != nil {
+		s.primary.failed(&l.ctx.Reply, p.args)
+	}
 	if p.silent {
 		l.ctx.Cut(mark)
 	}
@@ -203,8 +224,11 @@ func (p *parking) endTask() {
 	s := p.s
 	p.task, p.busy = false, false
 	if s.closed {
-		s.forgetWatches()
+		s.leave()
 		return
+	}
+	if s.primary != nil {
+		s.primary.endTask(p)
 	}
 	s.send(&p.ctx, p.lsn, flushBytes)
 	p.trim()
@@ -257,7 +281,7 @@ func (s *Session) withBatons(shards []int, row *command.Row, args [][]byte, keys
 	// The command is copied first: once Acquire has put the transaction into an inbox it may be resumed
 	// at any moment, though only by a letter that this loop reads after this callback.
 	if p.tx.Acquire(&l.worker) {
-		if !l.pauseChanged() || !s.heldBack(row) {
+		if !l.gateChanged() || !s.heldBack(row) && !s.barredByRole(row) {
 			s.runHeld(row, args, keys)
 			if s.c.Wait.On {
 				p.copyCommand(row, args, keys)

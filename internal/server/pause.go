@@ -55,7 +55,7 @@ func (ps *pausing) begin(srv *Server, p pause, frozen bool) {
 	}
 	ps.now.Store(&p)
 	if frozen {
-		srv.set.Freeze(p.endMs)
+		srv.freeze(p.endMs)
 	}
 }
 
@@ -64,14 +64,45 @@ func (ps *pausing) freeze(srv *Server) {
 	ps.mu.Lock()
 	defer ps.mu.Unlock()
 	if p := ps.now.Load(); p != nil {
-		srv.set.Freeze(p.endMs)
+		srv.freeze(p.endMs)
 	}
+}
+
+// refreeze has keys cease or begin to expire, the server's role having changed; all batons are held.
+func (ps *pausing) refreeze(srv *Server) {
+	ps.mu.Lock()
+	defer ps.mu.Unlock()
+	srv.freeze(ps.endMs())
+}
+
+// thaw has keys expire on a replica, unless a pause is on.
+func (ps *pausing) thaw(srv *Server) {
+	ps.mu.Lock()
+	defer ps.mu.Unlock()
+	srv.set.Freeze(ps.endMs())
+}
+
+// endMs is when the pause that is on ends, 0 if there is none; the lock is held.
+func (ps *pausing) endMs() int64 {
+	if p := ps.now.Load(); p != nil {
+		return p.endMs
+	}
+	return 0
+}
+
+// freeze has expired keys stay until the end of a pause, 0: there is none; those of a replica that nobody else writes
+// to until the primary deletes them.
+func (srv *Server) freeze(untilMs int64) {
+	if srv.restricted.Load()&whileFollowing != 0 {
+		untilMs = forever
+	}
+	srv.set.Freeze(untilMs)
 }
 
 // end ends the pause; the lock is held. Keys expire before anybody may write again: a command that writes never meets
 // an expired key that stays.
 func (ps *pausing) end(srv *Server) {
-	srv.set.Freeze(0)
+	srv.freeze(0)
 	ps.now.Store(nil)
 }
 
@@ -105,6 +136,7 @@ func (u *unpaused) Deliver(*reactor.Loop, *reactor.Letter) {
 
 // regate looks at the pause that is on, which may hold back commands with a flag in l.barred.
 func (l *loop) regate() {
+	l.restricted = l.srv.restricted.Load()
 	l.pause = l.srv.pausing.at(l.srv, l.ctx.NowMs)
 	switch {
 	case l.pause == nil:
@@ -114,18 +146,22 @@ func (l *loop) regate() {
 	default:
 		l.barred = mayWrite
 	}
-	if r := l.srv.restricted.Load(); r != 0 {
-		l.barred |= barredBy(r)
-	}
+	l.barred |= barredBy(l.restricted)
 }
 
-// pauseChanged tells whether a pause began or ended since regate. It is asked with batons held.
-func (l *loop) pauseChanged() bool { return l.srv.pausing.now.Load() != l.pause }
+// gateChanged tells whether a pause began or ended, or the server's role has changed, since regate. It is asked with
+// batons held.
+func (l *loop) gateChanged() bool {
+	return l.srv.pausing.now.Load() != l.pause || l.srv.restricted.Load() != l.restricted
+}
 
 // heldBack tells whether the pause holds the command back, and has the session wait for its end if so.
 func (s *Session) heldBack(row *command.Row) bool {
 	l := s.loop
-	if l.pauseChanged() {
+	if s.primary != nil {
+		return false
+	}
+	if l.gateChanged() {
 		l.regate()
 	}
 	if l.pause == nil || !l.pause.holds(row, s) {

@@ -263,6 +263,8 @@ func (f *fakeBlock) Unblock(withError bool) bool {
 }
 
 // Timed implements blocked.
+func (f *fakeBlock) RoleChanged() {}
+
 func (f *fakeBlock) Timed() bool { return false }
 
 // TestClientUnblock uses what blocking commands use.

@@ -38,6 +38,7 @@ func replicaRows() []*command.Row {
 
 var (
 	errPendingOutput = resp.Errorf("ERR", "SYNC and PSYNC are invalid with pending output")
+	errNoPrimary     = &resp.Error{Code: "NOMASTERLINK", Msg: "Can't SYNC while not connected with my master"}
 	errFiltered      = resp.Errorf("ERR", "Filtered replica requires EOF capability")
 	errFailover      = resp.Errorf("ERR", "PSYNC FAILOVER can't be sent to a master.")
 )
@@ -79,7 +80,10 @@ func cmdSync(s *Session) error {
 
 // beginFollowing makes the client a replica; nil and perhaps an error to be replied: it becomes none.
 func (s *Session) beginFollowing(psync bool) (*follower, error) {
+	link := s.srv.upstream.link.Load()
 	switch {
+	case link != nil && linkState(link.state.Load()) != linkConnected:
+		return nil, errNoPrimary
 	case len(s.c.Out) > 0 || s.conn.OutputBytes() > 0:
 		return nil, errPendingOutput
 	case s.intro != nil && s.intro.noData && !s.intro.eof:
@@ -221,7 +225,11 @@ func (s *Session) introduce(in *introduction, a *command.Args) (silent bool, err
 	case a.Option("ack"):
 		return true, s.noteAck(a)
 	case a.Option("getack"):
-		return true, nil // it is for replicas
+		a.Bytes()
+		if s.primary != nil {
+			s.primary.sendAck()
+		}
+		return true, nil
 	case a.Option("rdb-only"):
 		n := a.Int()
 		if a.Err() == nil && (n < 0 || n > 1) {
@@ -276,6 +284,15 @@ func (in *introduction) setFilter(words string) error {
 // ROLE
 func cmdRole(s *Session) error {
 	r, c := &s.srv.replication, s.c
+	if link := s.srv.upstream.link.Load(); link != nil {
+		c.Array(5)
+		c.BulkString("slave")
+		c.BulkString(link.host)
+		c.Int(int64(link.port))
+		c.BulkString(linkState(link.state.Load()).String())
+		c.Int(link.roleOffset())
+		return nil
+	}
 	c.Array(3)
 	c.BulkString("master")
 	c.Int(int64(r.stream().Offset()))

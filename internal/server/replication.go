@@ -22,6 +22,10 @@ type replication struct {
 	history   atomic.Pointer[replica.History] // under all batons, or before there are clients
 	followers atomic.Pointer[[]*follower]     // with mu
 
+	// shift is by how much positions of the stream are above those of the log, which has positions of its own if it was
+	// kept for an append-only file while the server followed a primary. Changed with all batons held.
+	shift atomic.Int64
+
 	// What INFO says.
 	fullSyncs, partialSyncs, refusedPartials atomic.Int64
 
@@ -54,8 +58,104 @@ func (r *replication) init(srv *Server) {
 // setHistory changes what the data is called; all batons are held, or nobody is served.
 func (r *replication) setHistory(h replica.History) { r.history.Store(&h) }
 
-// stream is what replicas are sent. Safe from any goroutine.
-func (r *replication) stream() replica.Stream { return replica.LogStream{Log: r.srv.set.Log} }
+// stream is what replicas are sent: the log or, while the server follows a primary, what that one sends. Safe from any
+// goroutine.
+func (r *replication) stream() replica.Stream {
+	if link := r.srv.upstream.link.Load(); link != nil {
+		return relayStream{link}
+	}
+	return r.logStream()
+}
+
+func (r *replication) logStream() replica.LogStream {
+	return replica.LogStream{Log: r.srv.set.Log, Shift: r.shift.Load()}
+}
+
+// relayStream is what comes from a primary as a replica.Stream: it may be pinned where the data is.
+type relayStream struct{ link *primaryLink }
+
+// Offset implements replica.Stream.
+func (s relayStream) Offset() uint64 { return s.link.relay.Load().Published() }
+
+// Oldest implements replica.Stream.
+func (s relayStream) Oldest() uint64 { return s.link.relay.Load().Oldest() }
+
+// Open implements replica.Stream.
+func (s relayStream) Open(lsn uint64, notify func()) (replica.Source, error) {
+	m, err := s.link.relay.Load().Reader(lsn, notify)
+	if err != nil {
+		return nil, err
+	}
+	return m, nil
+}
+
+// Pin implements replica.Stream.
+func (s relayStream) Pin() replica.Pin {
+	position, _ := s.link.up.position()
+	return s.link.relay.Load().Pin(position)
+}
+
+// beginRelay has replicas fed with what comes from a primary from now on; all batons are held.
+func (r *replication) beginRelay() {
+	r.dropReplicas("this server follows another one now")
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.closeBacklog()
+	r.limitLocked(r.srv.cfg.Values())
+}
+
+// endRelay goes on from a position under a new name, which has the old one's data up to there; all batons are held.
+// The log, and with it the backlog, begins at once, so that those who have followed the same primary find all that
+// they lack.
+//
+// Replicas may ask at any moment: those that were served from the relay, before turn ends it, are dropped afterwards.
+func (r *replication) endRelay(position uint64, turn func()) {
+	l := r.srv.set.Log
+	if !l.Active() {
+		l.SetLSN(position)
+	}
+	r.shift.Store(int64(position - l.LSN()))
+	backlog := r.logStream().Resume()
+	backlog.Unpin()
+	turn()
+	r.setHistory(r.history.Load().Shift(position))
+	r.dropReplicas("this server is a primary now")
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.closeBacklog()
+	r.backlog = backlog
+	// Replicas go on with the database selected that the old primary wrote to; every frame of ours begins in 0.
+	r.srv.set.Shards[0].Stage(-1, []byte("SELECT"), []byte("0"))
+	r.aloneMs = r.srv.set.Clock.NowMs()
+	r.limitLocked(r.srv.cfg.Values())
+}
+
+// logID names what is in the log at the log's positions: the history, unless that has others.
+func (r *replication) logID() string {
+	if r.srv.following() || r.shift.Load() != 0 {
+		return replica.NewHistory().ID
+	}
+	return r.history.Load().ID
+}
+
+// closeBacklog lets go of the backlog, with the lock.
+func (r *replication) closeBacklog() {
+	if r.backlog != nil {
+		r.backlog.Close()
+		r.backlog = nil
+	}
+}
+
+// dropReplicas closes the connections to all replicas, which come back and ask for what they lack.
+func (r *replication) dropReplicas(why string) {
+	list := *r.followers.Load()
+	if len(list) > 0 {
+		r.srv.log.Info("Disconnecting replicas: " + why)
+	}
+	for _, f := range list {
+		f.drop("")
+	}
+}
 
 // source opens the stream where a replica goes on that has all of it up to position lsn. Safe from any goroutine.
 func (r *replication) source(lsn uint64, notify func()) (replica.Source, error) {
@@ -96,7 +196,7 @@ func (r *replication) keepBacklog() {
 	if r.backlog != nil {
 		return
 	}
-	if !r.srv.set.Log.Active() {
+	if !r.srv.set.Log.Active() && !r.srv.following() {
 		r.setHistory(replica.NewHistory())
 		r.srv.log.Info("Replication backlog created, my new replication IDs are '" + r.history.Load().ID + "' and '" +
 			replica.NoID + "'")
@@ -115,7 +215,7 @@ func (r *replication) applyLimits(v *config.Values) {
 
 func (r *replication) limitLocked(v *config.Values) {
 	backlog := int64(0)
-	if r.backlog != nil {
+	if r.backlog != nil && !r.srv.following() {
 		backlog = v.BacklogBytes
 	}
 	r.srv.set.Log.SetLimits(backlog, v.LogMemoryBytes)
@@ -126,11 +226,10 @@ func (r *replication) freeBacklog(v *config.Values, nowMs int64) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	ttlMs := v.BacklogTTLSeconds * 1000
-	if r.backlog == nil || r.aloneMs == 0 || ttlMs == 0 || nowMs-r.aloneMs < ttlMs {
+	if r.backlog == nil || r.aloneMs == 0 || r.srv.following() || ttlMs == 0 || nowMs-r.aloneMs < ttlMs {
 		return
 	}
-	r.backlog.Close()
-	r.backlog = nil
+	r.closeBacklog()
 	r.limitLocked(v)
 	r.srv.log.Info(fmt.Sprintf("Replication backlog freed after %d seconds without connected replicas.",
 		v.BacklogTTLSeconds))
@@ -152,7 +251,7 @@ func (r *replication) cron() {
 		r.srv.set.Log.Trim()
 	}
 	switch due := nowMs-r.pingedMs >= v.PingReplicaSeconds*1000; {
-	case len(list) == 0:
+	case len(list) == 0 || r.srv.following():
 		r.pingedMs = nowMs
 	case due:
 		r.pingedMs = nowMs
@@ -251,6 +350,7 @@ func (r *replication) resetStats() {
 
 // countAcks returns how many replicas have all up to lsn, perhaps on disk. Safe from any goroutine.
 func (r *replication) countAcks(lsn uint64, onDisk bool) (n int64) {
+	lsn += uint64(r.shift.Load())
 	for _, f := range *r.followers.Load() {
 		has := f.ackLSN.Load()
 		if onDisk {
@@ -281,7 +381,7 @@ func (r *replication) changed() {
 // countGood refuses writes while fewer replicas than are asked for have said of late that they are there, and returns
 // their number; wanted is false if none are asked for.
 func (r *replication) countGood(v *config.Values) (good int64, wanted bool) {
-	wanted = v.MinReplicas > 0 && v.MinReplicasLagSeconds > 0
+	wanted = v.MinReplicas > 0 && v.MinReplicasLagSeconds > 0 && !r.srv.following()
 	if wanted {
 		now := r.srv.set.Clock.NowMs() / 1000
 		for _, f := range *r.followers.Load() {
@@ -330,8 +430,5 @@ func (r *replication) close() {
 	r.running.Wait()
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if r.backlog != nil {
-		r.backlog.Close()
-		r.backlog = nil
-	}
+	r.closeBacklog()
 }

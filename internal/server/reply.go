@@ -19,6 +19,9 @@ import "fulmen/shard/command"
 
 // mark has what the session is sent from now on wait for lsn.
 func (s *Session) mark(lsn uint64) {
+	if s.primary != nil {
+		return
+	}
 	s.conn.Mark(lsn)
 	s.srv.gate.look()
 }
@@ -48,8 +51,14 @@ func (s *Session) send(c *command.Ctx, lsn uint64, keep int) {
 
 func (s *Session) writeOwned(p []byte) { s.write(p, true) }
 
+// tellPrimary sends the primary what is no reply.
+func (s *Session) tellPrimary(p []byte) { s.conn.Write(p) }
+
 // write sends what doesn't tell of data, behind everything before.
 func (s *Session) write(p []byte, owned bool) {
+	if s.primary != nil {
+		return // a primary is sent acknowledgements, and no replies
+	}
 	if owned {
 		s.conn.WriteOwned(p)
 		return

@@ -13,6 +13,11 @@ const (
 	whileDiskFailing                    // the last save in the background has failed: MISCONF
 	whileLogFailing                     // the append-only file can't be written or synced: MISCONF
 	whileFewReplicas                    // fewer than min-replicas-to-write are there: NOREPLICAS
+	whileFollowing                      // only the primary writes: READONLY
+	whileStale                          // the data may be old, and must not be looked at: MASTERDOWN
+
+	// roleEpoch is added whenever the server's role changes, so that who has looked before sees that something has.
+	roleEpoch = 1 << 8
 )
 
 // setFailed notes whether the last save in the background has failed, and works out whether commands that write are
@@ -38,10 +43,10 @@ func (srv *Server) setRestriction(bit uint32, on bool) {
 
 // barredBy are the flags of commands of which some may be refused.
 func barredBy(restricted uint32) (f command.Flags) {
-	if restricted&(whileDiskFailing|whileLogFailing|whileFewReplicas) != 0 {
+	if restricted&(whileDiskFailing|whileLogFailing|whileFewReplicas|whileFollowing) != 0 {
 		f = command.Write
 	}
-	if restricted&whileLoading != 0 {
+	if restricted&(whileLoading|whileStale) != 0 {
 		f = ^command.Flags(0)
 	}
 	return f
@@ -68,6 +73,41 @@ func (s *Session) refusedForDisk(row *command.Row) *resp.Error {
 func (s *Session) refusedForReplicas(row *command.Row) bool {
 	return s.srv.restricted.Load()&whileFewReplicas != 0 && (row.Flags&command.Write != 0 ||
 		row.RunsQueue && s.multi != nil && s.multi.flags&command.Write != 0)
+}
+
+// refusedForRole says why a command is refused on a replica; nil: it is not.
+func (s *Session) refusedForRole(row *command.Row) *resp.Error {
+	restricted := s.srv.restricted.Load()
+	if restricted&(whileFollowing|whileStale) == 0 || s.primary != nil {
+		return nil
+	}
+	flags := row.Flags
+	if row.RunsQueue && s.multi != nil {
+		flags |= s.multi.flags
+	}
+	switch {
+	case restricted&whileFollowing != 0 && flags&command.Write != 0:
+		return resp.ErrReadOnly
+	case restricted&whileStale != 0 && row.Flags&command.Stale == 0:
+		return resp.ErrMasterDown
+	}
+	return nil
+}
+
+// barredByRole tells whether the server's role has changed so that a command can't run any more whose batons are held
+// now, and replies then. What a primary has sent that is no longer followed is dropped.
+func (s *Session) barredByRole(row *command.Row) bool {
+	if f := s.primary; f != nil {
+		if f.dead.Load() {
+			s.killed = true
+		}
+		return f.dead.Load()
+	}
+	e := s.refusedForRole(row)
+	if e != nil {
+		s.refuse(row, e)
+	}
+	return e != nil
 }
 
 // refusedForLoading tells whether the command has to be refused while the data is being loaded.

@@ -519,7 +519,7 @@ func (v *rewrites) cron() {
 	if srv.isLoading() {
 		return
 	}
-	wanted := srv.cfg.Values().AppendOnly
+	wanted := a.wanted()
 	v.mu.Lock()
 	idle := v.run == nil && !v.closed
 	now := srv.set.Clock.NowMs()

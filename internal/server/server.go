@@ -80,6 +80,7 @@ type Server struct {
 	bufferPeaks     bufferPeaks
 	console         consoleServer
 	migrator        migrator
+	upstream        upstream
 }
 
 // Options are what New needs beside the configuration.
@@ -131,6 +132,7 @@ func New(o Options) (*Server, error) {
 	srv.loading.done, srv.loadFailed = make(chan struct{}), make(chan error, 1)
 	srv.stopTx.init(srv)
 	srv.saves.init(srv)
+	srv.upstream.init(srv)
 	srv.watchConfig()
 	srv.replication.init(srv)
 	srv.startBytes, srv.startIndexBytes = srv.usedMemory(), srv.indexBytes()
@@ -215,6 +217,9 @@ func (srv *Server) Start() error {
 	if srv.unix != nil {
 		srv.reactor.Listen(srv.unix)
 	}
+	if seized == nil {
+		srv.followAtStart()
+	}
 	srv.sampler.start(srv)
 	if seized != nil {
 		go srv.loadAtStart(job, seized)
@@ -261,6 +266,7 @@ func (srv *Server) Shutdown() error {
 	srv.console.close()
 	srv.sampler.close()
 	<-srv.loading.done
+	srv.upstream.close()
 	srv.aof.rewrites.close()
 	srv.replication.stop()
 	srv.saves.close()

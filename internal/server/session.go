@@ -54,6 +54,7 @@ type Session struct {
 	intro    *introduction // what a replica has said of itself; nil: nothing
 	// executing: the commands that run are those of EXEC, which must not block.
 	executing bool
+	primary   *primaryStream // this is the primary's connection; nil: a client's
 	closed    bool
 	killed    bool // close after the replies of this batch
 	postponed bool // a pause holds the next command back, or the parked one: in loop.postponed
@@ -75,6 +76,7 @@ type Session struct {
 	multiBytes atomic.Int64
 	replyBytes atomic.Int64 // of a reply under construction in slices
 	noEvict    atomic.Bool
+	isPrimary  atomic.Bool // primary is set
 	noTouch    atomic.Bool
 	monitoring atomic.Bool
 	waiting    atomic.Bool              // postponed

@@ -96,5 +96,5 @@ func (p *parking) abandonSlices() {
 	p.busy, p.slicing, p.waits = false, false, false
 	p.sliced.Drop()
 	p.trim()
-	p.s.forgetWatches()
+	p.s.leave()
 }

@@ -181,6 +181,7 @@ func (s *sampler) start(srv *Server) {
 				srv.peakMemory.Store(used)
 			}
 			srv.defrag.sample(srv)
+			srv.upstream.cron()
 			if !srv.cronPaused.Load() {
 				srv.aof.rewrites.cron()
 				srv.saves.cron()

@@ -27,7 +27,12 @@ func waitRows() []*command.Row {
 }
 
 var (
-	errNumLocal   = resp.Errorf("ERR", "value is out of range, value must between 0 and 1")
+	errNumLocal    = resp.Errorf("ERR", "value is out of range, value must between 0 and 1")
+	errWaitReplica = resp.Errorf("ERR", "WAIT cannot be used with replica instances. Please also note that since "+
+		"Redis 4.0 if a replica is configured to be writable (which is not the default) writes to replicas are just "+
+		"local and are not propagated.")
+	errWaitaofReplica = resp.Errorf("ERR", "WAITAOF cannot be used with replica instances. Please also note that "+
+		"writes to replicas are just local and are not propagated.")
 	errWaitaofOff = resp.Errorf("ERR", "WAITAOF cannot be used when numlocal is set but appendonly is disabled.")
 )
 
@@ -73,6 +78,9 @@ type syncWait struct {
 
 // WAIT numreplicas timeout. It waits for all that the session has written, or seen of others.
 func cmdWait(s *Session) error {
+	if s.srv.following() {
+		return errWaitReplica
+	}
 	c := s.c
 	replicas, ok := resp.ParseInt(c.Args[1])
 	if !ok {
@@ -100,6 +108,9 @@ func (s *Session) waitFor(goal syncGoal, untilMs int64) {
 
 // WAITAOF numlocal numreplicas timeout. It waits for all that the session has written, or seen of others.
 func cmdWaitaof(s *Session) error {
+	if s.srv.following() {
+		return errWaitaofReplica
+	}
 	c := s.c
 	local, ok := resp.ParseInt(c.Args[1])
 	switch {
@@ -151,13 +162,13 @@ func (s *Session) beginSyncWait(goal syncGoal, untilMs int64) {
 func (a *appendOnly) endWaits() {
 	for _, wait := range *a.waits.Load() {
 		if wait.reached(a.srv) {
-			wait.end(false)
+			wait.end(nil)
 		}
 	}
 }
 
-// end ends the wait, unless somebody else does, and tells whether it was that.
-func (wait *syncWait) end(withError bool) bool {
+// end ends the wait, with an error if e is not nil, unless somebody else does, and tells whether it was that.
+func (wait *syncWait) end(e *resp.Error) bool {
 	if wait.over.Swap(true) {
 		return false
 	}
@@ -168,8 +179,8 @@ func (wait *syncWait) end(withError bool) bool {
 	a.mu.Unlock()
 	wait.await.end(func(s *Session) error {
 		s.forgetSyncWait()
-		if withError {
-			return resp.ErrUnblocked
+		if e != nil {
+			return e
 		}
 		wait.reply(s)
 		return nil
@@ -178,7 +189,15 @@ func (wait *syncWait) end(withError bool) bool {
 }
 
 // Unblock implements blocked.
-func (wait *syncWait) Unblock(withError bool) bool { return wait.end(withError) }
+func (wait *syncWait) Unblock(withError bool) bool {
+	if withError {
+		return wait.end(resp.ErrUnblocked)
+	}
+	return wait.end(nil)
+}
+
+// RoleChanged implements blocked.
+func (wait *syncWait) RoleChanged() { wait.end(resp.ErrDemoted) }
 
 // Timed implements blocked.
 func (wait *syncWait) Timed() bool { return wait.timed }
@@ -197,7 +216,7 @@ func (s *Session) forgetSyncWait() {
 func (s *Session) closeSyncWait() {
 	if wait := s.syncWait; wait != nil {
 		s.forgetSyncWait()
-		wait.end(false)
+		wait.end(nil)
 	}
 }
 
@@ -206,7 +225,7 @@ func (l *loop) endSyncWaits() {
 	nowMs := l.srv.set.Clock.NowMs()
 	for _, wait := range l.syncWaits {
 		if wait.untilMs <= nowMs {
-			wait.end(false)
+			wait.end(nil)
 		}
 	}
 }

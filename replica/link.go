@@ -1,0 +1,328 @@
+package replica
+
+import (
+	"context"
+	"crypto/subtle"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"strconv"
+	"strings"
+	"time"
+
+	"fulmen/internal/clock"
+	"fulmen/internal/resp"
+)
+
+// LinkOptions say how a primary is spoken with.
+type LinkOptions struct {
+	Addr     string // host:port
+	User     string // "": the default user's password, as before ACLs
+	Password string // "": none
+	// ListeningPort and IP are what the primary is told about where this server is reached; IP may be "".
+	ListeningPort int
+	IP            string
+	// TimeoutMs bounds each wait for the primary.
+	TimeoutMs int64
+	Clock     clock.Clock
+	// Note is told what the primary did not understand though the link goes on.
+	Note func(text string)
+}
+
+// Link is a connection to a primary until the stream begins: what is said before, and the transfer. One goroutine at a
+// time uses it, but for KeepAlive and Close.
+type Link struct {
+	o    LinkOptions
+	conn net.Conn
+}
+
+// Answer is what a primary says to PSYNC.
+type Answer struct {
+	// Full: a snapshot follows (Receive), and then the stream from behind Offset on. Else the stream goes on.
+	Full bool
+	// ID is the history's name; "" if it stays what was asked for, or, after SYNC, unknown.
+	ID     string
+	Offset int64 // of a full sync; -1: the primary doesn't tell
+}
+
+// ErrLater: the primary can't serve a replica now, but will.
+var ErrLater = errors.New("the primary can't synchronize a replica now")
+
+// maxLine bounds a line of a primary's.
+const maxLine = 4096
+
+// Dial connects. ctx ends it early.
+func Dial(ctx context.Context, o LinkOptions) (*Link, error) {
+	d := net.Dialer{Timeout: time.Duration(o.TimeoutMs) * time.Millisecond}
+	conn, err := d.DialContext(ctx, "tcp", o.Addr)
+	if err != nil {
+		return nil, err
+	}
+	return &Link{o: o, conn: conn}, nil
+}
+
+// Conn returns the connection, for who goes on with the stream: nothing of it was read in advance.
+func (l *Link) Conn() net.Conn { return l.conn }
+
+// Close ends the link; whoever waits for the primary gets an error. Safe from any goroutine.
+func (l *Link) Close() error { return l.conn.Close() }
+
+// Handshake tells the primary who we are. It is the part of the conversation before PSYNC.
+func (l *Link) Handshake() error {
+	reply, err := l.ask("PING")
+	if err != nil {
+		return err
+	}
+	// A primary with a password refuses PING, and is alive.
+	if e := failure(reply); e != "" && !hasAnyPrefix(e, "NOAUTH", "NOPERM", "ERR operation not permitted") {
+		return fmt.Errorf("Error reply to PING from master: '-%s'", e)
+	}
+	if l.o.Password != "" {
+		args := []string{"AUTH", l.o.Password}
+		if l.o.User != "" {
+			args = []string{"AUTH", l.o.User, l.o.Password}
+		}
+		if reply, err = l.ask(args...); err != nil {
+			return err
+		}
+		if e := failure(reply); e != "" {
+			return fmt.Errorf("Unable to AUTH to MASTER: -%s", e)
+		}
+	}
+	said := [][]string{
+		{"REPLCONF", "listening-port", strconv.Itoa(l.o.ListeningPort)},
+		{"REPLCONF", "ip-address", l.o.IP},
+		{"REPLCONF", "capa", "eof", "capa", "psync2"},
+	}
+	for _, args := range said {
+		if args[2] == "" {
+			continue
+		}
+		if reply, err = l.ask(args...); err != nil {
+			return err
+		}
+		if e := failure(reply); e != "" {
+			l.o.Note(fmt.Sprintf("(Non critical) Master does not understand REPLCONF %s: -%s", args[1], e))
+		}
+	}
+	return nil
+}
+
+// Sync asks for what follows the first offset bytes of the history named id; with id "" for everything. A primary that
+// does not know PSYNC is asked by SYNC.
+func (l *Link) Sync(id string, offset int64) (Answer, error) {
+	ask := []string{"PSYNC", "?", "-1"}
+	if id != "" {
+		ask = []string{"PSYNC", id, strconv.FormatInt(offset+1, 10)}
+	}
+	reply, err := l.ask(ask...)
+	if err != nil {
+		return Answer{}, err
+	}
+	words := strings.Fields(reply)
+	switch {
+	case hasAnyPrefix(reply, "+FULLRESYNC"):
+		return fullAnswer(words)
+	case hasAnyPrefix(reply, "+CONTINUE"):
+		a := Answer{}
+		if len(words) > 1 {
+			if a.ID = words[1]; !validID(a.ID) {
+				return Answer{}, fmt.Errorf("Unexpected reply to PSYNC from master: %.128q", reply)
+			}
+		}
+		return a, nil
+	case hasAnyPrefix(reply, "-NOMASTERLINK", "-LOADING"):
+		return Answer{}, fmt.Errorf("%w: %s", ErrLater, reply)
+	case failure(reply) == "":
+		return Answer{}, fmt.Errorf("Unexpected reply to PSYNC from master: %.128q", reply)
+	}
+	l.o.Note("Master does not support PSYNC or is in error state (reply: " + reply + ")")
+	return Answer{Full: true, Offset: -1}, l.send("SYNC")
+}
+
+// fullAnswer reads +FULLRESYNC id offset.
+func fullAnswer(words []string) (Answer, error) {
+	if len(words) == 3 && validID(words[1]) {
+		if offset, err := strconv.ParseInt(words[2], 10, 64); err == nil && offset >= 0 {
+			return Answer{Full: true, ID: words[1], Offset: offset}, nil
+		}
+	}
+	return Answer{}, fmt.Errorf("Unexpected reply to PSYNC from master: %.128q", strings.Join(words, " "))
+}
+
+// Transfer is a snapshot that is about to be received.
+type Transfer struct {
+	// SizeBytes is how long it is; -1: it ends where the primary says so.
+	SizeBytes int64
+	link      *Link
+	mark      []byte // that it ends with
+}
+
+// Expect waits for the beginning of a snapshot.
+func (l *Link) Expect() (*Transfer, error) {
+	line, err := l.line()
+	if err != nil {
+		return nil, err
+	}
+	switch {
+	case hasAnyPrefix(line, "-"):
+		return nil, fmt.Errorf("MASTER aborted replication with an error: %s", line[1:])
+	case hasAnyPrefix(line, "$EOF:") && len(line) >= len("$EOF:")+markBytes:
+		return &Transfer{SizeBytes: -1, link: l, mark: []byte(line[5 : 5+markBytes])}, nil
+	case hasAnyPrefix(line, "$"):
+		if n, err := strconv.ParseInt(line[1:], 10, 64); err == nil && n >= 0 {
+			return &Transfer{SizeBytes: n, link: l}, nil
+		}
+	}
+	return nil, fmt.Errorf("Bad protocol from MASTER, the first byte is not '$' (we received %.64q), are you sure the "+
+		"host and port are right?", line)
+}
+
+const (
+	// markBytes is the length of the mark behind a snapshot whose length isn't known in advance.
+	markBytes = 40
+	// receiveBytes is how much is received at a time.
+	receiveBytes = 64 << 10
+)
+
+// Receive writes the snapshot to w, and tells progress about every piece that has come. Afterwards nothing but the
+// stream follows. An error of w's is returned as it is.
+func (t *Transfer) Receive(w io.Writer, progress func(n int)) error {
+	if t.SizeBytes >= 0 {
+		return t.receiveSized(w, progress)
+	}
+	// What may be the mark is held back: all but the last markBytes of what has come is the snapshot's.
+	buf := make([]byte, markBytes+receiveBytes)
+	kept := 0
+	for {
+		n, err := t.read(buf[kept:])
+		if err != nil {
+			return err
+		}
+		progress(n)
+		kept += n
+		if kept < markBytes {
+			continue
+		}
+		tail := buf[kept-markBytes : kept]
+		if _, err := w.Write(buf[:kept-markBytes]); err != nil {
+			return err
+		}
+		if subtle.ConstantTimeCompare(tail, t.mark) == 1 {
+			return nil
+		}
+		kept = copy(buf, tail)
+	}
+}
+
+func (t *Transfer) receiveSized(w io.Writer, progress func(n int)) error {
+	buf := make([]byte, receiveBytes)
+	for left := t.SizeBytes; left > 0; {
+		n, err := t.read(buf[:min(left, int64(len(buf)))])
+		if err != nil {
+			return err
+		}
+		progress(n)
+		if _, err := w.Write(buf[:n]); err != nil {
+			return err
+		}
+		left -= int64(n)
+	}
+	return nil
+}
+
+// read reads some bytes within the timeout.
+func (t *Transfer) read(p []byte) (int, error) {
+	if err := t.link.extend(); err != nil {
+		return 0, err
+	}
+	n, err := t.link.conn.Read(p)
+	if n > 0 {
+		return n, nil
+	}
+	if err == io.EOF {
+		err = io.ErrUnexpectedEOF
+	}
+	return 0, fmt.Errorf("I/O error trying to sync with MASTER: %w", err)
+}
+
+// KeepAlive tells the primary that we are still there while nothing else is said, as Redis does. Safe from any
+// goroutine.
+func (l *Link) KeepAlive() error {
+	_, err := l.conn.Write([]byte("\n"))
+	return err
+}
+
+// ask sends a command and returns the line of its reply.
+func (l *Link) ask(args ...string) (string, error) {
+	if err := l.send(args...); err != nil {
+		return "", err
+	}
+	return l.line()
+}
+
+func (l *Link) send(args ...string) error {
+	if err := l.extend(); err != nil {
+		return err
+	}
+	out := resp.AppendCommandStrings(nil, args...)
+	_, err := l.conn.Write(out)
+	return err
+}
+
+// line reads a line, without its end. Empty ones are passed over: with them a primary says that it is still there. It
+// reads byte by byte, so that what follows is left for others.
+func (l *Link) line() (string, error) {
+	var text []byte
+	for b := make([]byte, 1); len(text) < maxLine; {
+		if err := l.extend(); err != nil {
+			return "", err
+		}
+		if _, err := io.ReadFull(l.conn, b); err != nil {
+			return "", err
+		}
+		switch {
+		case b[0] == '\n' && len(text) > 0:
+			return string(text), nil
+		case b[0] != '\n' && b[0] != '\r':
+			text = append(text, b[0])
+		}
+	}
+	return "", errors.New("the primary sends a line without end")
+}
+
+// extend gives the primary the whole timeout from now on.
+func (l *Link) extend() error {
+	return l.conn.SetDeadline(time.UnixMilli(l.o.Clock.NowMs() + l.o.TimeoutMs))
+}
+
+// failure returns what an error reply says; "": it is none.
+func failure(reply string) string {
+	text, isError := strings.CutPrefix(reply, "-")
+	if !isError {
+		return ""
+	}
+	return text
+}
+
+func hasAnyPrefix(text string, prefixes ...string) bool {
+	for _, p := range prefixes {
+		if strings.HasPrefix(text, p) {
+			return true
+		}
+	}
+	return false
+}
+
+func validID(id string) bool {
+	if len(id) != markBytes {
+		return false
+	}
+	for _, c := range id {
+		if c < '0' || c > '9' && c < 'a' || c > 'z' {
+			return false
+		}
+	}
+	return true
+}
