@@ -179,6 +179,7 @@ func (a *appendOnly) noteFailure() {
 	}
 	a.refusal.Store(resp.ErrMisconfAOF(systemText(err)))
 	a.srv.setRestriction(whileLogFailing, true)
+	a.srv.wakeSaving() // who waits for room in the log
 }
 
 // writerErr is what keeps the Writer from working, nil if nothing does.

@@ -240,7 +240,8 @@ func (l *loop) evictInBackground() (more bool) {
 	srv := l.srv
 	p := srv.memory.Load()
 	used := srv.usedMemory()
-	if srv.saver.Overdrawn() || srv.set.Log.OverLimit() {
+	failing := srv.restricted.Load()&whileLogFailing != 0 // then who waits for room in the log is refused
+	if srv.saver.Overdrawn() || srv.set.Log.OverLimit() && !failing {
 		return false // and nobody may go on
 	}
 	if p.limit > 0 && used > p.limit && !srv.paused() {
