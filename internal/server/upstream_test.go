@@ -1,0 +1,222 @@
+package server
+
+import (
+	"bytes"
+	"fmt"
+	"net"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"fulmen/internal/resp"
+	"fulmen/persist/rdb"
+)
+
+// fakePrimary speaks a primary's part word by word.
+type fakePrimary struct {
+	t  testing.TB
+	ln net.Listener
+	*client
+}
+
+const (
+	fakeID   = "0123456789012345678901234567890123456789"
+	fakeMark = "abcdefabcdefabcdefabcdefabcdefabcdefabcd"
+)
+
+// startFake starts one, and a server of ours that follows it.
+func startFake(t testing.TB) (*fakePrimary, *Server, *client) {
+	t.Helper()
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = ln.Close() })
+	srv := startServer(t)
+	c := dial(t, srv.Addr())
+	if got := c.do("REPLICAOF", "127.0.0.1", strconv.Itoa(ln.Addr().(*net.TCPAddr).Port)); got != "OK" {
+		t.Fatal(got)
+	}
+	return &fakePrimary{t: t, ln: ln}, srv, c
+}
+
+// accept takes the replica's next connection up to what it asks for, which is PSYNC and this, and sends the answer.
+func (p *fakePrimary) accept(ask, answer string) {
+	p.t.Helper()
+	nc, err := p.ln.Accept()
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	if err := nc.SetDeadline(time.Now().Add(patience)); err != nil {
+		p.t.Fatal(err)
+	}
+	p.t.Cleanup(func() { _ = nc.Close() })
+	p.client = &client{Conn: nc, t: p.t, r: resp.NewReader(nc)}
+	p.hears("PING")
+	p.send("+PONG\r\n")
+	p.hears("REPLCONF listening-port")
+	p.send("+OK\r\n")
+	p.hears("REPLCONF capa eof capa psync2")
+	p.send("+OK\r\n")
+	p.hears("PSYNC " + ask)
+	p.send(answer)
+}
+
+// hears fails the test unless the replica's next command begins so.
+func (p *fakePrimary) hears(want string) {
+	p.t.Helper()
+	v, err := p.r.ReadReply()
+	if err != nil {
+		p.t.Fatalf("waiting for %s: %v", want, err)
+	}
+	if got := strings.Trim(text(v), "[]"); !strings.HasPrefix(got, want) {
+		p.t.Fatalf("the replica says %q, want %q", got, want)
+	}
+}
+
+// emptySnapshot is an RDB file without keys, with something in it that looks like the mark behind it.
+func emptySnapshot(t testing.TB) string {
+	t.Helper()
+	var body bytes.Buffer
+	w := rdb.NewWriter(&body, rdb.WriteOptions{Version: rdb.Version7, Checksum: true})
+	w.Header()
+	w.Aux("redis-ver", fakeMark[:30])
+	if err := w.End(); err != nil {
+		t.Fatal(err)
+	}
+	return body.String()
+}
+
+func fullAnswerAt(t testing.TB, offset int) string {
+	return fmt.Sprintf("\n+FULLRESYNC %s %d\r\n\n\n$EOF:%s\r\n%s%s", fakeID, offset, fakeMark, emptySnapshot(t), fakeMark)
+}
+
+func spoken(args ...string) string { return string(resp.AppendCommandStrings(nil, args...)) }
+
+// TestLinkCutAnywhere: what a replica asks for when the link was cut is the first byte that it has not executed, and
+// the database that was selected there still is.
+func TestLinkCutAnywhere(t *testing.T) {
+	p, _, c := startFake(t)
+	p.accept("? -1", fullAnswerAt(t, 100))
+	p.hears("REPLCONF ACK 100")
+	at := 100
+	again := func() {
+		t.Helper()
+		_ = p.Close()
+		p.accept(fmt.Sprintf("%s %d", fakeID, at+1), "+CONTINUE\r\n")
+		p.hears(fmt.Sprint("REPLCONF ACK ", at))
+	}
+	executed := func(args ...string) {
+		p.send(spoken(args...))
+		at += len(spoken(args...))
+	}
+
+	// In a command: what came before counts, the database too.
+	executed("SELECT", "3")
+	p.send(spoken("SET", "k", "v")[:15])
+	again()
+	executed("SET", "k", "v")
+	eventually(t, "it is executed", func() bool { c.do("SELECT", "3"); return c.do("GET", "k") == "v" })
+
+	// In a transaction: it has not happened, all of it comes once more.
+	p.send(spoken("MULTI") + spoken("INCR", "n") + spoken("SELECT", "5"))
+	again()
+	executed("MULTI")
+	executed("INCR", "n")
+	executed("SELECT", "5")
+	executed("INCR", "n")
+	executed("EXEC")
+	eventually(t, "it is executed", func() bool { c.do("SELECT", "5"); return c.do("GET", "n") == "1" })
+	c.do("SELECT", "3")
+	if got := c.do("GET", "n"); got != "1" {
+		t.Errorf("a transaction of which a part had come was executed: %s", got)
+	}
+	again()
+
+	// What fails, or isn't known, counts as well; and what asks for an acknowledgement.
+	executed("NOSUCHCOMMAND")
+	executed("LPUSH", "n", "x")
+	executed("PING")
+	executed("REPLCONF", "GETACK", "*")
+	eventually(t, "both failures are counted", func() bool { return c.info("stats", "unexpected_error_replies") == "2" })
+	again()
+	if got := c.info("replication", "slave_repl_offset"); got != strconv.Itoa(at) {
+		t.Errorf("slave_repl_offset:%s, want %d", got, at)
+	}
+}
+
+// TestReceives: a snapshot arrives whole however it is cut into pieces, by length as well, also from a primary that is
+// old, or busy at first; what is wrong with it costs the data nothing.
+func TestReceives(t *testing.T) {
+	p, _, c := startFake(t)
+	c.do("CONFIG", "SET", "replica-read-only", "no")
+	if got := c.do("SET", "own", "v"); got != "OK" {
+		t.Fatal(got)
+	}
+	down := func(why string) {
+		t.Helper()
+		_ = p.Close()
+		if got := c.do("GET", "own"); got != "v" {
+			t.Errorf("%s: the old data is gone: %s", why, got)
+		}
+	}
+	p.accept("? -1", "-LOADING Redis is loading the dataset in memory\r\n")
+	down("busy")
+	p.accept("? -1", "-NOMASTERLINK Can't SYNC while not connected with my master\r\n")
+	down("no link")
+	p.accept("? -1", "+FULLRESYNC "+fakeID+" x\r\n")
+	down("no offset")
+	p.accept("? -1", "+FULLRESYNC "+fakeID+" 7\r\n-ERR no room\r\n")
+	down("an error")
+	p.accept("? -1", "+FULLRESYNC "+fakeID+" 7\r\n"+strings.Repeat("x", 10_000))
+	down("a line without end")
+	p.accept("? -1", "+FULLRESYNC "+fakeID+" 7\r\n$9223372036854775808\r\n")
+	down("a length that is none")
+	p.accept("? -1", "+FULLRESYNC "+fakeID+" 7\r\n$1000000\r\nREDIS0010")
+	down("cut off")
+
+	// A mark that comes in pieces, behind something that looks like its beginning.
+	all := fullAnswerAt(t, 7)
+	p.accept("? -1", all[:len(all)-60])
+	for i := len(all) - 60; i < len(all); i++ {
+		p.send(all[i : i+1])
+	}
+	p.hears("REPLCONF ACK 7")
+	if got := c.do("GET", "own"); got != "nil" {
+		t.Errorf("the old data is still there: %s", got)
+	}
+	_ = p.Close()
+
+	// A primary that has never heard of PSYNC.
+	p.accept(fakeID+" 8", "-ERR unknown command 'PSYNC'\r\n")
+	p.hears("SYNC")
+	body := emptySnapshot(t)
+	p.send(fmt.Sprintf("$%d\r\n%s%s", len(body), body, spoken("SET", "new", "v")))
+	eventually(t, "the stream goes on", func() bool { return c.do("GET", "new") == "v" })
+	_ = p.Close()
+	p.accept("? -1", fullAnswerAt(t, 9)) // there is no history to go on with
+	p.hears("REPLCONF ACK 9")
+	p.send("*1\r\n$9999999999\r\n") // no client of a replica's suffers from what its primary says
+	if v, err := p.r.ReadReply(); err == nil && !strings.Contains(text(v), "ACK") {
+		t.Errorf("the replica replies %q", text(v))
+	}
+	if got := c.do("PING"); got != "PONG" {
+		t.Error(got)
+	}
+}
+
+// TestPrimaryFallsSilent: a link on which nothing comes for repl-timeout is given up.
+func TestPrimaryFallsSilent(t *testing.T) {
+	p, _, c := startFake(t)
+	p.accept("? -1", fullAnswerAt(t, 1))
+	p.hears("REPLCONF ACK 1")
+	if got := c.do("CONFIG", "SET", "repl-timeout", "1"); got != "OK" {
+		t.Fatal(got)
+	}
+	p.accept(fakeID+" 2", "+CONTINUE fedcbafedcbafedcbafedcbafedcbafedcbafedc\r\n")
+	eventually(t, "the history has its new name", func() bool {
+		return c.info("replication", "master_replid") == "fedcbafedcbafedcbafedcbafedcbafedcbafedc" &&
+			c.info("replication", "master_replid2") == fakeID && c.info("replication", "second_repl_offset") == "2"
+	})
+}
