@@ -353,6 +353,7 @@ func (p *primaryLink) execute(link *replica.Link) error {
 	}
 	st := newPrimaryStream(srv, p.relay.Load(), p.position, p.db)
 	p.stream.Store(st)
+	p.up.linked.Store(true)
 	if p.stopped.Load() {
 		st.dead.Store(true)
 	}

@@ -106,27 +106,29 @@ func (r *replication) beginRelay() {
 
 // endRelay goes on from a position under a new name, which has the old one's data up to there; all batons are held.
 // The log, and with it the backlog, begins at once, so that those who have followed the same primary find all that
-// they lack.
+// they lack; unless linked is false: there was no primary.
 //
 // Replicas may ask at any moment: those that were served from the relay, before turn ends it, are dropped afterwards.
-func (r *replication) endRelay(position uint64, turn func()) {
+func (r *replication) endRelay(position uint64, linked bool, turn func()) {
 	l := r.srv.set.Log
 	if !l.Active() {
 		l.SetLSN(position)
 	}
 	r.shift.Store(int64(position - l.LSN()))
-	backlog := r.logStream().Resume()
-	backlog.Unpin()
+	var backlog replica.Pin
+	if linked {
+		backlog = r.logStream().Resume()
+		backlog.Unpin()
+		// Replicas go on with the database selected that the old primary wrote to; every frame of ours begins in 0.
+		r.srv.set.Shards[0].Stage(-1, []byte("SELECT"), []byte("0"))
+	}
 	turn()
 	r.setHistory(r.history.Load().Shift(position))
 	r.dropReplicas("this server is a primary now")
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.closeBacklog()
-	r.backlog = backlog
-	// Replicas go on with the database selected that the old primary wrote to; every frame of ours begins in 0.
-	r.srv.set.Shards[0].Stage(-1, []byte("SELECT"), []byte("0"))
-	r.aloneMs = r.srv.set.Clock.NowMs()
+	r.backlog, r.aloneMs = backlog, r.srv.set.Clock.NowMs()
 	r.limitLocked(r.srv.cfg.Values())
 }
 

@@ -27,6 +27,7 @@ type upstream struct {
 	// anonymous: nobody can be asked for the rest of the history, as it isn't known which position the data has.
 	// Changed with all batons held.
 	anonymous atomic.Bool
+	linked    atomic.Bool  // there was a stream since the server became a replica
 	netInput  atomic.Int64 // bytes from primaries
 	errors    atomic.Int64 // commands of primaries that have replied with an error
 
@@ -102,7 +103,7 @@ func (u *upstream) promote() {
 	srv := u.srv
 	offset, _ := u.position()
 	u.link.Load().stop()
-	srv.replication.endRelay(offset, func() { u.link.Store(nil) })
+	srv.replication.endRelay(offset, u.linked.Swap(false), func() { u.link.Store(nil) })
 	srv.roleChanged(srv.cfg.Values())
 }
 

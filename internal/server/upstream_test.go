@@ -89,7 +89,8 @@ func emptySnapshot(t testing.TB) string {
 }
 
 func fullAnswerAt(t testing.TB, offset int) string {
-	return fmt.Sprintf("\n+FULLRESYNC %s %d\r\n\n\n$EOF:%s\r\n%s%s", fakeID, offset, fakeMark, emptySnapshot(t), fakeMark)
+	return fmt.Sprintf("\n+FULLRESYNC %s %d\r\n\n\n$EOF:%s\r\n%s%s", fakeID, offset, fakeMark, emptySnapshot(t),
+		fakeMark)
 }
 
 func spoken(args ...string) string { return string(resp.AppendCommandStrings(nil, args...)) }
@@ -139,7 +140,9 @@ func TestLinkCutAnywhere(t *testing.T) {
 	executed("LPUSH", "n", "x")
 	executed("PING")
 	executed("REPLCONF", "GETACK", "*")
-	eventually(t, "both failures are counted", func() bool { return c.info("stats", "unexpected_error_replies") == "2" })
+	eventually(t, "both failures are counted", func() bool {
+		return c.info("stats", "unexpected_error_replies") == "2"
+	})
 	again()
 	if got := c.info("replication", "slave_repl_offset"); got != strconv.Itoa(at) {
 		t.Errorf("slave_repl_offset:%s, want %d", got, at)
