@@ -111,7 +111,7 @@ func (l *loop) closeIdle() {
 	l.idleCheckedMs = now
 	l.rl.Conns(func(c *reactor.Conn) {
 		s := c.Context.(*Session)
-		if now-s.lastMs.Load() > timeout && !s.parked() && !s.postponed && s.follower.Load() == nil {
+		if now-s.lastMs.Load() > timeout && !s.parked() && !s.postponed && s.kind() == "normal" {
 			l.srv.log.Debug("Closing idle client", "addr", s.addr)
 			c.Abort(reactor.ErrClosedByServer)
 		}

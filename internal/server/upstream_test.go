@@ -209,6 +209,25 @@ func TestReceives(t *testing.T) {
 	}
 }
 
+// TestQuietPrimary: the time after which idle clients are closed is none of a primary's.
+func TestQuietPrimary(t *testing.T) {
+	p, _, c := startFake(t)
+	p.accept("? -1", fullAnswerAt(t, 1))
+	p.hears("REPLCONF ACK 1")
+	idle := dial(t, c.RemoteAddr().String())
+	idle.do("PING")
+	if got := c.do("CONFIG", "SET", "timeout", "1"); got != "OK" {
+		t.Fatal(got)
+	}
+	for range 3 { // one a second
+		p.hears("REPLCONF ACK 1")
+		c.do("PING")
+	}
+	idle.wantClosed()
+	p.send(spoken("SET", "k", "v"))
+	eventually(t, "the link is still there", func() bool { return c.do("GET", "k") == "v" })
+}
+
 // TestPrimaryFallsSilent: a link on which nothing comes for repl-timeout is given up.
 func TestPrimaryFallsSilent(t *testing.T) {
 	p, _, c := startFake(t)
