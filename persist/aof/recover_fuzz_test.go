@@ -1,6 +1,7 @@
 package aof
 
 import (
+	"bytes"
 	"errors"
 	"math/rand/v2"
 	"strings"
@@ -25,6 +26,9 @@ func FuzzRecover(f *testing.F) {
 		if clean {
 			x = *ended
 		}
+		if hasForeignFrame(data, x.data) {
+			t.Skip("a sound frame of another history, from the cache of a version with other ones, is no damage")
+		}
 		h := *x.history
 		h.t, x.history = t, &h
 		x.try("fuzzed", data, nil)
@@ -32,6 +36,19 @@ func FuzzRecover(f *testing.F) {
 			t.Error(x.failed)
 		}
 	})
+}
+
+// hasForeignFrame tells whether a frame with the right sum is in data that is not in own.
+func hasForeignFrame(data, own []byte) bool {
+	for i, c := range data {
+		if c != '#' {
+			continue
+		}
+		if _, n, err := log.DecodeFrame(data[i:]); err == nil && n > 0 && !bytes.Contains(own, data[i:i+n]) {
+			return true
+		}
+	}
+	return false
 }
 
 // sealFrames makes the sums of all frames in data right, as far as there are frames.
