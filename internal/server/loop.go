@@ -218,6 +218,7 @@ func (l *loop) begin(s *Session) {
 // finish sends what the batch replied and gives back what it held.
 func (l *loop) finish(s *Session) {
 	l.drop()
+	l.publishCalls() // who has a reply finds the call counted
 	l.flush(s)
 	if s.killed && !s.closed {
 		s.closing.Store(true)
@@ -228,7 +229,6 @@ func (l *loop) finish(s *Session) {
 		l.ctx.NowMs = l.srv.set.Clock.NowMs()
 	}
 	s.publish(l.ctx.NowMs)
-	l.publishCalls()
 	l.ctx.Session = nil
 	l.trim()
 }
