@@ -214,8 +214,8 @@ func TestRSSFollows(t *testing.T) {
 	now := residentBytes(t) - before
 	t.Logf("resident %d MB when full, %d after; %d used; %d slices of %d units",
 		full>>20, now>>20, used>>20, slices, budget)
-	// What the Go heap and the tests before this one leave resident.
-	const others = 8 << 20
+	// What the Go heap, the runtime and the tests before this one leave resident: 7 to 8 MB by itself.
+	const others = 16 << 20
 	if raceShare == 1 && now > used*125/100+others { // the race detector's own memory is resident, too
 		t.Errorf("%d MB resident, %d used", now>>20, used>>20)
 	}
