@@ -25,12 +25,12 @@ lint: ## gofmt, go vet, staticcheck and the limits of internal/lint
 	go run $(STATICCHECK) -checks $(CHECKS) ./...
 	go test -count=1 ./internal/lint
 
-test: ## install the oracle (redis-server) if it is missing, and run all tests
-	@.ci/tools redis-server redis-cli
+test: ## install the oracle (redis-server) and mkfs.ext4 if they are missing, and run all tests
+	@.ci/tools redis-server redis-cli mkfs.ext4
 	go test -timeout 30m -tags invariants ./...
 
 race: ## run all tests under the race detector
-	@.ci/tools gcc redis-server redis-cli
+	@.ci/tools gcc redis-server redis-cli mkfs.ext4
 	CGO_ENABLED=1 go test -timeout 30m -race ./...
 
 diff: ## compare a million random commands with redis-server
@@ -42,7 +42,7 @@ diff: ## compare a million random commands with redis-server
 
 powercut: ## cut the power of an ext4 at every step of a save (as root)
 	@.ci/tools mkfs.ext4
-	go test -count=1 -run '^TestPowerCut' -v ./persist/snapshot -powercut
+	go test -count=1 -run '^TestPowerCut' -v ./persist/snapshot
 
 crash: powercut ## the same, and 20,000 states of the disk after crashes, and damage of every kind
 	go test -count=1 -timeout 60m -run '^Test(CrashAt|ErrorsAt|LoadNotices|Damaged)' -v ./persist/snapshot

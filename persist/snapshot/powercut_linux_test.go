@@ -2,7 +2,6 @@ package snapshot
 
 import (
 	"errors"
-	"flag"
 	"fmt"
 	"log/slog"
 	"os"
@@ -22,8 +21,6 @@ import (
 // journal (EXT4_IOC_SHUTDOWN), which is what a power cut does to it, and mounted again. This needs root and a mount
 // namespace of its own, in which the test runs itself once more.
 
-var powerCut = flag.Bool("powercut", false, "cut the power of an ext4 at every step of a save; needs root")
-
 const (
 	powerCutEnv = "FULMEN_POWERCUT_DIR"
 	// EXT4_IOC_SHUTDOWN and its flag EXT4_GOING_FLAGS_NOLOGFLUSH, linux/fs/ext4/ext4.h.
@@ -36,9 +33,6 @@ func TestPowerCutOnExt4(t *testing.T) {
 		disk := &ext4{dir: filepath.Join(dir, "mnt"), image: filepath.Join(dir, "image")}
 		disk.cutEverywhere(t)
 		return
-	}
-	if !*powerCut {
-		t.Skip("run by make powercut")
 	}
 	need.Root(t, "mount an ext4")
 	need.Program(t, "mkfs.ext4")
