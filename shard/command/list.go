@@ -160,7 +160,7 @@ func (c *Ctx) popItems(l *shard.List, front bool, count int64) {
 
 // replyItems replies n items from rank `from` on, behind the head of an array.
 func (c *Ctx) replyItems(l *shard.List, from, n int) {
-	for n > 0 && c.room(pieceBytes/2) {
+	for n > 0 && c.room(0) {
 		k := 0
 		c.Out, k = l.AppendBulks(c.Out, from, n, pieceBytes)
 		from, n = from+k, n-k

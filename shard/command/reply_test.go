@@ -141,3 +141,33 @@ func TestRepliesStopAtTheLimit(t *testing.T) {
 	h.ctx.ReplyLimit = 0
 	h.expect("0", "EXISTS", "list", "set", "zset")
 }
+
+// TestRepliesReachTheLimit: a long reply may be as long as the session's limit, and not a byte longer.
+func TestRepliesReachTheLimit(t *testing.T) {
+	h := newHarness(t, 2)
+	mget := []string{"MGET"}
+	for i := range 60 {
+		value := fmt.Sprintf("%04d", i) + strings.Repeat("x", 20_000)
+		h.do("RPUSH", "list", value)
+		h.do("HSET", "hash", value, "v")
+		h.do("SADD", "set", value)
+		h.do("ZADD", "zset", fmt.Sprint(i), value)
+		h.do("SET", "key", value)
+		mget = append(mget, "key")
+	}
+	h.do("SETRANGE", "long", "1200000", "x")
+	for _, cmd := range [][]string{
+		mget, {"LRANGE", "list", "0", "-1"}, {"HGETALL", "hash"}, {"SMEMBERS", "set"}, {"SUNION", "set", "none"},
+		{"ZRANGE", "zset", "0", "-1"}, {"SORT", "list", "ALPHA"}, {"HSCAN", "hash", "0", "COUNT", "1000"},
+		{"ZSCAN", "zset", "0", "COUNT", "1000"}, {"GET", "long"}, {"GETRANGE", "long", "0", "-2"},
+	} {
+		h.ctx.ReplyLimit = 0
+		size := len(h.call(bytesOf(cmd)))
+		for _, limit := range []int{size, size - 1} {
+			h.ctx.ReplyLimit = limit
+			if h.call(bytesOf(cmd)); h.ctx.Overflow != (limit < size) {
+				t.Errorf("%.30q: a reply of %d bytes, limit %d: overflow %v", cmd, size, limit, h.ctx.Overflow)
+			}
+		}
+	}
+}
