@@ -2,11 +2,11 @@ package object
 
 import "fulmen/internal/resp"
 
-// BiggestItem is the size as which an item counts that takes more: more than any listpack of a list may have.
-const BiggestItem = 1<<17 - 1
+// biggestItem is the size as which an item counts that takes more: more than any listpack of a list may have.
+const biggestItem = 1<<17 - 1
 
 // ListpackItem returns the bytes that an item of n bytes takes in a listpack of Redis (package rdb has its form),
-// BiggestItem at most. b is the item; it may be nil if it is longer than any integer.
+// biggestItem at most. b is the item; it may be nil if it is longer than any integer.
 func ListpackItem(b []byte, n int) int {
 	size := 0
 	v, isInt := int64(0), false
@@ -19,7 +19,7 @@ func ListpackItem(b []byte, n int) int {
 	case !isInt && n < 4096:
 		size = 2 + n
 	case !isInt:
-		size = 5 + min(n, BiggestItem)
+		size = 5 + min(n, biggestItem)
 	case v >= 0 && v < 128:
 		size = 1
 	case v >= -4096 && v < 4096:
@@ -41,5 +41,5 @@ func ListpackItem(b []byte, n int) int {
 	default:
 		size += 3
 	}
-	return min(size, BiggestItem)
+	return min(size, biggestItem)
 }
