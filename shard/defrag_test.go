@@ -172,7 +172,6 @@ func residentBytes(t *testing.T) int64 {
 func TestRSSFollows(t *testing.T) {
 	const n, budget = 300_000, 64
 	set, _ := newTestSet(t, 8, 2)
-	debug.FreeOSMemory() // what the tests before this one have left on the Go heap
 	before := residentBytes(t)
 	val := bytes.Repeat([]byte{'v'}, 1024)
 	rnd := newWorld(t, 5, 1).rnd
@@ -210,7 +209,6 @@ func TestRSSFollows(t *testing.T) {
 	for range 30 { // three seconds
 		set.Space.Release(32 << 20)
 	}
-	debug.FreeOSMemory()
 	now := residentBytes(t) - before
 	t.Logf("resident %d MB when full, %d after; %d used; %d slices of %d units",
 		full>>20, now>>20, used>>20, slices, budget)

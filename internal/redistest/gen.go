@@ -27,7 +27,7 @@ type Command struct {
 // and from edges, where servers differ.
 //
 // Time is the trouble of comparing two servers: a key must not expire between the two. So times to live are either past
-// or far off, and far-off ones are at least 5 s from each other, so that GT and LT have one answer.
+// or far off, and far-off ones are at least 50 s from each other, so that GT and LT have one answer.
 type Gen struct {
 	rnd    *rand.Rand
 	nowSec int64 // when the stream was begun
