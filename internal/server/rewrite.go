@@ -276,10 +276,11 @@ func (v *rewrites) cut(run *rewriteRun) error {
 	srv := v.srv
 	a, l := &srv.aof, srv.set.Log
 	r := a.rewriter.Load()
-	if run.anew != nil && !l.Active() {
-		if old := r.Manifest(); old != nil && old.Last().EndLSN > l.LSN() {
+	if run.anew != nil {
+		if old := r.Manifest(); old != nil && old.Last().EndLSN > l.LSN() && !l.Active() {
 			l.SetLSN(old.Last().EndLSN)
 		}
+		// Also of a log that replicas read already: its frames of before are not in the files.
 		l.UseRing(nil)
 		l.SetIncarnation(run.anew.Last().Number)
 		l.UseRing(run.ring)

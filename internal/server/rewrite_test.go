@@ -154,6 +154,40 @@ func TestTurnOnAndOff(t *testing.T) {
 	c.want("[1 1 1 1 1]")
 }
 
+// TestTurnOnBesideReplica: an append-only file that begins while the log has a reader already is one that a start
+// loads, also where there was another one before.
+func TestTurnOnBesideReplica(t *testing.T) {
+	for _, policy := range []string{"always", "everysec", "no"} {
+		for _, before := range []string{"no", "yes"} {
+			t.Run(policy+" "+before, func(t *testing.T) {
+				g := startGated(t, gatedOptions{args: []string{
+					"--appendonly", before, "--appendfsync", policy, "--repl-diskless-sync-delay", "0",
+				}})
+				c := dial(t, g.Addr())
+				c.send("SET a 1\r\n")
+				c.want("OK")
+				dialReplica(t, g.Server).full()
+				c.send("SET b 1\r\n")
+				c.want("OK")
+				if before == "yes" {
+					c.send("CONFIG SET appendonly no\r\n")
+					c.want("OK")
+					eventually(t, "it is off", func() bool { return !g.aof.enabled() && !g.aof.rewrites.busy() })
+				}
+				c.send("CONFIG SET appendonly yes\r\n")
+				c.want("OK")
+				g.rewritten(c, 1)
+				c.send("SET c 1\r\nMSET d 1 e 1 f 1\r\n")
+				c.want("OK", "OK")
+				again := g.again("--appendfsync", policy)
+				again.loaded()
+				again.send("MGET a b c d e f\r\n")
+				again.want("[1 1 1 1 1 1]")
+			})
+		}
+	}
+}
+
 // TestTurnOnOverOld: an append-only file that was not loaded is replaced by what is in memory, and the log says so,
 // but not one that can't be read, is Redis's, or has not been recovered since its server was killed.
 func TestTurnOnOverOld(t *testing.T) {
