@@ -24,6 +24,9 @@ type introduction struct {
 	version string
 }
 
+// once tells whether the replica leaves when it has the data.
+func (in *introduction) once() bool { return in.rdbOnly || in.noData }
+
 // followerState is how far a replica is.
 type followerState int32
 
@@ -71,8 +74,8 @@ type follower struct {
 type handover struct {
 	hello    []byte
 	file     *sharedFile
-	awaitAck bool // its end is only found by the replica, which says so, if nothing follows before that
-	src      replica.Source
+	awaitAck bool           // its end is only found by the replica, which says so, if nothing follows before that
+	src      replica.Source // nil for a replica that leaves (introduction.once)
 }
 
 // close lets go of what was not used.
@@ -165,7 +168,7 @@ func (f *follower) goOn(h *handover) error {
 			return err
 		}
 	}
-	if f.intro.rdbOnly {
+	if f.intro.once() {
 		h.close()
 		f.r.srv.log.Info("RDB transfer completed, rdb only replica (" + f.name() + ") should be disconnected asap")
 		return nil
@@ -261,7 +264,7 @@ func (f *follower) name() string {
 
 // lagBytes is how much of the stream is kept for the replica.
 func (f *follower) lagBytes() int64 {
-	if f.is(asks) || f.is(awaitsCut) || f.intro.rdbOnly {
+	if f.is(asks) || f.is(awaitsCut) || f.intro.once() {
 		return 0
 	}
 	return int64(f.r.stream().Offset() - min(f.feed.Sent(), f.r.stream().Offset()))

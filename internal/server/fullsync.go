@@ -283,10 +283,12 @@ func (job *fullSync) Commit([]int64) error {
 
 // handOver has a replica's own goroutine go on, with what h says and the stream from the cut.
 func (job *fullSync) handOver(f *follower, h *handover) error {
-	var err error
-	if h.src, err = job.pin.Open(f.feed.Ring); err != nil {
-		h.close()
-		return err
+	if !f.intro.once() { // else what nobody will read would be kept until it has the data
+		var err error
+		if h.src, err = job.pin.Open(f.feed.Ring); err != nil {
+			h.close()
+			return err
+		}
 	}
 	f.hand(h)
 	return nil

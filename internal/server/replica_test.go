@@ -224,6 +224,51 @@ func TestReplicaIsAClient(t *testing.T) {
 	eventually(t, "it is gone", func() bool { return ours.info("replication", "connected_slaves") == "0" })
 }
 
+// TestReplicaOfNothing: one that wants no data has no stream to go on with, whatever else it says of itself.
+func TestReplicaOfNothing(t *testing.T) {
+	srv := startServer(t)
+	for _, only := range []string{"0", "1"} {
+		c := dialReplica(t, srv)
+		c.say("REPLCONF rdb-filter-only functions rdb-only " + only)
+		if got := c.line(); got != "+OK" {
+			t.Fatal(got)
+		}
+		c.say("SYNC")
+		mark, _ := strings.CutPrefix(c.line(), "$EOF:")
+		if rest, err := io.ReadAll(c.r); err != nil || !strings.HasSuffix(string(rest), mark) {
+			t.Errorf("with rdb-only %s the data is %q, %v", only, rest, err)
+		}
+	}
+}
+
+// TestSlowCopyKeepsNoLog: a replica that wants no stream has none kept while it takes its time to get the data.
+func TestSlowCopyKeepsNoLog(t *testing.T) {
+	srv := startServer(t, "--repl-diskless-sync", "no", "--rdbcompression", "no")
+	ours := dial(t, srv.Addr())
+	ours.do("SET", "huge", strings.Repeat("x", 64<<20)) // more than the kernel takes in
+	c := dialReplica(t, srv)
+	c.say("REPLCONF rdb-only 1")
+	if got := c.line(); got != "+OK" {
+		t.Fatal(got)
+	}
+	c.say("SYNC")
+	c.line()
+	eventually(t, "it is being sent the file", func() bool {
+		return strings.Contains(ours.info("replication", "slave0"), "state=send_bulk")
+	})
+	const written = 64
+	for i := range written {
+		ours.do("SET", "k"+strconv.Itoa(i), strings.Repeat("y", 1<<20))
+	}
+	srv.set.Log.Trim()
+	if got := srv.set.Log.MemoryBytes(); got > written<<20/2 {
+		t.Errorf("of %d MB the log keeps %d", written, got>>20)
+	}
+	if got := ours.info("replication", "slave0"); !strings.Contains(got, "state=send_bulk") {
+		t.Errorf("it was to be slow: %s", got)
+	}
+}
+
 // TestBacklogEnds: without replicas it is freed in time, and whoever comes later needs everything.
 func TestBacklogEnds(t *testing.T) {
 	srv := startServer(t, "--repl-diskless-sync-delay", "0", "--repl-backlog-ttl", "1")

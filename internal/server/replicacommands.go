@@ -277,7 +277,7 @@ func (in *introduction) setFilter(words string) error {
 			return resp.Errorf("ERR", "Unsupported rdb-filter-only option: %s", word)
 		}
 	}
-	in.noData, in.rdbOnly = true, true
+	in.noData = true
 	return nil
 }
 
