@@ -60,7 +60,7 @@ type follower struct {
 	state    atomic.Int32
 	ackLSN   atomic.Uint64 // what it says it has
 	fsyncLSN atomic.Uint64 // … and has on disk
-	ackMs    atomic.Int64  // when it said so; when it came online, before that
+	ackMs    atomic.Int64  // when it last said that it is there; when it had all data, before that; 0: it has not
 
 	softSinceMs int64 // the sampler's: since when it is above the soft limit
 
@@ -173,6 +173,7 @@ func (f *follower) goOn(h *handover) error {
 		f.r.srv.log.Info("RDB transfer completed, rdb only replica (" + f.name() + ") should be disconnected asap")
 		return nil
 	}
+	f.ackMs.Store(f.r.srv.set.Clock.NowMs())
 	if h.awaitAck {
 		select {
 		case <-f.acked:
@@ -181,7 +182,6 @@ func (f *follower) goOn(h *handover) error {
 			return replica.ErrClosed
 		}
 	}
-	f.ackMs.Store(f.r.srv.set.Clock.NowMs())
 	f.state.Store(int32(online))
 	f.r.changed()
 	f.r.srv.log.Info("Synchronization with replica " + f.name() + " succeeded")
@@ -223,6 +223,13 @@ func (f *follower) acknowledge(lsn, fsyncLSN uint64, nowMs int64) {
 	}
 	f.mu.Unlock()
 	f.r.changed()
+}
+
+// isThere notes a sign of life of a replica that loads what it was sent. On its session's loop.
+func (f *follower) isThere(nowMs int64) {
+	if f.ackMs.Load() != 0 {
+		f.ackMs.Store(nowMs)
+	}
 }
 
 func (f *follower) is(s followerState) bool { return followerState(f.state.Load()) == s }
@@ -284,6 +291,7 @@ func (f *follower) checkLimits(v *config.Values, nowMs int64) {
 	// What the log has no room for makes writers wait: then it goes that keeps a good part of it.
 	fills := f.r.srv.set.Log.OverLimit() && lag > v.LogMemoryBytes/4
 	since := f.feed.StuckSinceMs()
+	silentSinceMs := f.ackMs.Load()
 	stuck := since != 0 && f.is(awaitsData) && f.r.srv.saver.Overdrawn() && nowMs-since > idleWriteMs
 	timeoutMs := v.ReplTimeoutSeconds * 1000
 	switch {
@@ -291,7 +299,7 @@ func (f *follower) checkLimits(v *config.Values, nowMs int64) {
 		f.softSinceMs != 0 && nowMs-f.softSinceMs > limit.SoftSeconds*1000:
 		f.drop("Client " + f.s.describe(nowMs) + " scheduled to be closed ASAP for overcoming of output buffer " +
 			"limits.")
-	case f.is(online) && f.psync && nowMs-f.ackMs.Load() > timeoutMs:
+	case f.psync && silentSinceMs != 0 && nowMs-silentSinceMs > timeoutMs:
 		f.drop("Disconnecting timedout replica (streaming sync): " + f.name())
 	case since != 0 && nowMs-since > timeoutMs:
 		f.drop("Disconnecting timedout replica (full sync): " + f.name())

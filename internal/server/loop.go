@@ -396,9 +396,8 @@ func (l *loop) run(s *Session, n int) (done int) {
 				return i
 			}
 			l.grown += recheckBytes // or less: it is not known what has grown
-		} else if s.reply == replySkipNext {
-			s.reply = replyOn // an empty command is one, too
-			s.refresh()
+		} else {
+			s.runEmpty()
 		}
 		if follow != nil {
 			follow.ran(s, b.args)
@@ -410,6 +409,17 @@ func (l *loop) run(s *Session, n int) (done int) {
 	}
 	l.drop()
 	return n
+}
+
+// runEmpty runs a command without arguments: a line end is a replica's sign of life while it loads.
+func (s *Session) runEmpty() {
+	if f := s.follower.Load(); f != nil {
+		f.isThere(s.c.NowMs)
+	}
+	if s.reply == replySkipNext {
+		s.reply = replyOn // it is a command, too
+		s.refresh()
+	}
 }
 
 // admits tells whether the server's state lets an ordinary command of this row run.

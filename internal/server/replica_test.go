@@ -75,6 +75,14 @@ func (c *rawReplica) take(n int) string {
 // full asks for all data, throws it away, and returns the history and the position from which on the stream follows.
 func (c *rawReplica) full() (id string, lsn int64) {
 	c.t.Helper()
+	id, lsn = c.data()
+	c.say("REPLCONF ACK " + strconv.FormatInt(lsn, 10))
+	return id, lsn
+}
+
+// data is full for a replica that does not say yet that it has found the end.
+func (c *rawReplica) data() (id string, lsn int64) {
+	c.t.Helper()
 	c.say("PSYNC ? -1")
 	if _, err := fmt.Sscanf(c.line(), "+FULLRESYNC %s %d", &id, &lsn); err != nil {
 		c.t.Fatal(err)
@@ -91,7 +99,6 @@ func (c *rawReplica) full() (id string, lsn int64) {
 		}
 		data = append(data, b)
 	}
-	c.say("REPLCONF ACK " + strconv.FormatInt(lsn, 10))
 	return id, lsn
 }
 
@@ -222,6 +229,33 @@ func TestReplicaIsAClient(t *testing.T) {
 		t.Errorf("killed, it gets %q and %v", rest, err)
 	}
 	eventually(t, "it is gone", func() bool { return ours.info("replication", "connected_slaves") == "0" })
+}
+
+// TestReplicaLoads: a replica that has its data loads it for longer than repl-timeout. As long as it sends newlines it
+// stays, and if it sends nothing it is disconnected, whether it has told yet that it has found the end or not.
+func TestReplicaLoads(t *testing.T) {
+	for _, acks := range []bool{false, true} {
+		const never = "2147483647"
+		srv := startServer(t, "--repl-diskless-sync-delay", "0", "--repl-timeout", never)
+		ours := dial(t, srv.Addr())
+		c := dialReplica(t, srv)
+		if acks {
+			c.full()
+		} else {
+			c.data()
+		}
+		f := (*srv.replication.followers.Load())[0]
+		eventually(t, "it has the data", func() bool { return f.ackMs.Load() != 0 && f.is(online) == acks })
+		const longAgoMs = 1
+		f.ackMs.Store(longAgoMs)
+		c.say("")
+		eventually(t, "the newline is taken for a sign of life", func() bool { return f.ackMs.Load() != longAgoMs })
+		f.ackMs.Store(longAgoMs)
+		ours.do("CONFIG", "SET", "repl-timeout", "60")
+		eventually(t, "it is disconnected", func() bool {
+			return ours.info("replication", "connected_slaves") == "0"
+		})
+	}
 }
 
 // TestReplicaOfNothing: one that wants no data has no stream to go on with, whatever else it says of itself.
