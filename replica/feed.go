@@ -39,8 +39,7 @@ type Feed struct {
 	begun bool       // no newline may come in between any more
 
 	sent    atomic.Uint64 // the position up to which the replica was sent the stream
-	written atomic.Int64
-	sinceMs atomic.Int64 // when the write under way began, 0: none is
+	sinceMs atomic.Int64  // when the write under way began, 0: none is
 }
 
 // NewFeed returns a Feed that owns conn.
@@ -84,9 +83,6 @@ func (f *Feed) Sent() uint64 { return f.sent.Load() }
 // SetSent says at which position the replica begins.
 func (f *Feed) SetSent(lsn uint64) { f.sent.Store(lsn) }
 
-// WrittenBytes returns how much was written.
-func (f *Feed) WrittenBytes() int64 { return f.written.Load() }
-
 // Write implements io.Writer.
 func (f *Feed) Write(p []byte) (int, error) {
 	f.mu.Lock()
@@ -98,7 +94,6 @@ func (f *Feed) write(p []byte) (int, error) {
 	f.sinceMs.Store(f.clock.NowMs())
 	n, err := f.conn.Write(p)
 	f.sinceMs.Store(0)
-	f.written.Add(int64(n))
 	return n, err
 }
 

@@ -17,8 +17,8 @@ type Source interface {
 	Close()
 }
 
-// Stream is what a server's replicas are sent: its own log or, while it follows a primary of another kind, the bytes
-// of that one, which go down unchanged.
+// Stream is what a server's replicas are sent: its own log or, while it follows a primary, the bytes of that one, which
+// go down unchanged.
 type Stream interface {
 	// Offset returns the position of the stream's end. Safe from any goroutine.
 	Offset() uint64

@@ -21,7 +21,6 @@ type introduction struct {
 	psync2  bool   // it knows that a history may get another name
 	rdbOnly bool   // it wants the data of now, and no stream
 	noData  bool   // … and of that only functions
-	version string
 }
 
 // once tells whether the replica leaves when it has the data.
@@ -104,9 +103,12 @@ func (r *replication) follow(s *Session, psync bool) (*follower, error) {
 	if s.intro != nil {
 		f.intro = *s.intro
 	}
-	if err != nil || !r.add(f) {
+	if err == nil && !r.add(f) {
+		err = errClosing
+	}
+	if err != nil {
 		f.feed.Close()
-		return nil, errors.Join(err, errClosing)
+		return nil, err
 	}
 	s.follower.Store(f)
 	s.reply = replyOff // what it says now is no question any more
@@ -274,7 +276,8 @@ func (f *follower) lagBytes() int64 {
 	if f.is(asks) || f.is(awaitsCut) || f.intro.once() {
 		return 0
 	}
-	return int64(f.r.stream().Offset() - min(f.feed.Sent(), f.r.stream().Offset()))
+	sent := f.feed.Sent() // before the end is looked up, which goes on meanwhile
+	return max(int64(f.r.stream().Offset()-sent), 0)
 }
 
 // idleWriteMs is for how long a replica may take nothing in while writers wait for a walk that waits for it.

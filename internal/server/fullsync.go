@@ -71,25 +71,25 @@ func (r *replication) beginDue(v *config.Values, nowMs int64) {
 	}
 }
 
-// unclaim ends the claim of a sync that is not to begin. It reports whether there was one.
-func (r *replication) unclaim() bool {
+// takeClaim tells whether a sync is to begin, and leaves that to the caller.
+func (r *replication) takeClaim() bool {
 	r.mu.Lock()
+	defer r.mu.Unlock()
 	claimed := r.claimed
 	r.claimed = false
-	r.mu.Unlock()
-	if claimed {
+	return claimed
+}
+
+// unclaim ends the claim of a sync that is not to begin, if there is one.
+func (r *replication) unclaim() {
+	if r.takeClaim() {
 		r.srv.saves.unclaimSync()
 	}
-	return claimed
 }
 
 // cut begins a full sync for all that wait; all batons are held, and no walk is under way.
 func (r *replication) cut() {
-	r.mu.Lock()
-	claimed := r.claimed
-	r.claimed = false
-	r.mu.Unlock()
-	if !claimed {
+	if !r.takeClaim() {
 		return // it was given up, or the server ends
 	}
 	srv := r.srv
@@ -319,7 +319,7 @@ type sharedFile struct {
 // send sends all of it.
 func (s *sharedFile) send(to io.Writer) error {
 	buf := make([]byte, 256<<10)
-	_, err := io.CopyBuffer(struct{ io.Writer }{to}, io.NewSectionReader(s.file, 0, s.size), buf)
+	_, err := io.CopyBuffer(to, io.NewSectionReader(s.file, 0, s.size), buf)
 	return err
 }
 

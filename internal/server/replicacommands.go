@@ -124,7 +124,7 @@ func (r *replication) resume(f *follower, id string, offset int64) bool {
 	if offset < 1 {
 		return refuse("Partial resynchronization not accepted: there is no offset " + strconv.FormatInt(offset, 10))
 	}
-	src, err := r.source(uint64(offset)-1, f.feed.Ring)
+	src, err := r.stream().Open(uint64(offset)-1, f.feed.Ring)
 	if err != nil {
 		return refuse(fmt.Sprintf("Unable to partial resync with replica %s for lack of backlog (Replica request was: "+
 			"%d): %v.", f.name(), offset, err))
@@ -221,7 +221,7 @@ func (s *Session) introduce(in *introduction, a *command.Args) (silent bool, err
 			a.Bytes() // as Redis: what it doesn't know it has no use for
 		}
 	case a.Option("version"):
-		in.version = cString(a.Bytes())
+		a.Bytes() // there is none that is treated differently
 	case a.Option("ack"):
 		return true, s.noteAck(a)
 	case a.Option("getack"):

@@ -159,11 +159,6 @@ func (r *replication) dropReplicas(why string) {
 	}
 }
 
-// source opens the stream where a replica goes on that has all of it up to position lsn. Safe from any goroutine.
-func (r *replication) source(lsn uint64, notify func()) (replica.Source, error) {
-	return r.stream().Open(lsn, notify)
-}
-
 // add counts a replica; false: the server ends.
 func (r *replication) add(f *follower) bool {
 	r.mu.Lock()
