@@ -211,6 +211,7 @@ func (l *loop) begin(s *Session) {
 	l.regate()
 	if s.primary != nil {
 		l.ctx.NowMs, l.ctx.ReplyLimit, l.barred = 0, 0, 0 // see primaryStream
+		s.killed = s.killed || s.primary.dead.Load()      // what ends it afterwards, gateChanged tells
 	}
 	s.c = &l.ctx
 }

@@ -2,6 +2,7 @@ package server
 
 import (
 	"bytes"
+	"context"
 	"fmt"
 	"net"
 	"strconv"
@@ -241,4 +242,30 @@ func TestPrimaryFallsSilent(t *testing.T) {
 		return c.info("replication", "master_replid") == "fedcbafedcbafedcbafedcbafedcbafedcbafedc" &&
 			c.info("replication", "master_replid2") == fakeID && c.info("replication", "second_repl_offset") == "2"
 	})
+}
+
+// TestNothingAfterPromotion: what the primary of before sends when its replica is a primary itself is not executed,
+// although the connection has not been closed yet.
+func TestNothingAfterPromotion(t *testing.T) {
+	p, srv, c := startFake(t)
+	p.accept("? -1", fullAnswerAt(t, 100))
+	p.hears("REPLCONF ACK 100")
+	promoted := make(chan context.CancelFunc)
+	srv.upstream.tx.run(func(*loop) {
+		link := srv.upstream.link.Load()
+		cancel := link.cancel
+		link.cancel = func() {} // nobody comes to close it
+		srv.upstream.promote()
+		promoted <- cancel
+	}, nil)
+	defer (<-promoted)()
+	p.send(spoken("SET", "k", "v") + spoken("MSET", "k", "v", "l", "w") + spoken("SET", "l", "w"))
+	for {
+		if _, err := p.r.ReadReply(); err != nil {
+			break
+		}
+	}
+	if got := c.do("MGET", "k", "l"); got != "[nil nil]" {
+		t.Errorf("the primary of before has written %s", got)
+	}
 }
