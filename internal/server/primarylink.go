@@ -63,7 +63,7 @@ func (p *primaryLink) stop() {
 	p.stopped.Store(true) // from now on setState is silent
 	p.up.mu.Unlock()
 	if st := p.stream.Load(); st != nil {
-		st.dead.Store(true)
+		st.stop()
 	}
 	p.cancel()
 }
@@ -355,7 +355,7 @@ func (p *primaryLink) execute(link *replica.Link) error {
 	p.stream.Store(st)
 	p.up.linked.Store(true)
 	if p.stopped.Load() {
-		st.dead.Store(true)
+		st.stop()
 	}
 	p.setState(linkConnected)
 	if err := srv.reactor.Adopt(conn, st); err != nil {

@@ -34,7 +34,8 @@ type primaryStream struct {
 	executed  atomic.Uint64 // the position; changed with the batons of the command held
 	executedD atomic.Int32  // database that was selected there; written before executed
 	lastMs    atomic.Int64  // when the primary was last heard of
-	dead      atomic.Bool   // nothing is executed any more; set with all batons held
+	dead      atomic.Bool   // nothing is executed any more; set with all batons held, and moving
+	moving    sync.Mutex    // the position moves, or is stopped
 	s         atomic.Pointer[Session]
 
 	ack   reactor.Letter // has the session send one
@@ -84,13 +85,25 @@ func (f *primaryStream) take(p []byte) {
 }
 
 // done notes that the command behind which next lies was executed; the batons that it needed are held. Inside MULTI the
-// position stays: the transaction is executed as a whole.
+// position stays: the transaction is executed as a whole. One that needs none may run while the stream is stopped: it
+// counts before that or not at all, because whoever stops it goes on with the position.
 func (f *primaryStream) done(s *Session) {
 	if s.multi != nil {
 		return
 	}
-	f.executedD.Store(int32(s.db))
-	f.executed.Store(f.next)
+	f.moving.Lock()
+	defer f.moving.Unlock()
+	if !f.dead.Load() {
+		f.executedD.Store(int32(s.db))
+		f.executed.Store(f.next)
+	}
+}
+
+// stop has nothing executed any more, and the position stay where it is. All batons are held, or nothing was executed.
+func (f *primaryStream) stop() {
+	f.moving.Lock()
+	defer f.moving.Unlock()
+	f.dead.Store(true)
 }
 
 // position returns the position that the data corresponds to, and the database that is selected there; all batons are
@@ -107,8 +120,8 @@ func (f *primaryStream) settle() { f.relay.Publish(f.executed.Load()) }
 func (f *primaryStream) ran(s *Session, args [][]byte) {
 	f.failed(&s.c.Reply, args)
 	s.c.Cut(command.Mark{})
-	if !s.parked() && !f.dead.Load() {
-		f.done(s) // also what was refused, or needed no baton
+	if !s.parked() && f.executed.Load() != f.next {
+		f.done(s) // what was refused
 	}
 }
 

@@ -53,8 +53,11 @@ func (srv *Server) following() bool { return srv.upstream.link.Load() != nil }
 // start makes the server a replica; all batons are held, or nobody is served yet.
 func (u *upstream) start(host string, port int) {
 	srv := u.srv
-	offset, db := u.position()
 	old := u.link.Load()
+	if old != nil {
+		old.stop()
+	}
+	offset, db := u.position()
 	if old == nil {
 		// While nobody keeps the log, its position stands still though the data changes.
 		u.anonymous.Store(!srv.set.Log.Active())
@@ -64,7 +67,6 @@ func (u *upstream) start(host string, port int) {
 	link.downMs.Store(srv.set.Clock.NowMs())
 	relay := replica.NewRelay(offset, srv.cfg.Values().BacklogBytes)
 	if old != nil {
-		old.stop()
 		relay = old.relay.Load()
 		relay.Publish(offset)
 	}
@@ -101,8 +103,8 @@ func (srv *Server) followAtStart() {
 // promote makes the server a primary; all batons are held. It goes on with what it has, under a name of its own.
 func (u *upstream) promote() {
 	srv := u.srv
-	offset, _ := u.position()
 	u.link.Load().stop()
+	offset, _ := u.position()
 	srv.replication.endRelay(offset, u.linked.Swap(false), func() { u.link.Store(nil) })
 	srv.roleChanged(srv.cfg.Values())
 }

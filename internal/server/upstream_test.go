@@ -12,6 +12,7 @@ import (
 
 	"fulmen/internal/resp"
 	"fulmen/persist/rdb"
+	"fulmen/replica"
 )
 
 // fakePrimary speaks a primary's part word by word.
@@ -267,5 +268,23 @@ func TestNothingAfterPromotion(t *testing.T) {
 	}
 	if got := c.do("MGET", "k", "l"); got != "[nil nil]" {
 		t.Errorf("the primary of before has written %s", got)
+	}
+}
+
+// TestStoppedStreamStays: the position that a change of the role goes on with is the stream's last one, although
+// commands that need no baton run beside it.
+func TestStoppedStreamStays(t *testing.T) {
+	srv := startServer(t)
+	relay := replica.NewRelay(100, 1<<20)
+	f := newPrimaryStream(srv, relay, 100, 3)
+	relay.Append(make([]byte, 20))
+	f.next = 110
+	f.done(&Session{db: 4})
+	f.stop()
+	f.next = 120
+	f.done(&Session{db: 5})
+	f.settle()
+	if offset, db := f.position(); offset != 110 || db != 4 || relay.Published() != 110 {
+		t.Errorf("position %d in database %d, %d published; want 110, 4 and 110", offset, db, relay.Published())
 	}
 }
