@@ -135,13 +135,6 @@ func (r *Relay) oldest() uint64 {
 	return max(r.first.base, published-min(published, keep))
 }
 
-// SizeBytes returns the memory that is kept for readers to come.
-func (r *Relay) SizeBytes() int64 {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	return int64(r.last.end() - r.first.base)
-}
-
 // Reader returns a reader from offset on, or ErrNotKept. notify is called, once after each Park that returned true, by
 // whoever publishes: it must neither block nor call into the Relay.
 func (r *Relay) Reader(offset uint64, notify func()) (*RelayReader, error) {
