@@ -250,6 +250,9 @@ func (t *Transfer) read(p []byte) (int, error) {
 // KeepAlive tells the primary that we are still there while nothing else is said, as Redis does. Safe from any
 // goroutine.
 func (l *Link) KeepAlive() error {
+	if err := l.conn.SetWriteDeadline(l.deadline()); err != nil {
+		return err // what it was told before may be long ago
+	}
 	_, err := l.conn.Write([]byte("\n"))
 	return err
 }
@@ -293,9 +296,10 @@ func (l *Link) line() (string, error) {
 }
 
 // extend gives the primary the whole timeout from now on.
-func (l *Link) extend() error {
-	return l.conn.SetDeadline(time.UnixMilli(l.o.Clock.NowMs() + l.o.TimeoutMs))
-}
+func (l *Link) extend() error { return l.conn.SetDeadline(l.deadline()) }
+
+// deadline is when the primary has had the whole timeout.
+func (l *Link) deadline() time.Time { return time.UnixMilli(l.o.Clock.NowMs() + l.o.TimeoutMs) }
 
 // failure returns what an error reply says; "": it is none.
 func failure(reply string) string {
