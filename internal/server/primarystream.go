@@ -41,6 +41,7 @@ type primaryStream struct {
 	ack   reactor.Letter // has the session send one
 	rung  ringFlag       // … and is under way
 	endMu sync.Mutex
+	over  bool          // abort was called
 	err   error         // why it has ended
 	ended chan struct{} // closed: the connection is gone, and nothing of it will be executed
 }
@@ -63,7 +64,13 @@ func (f *primaryStream) heard() { f.lastMs.Store(f.srv.set.Clock.NowMs()) }
 func (f *primaryStream) open(s *Session) {
 	s.primary = f
 	s.isPrimary.Store(true)
+	f.endMu.Lock()
 	f.s.Store(s)
+	over := f.over
+	f.endMu.Unlock()
+	if over {
+		s.killFromAfar()
+	}
 	s.setAuthed(true)
 	s.db = f.db
 	s.pubDB.Store(int32(f.db))
@@ -171,13 +178,14 @@ func (f *primaryStream) acknowledge() {
 // abort ends the connection; why is what ended will tell. Safe from any goroutine.
 func (f *primaryStream) abort(why error) {
 	f.endMu.Lock()
+	f.over = true
 	if f.err == nil {
 		f.err = why
 	}
 	f.endMu.Unlock()
 	if s := f.s.Load(); s != nil {
 		s.killFromAfar()
-	}
+	} // else open does
 }
 
 // closed notes why the connection is gone.
