@@ -211,6 +211,9 @@ func (r *replication) applyLimits(v *config.Values) {
 }
 
 func (r *replication) limitLocked(v *config.Values) {
+	if link := r.srv.upstream.link.Load(); link != nil {
+		link.relay.Load().SetKeep(v.BacklogBytes)
+	}
 	backlog := int64(0)
 	if r.backlog != nil && !r.srv.following() {
 		backlog = v.BacklogBytes
