@@ -107,6 +107,9 @@ func (a *appendOnly) turn(on bool) error {
 		a.srv.log.Warn("The append-only file can't be turned on: " + err.Error())
 		return errors.New("Unable to turn on AOF. Check server logs.")
 	}
+	if a.syncing.Load() {
+		return nil // rewrites.cron, when that is over
+	}
 	if !v.start(&rewriteRun{logs: true}, nil) {
 		a.srv.log.Info("AOF was enabled but there is already another background operation. An AOF background was " +
 			"scheduled to start when possible.")

@@ -288,3 +288,64 @@ func TestStoppedStreamStays(t *testing.T) {
 		t.Errorf("position %d in database %d, %d published; want 110, 4 and 110", offset, db, relay.Published())
 	}
 }
+
+// TestAbortedBeforeItOpens: a stream that is given up before the reactor has opened its connection ends.
+func TestAbortedBeforeItOpens(t *testing.T) {
+	srv := startServer(t)
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer ln.Close()
+	nc, err := net.Dial("tcp", ln.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	f := newPrimaryStream(srv, replica.NewRelay(100, 1<<20), 100, 0)
+	f.abort(nil)
+	if err := srv.reactor.Adopt(nc, f); err != nil {
+		t.Fatal(err)
+	}
+	select {
+	case <-f.ended:
+	case <-time.After(patience):
+		t.Error("it goes on")
+	}
+}
+
+// TestRelayFollowsBacklogSize: repl-backlog-size takes effect on what is kept of a primary's stream, too.
+func TestRelayFollowsBacklogSize(t *testing.T) {
+	p, srv, c := startFake(t)
+	p.accept("? -1", fullAnswerAt(t, 100))
+	p.hears("REPLCONF ACK 100")
+	p.send(spoken("SET", "k", strings.Repeat("x", 50_000)))
+	relay := srv.upstream.link.Load().relay.Load()
+	eventually(t, "it is executed", func() bool { return relay.Published() > 50_000 })
+	if got := relay.Oldest(); got != 100 {
+		t.Fatalf("kept from %d on", got)
+	}
+	if got := c.do("CONFIG", "SET", "repl-backlog-size", "16384"); got != "OK" {
+		t.Fatal(got)
+	}
+	if got, want := relay.Oldest(), relay.Published()-16384; got != want {
+		t.Errorf("kept from %d on, want %d", got, want)
+	}
+}
+
+// TestAppendOnlyWaitsForSync: the append-only file is not turned on while a replica is about to replace its data
+// beside the log; afterwards it is.
+func TestAppendOnlyWaitsForSync(t *testing.T) {
+	srv := startServer(t)
+	c := dial(t, srv.Addr())
+	if err := srv.aof.endForSync(context.Background()); err != nil {
+		t.Fatal(err)
+	}
+	if got := c.do("CONFIG", "SET", "appendonly", "yes"); got != "OK" {
+		t.Fatal(got)
+	}
+	if srv.aof.enabled() || srv.aof.rewrites.busy() {
+		t.Error("it begins")
+	}
+	srv.aof.endedForSync()
+	eventually(t, "it is on", srv.aof.enabled)
+}
