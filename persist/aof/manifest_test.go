@@ -128,6 +128,8 @@ func TestManifestStrict(t *testing.T) {
 		{"incarnation 5 start 300", "incarnation 4294967296 start 300", "not a number"},
 		{"start 300 running with ring /dev/my%20shm", "start 300 end 300 clean", ""},
 		{"running with ring /dev/my%20shm", "running", ""},
+		{"ring /dev/my%20shm", "ring /dev/my\x95shm", "not a directory's name"},
+		{"ring /dev/my%20shm", "ring /dev/my%2xshm", "not a directory's name"},
 		{"/dev/my%20shm", "/dev/my%2", "not a directory's name"},
 		{"incr 0 seq 1", "incr 2 seq 1", "no such shard"},
 		{"incr 0 seq 1", "incr 00 seq 1", "no such shard"},

@@ -58,7 +58,7 @@ func (m *Manifest) AppendText(dst []byte) []byte {
 			dst = fmt.Appendf(dst, " missing %d", i.MissingBytes)
 		}
 		if i.State == Running && i.RingDir != "" {
-			dst = fmt.Appendf(dst, " with ring %s", (&url.URL{Path: i.RingDir}).EscapedPath())
+			dst = fmt.Appendf(dst, " with ring %s", escapeDir(i.RingDir))
 		}
 		dst = append(dst, '\n')
 	}
@@ -144,6 +144,9 @@ func (p manifestParser) replID2(m *Manifest) {
 	m.ReplID2, m.ReplID2LSN = p.replID(words[0]), p.Decimal(words[1], lines.MaxNumber)
 }
 
+// escapeDir returns a directory's name as the one word that stands for it.
+func escapeDir(dir string) string { return (&url.URL{Path: dir}).EscapedPath() }
+
 // incarnation reads a line and compares it with the ones before.
 func (p manifestParser) incarnation(m *Manifest) Incarnation {
 	var i Incarnation
@@ -152,7 +155,7 @@ func (p manifestParser) incarnation(m *Manifest) Incarnation {
 	i.Number, i.StartLSN = uint32(p.Decimal(words[0], 1<<32-1)), p.Decimal(words[1], lines.MaxNumber)
 	if len(words) == 3 {
 		dir, err := url.PathUnescape(words[2])
-		if err != nil {
+		if err != nil || dir == "" || escapeDir(dir) != words[2] {
 			p.Fail("not a directory's name")
 		}
 		i.RingDir = dir
