@@ -223,6 +223,7 @@ func (srv *Server) end(how config.Shutdown, signals <-chan os.Signal) (done bool
 		srv.log.Warn("Error trying to save the DB, can't exit.")
 	}
 	srv.log.Warn("Errors trying to shut down the server. Check the logs for more information.")
+	srv.upstream.reopen()
 	srv.stopTx.giveBack()
 	srv.stops.fail()
 	return false, nil
@@ -237,10 +238,14 @@ func (srv *Server) leave() error {
 	return err
 }
 
-// finalSave takes all batons and saves; the batons stay with it.
+// finalSave takes all batons and saves; the batons stay with it. Before that the server stops following: what waits for
+// batons on behalf of a primary would wait for ever.
 func (srv *Server) finalSave(signals <-chan os.Signal) error {
 	held := make(chan *shard.Seizure, 1)
-	srv.stopTx.run(func(*loop) {}, func(z *shard.Seizure) { held <- z })
+	go func() {
+		srv.upstream.close()
+		srv.stopTx.run(func(*loop) {}, func(z *shard.Seizure) { held <- z })
+	}()
 	for got := false; !got; {
 		select {
 		case <-held:

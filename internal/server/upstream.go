@@ -77,6 +77,7 @@ func (u *upstream) start(host string, port int) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	if u.closed {
+		close(link.over)
 		return
 	}
 	u.done.Add(1)
@@ -156,7 +157,8 @@ func (u *upstream) position() (offset uint64, db int) {
 	return link.relay.Load().Published(), link.db
 }
 
-// close ends following, when the server ends. The loops still run.
+// close ends following, when the server ends or is about to. The loops still run, and the batons are free: a command of
+// the stream that waits for some is executed first.
 func (u *upstream) close() {
 	u.mu.Lock()
 	u.closed = true
@@ -165,6 +167,16 @@ func (u *upstream) close() {
 		link.cancel()
 	}
 	u.done.Wait()
+}
+
+// reopen takes close back, when the server goes on; all batons are held.
+func (u *upstream) reopen() {
+	u.mu.Lock()
+	u.closed = false
+	u.mu.Unlock()
+	if link := u.link.Load(); link != nil {
+		u.start(link.host, link.port)
+	}
 }
 
 // roleChanged has everybody look at the server's role again: those who wait for batons when they get them, those who

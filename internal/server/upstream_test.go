@@ -4,15 +4,20 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"io"
 	"net"
+	"os"
+	"path/filepath"
 	"strconv"
 	"strings"
 	"testing"
 	"time"
 
+	"fulmen/internal/config"
 	"fulmen/internal/resp"
 	"fulmen/persist/rdb"
 	"fulmen/replica"
+	"fulmen/shard"
 )
 
 // fakePrimary speaks a primary's part word by word.
@@ -348,4 +353,53 @@ func TestAppendOnlyWaitsForSync(t *testing.T) {
 	}
 	srv.aof.endedForSync()
 	eventually(t, "it is on", srv.aof.enabled)
+}
+
+// TestEndsWhileFollowing: a primary writes while the last save has all batons, or waits for them. The server ends, or
+// goes on following if it can't save.
+func TestEndsWhileFollowing(t *testing.T) {
+	for _, saves := range []bool{true, false} {
+		t.Run(fmt.Sprintf("saves %t", saves), func(t *testing.T) {
+			p, srv, c := startFake(t)
+			p.accept("? -1", fullAnswerAt(t, 100))
+			waitLinked(t, c)
+			if !saves {
+				inTheWay := filepath.Join(srv.cfg.Values().Dir, "dump.rdb.manifest", "full")
+				if err := os.MkdirAll(inTheWay, 0o755); err != nil {
+					t.Fatal(err)
+				}
+			}
+			hold, held := &serverTx{}, make(chan struct{})
+			hold.init(srv)
+			hold.run(func(*loop) {}, func(*shard.Seizure) { close(held) })
+			<-held
+			ended := make(chan bool, 1)
+			go func() {
+				done, _ := srv.end(config.Shutdown{Save: true}, nil)
+				ended <- done
+			}()
+			eventually(t, "the end waits for batons", func() bool {
+				srv.stopTx.mu.Lock()
+				defer srv.stopTx.mu.Unlock()
+				return srv.stopTx.work != nil
+			})
+			c.do("PING")                                           // the loop has read its letter
+			_, _ = io.WriteString(p.Conn, spoken("SET", "k", "v")) // unless it follows no more
+			c.do("PING")
+			hold.giveBack()
+			select {
+			case done := <-ended:
+				if done != saves {
+					t.Errorf("the end says %t", done)
+				}
+			case <-time.After(patience):
+				t.Fatal("the server does not end")
+			}
+			if !saves {
+				_ = p.Close()
+				p.accept(fakeID, "+CONTINUE\r\n")
+				waitLinked(t, c)
+			}
+		})
+	}
 }
