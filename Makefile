@@ -4,9 +4,11 @@ STATICCHECK  := honnef.co/go/tools/cmd/staticcheck@v0.8.2
 # All but ST1005, how an error's text begins and ends: clients get Redis's words.
 CHECKS       := inherit,-ST1005
 FUZZ_SECONDS := 30
+CHAOS_ROUNDS := 60
+CHAOS_FROM   := 1
 DIFF_COMMANDS := 1000000
 
-.PHONY: help build run lint test race diff powercut crash big fuzz cover bench report clean ci
+.PHONY: help build run lint test race diff powercut crash chaos big fuzz cover bench report clean ci
 
 help: ## print the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -47,6 +49,11 @@ powercut: ## cut the power of an ext4 at every step of a save (as root)
 crash: powercut ## the same, and 20,000 states of the disk after crashes, and damage of every kind
 	go test -count=1 -timeout 60m -run '^Test(CrashAt|ErrorsAt|LoadNotices|Damaged)' -v ./persist/snapshot
 	go test -count=1 -timeout 60m -run '^(TestCrashStates|TestDamage)' -v ./persist/aof -states 20000
+
+chaos: ## cut 500 links and kill 100 servers of replicas and primaries under load
+	@.ci/tools redis-server
+	go test -count=1 -timeout 60m -parallel 3 -run '^TestChaos$$' -v ./internal/chaos \
+		-long -rounds $(CHAOS_ROUNDS) -from $(CHAOS_FROM)
 
 big: ## prove replay and walks with collections of a million elements
 	go test -count=1 -timeout 60m -run 'BigCollections' -v ./internal/server -big 1000000
