@@ -29,11 +29,15 @@ type aofInput struct {
 // manifestName is the path of our manifest.
 func (in *aofInput) manifestName() string { return aof.ManifestName(in.dir, in.name) }
 
-// bases are the BASE files of an append-only file of ours, whose size, sum and keys its manifest says.
+// bases are those BASE files of an append-only file of ours that are RDB files; their size, sum and keys its manifest
+// says.
 func (r *run) bases(in *aofInput) (*input, error) {
 	bases := &input{}
 	var names []string
 	for _, f := range in.manifest.Live(aof.Base) {
+		if f.Format != aof.FormatRDB {
+			continue
+		}
 		name := f.Path(in.dir, in.name)
 		names = append(names, name)
 		bases.add(snapshot.SegmentPart(name, snapshot.Segment{SizeBytes: f.SizeBytes, CRC64: f.CRC64, Keys: f.Keys}))

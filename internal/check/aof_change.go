@@ -16,8 +16,9 @@ import (
 	"fulmen/persist/aof"
 )
 
-// convertAOF writes an append-only file of ours as one file that Redis loads: an RDB file of the BASE, if there is one,
-// and all commits behind it in order. It is written beside its name, and renamed when it is there to last.
+// convertAOF writes an append-only file of ours as one file that Redis loads: what is in the BASE, if there is one,
+// an RDB file or commands, and all commits behind it in order. It is written beside its name, and renamed when it is
+// there to last.
 func (r *run) convertAOF(in *aofInput, path string) error {
 	if in.manifest == nil {
 		return usageError("convert writes append-only files of Fulmen anew; the server loads Redis's as they are")
@@ -67,6 +68,15 @@ func (r *run) convertTo(in *aofInput, temp string, until uint64) error {
 		return err
 	}
 	out := bufio.NewWriterSize(file, 1<<18)
+	err = r.baseCommands(in, func(f *aof.File) (func([]byte) error, func()) {
+		return func(records []byte) error {
+			_, err := out.Write(records)
+			return err
+		}, func() { fmt.Fprintf(r.Stdout, "%s: %d keys written as commands\n", f.Path(in.dir, in.name), f.Keys) }
+	})
+	if err != nil {
+		return errors.Join(err, file.Close())
+	}
 	said := int64(0)
 	err = w.walk(func(c *aofCommit) error {
 		if c.timeSec > said {

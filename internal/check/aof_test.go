@@ -15,6 +15,7 @@ import (
 	"fulmen/internal/clock"
 	"fulmen/internal/need"
 	"fulmen/internal/redistest"
+	"fulmen/internal/resp"
 	"fulmen/persist/aof"
 	"fulmen/persist/lines"
 	"fulmen/persist/log"
@@ -36,7 +37,10 @@ type aofWorld struct {
 	ring     *log.Ring
 }
 
-func newAOFWorld(t *testing.T, keys int) *aofWorld {
+func newAOFWorld(t *testing.T, keys int) *aofWorld { return newAOFWorldOf(t, keys, aof.FormatRDB) }
+
+// newAOFWorldOf is newAOFWorld with a BASE of a format.
+func newAOFWorldOf(t *testing.T, keys int, format aof.Format) *aofWorld {
 	t.Helper()
 	o := redistest.StartOracle(t, "--enable-debug-command", "yes")
 	c, err := redistest.Dial(o.Addr)
@@ -55,9 +59,15 @@ func newAOFWorld(t *testing.T, keys int) *aofWorld {
 	}
 	data, err := os.ReadFile(filepath.Join(o.Dir, "dump.rdb"))
 	fatal(t, err)
+	if format == aof.FormatAOF {
+		data = nil
+		for i := range keys {
+			data = resp.AppendCommandStrings(data, "RPUSH", fmt.Sprint("base", i), "a", "b")
+		}
+	}
 	base := aof.File{
-		Kind: aof.Base, Shard: aof.AllShards, Seq: 1, Incarnation: 1, LSN: 500, SizeBytes: int64(len(data)),
-		CRC64: lines.Sum(0, data), Keys: int64(keys),
+		Kind: aof.Base, Shard: aof.AllShards, Seq: 1, Incarnation: 1, LSN: 500, Format: format,
+		SizeBytes: int64(len(data)), CRC64: lines.Sum(0, data), Keys: int64(keys),
 	}
 	fatal(t, os.WriteFile(base.Path(x.dir, "a.aof"), data, 0o600))
 	x.manifest.Add(base)
@@ -175,9 +185,12 @@ func (x *aofWorld) end(code int, texts ...string) (lsn uint64) {
 }
 
 func TestAOFConvertAndTruncate(t *testing.T) {
-	for seed, keys := range []int{20, 0} {
+	for seed, base := range []struct {
+		keys   int
+		format aof.Format
+	}{{20, aof.FormatRDB}, {0, aof.FormatRDB}, {20, aof.FormatAOF}} {
 		rnd := rand.New(rand.NewPCG(uint64(seed), 1))
-		x := newAOFWorld(t, keys)
+		x := newAOFWorldOf(t, base.keys, base.format)
 		x.change(rnd, 60)
 		x.close(seed == 0)
 		if lsn := x.end(0); lsn != x.log.LSN() {
@@ -389,6 +402,34 @@ func TestAOFComparesTheBase(t *testing.T) {
 		expect(t, 1, []string{c.want, path}, "convert", dir, out)
 		if left, err := filepath.Glob(out + "*"); err != nil || len(left) != 0 {
 			t.Errorf("%s: convert leaves %q, %v", c.want, left, err)
+		}
+	}
+}
+
+// TestAOFComparesTheCommands is that for a BASE of commands.
+func TestAOFComparesTheCommands(t *testing.T) {
+	x := newAOFWorldOf(t, 3, aof.FormatAOF)
+	x.close(true)
+	path := filepath.Join(x.dir, "a.aof.1.base.all.aof")
+	good, err := os.ReadFile(path)
+	fatal(t, err)
+	expect(t, 0, []string{"3 keys, 3 commands"}, "verify", x.dir)
+	for want, data := range map[string][]byte{
+		"sum":           bytes.Replace(good, []byte("base1"), []byte("BASE1"), 1),
+		"bytes":         append(good[:len(good):len(good)], good...),
+		"can't be read": bytes.Replace(good, []byte("$5"), []byte("$4"), 1), "in the middle": good[:len(good)-1],
+		"not there": nil,
+	} {
+		writeFile(t, path, data)
+		if data == nil {
+			fatal(t, os.Remove(path))
+		}
+		expect(t, 1, []string{want, path}, "verify", x.dir)
+		expect(t, 1, []string{want, path, "put back from a copy"}, "repair", x.dir)
+		out := filepath.Join(t.TempDir(), "out")
+		expect(t, 1, []string{want, path}, "convert", x.dir, out)
+		if left, err := filepath.Glob(out + "*"); err != nil || len(left) != 0 {
+			t.Errorf("%s: convert leaves %q, %v", want, left, err)
 		}
 	}
 }

@@ -32,10 +32,38 @@ func (r *run) damagedAOF(err error) error {
 // verifyBases reads the BASE files, if there are any.
 func (r *run) verifyBases(in *aofInput) error {
 	bases, err := r.bases(in)
-	if err != nil || len(bases.files) == 0 {
+	if err == nil && len(bases.files) > 0 {
+		err = r.verifyInput(bases)
+	}
+	if err != nil {
 		return err
 	}
-	return r.verifyInput(bases)
+	return r.baseCommands(in, func(f *aof.File) (func([]byte) error, func()) {
+		commands := int64(0)
+		count := func([][]byte) error { commands++; return nil }
+		return func(records []byte) error { return log.ForEachIn(records, count) }, func() {
+			fmt.Fprintf(r.Stdout, "%s: fine: %d keys, %d commands\n", f.Path(in.dir, in.name), f.Keys, commands)
+		}
+	})
+}
+
+// baseCommands reads the BASE files that have commands: begin returns what is called with some of them at a time, and
+// what is called when the file was right to its end.
+func (r *run) baseCommands(in *aofInput, begin func(f *aof.File) (visit func(records []byte) error, end func())) error {
+	for _, f := range in.manifest.Live(aof.Base) {
+		if f.Format != aof.FormatAOF {
+			continue
+		}
+		visit, end := begin(&f)
+		err := aof.ReadBase(r.Files, f.Path(in.dir, in.name), &f, func(records []byte, _ int64) error {
+			return visit(records)
+		})
+		if err != nil {
+			return err
+		}
+		end()
+	}
+	return nil
 }
 
 // verifyAOF reads all that a start would load.

@@ -27,6 +27,9 @@ var appendRows = []row{{
 	name: "aof-timestamp-enabled", kind: boolean, standard: "no",
 	store: func(v *Values, s setting) { v.AOFTimestamp = s.n == 1 },
 }, {
+	name: "aof-use-rdb-preamble", kind: boolean, standard: "yes",
+	store: func(v *Values, s setting) { v.AOFUseRDBPreamble = s.n == 1 },
+}, {
 	name: "aof-ring-dir", kind: text, standard: "/dev/shm", immutable: true,
 	store: func(v *Values, s setting) {
 		if v.AOFRingDir = s.text; s.text == "no" {

@@ -18,7 +18,6 @@ const (
 
 var persistenceRows = []row{
 	{name: "rdb-del-sync-files", kind: boolean, standard: "no", later: replication},
-	{name: "aof-use-rdb-preamble", kind: boolean, standard: "yes", later: "a base made of commands"},
 }
 
 var replicationRows = []row{

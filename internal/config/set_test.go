@@ -68,8 +68,7 @@ func TestRefusals(t *testing.T) {
 	c := New(testEnv(t))
 	const notYet = "not supported yet: "
 	for _, test := range []struct{ name, value, reason string }{
-		{"aof-use-rdb-preamble", "no",
-			notYet + "'aof-use-rdb-preamble' must be yes until there is a base made of commands"},
+		{"tls-port", "6380", notYet + "'tls-port' must be 0 until there is TLS"},
 		{"save", "900", "Invalid save parameters"},
 		{"acllog-max-len", "1", notYet + "'acllog-max-len' must be 128 until there is access control"},
 		{"slave-announce-port", "65536", "argument must be between 0 and 65535 inclusive"},

@@ -88,15 +88,16 @@ type Values struct {
 	ReplicaAnnouncePort    int
 
 	// The append-only file.
-	AppendOnly       bool
-	AppendFilename   string
-	AppendDirname    string      // in Dir
-	AppendFsync      AppendFsync // when what was written is synced
-	AOFLoadTruncated bool        // a tail that a crash has torn is cut off, else it is an error
-	AOFTimestamp     bool        // what is logged says when it was
-	AOFRingDir       string      // on a file system in memory, for the ring; empty: there is none
-	AOFRingBytes     int64
-	NoFsyncOnRewrite bool // nothing is synced for appendfsync while a save or a rewrite is under way
+	AppendOnly        bool
+	AppendFilename    string
+	AppendDirname     string      // in Dir
+	AppendFsync       AppendFsync // when what was written is synced
+	AOFLoadTruncated  bool        // a tail that a crash has torn is cut off, else it is an error
+	AOFTimestamp      bool        // what is logged says when it was
+	AOFUseRDBPreamble bool        // a base is RDB files, else commands
+	AOFRingDir        string      // on a file system in memory, for the ring; empty: there is none
+	AOFRingBytes      int64
+	NoFsyncOnRewrite  bool // nothing is synced for appendfsync while a save or a rewrite is under way
 	// It is rewritten by itself when it has grown by so much since the last time and is longer than that; 0: never.
 	AutoAOFRewritePercentage, AutoAOFRewriteMinBytes int64
 

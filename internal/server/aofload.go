@@ -49,9 +49,13 @@ func (a *appendOnly) loadFiles(m *aof.Manifest, z *shard.Seizure) error {
 		return err
 	}
 	u := srv.loading.now.Load()
-	err := aof.Load(&aof.LoadOptions{
+	o := aof.LoadOptions{
 		FS: srv.files, Dir: a.dir, Name: a.name, Manifest: m, Applier: newApplier(srv, z, m.Shards),
-	}, &u.log)
+	}
+	err := aof.LoadBase(&o, &u.log)
+	if err == nil {
+		err = aof.Load(&o, &u.log)
+	}
 	if err != nil {
 		return err
 	}
@@ -69,11 +73,14 @@ func historyOf(m *aof.Manifest) replica.History {
 	return h
 }
 
-// loadBase loads the BASE files. Keys whose time has come are loaded as well: what follows may be about them, and says
-// when they went.
+// loadBase loads the BASE files that are RDB files. Keys whose time has come are loaded as well: what follows may be
+// about them, and says when they went.
 func (a *appendOnly) loadBase(m *aof.Manifest, z *shard.Seizure) error {
 	src := &snapshot.Source{Dir: a.dir}
 	for _, f := range m.Live(aof.Base) {
+		if f.Format != aof.FormatRDB {
+			continue // aof.LoadBase
+		}
 		s := snapshot.Segment{SizeBytes: f.SizeBytes, CRC64: f.CRC64, Keys: f.Keys}
 		src.Parts = append(src.Parts, snapshot.SegmentPart(f.Path(a.dir, a.name), s))
 	}

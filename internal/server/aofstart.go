@@ -166,21 +166,32 @@ func (a *appendOnly) commitFirst(m *aof.Manifest, incr []aof.File, based bool) (
 	life, seq := m.Last(), incr[0].Seq
 	m.Shards, m.Files = len(srv.set.Shards), nil
 	m.Incarnations = []aof.Incarnation{*life}
-	err := a.saveBase(seq, func(c *snapshot.Cut, segments []snapshot.Segment) error {
-		m.Add(a.baseFiles(m, seq, c, segments)...)
+	format := a.baseFormat()
+	err := a.saveBase(seq, format, func(c *snapshot.Cut, segments []snapshot.Segment) error {
+		m.Add(a.baseFiles(m, seq, format, c, segments)...)
 		m.Add(incr...)
 		return m.Commit(srv.files, a.dir, a.name)
 	})
 	return m, err
 }
 
+// baseFormat is how a BASE is to be written.
+func (a *appendOnly) baseFormat() aof.Format {
+	if a.srv.cfg.Values().AOFUseRDBPreamble {
+		return aof.FormatRDB
+	}
+	return aof.FormatAOF
+}
+
 // baseFiles are what the manifest says of a BASE.
-func (a *appendOnly) baseFiles(m *aof.Manifest, seq uint64, c *snapshot.Cut, segments []snapshot.Segment) []aof.File {
+func (a *appendOnly) baseFiles(m *aof.Manifest, seq uint64, format aof.Format, c *snapshot.Cut,
+	segments []snapshot.Segment,
+) []aof.File {
 	files := make([]aof.File, len(segments))
 	for i, s := range segments {
 		files[i] = aof.File{
 			Kind: aof.Base, Shard: i, Seq: seq, Incarnation: m.Last().Number, LSN: c.LSN, CreatedMs: c.CreatedMs,
-			Format: aof.FormatRDB, SizeBytes: s.SizeBytes, CRC64: s.CRC64, Keys: s.Keys,
+			Format: format, SizeBytes: s.SizeBytes, CRC64: s.CRC64, Keys: s.Keys,
 		}
 	}
 	return files
@@ -188,25 +199,26 @@ func (a *appendOnly) baseFiles(m *aof.Manifest, seq uint64, c *snapshot.Cut, seg
 
 // baseSink is where the BASE of a number goes that a start makes; commit is called when its files are there to last.
 // There is no limit to its speed: nobody is served before it is there.
-func (a *appendOnly) baseSink(seq uint64, commit func(c *snapshot.Cut, segments []snapshot.Segment) error,
+func (a *appendOnly) baseSink(seq uint64, format aof.Format,
+	commit func(c *snapshot.Cut, segments []snapshot.Segment) error,
 ) *snapshot.SegmentSink {
 	var names []string
 	for i := range a.srv.set.Shards {
-		f := aof.File{Kind: aof.Base, Shard: i, Seq: seq, Format: aof.FormatRDB}
+		f := aof.File{Kind: aof.Base, Shard: i, Seq: seq, Format: format}
 		names = append(names, f.Path(a.dir, a.name))
 	}
 	// The error of a last sync leaves open whether the manifest is there.
-	return a.segmentSink(names, nil, commit, func() bool { return true })
+	return a.segmentSink(names, format, nil, commit, func() bool { return true })
 }
 
 // segmentSink is where a BASE of these names goes; keep tells whether its files stay if commit has failed.
-func (a *appendOnly) segmentSink(names []string, limiter *snapshot.Limiter,
+func (a *appendOnly) segmentSink(names []string, format aof.Format, limiter *snapshot.Limiter,
 	commit func(c *snapshot.Cut, segments []snapshot.Segment) error, keep func() bool,
 ) *snapshot.SegmentSink {
 	srv, v := a.srv, a.srv.cfg.Values()
 	o := snapshot.SegmentOptions{
 		FS: srv.files, Dir: a.dir, Names: names, LZ4: v.Compression() == config.CompressLZ4,
-		Limiter: limiter, Log: srv.log, Commit: commit, Keep: keep,
+		Commands: format == aof.FormatAOF, Limiter: limiter, Log: srv.log, Commit: commit, Keep: keep,
 		WriteOptions: rdb.WriteOptions{LZF: v.Compression() == config.CompressLZF, Checksum: true},
 	}
 	if v.AOFIncrementalFsync {
@@ -216,11 +228,13 @@ func (a *appendOnly) segmentSink(names []string, limiter *snapshot.Limiter,
 }
 
 // saveBase saves all that is there as BASE and waits for that. All batons are held.
-func (a *appendOnly) saveBase(seq uint64, commit func(c *snapshot.Cut, segments []snapshot.Segment) error) error {
+func (a *appendOnly) saveBase(seq uint64, format aof.Format,
+	commit func(c *snapshot.Cut, segments []snapshot.Segment) error,
+) error {
 	srv := a.srv
 	began := srv.set.Clock.NowNs()
 	save, err := srv.saver.Begin(snapshot.Request{
-		Sinks: []snapshot.Sink{a.baseSink(seq, commit)}, Aux: srv.baseAux(srv.set.Clock.NowMs()),
+		Sinks: []snapshot.Sink{a.baseSink(seq, format, commit)}, Aux: srv.baseAux(srv.set.Clock.NowMs()),
 		CPUs: srv.cfg.Values().AOFRewriteCPUs,
 	})
 	if err != nil {

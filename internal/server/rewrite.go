@@ -320,18 +320,18 @@ func (v *rewrites) cut(run *rewriteRun) error {
 // sink is where BASE goes.
 func (v *rewrites) sink(run *rewriteRun) *snapshot.SegmentSink {
 	a := &v.srv.aof
-	r := a.rewriter.Load()
+	r, format := a.rewriter.Load(), a.baseFormat()
 	commit := func(_ *snapshot.Cut, segments []snapshot.Segment) error {
 		if w := a.writer.Load(); w != nil {
 			v.awaitSwitch(run, w) // what becomes history is to be whole, if the disk lets it
 		}
 		bases := make([]aof.BaseFile, len(segments))
 		for i, s := range segments {
-			bases[i] = aof.BaseFile{SizeBytes: s.SizeBytes, CRC64: s.CRC64, Keys: s.Keys}
+			bases[i] = aof.BaseFile{Format: format, SizeBytes: s.SizeBytes, CRC64: s.CRC64, Keys: s.Keys}
 		}
 		return r.Install(bases)
 	}
-	return a.segmentSink(r.BasePaths(len(v.srv.set.Shards)), v.srv.saves.limiter, commit, r.Doubtful)
+	return a.segmentSink(r.BasePaths(len(v.srv.set.Shards), format), format, v.srv.saves.limiter, commit, r.Doubtful)
 }
 
 // end ends a run: that of the save, or before the cut.

@@ -83,6 +83,57 @@ func TestRewrite(t *testing.T) {
 	}
 }
 
+// TestRewriteAsCommands: with aof-use-rdb-preamble no a base has commands, from the first one on, and is loaded as one
+// of RDB files is, whichever of the two the next one is, into any number of shards.
+func TestRewriteAsCommands(t *testing.T) {
+	g := startGated(t, gatedOptions{args: []string{"--aof-use-rdb-preamble", "no", "--shards", "3"}})
+	c := dial(t, g.Addr())
+	for i := range 300 {
+		c.send(fmt.Sprintf("SET k%d %d PXAT 33000000000000\r\nRPUSH list %d\r\nSADD set %d m%d\r\n"+
+			"ZADD zset %d.5 m%d\r\nHSET hash f%d %d\r\nHPEXPIREAT hash 33000000000000 FIELDS 1 f%d\r\n",
+			i, i, i, i, i, i, i, i, i, i))
+	}
+	c.send("SELECT 3\r\nZADD z inf a -inf b 0.1 c\r\nSADD ints 1 2 3\r\nSELECT 0\r\n")
+	for range 6*300 + 4 {
+		if reply := c.reply(); strings.HasPrefix(fmt.Sprint(reply), "ERR") {
+			t.Fatal(reply)
+		}
+	}
+	bases := func(g *gated) (names []string) {
+		for _, name := range g.aofFiles() {
+			if strings.Contains(name, ".base.") {
+				names = append(names, name)
+			}
+		}
+		return names
+	}
+	for i, format := range []string{"aof", "rdb", "aof"} {
+		c.do("CONFIG", "SET", "aof-use-rdb-preamble", map[string]string{"aof": "no", "rdb": "yes"}[format])
+		if got := c.do("BGREWRITEAOF"); got != "Background append only file rewriting started" {
+			t.Fatal(got)
+		}
+		g.rewritten(c, i+1)
+		for _, name := range bases(g) {
+			if !strings.HasSuffix(name, "."+format) {
+				t.Errorf("a base of %s: %s", format, name)
+			}
+		}
+	}
+	if got := len(bases(g)); got != 3 {
+		t.Errorf("%d bases", got)
+	}
+	c.do("SET", "after", "1")
+	digest := c.do("DEBUG", "DIGEST")
+	again := g.again("--shards", "2", "--aof-use-rdb-preamble", "no")
+	if got := again.do("DEBUG", "DIGEST"); got != digest {
+		t.Errorf("after a restart: digest %s, want %s", got, digest)
+	}
+	if got := again.do("PEXPIRETIME", "k7") + again.do("HPEXPIRETIME", "hash", "FIELDS", "1", "f7"); got !=
+		"33000000000000[33000000000000]" {
+		t.Error(got)
+	}
+}
+
 // TestRewriteReplies are the replies of BGREWRITEAOF and BGSAVE while there is a rewrite or a save.
 func TestRewriteReplies(t *testing.T) {
 	g := startGated(t, gatedOptions{})

@@ -4,16 +4,17 @@
 // It has the manifest that says which files belong together (Manifest), the Writer that copies the frames of all
 // shards' logs (package log) to INCR files and syncs them by the policy of appendfsync, the IncrReader that takes
 // such a file apart again, the Rewriter that makes an AOF short again and decides what is kept of it as history
-// (rewrite.go has the protocol), and what a start does: Recover makes the files of the last life what the data is, Load
-// has them executed by an Applier. It does not write or read BASE files (package snapshot does), it runs no commands,
-// it answers no client (the commit gate reads WrittenLSN and SyncedLSN), and it decides nothing about when to rewrite.
+// (rewrite.go has the protocol), and what a start does: Recover makes the files of the last life what the data is,
+// Load has them executed by an Applier. It does not write BASE files, nor read those that are RDB files (package
+// snapshot does), it runs no commands, it answers no client (the commit gate reads WrittenLSN and SyncedLSN), and it
+// decides nothing about when to rewrite.
 //
 // # The files
 //
 // In the directory of appenddirname, the AOF of appendfilename appendonly.aof is
 //
 //	appendonly.aof.manifest               names all others; replaced as a whole, by rename
-//	appendonly.aof.<seq>.base.<shard>.rdb what the shard held at a cut
+//	appendonly.aof.<seq>.base.<shard>.rdb what the shard held at a cut; or .aof: the same as commands in RESP
 //	appendonly.aof.<seq>.incr.<shard>.aof what was committed from there on
 //
 // Each life of the server (incarnation) has INCR files of its own, one for each shard, and so has each rewrite from its

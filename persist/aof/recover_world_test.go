@@ -304,7 +304,7 @@ func (h *history) rewrite() {
 		r.Abandon()
 		return
 	}
-	for _, name := range r.BasePaths(h.shards) {
+	for _, name := range r.BasePaths(h.shards, FormatRDB) {
 		file, err := h.fs.Create(name, 0o644)
 		must(h.t, err)
 		must(h.t, errors.Join(file.Sync(), file.Close()))

@@ -223,13 +223,13 @@ func (r *Rewriter) Cut(h *log.Hold, lsn uint64, nowMs int64) error {
 	return nil
 }
 
-// BasePaths returns the names, with directory, that BASE files are to have, by shard.
-func (r *Rewriter) BasePaths(shards int) []string {
+// BasePaths returns the names, with directory, that BASE files of a format are to have, by shard.
+func (r *Rewriter) BasePaths(shards int, format Format) []string {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	paths := make([]string, shards)
 	for i := range paths {
-		f := File{Kind: Base, Shard: i, Seq: r.run.seq}
+		f := File{Kind: Base, Shard: i, Seq: r.run.seq, Format: format}
 		paths[i] = f.Path(r.o.Dir, r.o.Name)
 	}
 	return paths
@@ -237,6 +237,7 @@ func (r *Rewriter) BasePaths(shards int) []string {
 
 // BaseFile is what a manifest says of a BASE file's content.
 type BaseFile struct {
+	Format    Format
 	SizeBytes int64
 	CRC64     uint64
 	Keys      int64
@@ -293,7 +294,7 @@ func (r *Rewriter) installed(bases []BaseFile) *Manifest {
 	}
 	for i, b := range bases {
 		m.Add(File{
-			Kind: Base, Shard: i, Seq: run.seq, Incarnation: number, LSN: lsn, CreatedMs: run.cutMs, Format: FormatRDB,
+			Kind: Base, Shard: i, Seq: run.seq, Incarnation: number, LSN: lsn, CreatedMs: run.cutMs, Format: b.Format,
 			SizeBytes: b.SizeBytes, CRC64: b.CRC64, Keys: b.Keys,
 		})
 	}

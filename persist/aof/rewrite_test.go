@@ -166,7 +166,7 @@ func (k *rewriteCheck) finish(saved bool) bool {
 		return true
 	}
 	if !k.r.Doubtful() {
-		for _, name := range k.r.BasePaths(3) {
+		for _, name := range k.r.BasePaths(3, FormatRDB) {
 			_ = k.x.fs.Remove(name)
 		}
 	}
@@ -179,7 +179,7 @@ func (k *rewriteCheck) finish(saved bool) bool {
 // writeBases writes what stands for the data of each shard: the cut.
 func (k *rewriteCheck) writeBases(cut uint64) (bases []BaseFile, sync func() error, err error) {
 	var files []vfs.File
-	for i, name := range k.r.BasePaths(3) {
+	for i, name := range k.r.BasePaths(3, FormatRDB) {
 		f, err := k.x.fs.Create(name, 0o644)
 		if err != nil {
 			return nil, nil, err

@@ -40,6 +40,8 @@ type FileOptions struct {
 	Segments bool
 	// LZ4: each file is an LZ4 frame of an RDB file. Else the bytes are written as they come.
 	LZ4 bool
+	// commands: each file has commands in RESP instead (SegmentOptions.Commands).
+	commands bool
 	// SyncEveryBytes has what was written sent to the disk each time that it has come to so much, over all files; 0:
 	// at the end only, when there may be gigabytes to wait for.
 	SyncEveryBytes int64

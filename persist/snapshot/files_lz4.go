@@ -72,6 +72,9 @@ func (w *lz4Writer) Close() error {
 	return w.u32(sum)
 }
 
+// Drop implements fileForm.
+func (w *lz4Writer) Drop() {}
+
 // flush writes the block, if there is one, and before the first the header.
 func (w *lz4Writer) flush() error {
 	if !w.begun {

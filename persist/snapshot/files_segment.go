@@ -16,14 +16,21 @@ const (
 	leastSyncBytes = 1 << 20
 )
 
-// segmentFile is one file of a snapshot while it is written: LZ4, if asked for, then a buffer, then diskFile.
+// segmentFile is one file of a snapshot while it is written: what makes something else of it, if asked for,
+// then a buffer, then diskFile.
 type segmentFile struct {
 	diskFile
 	buffer *bufio.Writer
-	lz4    *lz4Writer // or nil
-	top    io.Writer  // lz4 or buffer
-	err    error      // the first one
+	form   fileForm  // what the RDB file becomes; nil: it stays one
+	top    io.Writer // form or buffer
+	err    error     // the first one
 	closed bool
+}
+
+// fileForm makes something else of the RDB file that is written to it: an LZ4 frame, commands.
+type fileForm interface {
+	io.WriteCloser // Close writes what is left
+	Drop()         // instead of Close, if the file is going to be removed; Write may have failed
 }
 
 // diskFile is where bytes leave for the operating system.
@@ -44,9 +51,14 @@ func newSegmentFile(file vfs.File, f *Files) *segmentFile {
 	}
 	s.buffer = bufio.NewWriterSize(&s.diskFile, fileBufferBytes)
 	s.top = s.buffer
-	if f.o.LZ4 {
-		s.lz4 = newLZ4Writer(s.buffer)
-		s.top = s.lz4
+	switch {
+	case f.o.LZ4:
+		s.form = newLZ4Writer(s.buffer)
+	case f.o.commands:
+		s.form = newCommandWriter(s.buffer)
+	}
+	if s.form != nil {
+		s.top = s.form
 	}
 	return s
 }
@@ -63,8 +75,9 @@ func (s *segmentFile) Write(p []byte) (int, error) {
 
 // finish writes out, syncs and closes the file.
 func (s *segmentFile) finish() error {
-	if s.err == nil && s.lz4 != nil {
-		s.err = s.lz4.Close()
+	if s.err == nil && s.form != nil {
+		s.err = s.form.Close()
+		s.form = nil
 	}
 	if s.err == nil {
 		s.err = s.buffer.Flush()
@@ -88,6 +101,10 @@ func (s *segmentFile) close() {
 
 // drop closes a file that is going to be removed.
 func (s *segmentFile) drop() {
+	if s.form != nil {
+		s.form.Drop()
+		s.form = nil
+	}
 	if s.err == nil {
 		s.err = errDropped
 	}

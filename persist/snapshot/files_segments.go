@@ -26,6 +26,7 @@ type SegmentOptions struct {
 	Dir            string
 	Names          []string // by shard, with their directory, which is Dir; what has a name of these is overwritten
 	LZ4            bool     // as FileOptions
+	Commands       bool     // the files have commands in RESP instead of an RDB file; LZ4 is not for them
 	SyncEveryBytes int64    // as FileOptions
 	Limiter        *Limiter
 	Log            *slog.Logger // nil: nothing is logged
@@ -51,13 +52,17 @@ func (s *SegmentSink) Begin(c *Cut) (Form, error) {
 	}
 	s.cut = c
 	s.files = &Files{
-		o: FileOptions{FS: s.o.FS, Dir: s.o.Dir, LZ4: s.o.LZ4, SyncEveryBytes: s.o.SyncEveryBytes,
-			Limiter: s.o.Limiter},
+		o: FileOptions{FS: s.o.FS, Dir: s.o.Dir, LZ4: s.o.LZ4 && !s.o.Commands, commands: s.o.Commands,
+			SyncEveryBytes: s.o.SyncEveryBytes, Limiter: s.o.Limiter},
 		names: slices.Clone(s.o.Names), log: log, files: make([]*segmentFile, c.Shards), keys: make([]int64, c.Shards),
 		cancelled: c.Cancelled,
 		steps:     []fileStep{{"finish", (*Files).finishAll}, {"sync names", (*Files).syncDir}, {"commit", s.commit}},
 	}
-	return Form{WriteOptions: s.o.WriteOptions}, nil
+	form := Form{WriteOptions: s.o.WriteOptions}
+	if s.o.Commands { // it goes no further than to the next goroutine
+		form.LZF, form.Checksum = false, false
+	}
+	return form, nil
 }
 
 // commit has the files committed.
