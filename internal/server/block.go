@@ -213,6 +213,10 @@ func (l *loop) serveLink(link *waitLink, held []int, nowMs int64) bool {
 
 // postServed has the replies of those that were served leave: what was done for them is committed.
 func (l *loop) postServed() {
+	if len(l.served) == 0 {
+		return
+	}
+	l.publishCalls() // as in finish
 	for i, p := range l.served {
 		if p.lsn = l.worker.LSN; l.srv.gate.fault == servedEarly {
 			p.lsn = 0

@@ -116,6 +116,7 @@ func (p *parking) Serve(sh *shard.Shard, w *shard.Worker) (keep bool) {
 	if p.lsn = sh.Commit(w); srv.gate.fault == parkedEarly {
 		p.lsn = 0
 	}
+	l.publishCalls() // as in finish
 	p.s.conn.Loop().Post(&p.Letter)
 	l.postServed()
 	return false

@@ -122,7 +122,9 @@ type outsider struct {
 func (p *proof) outsider() *outsider {
 	o := &outsider{srv: p.srv, again: make(chan struct{}, 1)}
 	// Tasks that are met in an inbox are executed as on a loop.
-	o.worker.Owner = &loop{srv: p.srv, calls: command.NewCallStats(p.srv.table)}
+	o.worker.Owner = &loop{
+		srv: p.srv, calls: command.NewCallStats(p.srv.table), shared: newSharedStats(p.srv.table),
+	}
 	o.tx.Init(p.srv.set, o)
 	return o
 }

@@ -75,6 +75,22 @@ func TestParkedWithAProtocolErrorBehind(t *testing.T) {
 	}
 }
 
+// TestParkedIsCountedBeforeItsReply: who has the reply to a command that somebody else has executed finds it counted.
+func TestParkedIsCountedBeforeItsReply(t *testing.T) {
+	p := startProof(t, 1, 1, 0)
+	c, other, o := p.dial(), p.dial(), p.outsider()
+	executor := o.worker.Owner.(*loop).shared
+	for n := range int64(3) {
+		o.take(0)
+		p.sendParked(c, other, resp.AppendCommandStrings(nil, "SET", "a", "1"))
+		o.drop()
+		c.n++
+		if got := text(c.reply()); got != "OK" || executor.total.Load() != n+1 {
+			t.Fatalf("reply %q, %d commands are counted, want %d", got, executor.total.Load(), n+1)
+		}
+	}
+}
+
 // TestClosedWhileParked: clients that go while a command of theirs waits leave nothing behind.
 func TestClosedWhileParked(t *testing.T) {
 	p := startProof(t, 2, 1, 0)
