@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"slices"
 	"sync"
+	"sync/atomic"
 
 	"fulmen/persist/log"
 	"fulmen/persist/vfs"
@@ -49,14 +50,16 @@ type RewriterOptions struct {
 type Rewriter struct {
 	o RewriterOptions
 
-	mu       sync.Mutex
-	manifest *Manifest // was committed; never changed, but replaced; nil: there is none
-	doubt    *Manifest // may have been committed after it; nil: none
-	highest  uint64    // number given to files
-	retain   Retain
-	run      *rewrite // under way; nil: none
-	ready    *rewrite // Prepare has succeeded, and no cut has followed
-	plant    rewritePlant
+	// Atomic.
+	manifest atomic.Pointer[Manifest] // was committed; never changed, but replaced, with mu; nil: there is none
+	retain   atomic.Pointer[Retain]
+
+	mu      sync.Mutex // held while the disk is waited for
+	doubt   *Manifest  // may have been committed after manifest; nil: none
+	highest uint64     // number given to files
+	run     *rewrite   // under way; nil: none
+	ready   *rewrite   // Prepare has succeeded, and no cut has followed
+	plant   rewritePlant
 }
 
 // rewrite is a rewrite under way.
@@ -78,22 +81,21 @@ type rewritePlant struct {
 	removeDoubt bool // what a manifest may name of which it is not known whether it lasts is removed
 }
 
-// NewRewriter returns a Rewriter of an AOF whose manifest is m, which is committed; nil: there is none.
+// NewRewriter returns a Rewriter of an AOF whose manifest is m, which is committed; nil: there is none, and no files
+// that anybody needs.
 func NewRewriter(o RewriterOptions, m *Manifest) *Rewriter {
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
-	r := &Rewriter{o: o, retain: o.Retain}
-	r.manifest = m
+	r := &Rewriter{o: o}
+	r.manifest.Store(m)
+	r.SetRetain(o.Retain)
 	return r
 }
 
-// Manifest returns the manifest that was committed last, nil if there is none. It must not be changed.
-func (r *Rewriter) Manifest() *Manifest {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	return r.manifest
-}
+// Manifest returns the manifest that was committed last, nil if there is none. It must not be changed. It doesn't wait
+// for one that is being committed.
+func (r *Rewriter) Manifest() *Manifest { return r.manifest.Load() }
 
 // Doubtful reports whether it is not known which manifest a power cut would leave, because committing the last one has
 // failed: what that one names has to stay.
@@ -107,7 +109,7 @@ func (r *Rewriter) Doubtful() bool {
 func (r *Rewriter) Commit(change func(m *Manifest)) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	m := r.manifest.Clone()
+	m := r.Manifest().Clone()
 	change(m)
 	return r.commit(m)
 }
@@ -116,7 +118,8 @@ func (r *Rewriter) Commit(change func(m *Manifest)) error {
 func (r *Rewriter) commit(m *Manifest) error {
 	err := m.Commit(r.o.FS, r.o.Dir, r.o.Name)
 	if err == nil {
-		r.manifest, r.doubt = m, nil
+		r.manifest.Store(m)
+		r.doubt = nil
 		return nil
 	}
 	if r.doubt != nil || !r.unchanged() {
@@ -131,15 +134,15 @@ func (r *Rewriter) commit(m *Manifest) error {
 // was not done.
 func (r *Rewriter) unchanged() bool {
 	text, err := r.o.FS.ReadFile(ManifestName(r.o.Dir, r.o.Name))
-	if r.manifest == nil {
+	if r.Manifest() == nil {
 		return errors.Is(err, fs.ErrNotExist)
 	}
-	return err == nil && string(text) == string(r.manifest.AppendText(nil))
+	return err == nil && string(text) == string(r.Manifest().AppendText(nil))
 }
 
 // nextSeq returns a number above all that a file may have; with the lock.
 func (r *Rewriter) nextSeq() uint64 {
-	for _, m := range []*Manifest{r.manifest, r.doubt} {
+	for _, m := range []*Manifest{r.Manifest(), r.doubt} {
 		if m != nil {
 			r.highest = max(r.highest, m.NextSeq()-1)
 		}
@@ -169,7 +172,7 @@ func (r *Rewriter) Prepare(w *Writer, nowMs int64) error {
 		}
 		return err
 	}
-	m := r.manifest.Clone()
+	m := r.Manifest().Clone()
 	last := m.Last()
 	m.Add(IncrFiles(m.Shards, run.seq, last.Number, max(last.StartLSN, w.SyncedLSN()), nowMs)...)
 	if !r.plant.unnamed {
@@ -273,14 +276,14 @@ func (r *Rewriter) installed(bases []BaseFile) *Manifest {
 	run := r.run
 	var m *Manifest
 	if run.anew == nil {
-		m = r.manifest.Clone()
+		m = r.Manifest().Clone()
 	} else {
 		m = run.anew
 		m.Last().StartLSN = run.cut
 		if run.w == nil {
 			m.End(run.cut)
 		}
-		m.inherit(r.manifest)
+		m.inherit(r.Manifest())
 	}
 	number, lsn := m.Last().Number, run.cut
 	for i := range m.Files {
@@ -331,10 +334,14 @@ func (r *Rewriter) Abandon() {
 
 // tidy removes what no manifest names, if it is known which one counts and nothing is being made; with the lock.
 func (r *Rewriter) tidy() {
-	if r.run != nil || r.manifest == nil || r.doubt != nil && !r.plant.removeDoubt {
+	if r.run != nil || r.doubt != nil && !r.plant.removeDoubt {
 		return
 	}
-	r.removeUnnamed(r.manifest)
+	m := r.Manifest()
+	if m == nil {
+		m = &Manifest{}
+	}
+	r.removeUnnamed(m)
 }
 
 func (r *Rewriter) removeUnnamed(m *Manifest) {

@@ -67,7 +67,7 @@ func (m *Manifest) generations(size func(f *File) int64) []generation {
 
 // forgotten returns the number below which the files of m are not to be kept; with the lock.
 func (r *Rewriter) forgotten(m *Manifest, nowMs int64) (below uint64) {
-	all := m.generations(r.sizeOf)
+	all, retain := m.generations(r.sizeOf), r.retain.Load()
 	sum := int64(0)
 	for i := range all {
 		if all[i].history {
@@ -79,9 +79,9 @@ func (r *Rewriter) forgotten(m *Manifest, nowMs int64) (below uint64) {
 		if !g.history {
 			return g.seq
 		}
-		old := r.retain.Seconds > 0 && g.endMs <= nowMs-r.retain.Seconds*1000
-		much := r.retain.Bytes > 0 && sum > r.retain.Bytes
-		if !r.retain.Nothing() && !old && !much {
+		old := retain.Seconds > 0 && g.endMs <= nowMs-retain.Seconds*1000
+		much := retain.Bytes > 0 && sum > retain.Bytes
+		if !retain.Nothing() && !old && !much {
 			return g.seq
 		}
 		sum -= g.sizes
@@ -107,26 +107,22 @@ func (m *Manifest) forget(below uint64) {
 	m.forgetIncarnations()
 }
 
-// SetRetain changes how long history is kept, from the next Trim or Install on.
-func (r *Rewriter) SetRetain(retain Retain) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	r.retain = retain
-}
+// SetRetain changes how long history is kept, from the next Trim or Install on. It doesn't wait for the disk.
+func (r *Rewriter) SetRetain(retain Retain) { r.retain.Store(&retain) }
 
 // Trim lets go of history that has become too old or too much. It looks at the disk only if there is history, and
 // blocks on it. While a rewrite is under way it does nothing: the end of that does it.
 func (r *Rewriter) Trim(nowMs int64) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if r.manifest == nil || r.run != nil || r.manifest.History().Files == 0 {
+	if r.Manifest() == nil || r.run != nil || r.Manifest().History().Files == 0 {
 		return nil
 	}
-	below := r.forgotten(r.manifest, nowMs)
-	if r.manifest.Files[0].Seq >= below {
+	below := r.forgotten(r.Manifest(), nowMs)
+	if r.Manifest().Files[0].Seq >= below {
 		return nil
 	}
-	m := r.manifest.Clone()
+	m := r.Manifest().Clone()
 	m.forget(below)
 	if err := r.commit(m); err != nil {
 		return err

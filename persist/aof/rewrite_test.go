@@ -463,3 +463,37 @@ func TestFaultDoubtIgnored(t *testing.T) {
 	watch := watch{policy: EverySec, inject: inject}
 	wantNoticed(t, &rewriteCheck{watch: watch, plant: rewritePlant{removeDoubt: true}})
 }
+
+// TestManifestBesideCommit: who asks for the manifest, or changes how long history is kept, doesn't wait for the disk.
+func TestManifestBesideCommit(t *testing.T) {
+	var r *Rewriter
+	asked := 0
+	tap := vfstest.NewTap(newDisk(t), func(s vfstest.Step) error {
+		if r == nil || s.Op != "rename" {
+			return nil
+		}
+		done := make(chan struct{})
+		go func() {
+			defer close(done)
+			r.SetRetain(Retain{Seconds: 1})
+			if r.Manifest().Last().State != Running {
+				t.Error("the manifest was changed before it was committed")
+			}
+		}()
+		select {
+		case <-done:
+			asked++
+		case <-time.After(10 * time.Second):
+			t.Error("the manifest can't be had while another one is committed")
+		}
+		return nil
+	})
+	x, err := newWorld(t, tap, 3, EverySec, false)
+	must(t, err)
+	r = NewRewriter(RewriterOptions{FS: tap, Dir: testDir, Name: testName}, x.manifest)
+	must(t, x.w.end())
+	must(t, r.Commit(func(m *Manifest) { m.End(x.log.LSN()) }))
+	if asked != 1 || r.Manifest().Last().State != Clean {
+		t.Errorf("asked %d times, %+v", asked, r.Manifest())
+	}
+}
