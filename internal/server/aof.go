@@ -84,23 +84,36 @@ func (a *appendOnly) applyPolicy(v *config.Values) {
 		policy = aof.No
 	}
 	a.policy.Store(int32(policy))
-	if w := a.writer.Load(); w != nil {
-		w.SetPolicy(policy)
+	w := a.writer.Load()
+	if w == nil {
+		return
+	}
+	w.SetPolicy(policy)
+	if policy != aof.No {
+		return
+	}
+	for _, wait := range *a.waits.Load() { // that have begun under another policy; see beginSyncWait
+		if wait.local {
+			w.Sync(wait.lsn)
+		}
 	}
 }
 
 // turn follows CONFIG SET appendonly. What takes time is done by a goroutine, now or, if something else is under way,
 // soon: rewrites.cron does what the parameter wants.
 func (a *appendOnly) turn(on bool) error {
-	if on == a.enabled() || a.srv.isLoading() {
+	if a.srv.isLoading() {
 		return nil
 	}
 	v := &a.rewrites
 	if !on {
 		v.unschedule()
-		if run, _ := v.cancel(false); run == nil {
+		if run, _ := v.cancel(false); run == nil && a.enabled() {
 			v.start(&rewriteRun{other: true}, nil)
 		}
+		return nil
+	}
+	if a.enabled() {
 		return nil
 	}
 	if err := a.checkTurnOn(); err != nil {

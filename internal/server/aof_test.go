@@ -177,6 +177,19 @@ func TestEverySecGates(t *testing.T) {
 	if err := c.gets("+OK\r\n"); err != nil {
 		t.Error(err)
 	}
+	// It is over when another policy has other rules.
+	g.disk.stop()
+	c.say("SET a 5")
+	eventually(t, "the write is not synced", func() bool { return g.aof.writer.Load().UnsyncedSinceNs() != 0 })
+	at(1000)
+	was := g.gate.figures()
+	g.aof.policy.Store(int32(aof.Always))
+	at(0)
+	at(500)
+	if now := g.gate.figures(); !was.late || now.late || now.lateRuns != 2 || now.lateNs != was.lateNs {
+		t.Errorf("%+v under everysec, %+v under always", was, now)
+	}
+	g.disk.resume()
 }
 
 // TestAppendfsyncAtRunTime: the policy holds from the moment on at which it is set.
@@ -264,6 +277,25 @@ func TestWaitaof(t *testing.T) {
 		if len(l.syncWaits) != 0 {
 			t.Error("a loop still knows a wait")
 		}
+	}
+}
+
+// TestWaitaofOutlivesPolicy: who waits under everysec is replied to under no, too, although nothing has been synced by
+// then of what the session has written.
+func TestWaitaofOutlivesPolicy(t *testing.T) {
+	g := startGated(t, gatedOptions{args: []string{"--appendfsync", "everysec"}})
+	c, other := g.dial(), dial(t, g.Addr())
+	g.disk.stop()
+	other.do("SET", "a", "1")
+	eventually(t, "a sync is under way", func() bool { return g.aof.writer.Load().Stats().Syncing })
+	c.say("SET b 1", "WAITAOF 1 0 0")
+	if err := g.waiting(1); err != nil {
+		t.Fatal(err)
+	}
+	other.do("CONFIG", "SET", "appendfsync", "no")
+	g.disk.resume()
+	if err := c.gets("+OK\r\n*2\r\n:1\r\n:0\r\n"); err != nil {
+		t.Fatal(err)
 	}
 }
 

@@ -57,11 +57,13 @@ func (g *replyGate) update() {
 	srv := g.srv
 	w := srv.aof.writer.Load()
 	if w == nil {
+		g.noteLate(false)
 		g.lazy.Store(false)
 		srv.reactor.Release(reactor.AllReleased)
 		return
 	}
 	if aof.Policy(srv.aof.policy.Load()) == aof.Always {
+		g.noteLate(false)
 		g.lazy.Store(false)
 		if g.fault == acksEarly {
 			srv.reactor.Release(reactor.AllReleased)
@@ -102,10 +104,18 @@ func (g *replyGate) judge(w *aof.Writer) {
 	now := g.srv.set.Clock.NowNs()
 	since := w.UnsyncedSinceNs()
 	late := aof.Policy(g.srv.aof.policy.Load()) == aof.EverySec && since != 0 && now-since >= lateNs
-	if late == g.late || w.Err() != nil {
+	if w.Err() == nil {
+		g.noteLate(late)
+	}
+}
+
+// noteLate keeps count of when the oldest write that is not synced is too old.
+func (g *replyGate) noteLate(late bool) {
+	if late == g.late {
 		return
 	}
 	g.late = late
+	now := g.srv.set.Clock.NowNs()
 	if late {
 		g.lateRuns++
 		g.sinceNs = now

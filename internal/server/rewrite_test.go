@@ -336,6 +336,42 @@ func TestTurnOffEndsRewrite(t *testing.T) {
 	}
 }
 
+// TestTurnOffBeforeItIsOn: an append-only file that is turned off before it has begun never begins, whether it has
+// waited for a save or not, and leaves no files behind.
+func TestTurnOffBeforeItIsOn(t *testing.T) {
+	for _, waits := range []bool{false, true} {
+		t.Run(fmt.Sprint(waits), func(t *testing.T) {
+			g := startGated(t, gatedOptions{args: []string{
+				"--appendonly", "no", "--rdb-save-rate-limit", "10000", "--rdbcompression", "no",
+			}})
+			c := dial(t, g.Addr())
+			c.send("DEBUG POPULATE 20000 key 100\r\n")
+			c.want("OK")
+			if waits {
+				c.send("BGSAVE\r\n")
+				c.want("Background saving started")
+			}
+			c.send("CONFIG SET appendonly yes\r\nSET a 1\r\n")
+			c.want("OK", "OK")
+			if got := c.info("persistence", "aof_rewrite_scheduled"); got != fmt.Sprint(btoi(waits)) {
+				t.Errorf("scheduled: %s", got)
+			}
+			c.send("CONFIG SET appendonly no\r\n")
+			c.want("OK")
+			if got := c.info("persistence", "aof_rewrite_scheduled"); got != "0" {
+				t.Errorf("scheduled: %s", got)
+			}
+			eventually(t, "it is given up", func() bool { return !g.aof.rewrites.busy() })
+			if files := g.aofFiles(); len(files) > 0 {
+				t.Errorf("files are left: %q", files)
+			}
+			c.send("CONFIG SET rdb-save-rate-limit 0\r\n")
+			c.want("OK")
+			g.again()
+		})
+	}
+}
+
 // TestRewriteFails: a rewrite that fails before its cut says so to who has asked, one that fails later in INFO. Nothing
 // is lost, and the next one works.
 func TestRewriteFails(t *testing.T) {
