@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -136,11 +137,20 @@ func (a *appendOnly) checkTurnOn() error {
 	if err := a.lockOnce(); err != nil {
 		return err
 	}
-	_, err := a.readOld()
-	if a.rewriter.Load() != nil {
-		return nil // what is there is of this life
+	if _, err := a.readOld(); err != nil && a.rewriter.Load() == nil { // else what is there is of this life
+		return err
 	}
-	return err
+	return a.tryFile()
+}
+
+// tryFile finds out whether a file can be made in the directory of the append-only file.
+func (a *appendOnly) tryFile() error {
+	name := filepath.Join(a.dir, fmt.Sprintf("temp-rewriteaof-%d.aof", os.Getpid())) // as Redis has it
+	file, err := a.srv.files.Create(name, 0o644)
+	if err != nil {
+		return err
+	}
+	return errors.Join(file.Close(), a.srv.files.Remove(name))
 }
 
 // wantsTurn tells whether the append-only file is to be turned on.

@@ -205,6 +205,30 @@ func TestTurnOnAndOff(t *testing.T) {
 	c.want("[1 1 1 1 1]")
 }
 
+// TestTurnOnWhereNothingCanBeWritten is refused at once.
+func TestTurnOnWhereNothingCanBeWritten(t *testing.T) {
+	g := startGated(t, gatedOptions{args: []string{"--appendonly", "no"}})
+	c := dial(t, g.Addr())
+	block := filepath.Join(g.aof.dir, fmt.Sprintf("temp-rewriteaof-%d.aof", os.Getpid()))
+	if err := os.MkdirAll(block, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if got := c.do("CONFIG", "SET", "appendonly", "yes"); !strings.HasSuffix(got,
+		"Unable to turn on AOF. Check server logs.") || c.do("CONFIG", "GET", "appendonly") != "[appendonly no]" {
+		t.Error(got)
+	}
+	if err := os.Remove(block); err != nil {
+		t.Fatal(err)
+	}
+	if got := c.do("CONFIG", "SET", "appendonly", "yes"); got != "OK" {
+		t.Error(got)
+	}
+	eventually(t, "it is on", g.aof.enabled)
+	if names := strings.Join(g.aofFiles(), " "); strings.Contains(names, "temp") {
+		t.Errorf("left: %s", names)
+	}
+}
+
 // TestTurnOnBesideReplica: an append-only file that begins while the log has a reader already is one that a start
 // loads, also where there was another one before.
 func TestTurnOnBesideReplica(t *testing.T) {
