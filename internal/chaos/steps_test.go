@@ -217,10 +217,16 @@ func (n *node) syncs() (full, partial int) {
 	return full, partial
 }
 
-// kept tells whether a server has, as far as is promised, what a replica misses that was away for seconds.
-func (n *node) kept() bool {
+// kept tells where a server has, as far as is promised, what a replica misses that was away for seconds.
+func (n *node) kept() string {
 	const enoughMB = 64
-	return n.spec.backlogMB >= enoughMB || n.spec.kind == ours && n.spec.logs && n.follows == nil
+	switch {
+	case n.spec.backlogMB >= enoughMB:
+		return "backlog"
+	case n.spec.kind == ours && n.spec.logs && n.follows == nil:
+		return "files"
+	}
+	return ""
 }
 
 // cut damages a link that is up, waits until the replica has come back, and counts how.
@@ -239,7 +245,10 @@ func (r *round) cut(damage func(l link)) {
 	}
 	r.tally.resynced(class{"a cut", l.above.kept()}, nowFull > full)
 	if nowFull > full {
-		r.note("a cut between %s and %s: a full sync, history kept: %t", l.above.name, l.below.name, l.above.kept())
+		r.note("a cut between %s and %s: a full sync, history kept: %q", l.above.name, l.below.name, l.above.kept())
+		if l.above.kept() != "" {
+			r.t.Logf("%s was asked for what is kept in the %s, and gave everything", l.above.name, l.above.kept())
+		}
 	}
 }
 
@@ -296,7 +305,7 @@ func (r *round) restartReplica(sig syscall.Signal) {
 	r.restart(l.below, sig)
 	r.settle()
 	nowFull, _ := l.above.syncs()
-	r.tally.resynced(class{sig.String() + " of a replica", false}, nowFull > full)
+	r.tally.resynced(class{sig.String() + " of a replica", ""}, nowFull > full)
 }
 
 // promote makes the second server of the chain the primary, and the first one the last, which follows nobody yet.
@@ -317,5 +326,5 @@ func (r *round) attach(n *node) {
 	n.follow(above)
 	r.settle()
 	nowFull, _ := above.syncs()
-	r.tally.resynced(class{"a change of roles", false}, nowFull > full)
+	r.tally.resynced(class{"a change of roles", ""}, nowFull > full)
 }

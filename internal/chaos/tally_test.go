@@ -24,8 +24,7 @@ type tally struct {
 // class is what a resynchronization follows.
 type class struct {
 	after string
-	// kept: its history is still there, in a backlog that is big enough or in an append-only file.
-	kept bool
+	kept  string // where the history is kept, as far as is promised; empty: nowhere
 }
 
 type resyncs struct{ partial, full int }
@@ -69,11 +68,11 @@ func (a *tally) report() string {
 	fmt.Fprintf(&text, "%s\nresynchronizations:\n", strings.Join(lines, "\n"))
 	lines = lines[:0]
 	for c, n := range a.resyncs {
-		kept := "no promise"
-		if c.kept {
-			kept = "history kept"
+		kept := "nothing promised"
+		if c.kept != "" {
+			kept = "kept in the " + c.kept
 		}
-		lines = append(lines, fmt.Sprintf("  %-22s %-12s: %4d partial, %4d full", c.after, kept, n.partial, n.full))
+		lines = append(lines, fmt.Sprintf("  %-23s %-19s: %4d partial, %4d full", c.after, kept, n.partial, n.full))
 	}
 	slices.Sort(lines)
 	text.WriteString(strings.Join(lines, "\n"))
@@ -86,7 +85,7 @@ func (a *tally) judge(t *testing.T) {
 	defer a.mu.Unlock()
 	var sum resyncs
 	for c, n := range a.resyncs {
-		if c.kept {
+		if c.kept != "" {
 			sum.partial += n.partial
 			sum.full += n.full
 		}
