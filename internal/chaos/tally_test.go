@@ -90,7 +90,7 @@ func (a *tally) judge(t *testing.T) {
 			sum.full += n.full
 		}
 	}
-	if sum.full*20 > sum.full+sum.partial {
-		t.Errorf("where the history was kept %d of %d resynchronizations were full", sum.full, sum.full+sum.partial)
+	if all := sum.full + sum.partial; sum.full > (all+19)/20 { // one of a few says nothing
+		t.Errorf("where the history was kept %d of %d resynchronizations were full", sum.full, all)
 	}
 }
