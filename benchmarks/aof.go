@@ -99,8 +99,8 @@ func (b *bench) replays(ctx context.Context) (map[string][]float64, error) {
 				if err != nil {
 					return err
 				}
-				if n, err := s.KeyCount(); err != nil || n != int64(keys) {
-					return fmt.Errorf("%d keys after a restart, of %d: %w", n, keys, err)
+				if err := s.ExpectKeys(int64(keys), "after a restart"); err != nil {
+					return err
 				}
 				found[name] = append(found[name], float64(keys)/ready.Seconds())
 				b.logf("round %d  %-8s replays %.0f commands/s", round+1, name, float64(keys)/ready.Seconds())

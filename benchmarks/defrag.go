@@ -110,8 +110,8 @@ func (b *bench) defragOne(ctx context.Context, spec peer.Spec) (d defragged, err
 		if err != nil {
 			return err
 		}
-		if n, err := s.KeyCount(); err != nil || n != int64(keys.To-deleted) {
-			return fmt.Errorf("%d keys after deleting %d of %d: %w", n, deleted, keys.To, err)
+		if err := s.ExpectKeys(int64(keys.To-deleted), "after deleting"); err != nil {
+			return err
 		}
 		end := time.Now()
 		for _, at := range b.defragTimes() {

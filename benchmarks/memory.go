@@ -147,8 +147,8 @@ func (b *bench) footprint(ctx context.Context, spec peer.Spec, valueBytes int) (
 				return err
 			}
 			from = size
-			if n, err := s.KeyCount(); err != nil || n != int64(size) {
-				return fmt.Errorf("%d keys after loading %d: %w", n, size, err)
+			if err := s.ExpectKeys(int64(size), "after loading"); err != nil {
+				return err
 			}
 			full, err := b.resident(ctx, s)
 			if err != nil {

@@ -298,6 +298,15 @@ func (s *Server) KeyCount() (int64, error) {
 	return reply.Int, err
 }
 
+// ExpectKeys is an error that begins with when unless database 0 has so many keys.
+func (s *Server) ExpectKeys(want int64, when string) error {
+	n, err := s.KeyCount()
+	if err == nil && n != want {
+		err = fmt.Errorf("%s there are %d keys, not %d", when, n, want)
+	}
+	return err
+}
+
 // ParseInfo splits the text of an INFO reply.
 func ParseInfo(text string) map[string]string {
 	info := map[string]string{}

@@ -87,7 +87,7 @@ func (r *run) aofInput(args []string) (*aofInput, error) {
 // "" is none.
 func (r *run) aofManifestIn(dir string) (string, error) {
 	literal := strings.NewReplacer(`\`, `\\`, `*`, `\*`, `?`, `\?`, `[`, `\[`).Replace(dir)
-	found, err := r.Files.Glob(filepath.Join(literal, "*.aof"+manifestSuffix))
+	found, err := r.aofManifests(filepath.Join(literal, "*"+manifestSuffix))
 	if err != nil || len(found) == 1 {
 		return strings.Join(found, ""), err
 	}
@@ -98,7 +98,7 @@ func (r *run) aofManifestIn(dir string) (string, error) {
 	if err != nil || len(loose) > 0 {
 		return "", err
 	}
-	below, err := r.Files.Glob(filepath.Join(literal, "*", "*.aof"+manifestSuffix))
+	below, err := r.aofManifests(filepath.Join(literal, "*", "*"+manifestSuffix))
 	if found = append(found, below...); len(found) > 1 {
 		err = fmt.Errorf("%s: which of these? %s", dir, strings.Join(found, ", "))
 	}
@@ -106,6 +106,21 @@ func (r *run) aofManifestIn(dir string) (string, error) {
 		return "", err
 	}
 	return strings.Join(found, ""), nil
+}
+
+// aofManifests are those of the files of a pattern that are manifests of append-only files, ours or Redis's, whatever
+// appendfilename is.
+func (r *run) aofManifests(pattern string) (found []string, err error) {
+	names, err := r.Files.Glob(pattern)
+	for _, name := range names {
+		start, startErr := r.start(name)
+		err = errors.Join(err, startErr)
+		if strings.HasSuffix(name, ".aof"+manifestSuffix) || bytes.HasPrefix(start, []byte("fulmen-aof ")) ||
+			bytes.HasPrefix(start, []byte("file ")) {
+			found = append(found, name)
+		}
+	}
+	return found, err
 }
 
 // start returns the first bytes of a file.

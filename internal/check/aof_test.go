@@ -468,6 +468,21 @@ func TestAOFOfDataDirectory(t *testing.T) {
 	}
 }
 
+// TestAOFOfAnyName: appendfilename may be anything.
+func TestAOFOfAnyName(t *testing.T) {
+	dir := t.TempDir()
+	twoLives(t, filepath.Join(dir, "log"))
+	names, err := filepath.Glob(filepath.Join(dir, "log", "a.aof.*"))
+	fatal(t, err)
+	for _, name := range names {
+		fatal(t, os.Rename(name, strings.Replace(name, "a.aof.", "journal.", 1)))
+	}
+	writeFile(t, filepath.Join(dir, "log", "other.manifest"), []byte("what is this?"))
+	for _, where := range []string{dir, filepath.Join(dir, "log"), filepath.Join(dir, "log", "journal.manifest")} {
+		expect(t, 0, []string{"journal.manifest"}, "verify", where)
+	}
+}
+
 // countNone is an aof.Applier.
 type countNone struct{}
 
