@@ -154,7 +154,7 @@ func (m *migration) settle() {
 			m.dropWatches()
 			m.end()
 		} else {
-			s.postpone()
+			s.postpone(pause)
 		}
 		return
 	}

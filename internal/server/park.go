@@ -26,8 +26,8 @@ type parking struct {
 	keys   []command.Keyed
 	buf    []byte
 	shards []int
-	silent bool // CLIENT REPLY has its reply dropped
-	paused bool // a pause held the task back
+	silent bool   // CLIENT REPLY has its reply dropped
+	paused *pause // that held the task back; nil: none has
 
 	// A command that runs in slices.
 	slicing bool
@@ -104,7 +104,7 @@ func (p *parking) Serve(sh *shard.Shard, w *shard.Worker) (keep bool) {
 	l := w.Owner.(*loop)
 	srv := p.s.srv
 	if pause := srv.pausing.at(srv, p.ctx.NowMs); pause != nil && pause.holds(p.row, p.s) {
-		p.paused = true
+		p.paused = pause
 		p.s.conn.Loop().Post(&p.Letter)
 		return false
 	}
@@ -151,10 +151,10 @@ func (p *parking) Deliver(*reactor.Loop, *reactor.Letter) {
 		p.endAwait()
 		return
 	}
-	if p.paused {
-		p.paused = false
+	if held := p.paused; held != nil {
+		p.paused = nil
 		if !s.closed {
-			s.postpone()
+			s.postpone(held)
 			return
 		}
 	}

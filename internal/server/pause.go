@@ -8,25 +8,40 @@ import (
 	"fulmen/shard/command"
 )
 
-// pause is what CLIENT PAUSE asked for; immutable.
+// pause holds commands back; immutable.
 type pause struct {
 	all   bool // everything waits, else what may write
 	endMs int64
 }
 
+// pausePurpose is what a pause is for. Each purpose has its own, and ends no other's.
+type pausePurpose uint8
+
+const (
+	pauseByClient    pausePurpose = iota // CLIENT PAUSE
+	pauseForShutdown                     // replicas are to get everything before the server ends
+	pauseForFailover                     // one of them is to take over
+	pausePurposes
+)
+
 // pausing is the server's pause. It begins under all batons, and whoever takes a baton looks at it again: when
 // CLIENT PAUSE has replied nothing that it holds back runs any more, on no loop. While it is on keys do not expire,
 // though they are reported absent, and nothing is evicted, so that the data stays as it is.
 type pausing struct {
-	now atomic.Pointer[pause] // nil: none
+	now atomic.Pointer[pause] // the strictest of all purposes, until the last of that kind ends; nil: none
 	mu  sync.Mutex            // held by whoever changes it
+	by  [pausePurposes]*pause // with mu
 }
 
 // mayWrite are the flags of commands that a pause of writes holds back.
 const mayWrite = command.Write | command.MayReplicate
 
-// holds tells whether the session has to wait with the command. Inside MULTI also queueing has to wait.
+// holds tells whether the session has to wait with the command. Inside MULTI also queueing has to wait. Neither a
+// primary nor a replica waits.
 func (p *pause) holds(row *command.Row, s *Session) bool {
+	if s.primary != nil || s.follower.Load() != nil {
+		return false
+	}
 	return p.all || row.Flags&mayWrite != 0 || row.RunsQueue && s.multi != nil && s.multi.flags&mayWrite != 0
 }
 
@@ -39,32 +54,50 @@ func (ps *pausing) at(srv *Server, nowMs int64) *pause {
 	ps.mu.Lock()
 	defer ps.mu.Unlock()
 	if ps.now.Load() == p {
-		ps.end(srv)
+		ps.choose(srv, nowMs)
 	}
-	return nil
+	return ps.now.Load()
 }
 
-// begin starts a pause or extends the one that is on: the later end and the stricter mode count. frozen says whether
-// keys cease to expire now; else freeze has to be called before the batons, all of which are held, are released.
-func (ps *pausing) begin(srv *Server, p pause, frozen bool) {
+// begin starts a pause for a purpose or extends the one that is on: the later end and the stricter mode count. frozen
+// says whether keys cease to expire now; else freeze has to be called before the batons, all of which are held, are
+// released.
+func (ps *pausing) begin(srv *Server, purpose pausePurpose, p pause, frozen bool) {
 	ps.mu.Lock()
 	defer ps.mu.Unlock()
-	if was := ps.now.Load(); was != nil {
+	if was := ps.by[purpose]; was != nil {
 		p.all = p.all || was.all
 		p.endMs = max(p.endMs, was.endMs)
 	}
-	ps.now.Store(&p)
+	ps.by[purpose] = &p
+	ps.now.Store(ps.strictest(srv.set.Clock.NowMs()))
 	if frozen {
-		srv.freeze(p.endMs)
+		srv.freeze(ps.endMs())
 	}
+}
+
+// strictest forgets pauses whose time has come, and returns the others as one: as strict as the strictest of them, and
+// until the last of that kind ends; nil if there is none. The lock is held.
+func (ps *pausing) strictest(nowMs int64) *pause {
+	var sum *pause
+	for i, p := range ps.by {
+		switch {
+		case p == nil:
+		case nowMs >= p.endMs:
+			ps.by[i] = nil
+		case sum == nil || p.all && !sum.all || p.all == sum.all && p.endMs > sum.endMs:
+			sum = p
+		}
+	}
+	return sum
 }
 
 // freeze has keys cease to expire during the pause that is on, if one is; all batons are held.
 func (ps *pausing) freeze(srv *Server) {
 	ps.mu.Lock()
 	defer ps.mu.Unlock()
-	if p := ps.now.Load(); p != nil {
-		srv.freeze(p.endMs)
+	if end := ps.endMs(); end != 0 {
+		srv.freeze(end)
 	}
 }
 
@@ -82,12 +115,14 @@ func (ps *pausing) thaw(srv *Server) {
 	srv.set.Freeze(ps.endMs())
 }
 
-// endMs is when the pause that is on ends, 0 if there is none; the lock is held.
-func (ps *pausing) endMs() int64 {
-	if p := ps.now.Load(); p != nil {
-		return p.endMs
+// endMs is when the last pause that is on ends, 0 if there is none; the lock is held.
+func (ps *pausing) endMs() (last int64) {
+	for _, p := range ps.by {
+		if p != nil {
+			last = max(last, p.endMs)
+		}
 	}
-	return 0
+	return last
 }
 
 // freeze has expired keys stay until the end of a pause, 0: there is none; those of a replica that nobody else writes
@@ -99,20 +134,22 @@ func (srv *Server) freeze(untilMs int64) {
 	srv.set.Freeze(untilMs)
 }
 
-// end ends the pause; the lock is held. Keys expire before anybody may write again: a command that writes never meets
-// an expired key that stays.
-func (ps *pausing) end(srv *Server) {
-	srv.freeze(0)
-	ps.now.Store(nil)
+// choose goes on with the pauses that are left; the lock is held. Keys expire before anybody may write again: a command
+// that writes never meets an expired key that stays.
+func (ps *pausing) choose(srv *Server, nowMs int64) {
+	sum := ps.strictest(nowMs)
+	srv.freeze(ps.endMs())
+	ps.now.Store(sum)
 }
 
 // paused tells whether a pause is on.
 func (srv *Server) paused() bool { return srv.pausing.at(srv, srv.set.Clock.NowMs()) != nil }
 
-// unpause ends the pause and has all loops go on with the commands that wait.
-func (srv *Server) unpause() {
+// unpause ends the pause for a purpose and has all loops go on with the commands that wait for nothing else.
+func (srv *Server) unpause(purpose pausePurpose) {
 	srv.pausing.mu.Lock()
-	srv.pausing.end(srv)
+	srv.pausing.by[purpose] = nil
+	srv.pausing.choose(srv, srv.set.Clock.NowMs())
 	srv.pausing.mu.Unlock()
 	for _, l := range srv.loops {
 		if l.unpaused.rung.CompareAndSwap(false, true) {
@@ -167,38 +204,45 @@ func (s *Session) heldBack(row *command.Row) bool {
 	if l.pause == nil || !l.pause.holds(row, s) {
 		return false
 	}
-	s.postpone()
+	s.postpone(l.pause)
 	return true
 }
 
-// postpone has the session wait for the end of the pause. Its command is still the next one in the query buffer, or
+// postpone has the session wait for the end of a pause. Its command is still the next one in the query buffer, or
 // parked: then it is run from there.
-func (s *Session) postpone() {
-	s.postponed = true
+func (s *Session) postpone(p *pause) {
+	s.postponed, s.heldBy = true, p
 	s.waiting.Store(true)
 	s.conn.Suspend()
 	s.loop.postponed = append(s.loop.postponed, s)
 }
 
-// wakePostponed has the sessions that wait go on unless a pause is on. They wait again if a new one has begun.
+// wakePostponed has the sessions that wait go on unless the pause that holds them back is on. They wait again if
+// another one does.
 func (l *loop) wakePostponed() {
-	if len(l.postponed) == 0 || l.srv.pausing.at(l.srv, l.srv.set.Clock.NowMs()) != nil {
+	if len(l.postponed) == 0 {
 		return
 	}
+	p := l.srv.pausing.at(l.srv, l.srv.set.Clock.NowMs())
 	list := l.postponed
 	l.postponed = nil
+	var still []*Session
 	for _, s := range list {
-		if s.closed { // by one of those before
-			continue
-		}
-		s.postponed = false
-		s.waiting.Store(false)
-		if s.parked() {
-			s.park.again()
-		} else {
-			s.conn.Resume()
+		switch {
+		case s.closed: // by one of those before
+		case p != nil && s.heldBy == p:
+			still = append(still, s)
+		default:
+			s.postponed, s.heldBy = false, nil
+			s.waiting.Store(false)
+			if s.parked() {
+				s.park.again()
+			} else {
+				s.conn.Resume()
+			}
 		}
 	}
+	l.postponed = append(still, l.postponed...)
 }
 
 // forgetPostponed takes a session that is closed out of those that wait, and what it left parked with it: no letter
@@ -254,14 +298,14 @@ func cmdClientPause(s *Session) error {
 	if s.multi != nil {
 		s.multi.paused = true // what is queued behind it may still write
 	}
-	s.srv.pausing.begin(s.srv, p, s.multi == nil)
+	s.srv.pausing.begin(s.srv, pauseByClient, p, s.multi == nil)
 	c.OK()
 	return nil
 }
 
 // CLIENT UNPAUSE
 func cmdClientUnpause(s *Session) error {
-	s.srv.unpause()
+	s.srv.unpause(pauseByClient)
 	s.c.OK()
 	return nil
 }

@@ -311,7 +311,7 @@ func TestPauseHoldsParkedCommands(t *testing.T) {
 		c.send(string(resp.AppendCommandStrings(nil, args...)))
 		for !strings.Contains(control.do("CLIENT", "LIST", "ID", id), " cmd="+strings.ToLower(args[0])+" ") {
 		}
-		srv.pausing.begin(srv, pause{endMs: srv.set.Clock.NowMs() + 600_000}, true)
+		srv.pausing.begin(srv, pauseByClient, pause{endMs: srv.set.Clock.NowMs() + 600_000}, true)
 		sh.Release(&w)
 		untilFlag(t, control, id, "b")
 		if got := control.do("EXISTS", "k", "l", "m"); got != "0" {

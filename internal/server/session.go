@@ -80,6 +80,7 @@ type Session struct {
 	noTouch    atomic.Bool
 	monitoring atomic.Bool
 	waiting    atomic.Bool              // postponed
+	heldBy     *pause                   // that it waits for the end of; the loop's
 	blocked    atomic.Pointer[blocked]  // nil unless a command waits for keys
 	killNow    atomic.Bool              // CLIENT KILL by another session
 	closing    atomic.Bool              // killed, and replies have not left yet
