@@ -116,10 +116,33 @@ func (l *Link) Sync(id string, offset int64) (Answer, error) {
 	if id != "" {
 		ask = []string{"PSYNC", id, strconv.FormatInt(offset+1, 10)}
 	}
-	reply, err := l.ask(ask...)
-	if err != nil {
-		return Answer{}, err
+	a, reply, err := l.askFor(ask)
+	if !errors.Is(err, errRefused) {
+		return a, err
 	}
+	l.o.Note("Master does not support PSYNC or is in error state (reply: " + reply + ")")
+	return Answer{Full: true, Offset: -1}, l.send("SYNC")
+}
+
+// TakeOver is Sync that asks a replica of ours to become the primary, whose replica we are from then on.
+func (l *Link) TakeOver(id string, offset int64) (Answer, error) {
+	a, _, err := l.askFor([]string{"PSYNC", id, strconv.FormatInt(offset+1, 10), "FAILOVER"})
+	return a, err
+}
+
+// errRefused: the primary has replied an error that is none of those that pass.
+var errRefused = errors.New("Error reply to PSYNC from master")
+
+// askFor sends a PSYNC and reads what is replied, which is returned, too, if it was an error.
+func (l *Link) askFor(psync []string) (a Answer, reply string, err error) {
+	if reply, err = l.ask(psync...); err != nil {
+		return Answer{}, "", err
+	}
+	a, err = readAnswer(reply)
+	return a, reply, err
+}
+
+func readAnswer(reply string) (Answer, error) {
 	words := strings.Fields(reply)
 	switch {
 	case hasAnyPrefix(reply, "+FULLRESYNC"):
@@ -137,8 +160,7 @@ func (l *Link) Sync(id string, offset int64) (Answer, error) {
 	case failure(reply) == "":
 		return Answer{}, fmt.Errorf("Unexpected reply to PSYNC from master: %.128q", reply)
 	}
-	l.o.Note("Master does not support PSYNC or is in error state (reply: " + reply + ")")
-	return Answer{Full: true, Offset: -1}, l.send("SYNC")
+	return Answer{}, fmt.Errorf("%w: '%s'", errRefused, reply)
 }
 
 // fullAnswer reads +FULLRESYNC id offset.

@@ -56,7 +56,6 @@ var otherLater = []row{
 	{name: "tls-port", kind: integer, standard: "0", max: math.MaxUint16, later: "TLS"},
 	{name: "supervised", kind: enum, words: []string{"upstart", "systemd", "auto", "no"}, standard: "no",
 		immutable: true, later: "service notification"},
-	{name: "shutdown-timeout", kind: integer, standard: "10", max: math.MaxInt32, later: replication},
 	{name: "oom-score-adj", kind: enum, words: []string{"no", "yes", "relative", "absolute"}, standard: "no",
 		later: "control of the OOM score"},
 	{name: "oom-score-adj-values", kind: list, standard: "0 200 800", min: 3, max: 3, check: checkOOMScores,

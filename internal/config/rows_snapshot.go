@@ -1,6 +1,7 @@
 package config
 
 import (
+	"math"
 	"slices"
 	"strconv"
 	"strings"
@@ -46,6 +47,9 @@ var snapshotRows = []row{{
 }, {
 	name: "shutdown-on-sigterm", kind: flags, words: shutdownWords, standard: "default", check: checkShutdown,
 	store: func(v *Values, s setting) { v.OnSigterm = shutdownOf(s) },
+}, {
+	name: "shutdown-timeout", kind: integer, standard: "10", max: math.MaxInt32,
+	store: func(v *Values, s setting) { v.ShutdownTimeoutSeconds = s.n },
 }}
 
 // SavePoint has the data saved when at least Changes changes were made and the last save is more than Seconds ago.

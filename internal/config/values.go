@@ -73,6 +73,8 @@ type Values struct {
 	SaveBufferBytes       int64  // memory for what is yet to be written
 	SaveCPUs              string // processors of the goroutines that write, as taskset has them; empty: any
 	OnSigint, OnSigterm   Shutdown
+	// ShutdownTimeoutSeconds is how long replicas have at the end to take in what they lack; 0: no time.
+	ShutdownTimeoutSeconds int64
 
 	// Following a primary.
 	PrimaryHost            string // "": the server is one itself

@@ -145,6 +145,9 @@ func (t *infoText) server() {
 	t.line("executable:%s", exe)
 	t.line("config_file:%s", srv.cfg.File())
 	t.line("io_threads_active:%d", btoi(len(srv.loops) > 1))
+	if endMs := srv.lastCallMs.Load(); endMs != 0 {
+		t.line("shutdown_in_milliseconds:%d", endMs-t.nowMs)
+	}
 }
 
 func (t *infoText) clients() {

@@ -23,7 +23,7 @@ func (t *infoText) replication() {
 		t.line("slave%d:ip=%s,port=%d,state=%s,offset=%d,lag=%d", i, ip, port, followerState(f.state.Load()),
 			f.ackLSN.Load(), lag)
 	}
-	t.line("master_failover_state:no-failover")
+	t.line("master_failover_state:%s", t.srv.failover.state())
 	t.line("master_replid:%s", h.ID)
 	t.line("master_replid2:%s", h.ID2)
 	t.line("master_repl_offset:%d", stream.Offset())

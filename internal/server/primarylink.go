@@ -38,6 +38,8 @@ type primaryLink struct {
 	srv  *Server
 	host string
 	port int
+	// takeover is what has made this server, which was the primary, follow one of its replicas; nil: nothing has.
+	takeover *takeover
 
 	ctx    context.Context
 	cancel context.CancelFunc
@@ -145,7 +147,7 @@ func (p *primaryLink) once() error {
 	} else {
 		srv.log.Info(fmt.Sprintf("Trying a partial resynchronization (request %s:%d).", id, p.position+1))
 	}
-	answer, err := link.Sync(id, int64(p.position))
+	answer, err := p.ask(link, id)
 	if err != nil {
 		return err
 	}
@@ -159,6 +161,20 @@ func (p *primaryLink) once() error {
 	stopWatch()
 	owned = false
 	return p.execute(link)
+}
+
+// ask asks for what follows the position in the history named id, and the primary to become one if it isn't yet.
+func (p *primaryLink) ask(link *replica.Link, id string) (replica.Answer, error) {
+	f := &p.srv.failover
+	if p.takeover == nil || f.now.Load() != p.takeover {
+		return link.Sync(id, int64(p.position))
+	}
+	answer, err := link.TakeOver(id, int64(p.position))
+	if err != nil {
+		return answer, errors.Join(err, p.underBatons(func() { f.abort("Failover target rejected psync request") }))
+	}
+	f.clear(p.takeover)
+	return answer, nil
 }
 
 // underBatons has work done with all batons held, unless the link has been stopped by then.

@@ -18,6 +18,7 @@ func replicaRows() []*command.Row {
 		{Info: command.Info{
 			Name: "psync", Arity: -3, Flags: sync, Group: "server", Since: "2.8.0",
 			Summary: "Internal command used for replication", Args: "replicationid offset:integer",
+			RouteOf: routePsync,
 		}, RunSession: onSession(cmdPsync)},
 		{Info: command.Info{
 			Name: "sync", Arity: 1, Flags: sync, Group: "server", Since: "1.0.0",
@@ -40,8 +41,21 @@ var (
 	errPendingOutput = resp.Errorf("ERR", "SYNC and PSYNC are invalid with pending output")
 	errNoPrimary     = &resp.Error{Code: "NOMASTERLINK", Msg: "Can't SYNC while not connected with my master"}
 	errFiltered      = resp.Errorf("ERR", "Filtered replica requires EOF capability")
-	errFailover      = resp.Errorf("ERR", "PSYNC FAILOVER can't be sent to a master.")
+	errFailingOver   = &resp.Error{Code: "NOMASTERLINK", Msg: "Can't SYNC while failing over"}
 )
+
+// routePsync: to take over the role is changed.
+func routePsync(args [][]byte) command.Route {
+	if asksToTakeOver(args) {
+		return command.RouteAll
+	}
+	return command.RouteKeys
+}
+
+// asksToTakeOver tells whether a PSYNC comes from a primary that hands over to the server.
+func asksToTakeOver(args [][]byte) bool {
+	return len(args) > 3 && strings.EqualFold(cString(args[3]), "failover")
+}
 
 // PSYNC replicationid offset [FAILOVER]
 func cmdPsync(s *Session) error {
@@ -49,8 +63,10 @@ func cmdPsync(s *Session) error {
 	if s.follower.Load() != nil {
 		return nil // as Redis: no reply
 	}
-	if len(args) > 3 && strings.EqualFold(cString(args[3]), "failover") {
-		return errFailover
+	if asksToTakeOver(args) {
+		if err := s.takeOver(cString(args[1])); err != nil {
+			return err
+		}
 	}
 	offset, ok := resp.ParseInt(args[2])
 	if !ok {
@@ -82,6 +98,8 @@ func cmdSync(s *Session) error {
 func (s *Session) beginFollowing(psync bool) (*follower, error) {
 	link := s.srv.upstream.link.Load()
 	switch {
+	case s.srv.failover.now.Load() != nil:
+		return nil, errFailingOver
 	case link != nil && linkState(link.state.Load()) != linkConnected:
 		return nil, errNoPrimary
 	case len(s.c.Out) > 0 || s.conn.OutputBytes() > 0:

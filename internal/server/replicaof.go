@@ -24,11 +24,18 @@ func replicaofRows() []*command.Row {
 		"Make the server a replica of another instance, or promote it as master.")}
 }
 
-var errPrimaryPort = resp.Errorf("ERR", "Invalid master port")
+var (
+	errPrimaryPort      = resp.Errorf("ERR", "Invalid master port")
+	errReplicaofFailing = resp.Errorf("ERR", "REPLICAOF not allowed while failing over.")
+	errReplicaofReplica = resp.Errorf("ERR", "Command is not valid when client is a replica.")
+)
 
 // REPLICAOF host port | NO ONE
 func cmdReplicaof(s *Session) error {
 	u := &s.srv.upstream
+	if s.srv.failover.now.Load() != nil {
+		return errReplicaofFailing
+	}
 	host, port := cString(s.c.Args[1]), cString(s.c.Args[2])
 	link := u.link.Load()
 	if strings.EqualFold(host, "no") && strings.EqualFold(port, "one") {
@@ -37,6 +44,9 @@ func cmdReplicaof(s *Session) error {
 			s.srv.log.Info("MASTER MODE enabled (user request from '" + s.describe(s.srv.set.Clock.NowMs()) + "')")
 		}
 		return s.noteReplicaof("")
+	}
+	if s.follower.Load() != nil {
+		return errReplicaofReplica // it would disconnect itself
 	}
 	n, err := strconv.Atoi(port)
 	if err != nil || n < 0 || n > 65535 {
@@ -48,10 +58,17 @@ func cmdReplicaof(s *Session) error {
 		s.c.Simple("OK Already connected to specified master")
 		return nil
 	}
-	u.start(host, n)
+	u.start(host, n, nil)
 	s.srv.log.Info(fmt.Sprintf("REPLICAOF %s:%d enabled (user request from '%s')", host, n,
 		s.describe(s.srv.set.Clock.NowMs())))
 	return s.noteReplicaof(fmt.Sprintf("%s %d", host, n))
+}
+
+// noteRole has CONFIG GET and REWRITE tell what has changed the role, where nobody is to be told that they can't.
+func (srv *Server) noteRole(replicaof string) {
+	if err := srv.cfg.Override("replicaof", replicaof); err != nil {
+		srv.log.Warn("replicaof: " + err.Error())
+	}
 }
 
 // noteReplicaof has CONFIG GET and REWRITE tell what REPLICAOF has changed, and replies.

@@ -33,6 +33,9 @@ type replication struct {
 	pingedMs, keptAliveMs int64
 
 	pings, getAcks aside
+	acksWanted     atomic.Bool // as soon as no pause is on
+
+	hadTime atomic.Bool // replicas were waited for before the end, or are not to be
 
 	mu          sync.Mutex
 	backlog     replica.Pin // keeps what a replica may ask for that comes back; nil: nobody has followed
@@ -253,9 +256,13 @@ func (r *replication) cron() {
 	switch due := nowMs-r.pingedMs >= v.PingReplicaSeconds*1000; {
 	case len(list) == 0 || r.srv.following():
 		r.pingedMs = nowMs
-	case due:
+	case due && !r.srv.failover.hurries(): // it would wait for those to be acknowledged
 		r.pingedMs = nowMs
 		r.pings.put()
+	}
+	if r.acksWanted.Load() && !r.srv.paused() {
+		r.acksWanted.Store(false)
+		r.getAcks.put()
 	}
 	r.changed()
 	r.beginDue(v, nowMs)
@@ -365,7 +372,11 @@ func (r *replication) countAcks(lsn uint64, onDisk bool) (n int64) {
 
 // askForAcks has replicas say how much they have. Safe from any goroutine.
 func (r *replication) askForAcks() {
-	if len(*r.followers.Load()) > 0 {
+	switch {
+	case len(*r.followers.Load()) == 0:
+	case r.srv.paused(): // whoever paused waits for the stream to end somewhere; they say it every second, too
+		r.acksWanted.Store(true)
+	default:
 		r.getAcks.put()
 	}
 }
@@ -373,6 +384,7 @@ func (r *replication) askForAcks() {
 // changed follows a change of what replicas are there and how much they have. Safe from any goroutine.
 func (r *replication) changed() {
 	r.srv.aof.endWaits()
+	r.srv.failover.check()
 	if v := r.srv.cfg.Values(); v.MinReplicas > 0 {
 		r.countGood(v)
 	}
@@ -407,15 +419,23 @@ func (r *replication) stop() {
 	r.giveUp(false)
 }
 
-// lastBytesFor is how long replicas have at the end to take in what they have not been sent.
-const lastBytesFor = 2 * time.Second
+// How long replicas have at the very end to take in what they have not been sent: lastBytesNow if they had time before,
+// or are not to have any.
+const (
+	lastBytesFor = 2 * time.Second
+	lastBytesNow = 50 * time.Millisecond
+)
 
 // close ends all replicas' connections, once they have everything if that doesn't take long: then they can go on where
 // they are when the server comes back. The loops still run; with an append-only file nobody writes any more.
 func (r *replication) close() {
 	tick := time.NewTicker(time.Millisecond)
 	defer tick.Stop()
-	end := time.NewTimer(lastBytesFor)
+	patience := lastBytesFor
+	if r.hadTime.Load() {
+		patience = lastBytesNow
+	}
+	end := time.NewTimer(patience)
 	defer end.Stop()
 	for late := false; !late && r.behind(); {
 		select {

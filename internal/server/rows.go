@@ -7,8 +7,7 @@ func sessionRows() []*command.Row {
 	var all []*command.Row
 	for _, family := range [][]*command.Row{
 		connectionRows(), clientRows(), multiRows(), serverRows(), migrateRows(), saveRows(), rewriteRows(), waitRows(),
-		replicaRows(),
-		replicaofRows(),
+		replicaRows(), replicaofRows(), failoverRows(),
 	} {
 		all = append(all, family...)
 	}

@@ -61,6 +61,8 @@ type Server struct {
 	stopping        atomic.Bool
 	stops           stopDesk
 	stopTx          serverTx
+	lastCallTx      serverTx
+	lastCallMs      atomic.Int64 // until when the server, which is to end, waits for replicas; 0: it does not
 	saves           saves
 	restricted      atomic.Uint32 // restrict.go
 	loading         loading
@@ -81,6 +83,7 @@ type Server struct {
 	console         consoleServer
 	migrator        migrator
 	upstream        upstream
+	failover        failover
 }
 
 // Options are what New needs beside the configuration.
@@ -131,8 +134,10 @@ func New(o Options) (*Server, error) {
 	srv.stops.bell = make(chan struct{}, 1)
 	srv.loading.done, srv.loadFailed = make(chan struct{}), make(chan error, 1)
 	srv.stopTx.init(srv)
+	srv.lastCallTx.init(srv)
 	srv.saves.init(srv)
 	srv.upstream.init(srv)
+	srv.failover.init(srv)
 	srv.watchConfig()
 	srv.replication.init(srv)
 	srv.startBytes, srv.startIndexBytes = srv.usedMemory(), srv.indexBytes()

@@ -6,6 +6,7 @@ import (
 	"os"
 	"sync"
 	"syscall"
+	"time"
 
 	"fulmen/internal/config"
 	"fulmen/internal/resp"
@@ -14,8 +15,9 @@ import (
 	"fulmen/shard/command"
 )
 
-// The end of the server: SHUTDOWN and signals are requests to Run, which saves if that is wanted. From the cut of that
-// save on no baton is given back, so that no change is acknowledged that is not in it.
+// The end of the server: SHUTDOWN and signals are requests to Run. It pauses writes until replicas have everything
+// (lastcall.go), and saves if that is wanted. From the cut of that save on no baton is given back, so that no change is
+// acknowledged that is not in it.
 
 func shutdownRow() *command.Row {
 	return &command.Row{Info: command.Info{
@@ -32,8 +34,9 @@ func shutdownRow() *command.Row {
 
 // stopRequest asks for the end.
 type stopRequest struct {
-	how config.Shutdown
-	who *await // replied to if the server goes on; nil: nobody
+	how    config.Shutdown
+	signal bool   // it is a signal's
+	who    *await // replied to if the server goes on; nil: nobody
 }
 
 // stopDesk takes requests for the end, and hands them to Run.
@@ -60,16 +63,16 @@ func (d *stopDesk) ask(r stopRequest) {
 	d.ring()
 }
 
-// next returns how the server is to end, as the first of the requests has it, and from then on the desk is busy; false:
-// there is no request.
-func (d *stopDesk) next() (how config.Shutdown, ok bool) {
+// next returns the first of the requests, which says how the server is to end, and from then on the desk is busy;
+// false: there is none.
+func (d *stopDesk) next() (r stopRequest, ok bool) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if len(d.requests) == 0 {
-		return how, false
+		return r, false
 	}
 	d.busy = true
-	return d.requests[0].how, true
+	return d.requests[0], true
 }
 
 // abort has who wait for the end of the shutdown under way, which is to be given up; false: there is none.
@@ -96,7 +99,10 @@ func (d *stopDesk) fail() {
 	defer d.mu.Unlock()
 	for _, r := range d.requests {
 		if r.who != nil {
-			r.who.end(func(*Session) error { return resp.ErrShutdownFailed })
+			r.who.end(func(s *Session) error {
+				s.waiting.Store(false)
+				return resp.ErrShutdownFailed
+			})
 		}
 	}
 	for _, a := range d.aborts {
@@ -108,8 +114,7 @@ func (d *stopDesk) fail() {
 	d.requests, d.aborts, d.busy = nil, nil, false
 }
 
-// SHUTDOWN [NOSAVE|SAVE] [NOW] [FORCE] [ABORT]: no reply, unless the server goes on. There are no replicas to wait for,
-// so NOW says nothing.
+// SHUTDOWN [NOSAVE|SAVE] [NOW] [FORCE] [ABORT]: no reply, unless the server goes on
 func cmdShutdown(s *Session) error {
 	a := s.c.ArgsFrom(1)
 	var how config.Shutdown
@@ -139,7 +144,8 @@ func cmdShutdown(s *Session) error {
 		}
 		return nil
 	}
-	s.srv.stops.ask(stopRequest{how, s.await()})
+	s.waiting.Store(true)
+	s.srv.stops.ask(stopRequest{how: how, who: s.await()})
 	return nil
 }
 
@@ -166,13 +172,13 @@ func (srv *Server) Run(signals <-chan os.Signal) error {
 			if sig == syscall.SIGINT {
 				how = v.OnSigint
 			}
-			srv.stops.ask(stopRequest{how: how})
+			srv.stops.ask(stopRequest{how: how, signal: true})
 		case <-srv.stops.bell:
 		case err := <-srv.loadFailed:
 			return errors.Join(err, srv.Shutdown())
 		}
-		if how, ok := srv.stops.next(); ok {
-			if done, err := srv.end(how, signals); done {
+		if r, ok := srv.stops.next(); ok {
+			if done, err := srv.end(r, signals); done {
 				return err
 			}
 		}
@@ -199,10 +205,19 @@ func signalName(sig os.Signal) string {
 }
 
 // end ends the server unless it can't be saved what should be. It reports whether it has ended.
-func (srv *Server) end(how config.Shutdown, signals <-chan os.Signal) (done bool, err error) {
+func (srv *Server) end(r stopRequest, signals <-chan os.Signal) (done bool, err error) {
+	how := r.how
 	srv.log.Warn("User requested shutdown...")
 	if srv.isLoading() {
 		return true, nil // what is there is half of what the file has
+	}
+	switch err := srv.lastCall(r, signals); {
+	case errors.Is(err, ErrInsisted):
+		return true, err
+	case err != nil: // it was aborted
+		srv.unpause(pauseForShutdown)
+		srv.stops.fail()
+		return false, nil
 	}
 	if len(srv.cfg.Values().SavePoints) == 0 && !how.Save || how.NoSave {
 		return true, srv.leave()
@@ -225,6 +240,7 @@ func (srv *Server) end(how config.Shutdown, signals <-chan os.Signal) (done bool
 	srv.log.Warn("Errors trying to shut down the server. Check the logs for more information.")
 	srv.upstream.reopen()
 	srv.stopTx.giveBack()
+	srv.unpause(pauseForShutdown)
 	srv.stops.fail()
 	return false, nil
 }
@@ -244,7 +260,9 @@ func (srv *Server) finalSave(signals <-chan os.Signal) error {
 	held := make(chan *shard.Seizure, 1)
 	go func() {
 		srv.upstream.close()
-		srv.stopTx.run(func(*loop) {}, func(z *shard.Seizure) { held <- z })
+		for !srv.stopTx.run(func(*loop) {}, func(z *shard.Seizure) { held <- z }) {
+			time.Sleep(lastCallTick) // the batons of a save before are about to come back
+		}
 	}()
 	for got := false; !got; {
 		select {

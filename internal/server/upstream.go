@@ -50,8 +50,9 @@ func (u *upstream) init(srv *Server) {
 // back.
 func (srv *Server) following() bool { return srv.upstream.link.Load() != nil }
 
-// start makes the server a replica; all batons are held, or nobody is served yet.
-func (u *upstream) start(host string, port int) {
+// start makes the server a replica, of one that is to take over if takeover is not nil; all batons are held, or nobody
+// is served yet.
+func (u *upstream) start(host string, port int, takeover *takeover) {
 	srv := u.srv
 	old := u.link.Load()
 	if old != nil {
@@ -62,7 +63,10 @@ func (u *upstream) start(host string, port int) {
 		// While nobody keeps the log, its position stands still though the data changes.
 		u.anonymous.Store(!srv.set.Log.Active())
 	}
-	link := &primaryLink{up: u, srv: srv, host: host, port: port, position: offset, db: db, over: make(chan struct{})}
+	link := &primaryLink{
+		up: u, srv: srv, host: host, port: port, takeover: takeover, position: offset, db: db,
+		over: make(chan struct{}),
+	}
 	link.ctx, link.cancel = context.WithCancel(context.Background())
 	link.downMs.Store(srv.set.Clock.NowMs())
 	relay := replica.NewRelay(offset, srv.cfg.Values().BacklogBytes)
@@ -97,7 +101,7 @@ func (srv *Server) followAtStart() {
 	if v := srv.cfg.Values(); v.PrimaryHost != "" {
 		srv.log.Info("Before turning into a replica, using my own master parameters to synthesize a " +
 			"cached master: I may be able to synchronize with the new master with just a partial transfer.")
-		srv.upstream.start(v.PrimaryHost, v.PrimaryPort)
+		srv.upstream.start(v.PrimaryHost, v.PrimaryPort, nil)
 	}
 }
 
@@ -175,7 +179,7 @@ func (u *upstream) reopen() {
 	u.closed = false
 	u.mu.Unlock()
 	if link := u.link.Load(); link != nil {
-		u.start(link.host, link.port)
+		u.start(link.host, link.port, link.takeover)
 	}
 }
 

@@ -375,7 +375,7 @@ func TestEndsWhileFollowing(t *testing.T) {
 			<-held
 			ended := make(chan bool, 1)
 			go func() {
-				done, _ := srv.end(config.Shutdown{Save: true}, nil)
+				done, _ := srv.end(stopRequest{how: config.Shutdown{Save: true}}, nil)
 				ended <- done
 			}()
 			eventually(t, "the end waits for batons", func() bool {

@@ -1,0 +1,107 @@
+package server
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"syscall"
+	"time"
+)
+
+// Before the server ends replicas are to have everything: writes are paused, and for shutdown-timeout they may
+// acknowledge what they have. Then any of them can take over, or go on when the server comes back.
+
+// errAborted is lastCall's when the server is to go on.
+var errAborted = errors.New("the shutdown was aborted")
+
+// lastCall waits until replicas have everything, or their time is up. The error is ErrInsisted, or errAborted: then the
+// pause is still on.
+func (srv *Server) lastCall(r stopRequest, signals <-chan os.Signal) error {
+	rep := &srv.replication
+	timeoutMs := srv.cfg.Values().ShutdownTimeoutSeconds * 1000
+	// A replica of ours may have the end of the stream as it is now; what a primary sends later has no end.
+	end := rep.stream().Offset()
+	rep.hadTime.Store(r.how.Now)
+	defer func() { srv.lastCallMs.Store(0) }()
+	if !r.how.Now && timeoutMs != 0 && rep.lags(end) > 0 {
+		srv.lastCallMs.Store(srv.set.Clock.NowMs() + timeoutMs)
+		srv.log.Info("Waiting for replicas before shutting down.")
+		var err error
+		if end, err = srv.awaitReplicas(r.signal, signals); err != nil {
+			return err
+		}
+		rep.hadTime.Store(true)
+	}
+	rep.logLags(end)
+	return nil
+}
+
+// lastCallTick is how often it is looked whether replicas have everything.
+const lastCallTick = 5 * time.Millisecond
+
+// awaitReplicas pauses writes, waits until replicas have all of the stream, or the time is up, and returns its end.
+// insists says whether SIGINT ends the server at once.
+func (srv *Server) awaitReplicas(insists bool, signals <-chan os.Signal) (end uint64, err error) {
+	paused := make(chan uint64, 1)
+	pauses := func(*loop) {
+		srv.pausing.begin(srv, pauseForShutdown, pause{endMs: forever}, true)
+		paused <- srv.replication.stream().Offset()
+	}
+	tick := time.NewTicker(lastCallTick)
+	defer tick.Stop()
+	for asked, known := false, false; ; {
+		asked = asked || srv.lastCallTx.run(pauses, nil) // one that was aborted may not be over
+		select {
+		case end = <-paused:
+			known = true
+		case sig := <-signals:
+			srv.log.Warn("Received " + signalName(sig) + " scheduling shutdown...")
+			if sig == syscall.SIGINT && insists {
+				return end, ErrInsisted
+			}
+			insists = true
+			continue
+		case <-srv.stops.bell:
+		case <-tick.C:
+		}
+		switch {
+		case !known: // the pause will begin
+		case srv.stops.aborted():
+			srv.log.Info("Shutdown manually aborted.")
+			return end, errAborted
+		case srv.replication.lags(end) == 0 || srv.set.Clock.NowMs() >= srv.lastCallMs.Load():
+			return end, nil
+		}
+	}
+}
+
+// lags returns how many replicas have not acknowledged all up to a position.
+func (r *replication) lags(end uint64) (n int) {
+	for _, f := range *r.followers.Load() {
+		n += btoi(f.ackLSN.Load() < end)
+	}
+	return n
+}
+
+// logLags tells which replicas do not have everything.
+func (r *replication) logLags(end uint64) {
+	list, nowMs := *r.followers.Load(), r.srv.set.Clock.NowMs()
+	if len(list) == 0 {
+		return
+	}
+	lagging := 0
+	for _, f := range list {
+		has := f.ackLSN.Load()
+		if has >= end {
+			continue
+		}
+		lagging++
+		lag := int64(0)
+		if f.is(online) {
+			lag = nowMs/1000 - f.ackMs.Load()/1000
+		}
+		r.srv.log.Warn(fmt.Sprintf("Lagging replica %s reported offset %d behind master, lag=%d, state=%s.", f.name(),
+			end-has, lag, followerState(f.state.Load())))
+	}
+	r.srv.log.Info(fmt.Sprintf("%d of %d replicas are in sync when shutting down.", len(list)-lagging, len(list)))
+}
