@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"runtime/debug"
 	"strconv"
 	"sync"
 	"sync/atomic"
@@ -97,7 +98,10 @@ func startProof(t testing.TB, shards, loops int, rest uint64, args ...string) *p
 	if err := p.srv.Start(); err != nil {
 		t.Fatal(err)
 	}
-	watchdog := time.AfterFunc(5*patience, func() { panic(t.Name() + ": stuck") })
+	watchdog := time.AfterFunc(5*patience, func() {
+		debug.SetTraceback("all") // what every goroutine waits for
+		panic(t.Name() + ": stuck")
+	})
 	t.Cleanup(func() {
 		p.calm()
 		if err := p.srv.Shutdown(); err != nil {
