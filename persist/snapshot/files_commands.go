@@ -155,11 +155,12 @@ func (e *commandEncoder) add(args ...[]byte) error {
 	return e.flush()
 }
 
+// adders are the commands that add elements, by type.
+var adders = [...]string{object.List: "RPUSH", object.Set: "SADD", object.ZSet: "ZADD", object.Hash: "HSET"}
+
 // Begin implements rdb.Builder.
 func (e *commandEncoder) Begin(f rdb.Form) error {
-	e.name = map[object.Type]string{
-		object.List: "RPUSH", object.Set: "SADD", object.ZSet: "ZADD", object.Hash: "HSET",
-	}[f.Type]
+	e.name = adders[f.Type]
 	return nil
 }
 
