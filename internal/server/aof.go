@@ -40,6 +40,10 @@ type appendOnly struct {
 
 	trimmedMs int64 // the sampler's: when history was looked at
 
+	policyMu sync.Mutex // held while policy follows what decides on it
+	fsync    aof.Policy // appendfsync
+	lax      bool       // no-appendfsync-on-rewrite
+
 	mu     sync.Mutex
 	dir    string    // of the files
 	name   string    // appendfilename
@@ -49,7 +53,8 @@ type appendOnly struct {
 func (a *appendOnly) init(srv *Server, v *config.Values) {
 	a.srv = srv
 	a.rewrites.init(srv)
-	a.policy.Store(int32(v.AppendFsync))
+	a.fsync, a.lax = aof.Policy(v.AppendFsync), v.NoFsyncOnRewrite
+	a.policy.Store(int32(a.fsync))
 	a.waits.Store(&[]*syncWait{})
 }
 
@@ -58,10 +63,18 @@ func (a *appendOnly) enabled() bool { return a.writer.Load() != nil }
 
 // apply follows CONFIG SET.
 func (a *appendOnly) apply(v *config.Values) {
+	a.policyMu.Lock()
+	a.fsync, a.lax = aof.Policy(v.AppendFsync), v.NoFsyncOnRewrite
+	a.policyMu.Unlock()
+	a.renew(v)
+}
+
+// renew follows changes of what there is: the Writer, the Rewriter, a save under way.
+func (a *appendOnly) renew(v *config.Values) {
 	if r := a.rewriter.Load(); r != nil {
 		r.SetRetain(retention(v))
 	}
-	a.applyPolicy(v)
+	a.applyPolicy()
 	a.advanced()
 }
 
@@ -78,10 +91,13 @@ func (a *appendOnly) tellTime() {
 }
 
 // applyPolicy has the Writer follow appendfsync or, while the disk is busy with a save or a rewrite and
-// no-appendfsync-on-rewrite allows it, not sync at all: then all is as if that were no.
-func (a *appendOnly) applyPolicy(v *config.Values) {
-	policy := aof.Policy(v.AppendFsync)
-	if v.NoFsyncOnRewrite && a.srv.saver.Running() != nil {
+// no-appendfsync-on-rewrite allows it, not sync at all: then all is as if that were no. What the parameters are apply
+// knows before the configuration does: a save may end in between.
+func (a *appendOnly) applyPolicy() {
+	a.policyMu.Lock()
+	defer a.policyMu.Unlock()
+	policy := a.fsync
+	if a.lax && a.srv.saver.Running() != nil {
 		policy = aof.No
 	}
 	a.policy.Store(int32(policy))

@@ -183,7 +183,7 @@ func (job *fullSync) finished(result snapshot.Result) {
 	} else {
 		srv.log.Warn("Background transfer error: " + result.Err.Error())
 	}
-	srv.aof.applyPolicy(srv.cfg.Values())
+	srv.aof.applyPolicy()
 	job.end()
 }
 

@@ -313,7 +313,7 @@ func (v *rewrites) cut(run *rewriteRun) error {
 	if gone {
 		save.Cancel()
 	}
-	a.applyPolicy(values)
+	a.applyPolicy()
 	return nil
 }
 
@@ -357,7 +357,7 @@ func (v *rewrites) end(run *rewriteRun, err error) {
 		}
 	}
 	v.note(run, err)
-	a.apply(srv.cfg.Values())
+	a.renew(srv.cfg.Values())
 	v.unclaim()
 	close(run.over)
 	if err == nil {

@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"fulmen/internal/config"
 	"fulmen/internal/resp"
 	"fulmen/persist/aof"
 )
@@ -403,17 +404,16 @@ func TestRewriteFails(t *testing.T) {
 	c := dial(t, g.Addr())
 	c.send("SET a 1\r\n")
 	c.want("OK")
-	// A directory stands where a file is to be made.
-	block := filepath.Join(g.aof.dir, "appendonly.aof.2.incr.0.aof")
-	if err := errors.Join(os.Mkdir(block, 0o755), os.WriteFile(filepath.Join(block, "x"), nil, 0o644)); err != nil {
-		t.Fatal(err)
+	block := func(name string) { // a directory stands where the file is to be made
+		name = filepath.Join(g.aof.dir, name)
+		if err := errors.Join(os.Mkdir(name, 0o755), os.WriteFile(filepath.Join(name, "x"), nil, 0o644)); err != nil {
+			t.Fatal(err)
+		}
 	}
+	block("appendonly.aof.2.incr.0.aof")
 	c.send("BGREWRITEAOF\r\n")
 	c.want("-ERR Can't execute an AOF background rewriting. Please check the server logs for more information.")
-	block = filepath.Join(g.aof.dir, "appendonly.aof.3.base.1.rdb")
-	if err := errors.Join(os.Mkdir(block, 0o755), os.WriteFile(filepath.Join(block, "x"), nil, 0o644)); err != nil {
-		t.Fatal(err)
-	}
+	block("appendonly.aof.3.base.1.rdb")
 	c.send("BGREWRITEAOF\r\nSET b 1\r\n")
 	c.want("Background append only file rewriting started", "OK")
 	g.rewritten(c, 2)
@@ -499,6 +499,22 @@ func TestNoFsyncOnRewrite(t *testing.T) {
 	c.want("OK")
 	eventually(t, "the save ends", func() bool { return c.info("persistence", "rdb_bgsave_in_progress") == "0" })
 	eventually(t, "all is synced", func() bool { return g.aof.writer.Load().SyncedLSN() == g.set.Log.LSN() })
+}
+
+// TestPolicyWhenASaveEnds: appendfsync that was just set stays, where a save ends before the configuration has it.
+func TestPolicyWhenASaveEnds(t *testing.T) {
+	g := startGated(t, gatedOptions{args: []string{"--appendfsync", "everysec"}})
+	c := dial(t, g.Addr())
+	g.cfg.OnApply(func(_, _ *config.Values) error {
+		g.aof.applyPolicy()         // as who ends a save does
+		g.aof.renew(g.cfg.Values()) // or a rewrite
+		return nil
+	}, "appendfsync")
+	c.send("CONFIG SET appendfsync always\r\n")
+	c.want("OK")
+	if policy := aof.Policy(g.aof.policy.Load()); policy != aof.Always {
+		t.Errorf("the policy is %v", policy)
+	}
 }
 
 // TestRewriteUnderFlushAll: FLUSHALL gives a rewrite up, which begins again, if it saves.

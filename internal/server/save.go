@@ -121,7 +121,7 @@ func (v *saves) beginLocked(run *saveRun) error {
 	}
 	v.run = run
 	v.noteCutLocked(run.save.Progress().CutNs, run.beganMs)
-	srv.aof.applyPolicy(srv.cfg.Values())
+	srv.aof.applyPolicy()
 	if !run.foreground {
 		srv.log.Info("Background saving started")
 	}
@@ -168,7 +168,7 @@ func (v *saves) finished(r snapshot.Result) {
 	}
 	again := v.next != nil
 	v.mu.Unlock()
-	srv.aof.applyPolicy(srv.cfg.Values())
+	srv.aof.applyPolicy()
 	srv.gate.update()
 	v.logEnd(run, &r, cancelled)
 	for _, done := range run.done {
