@@ -325,3 +325,13 @@ func (n *node) lastLog() string {
 	}
 	return string(data[max(0, len(data)-most):])
 }
+
+// lastRefusal is what the server's log says of the last partial resynchronization.
+func (n *node) lastRefusal() (last string) {
+	for line := range strings.Lines(n.lastLog()) {
+		if strings.Contains(line, "artial resync") {
+			last = strings.TrimSpace(line)
+		}
+	}
+	return last
+}

@@ -123,9 +123,9 @@ func (r *round) plan() (steps []step) {
 		steps = append(steps, linkSteps[r.rnd.IntN(len(linkSteps))])
 	}
 	for range others {
-		steps = append(steps, fullSteps[r.rnd.IntN(len(fullSteps))], killSteps[r.rnd.IntN(len(killSteps))])
+		steps = append(steps, fullSteps[r.rnd.IntN(len(fullSteps))], killSteps[r.rnd.IntN(len(killSteps))],
+			roleSteps[r.rnd.IntN(len(roleSteps))])
 	}
-	steps = append(steps, roleSteps[r.rnd.IntN(len(roleSteps))])
 	r.rnd.Shuffle(len(steps), func(i, j int) { steps[i], steps[j] = steps[j], steps[i] })
 	return steps
 }
