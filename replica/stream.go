@@ -47,17 +47,19 @@ type Pin interface {
 type LogStream struct {
 	Log   *log.Log
 	Shift int64
+	// From is where, as the log counts, the log begins to be the stream: what it has of before is something else.
+	From uint64
 }
 
 // Offset implements Stream.
 func (s LogStream) Offset() uint64 { return s.Log.Contiguous() + uint64(s.Shift) }
 
 // Oldest implements Stream.
-func (s LogStream) Oldest() uint64 { return s.Log.Oldest() + uint64(s.Shift) }
+func (s LogStream) Oldest() uint64 { return max(s.Log.Oldest(), s.From) + uint64(s.Shift) }
 
 // Open implements Stream.
 func (s LogStream) Open(lsn uint64, notify func()) (Source, error) {
-	if s.Shift > 0 && lsn < uint64(s.Shift) {
+	if lsn < s.From+uint64(s.Shift) {
 		return nil, log.ErrTrimmed
 	}
 	return s.shifted(s.Log.Merged(lsn-uint64(s.Shift), notify))

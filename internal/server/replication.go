@@ -25,6 +25,8 @@ type replication struct {
 	// shift is by how much positions of the stream are above those of the log, which has positions of its own if it was
 	// kept for an append-only file while the server followed a primary. Changed with all batons held.
 	shift atomic.Int64
+	// since is where, as the log counts, it began to be the stream. Changed with all batons held.
+	since atomic.Uint64
 
 	// What INFO says.
 	fullSyncs, partialSyncs, refusedPartials atomic.Int64
@@ -71,7 +73,7 @@ func (r *replication) stream() replica.Stream {
 }
 
 func (r *replication) logStream() replica.LogStream {
-	return replica.LogStream{Log: r.srv.set.Log, Shift: r.shift.Load()}
+	return replica.LogStream{Log: r.srv.set.Log, Shift: r.shift.Load(), From: r.since.Load()}
 }
 
 // relayStream is what comes from a primary as a replica.Stream: it may be pinned where the data is.
@@ -118,6 +120,7 @@ func (r *replication) endRelay(position uint64, linked bool, turn func()) {
 		l.SetLSN(position)
 	}
 	r.shift.Store(int64(position - l.LSN()))
+	r.since.Store(l.LSN())
 	var backlog replica.Pin
 	if linked {
 		backlog = r.logStream().Resume()

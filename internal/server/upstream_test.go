@@ -32,15 +32,15 @@ const (
 	fakeMark = "abcdefabcdefabcdefabcdefabcdefabcdefabcd"
 )
 
-// startFake starts one, and a server of ours that follows it.
-func startFake(t testing.TB) (*fakePrimary, *Server, *client) {
+// startFake starts one, and a server of ours with these parameters that follows it.
+func startFake(t testing.TB, params ...string) (*fakePrimary, *Server, *client) {
 	t.Helper()
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = ln.Close() })
-	srv := startServer(t)
+	srv := startServer(t, params...)
 	c := dial(t, srv.Addr())
 	if got := c.do("REPLICAOF", "127.0.0.1", strconv.Itoa(ln.Addr().(*net.TCPAddr).Port)); got != "OK" {
 		t.Fatal(got)
@@ -401,5 +401,40 @@ func TestEndsWhileFollowing(t *testing.T) {
 				waitLinked(t, c)
 			}
 		})
+	}
+}
+
+// TestPromotedServesItsStreamOnly: while a server follows, its log, kept for an append-only file, has other bytes at
+// other positions than its primary's stream. After a promotion nobody is sent those.
+func TestPromotedServesItsStreamOnly(t *testing.T) {
+	p, srv, c := startFake(t, "--appendonly", "yes", "--aof-ring-dir", "no", "--repl-diskless-sync-delay", "0")
+	p.accept("", fullAnswerAt(t, 5000))
+	waitLinked(t, c)
+	eventually(t, "the append-only file is back", func() bool {
+		return srv.set.Log.Active() && c.info("persistence", "aof_rewrite_in_progress") == "0"
+	})
+	stream := ""
+	for i := range 40 {
+		stream += spoken("SELECT", "3") + spoken("SET", "k"+strconv.Itoa(i), strings.Repeat("v", 100))
+	}
+	p.send(stream)
+	end := 5000 + len(stream)
+	eventually(t, "all is executed", func() bool {
+		return c.info("replication", "slave_repl_offset") == strconv.Itoa(end)
+	})
+	if got := c.do("REPLICAOF", "NO", "ONE"); got != "OK" {
+		t.Fatal(got)
+	}
+	for _, lacks := range []int{1000, 100, 1, 0} {
+		r := dialReplica(t, srv)
+		r.say(fmt.Sprintf("PSYNC %s %d", fakeID, end-lacks+1))
+		switch got := r.line(); {
+		case strings.HasPrefix(got, "+CONTINUE"):
+			if want := stream[len(stream)-lacks:]; r.take(lacks) != want {
+				t.Errorf("who lacks %d bytes gets others", lacks)
+			}
+		case lacks == 0 || !strings.HasPrefix(got, "+FULLRESYNC"):
+			t.Errorf("who lacks %d bytes is told %q", lacks, got)
+		}
 	}
 }
