@@ -155,6 +155,7 @@ var roleSteps = []step{
 		r.pause(0, 300)
 		r.attach(old)
 	}},
+	{"FAILOVER", func(r *round) { r.failover() }},
 	{"the primary is killed, and replaced", func(r *round) {
 		old := r.chain[0]
 		r.stopNode(old, syscall.SIGKILL)
@@ -311,13 +312,37 @@ func (r *round) restartReplica(sig syscall.Signal) {
 
 // promote makes the second server of the chain the primary, and the first one the last, which follows nobody yet.
 func (r *round) promote() (old *node) {
-	old = r.chain[0]
-	next := r.chain[1]
-	next.follow(nil)
+	r.chain[1].follow(nil)
+	return r.rotate()
+}
+
+// rotate follows a change of who is the primary.
+func (r *round) rotate() (old *node) {
+	old, next := r.chain[0], r.chain[1]
 	r.load.primary.Store(&next.addr)
 	r.chain = append(append([]*node{}, r.chain[1:]...), old)
 	r.note("%s is the primary", next.name)
 	return old
+}
+
+// failover has the first two servers change their roles by themselves, which they may give up.
+func (r *round) failover() {
+	old, next := r.chain[0], r.chain[1]
+	if got := old.do("FAILOVER", "TO", "127.0.0.1", strconv.Itoa(next.port), "TIMEOUT", "3000"); got != "OK" {
+		r.note("FAILOVER: %s", got)
+		return
+	}
+	var fields map[string]string
+	r.eventually("the failover is over", func() bool {
+		fields = old.info("replication")
+		return fields["master_failover_state"] == "no-failover"
+	})
+	if fields["role"] == "master" {
+		r.note("the failover was given up")
+		return
+	}
+	next.follows = nil
+	r.attach(r.rotate())
 }
 
 // attach has the last server follow the one before it.
