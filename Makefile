@@ -7,6 +7,8 @@ FUZZ_SECONDS := 30
 CHAOS_ROUNDS := 60
 CHAOS_FROM   := 1
 DIFF_COMMANDS := 1000000
+# How often the power is cut under a server, for each appendfsync.
+POWERCUTS := 4
 
 .PHONY: help build run lint test race diff powercut crash chaos big fuzz cover bench report clean ci
 
@@ -42,9 +44,10 @@ diff: ## compare a million random commands with redis-server
 			| awk '/[[ ]fulmen\/internal\/redistest[] ]/ { print $$1 }') \
 		-commands $(DIFF_COMMANDS)
 
-powercut: ## cut the power of an ext4 at every step of a save (as root)
+powercut: ## cut the power of an ext4 at every step of a save, and under a server that works (as root)
 	@.ci/tools mkfs.ext4
 	go test -count=1 -run '^TestPowerCut' -v ./persist/snapshot
+	FULMEN_POWERCUTS=$(POWERCUTS) go test -count=1 -run '^TestPowerCut' -v ./internal/server
 
 crash: powercut ## the same, and 20,000 states of the disk after crashes, and damage of every kind
 	go test -count=1 -timeout 60m -run '^Test(CrashAt|ErrorsAt|LoadNotices|Damaged)' -v ./persist/snapshot

@@ -5,103 +5,25 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
-	"os/exec"
 	"path/filepath"
-	"strings"
-	"syscall"
 	"testing"
-	"unsafe"
 
-	"fulmen/internal/need"
 	"fulmen/persist/vfs"
 	"fulmen/persist/vfs/vfstest"
 )
 
-// The promises of Files on a real file system: an ext4 of its own, on a loop device, is shut down without writing its
-// journal (EXT4_IOC_SHUTDOWN), which is what a power cut does to it, and mounted again. This needs root and a mount
-// namespace of its own, in which the test runs itself once more.
-
-const (
-	powerCutEnv = "FULMEN_POWERCUT_DIR"
-	// EXT4_IOC_SHUTDOWN and its flag EXT4_GOING_FLAGS_NOLOGFLUSH, linux/fs/ext4/ext4.h.
-	ioctlExt4Shutdown = 0x8004587d
-	shutdownNoLog     = 2
-)
+// The promises of Files on a real file system that loses its power.
 
 func TestPowerCutOnExt4(t *testing.T) {
-	if dir := os.Getenv(powerCutEnv); dir != "" {
-		disk := &ext4{dir: filepath.Join(dir, "mnt"), image: filepath.Join(dir, "image")}
-		disk.cutEverywhere(t)
-		return
-	}
-	need.Root(t, "mount an ext4")
-	need.Program(t, "mkfs.ext4")
-	self, err := os.Executable()
-	must(t, err)
-	cmd := exec.Command(self, "-test.run=^TestPowerCutOnExt4$", "-test.v")
-	cmd.Env = append(os.Environ(), powerCutEnv+"="+t.TempDir())
-	cmd.SysProcAttr = &syscall.SysProcAttr{Unshareflags: syscall.CLONE_NEWNS}
-	out, err := cmd.CombinedOutput()
-	t.Logf("%s", out)
-	must(t, err)
+	vfstest.OnExt4(t, 32<<20, func(disk *vfstest.Ext4) { (&ext4{disk}).cutEverywhere(t) })
 }
 
-// ext4 is a file system that can lose power.
-type ext4 struct{ dir, image string }
-
-func run(t *testing.T, name string, args ...string) {
-	t.Helper()
-	if out, err := exec.Command(name, args...).CombinedOutput(); err != nil {
-		t.Fatalf("%s %s: %v\n%s", name, strings.Join(args, " "), err, out)
-	}
-}
-
-func (d *ext4) format(t *testing.T) {
-	t.Helper()
-	must(t, os.MkdirAll(d.dir, 0o755))
-	must(t, os.WriteFile(d.image, nil, 0o644))
-	must(t, os.Truncate(d.image, 32<<20))
-	run(t, "mkfs.ext4", "-q", "-F", d.image)
-	d.mount(t)
-}
-
-func (d *ext4) mount(t *testing.T) {
-	t.Helper()
-	run(t, "mount", "-o", "loop", d.image, d.dir)
-}
-
-func (d *ext4) unmount(t *testing.T) {
-	t.Helper()
-	run(t, "umount", d.dir)
-}
-
-// cut cuts the power. Every call fails from then on, until cycle.
-func (d *ext4) cut() error {
-	f, err := os.Open(d.dir)
-	if err != nil {
-		return err
-	}
-	flags := uint32(shutdownNoLog)
-	_, _, errno := syscall.Syscall(syscall.SYS_IOCTL, f.Fd(), ioctlExt4Shutdown, uintptr(unsafe.Pointer(&flags)))
-	if err := f.Close(); err != nil {
-		return err
-	}
-	if errno != 0 {
-		return errno
-	}
-	return nil
-}
-
-// cycle brings the power back.
-func (d *ext4) cycle(t *testing.T) {
-	t.Helper()
-	d.unmount(t)
-	d.mount(t)
-}
+// ext4 is a file system on which snapshots are written.
+type ext4 struct{ *vfstest.Ext4 }
 
 func (d *ext4) options(c fileCase, fsys vfs.FS) FileOptions {
 	o := c.options(fsys)
-	o.Dir, o.SyncEveryBytes = d.dir, 64<<10
+	o.Dir, o.SyncEveryBytes = d.Dir, 64<<10
 	return o
 }
 
@@ -122,20 +44,20 @@ func (d *ext4) saveAndCut(
 			return nil
 		}
 		cutIn = s.String()
-		return d.cut()
+		return d.Cut()
 	})
 	err := writeFiles(d.options(c, wrap(tap)), k.new, nil)
 	if cutIn == "" {
 		must(t, err)
-		must(t, d.cut())
+		must(t, d.Cut())
 	}
-	d.cycle(t)
-	src, findErr := Find(vfs.OS{}, d.dir, "dump.rdb")
+	d.Cycle()
+	src, findErr := Find(vfs.OS{}, d.Dir, "dump.rdb")
 	if findErr != nil {
 		return findErr.Error(), err == nil, cutIn
 	}
 	CleanUp(vfs.OS{}, src, slog.New(slog.DiscardHandler))
-	got, readErr := readFiles(vfs.OS{}, d.dir)
+	got, readErr := readFiles(vfs.OS{}, d.Dir)
 	switch {
 	case readErr != nil:
 		return readErr.Error(), err == nil, cutIn
@@ -148,8 +70,6 @@ func (d *ext4) saveAndCut(
 }
 
 func (d *ext4) cutEverywhere(t *testing.T) {
-	d.format(t)
-	defer d.unmount(t)
 	cuts, found := 0, map[string]int{}
 	for i := range fileCases {
 		before, c := fileCases[i], fileCases[(i+1)%len(fileCases)]
@@ -187,7 +107,11 @@ func (d *ext4) faults(t *testing.T) {
 				noticed = nil
 				t.Logf("%s, %s: found %s", what, c.name, found)
 			}
-			run(t, "sh", "-c", "rm -f "+d.dir+"/dump.rdb*")
+			names, err := filepath.Glob(filepath.Join(d.Dir, "dump.rdb*"))
+			must(t, err)
+			for _, name := range names {
+				must(t, os.Remove(name))
+			}
 		}
 		if noticed != nil {
 			t.Errorf("%s: %v", what, noticed)
