@@ -128,13 +128,9 @@ func (f *Feed) Stream(src Source) error {
 	rest := time.NewTimer(restTime)
 	defer rest.Stop()
 	for {
-		buf = buf[:0]
-		for len(buf) < streamBytes {
-			p := src.Next(streamBytes - len(buf))
-			if len(p) == 0 {
-				break
-			}
-			buf = append(buf, p...)
+		var err error
+		if buf, err = src.Append(buf[:0], streamBytes); err != nil {
+			return err
 		}
 		switch {
 		case len(buf) > 0:

@@ -176,8 +176,20 @@ func (m *RelayReader) copy(notify func()) *RelayReader {
 // LSN implements Source.
 func (m *RelayReader) LSN() uint64 { return m.pos }
 
-// Next implements Source. What it returns is valid until the next call.
-func (m *RelayReader) Next(limit int) []byte {
+// Append implements Source.
+func (m *RelayReader) Append(dst []byte, limit int) ([]byte, error) {
+	for to := len(dst) + limit; len(dst) < to; {
+		p := m.next(to - len(dst))
+		if len(p) == 0 {
+			break
+		}
+		dst = append(dst, p...)
+	}
+	return dst, nil
+}
+
+// next returns bytes that lie together, at most limit.
+func (m *RelayReader) next(limit int) []byte {
 	r := m.relay
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -211,6 +223,13 @@ func (m *RelayReader) Park() bool {
 
 // LagBytes implements Source.
 func (m *RelayReader) LagBytes() uint64 { return m.relay.published.Load() - m.pos }
+
+// HeldBytes implements Source.
+func (m *RelayReader) HeldBytes() uint64 {
+	m.relay.mu.Lock()
+	defer m.relay.mu.Unlock()
+	return m.LagBytes()
+}
 
 // Close implements Source.
 func (m *RelayReader) Close() {

@@ -22,8 +22,12 @@ func wantNext(t *testing.T, src Source, to uint64) {
 		t.Errorf("%d bytes are left at %d, want %d", got, from, to-from)
 	}
 	var got []byte
-	for p := src.Next(100_000); len(p) > 0; p = src.Next(100_000) {
-		got = append(got, p...)
+	for n := -1; n < len(got); {
+		n = len(got)
+		var err error
+		if got, err = src.Append(got, 100_000); err != nil {
+			t.Fatal(err)
+		}
 	}
 	if !bytes.Equal(got, stretch(from, to)) || src.LSN() != to {
 		t.Errorf("from %d on %d bytes come and lead to %d; want those up to %d", from, len(got), src.LSN(), to)

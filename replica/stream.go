@@ -2,17 +2,20 @@ package replica
 
 import "fulmen/persist/log"
 
-// Source gives the bytes of the stream from a position on. *log.MergedReader is one.
+// Source gives the bytes of the stream from a position on.
 type Source interface {
 	// LSN returns the position of the next byte.
 	LSN() uint64
-	// Next returns the next bytes, at most limit, valid until the next call; none if there are none yet.
-	Next(limit int) []byte
+	// Append appends the next bytes to dst, at most limit; fewer if there are no more yet. An error ends the Source:
+	// what follows is nowhere to be had.
+	Append(dst []byte, limit int) ([]byte, error)
 	// Park asks for one call of the notify that the Source was opened with as soon as there is something to read. It
-	// returns false, asking for nothing, if there is already.
+	// returns false if there is already, or if looking again is all that helps; then nothing was asked for.
 	Park() bool
 	// LagBytes returns how much there is and was not read yet.
 	LagBytes() uint64
+	// HeldBytes returns how much of that is kept in memory for it. Safe from any goroutine.
+	HeldBytes() uint64
 	// Close ends it. Closing twice is allowed.
 	Close()
 }
@@ -49,12 +52,14 @@ type LogStream struct {
 	Shift int64
 	// From is where, as the log counts, the log begins to be the stream: what it has of before is something else.
 	From uint64
+	// Archive has what memory lacks; nil: nobody has.
+	Archive Archive
 }
 
 // Offset implements Stream.
 func (s LogStream) Offset() uint64 { return s.Log.Contiguous() + uint64(s.Shift) }
 
-// Oldest implements Stream.
+// Oldest implements Stream: of what is in memory.
 func (s LogStream) Oldest() uint64 { return max(s.Log.Oldest(), s.From) + uint64(s.Shift) }
 
 // Open implements Stream.
@@ -62,17 +67,24 @@ func (s LogStream) Open(lsn uint64, notify func()) (Source, error) {
 	if lsn < s.From+uint64(s.Shift) {
 		return nil, log.ErrTrimmed
 	}
-	return s.shifted(s.Log.Merged(lsn-uint64(s.Shift), notify))
+	at := lsn - uint64(s.Shift)
+	mem, err := s.Log.Merged(at, notify)
+	if err == log.ErrTrimmed && s.Archive != nil {
+		var disk ArchiveReader
+		if disk, err = s.Archive.Open(at); err != nil {
+			return nil, err
+		}
+		return newLogSource(s, notify, disk, nil), nil
+	}
+	return s.source(mem, notify, err)
 }
 
-func (s LogStream) shifted(r *log.MergedReader, err error) (Source, error) {
+// source returns a Source of what a reader of the log has.
+func (s LogStream) source(mem *log.MergedReader, notify func(), err error) (Source, error) {
 	if err != nil {
 		return nil, err
 	}
-	if s.Shift == 0 {
-		return r, nil
-	}
-	return shiftedReader{r, uint64(s.Shift)}, nil
+	return newLogSource(s, notify, nil, mem), nil
 }
 
 // Pin implements Stream. The first one makes the log active.
@@ -91,13 +103,7 @@ type logPin struct {
 func (p logPin) LSN() uint64 { return p.Hold.LSN() + uint64(p.stream.Shift) }
 
 // Open implements Pin.
-func (p logPin) Open(notify func()) (Source, error) { return p.stream.shifted(p.Hold.Merged(notify)) }
-
-// shiftedReader is a reader of the log whose positions are shifted.
-type shiftedReader struct {
-	*log.MergedReader
-	by uint64
+func (p logPin) Open(notify func()) (Source, error) {
+	mem, err := p.Hold.Merged(notify)
+	return p.stream.source(mem, notify, err)
 }
-
-// LSN implements Source.
-func (r shiftedReader) LSN() uint64 { return r.MergedReader.LSN() + r.by }

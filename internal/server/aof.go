@@ -37,6 +37,7 @@ type appendOnly struct {
 
 	rewriter atomic.Pointer[aof.Rewriter] // keeps the manifest; nil: none was read or made
 	rewrites rewrites
+	index    *aof.Index // of the files; immutable
 
 	trimmedMs int64 // the sampler's: when history was looked at
 
@@ -51,7 +52,7 @@ type appendOnly struct {
 }
 
 func (a *appendOnly) init(srv *Server, v *config.Values) {
-	a.srv = srv
+	a.srv, a.index = srv, aof.NewIndex()
 	a.rewrites.init(srv)
 	a.fsync, a.lax = aof.Policy(v.AppendFsync), v.NoFsyncOnRewrite
 	a.policy.Store(int32(a.fsync))

@@ -51,6 +51,7 @@ func (a *appendOnly) loadFiles(m *aof.Manifest, z *shard.Seizure) error {
 	u := srv.loading.now.Load()
 	o := aof.LoadOptions{
 		FS: srv.files, Dir: a.dir, Name: a.name, Manifest: m, Applier: newApplier(srv, z, m.Shards),
+		Index: a.index,
 	}
 	err := aof.LoadBase(&o, &u.log)
 	if err == nil {

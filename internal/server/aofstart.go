@@ -126,7 +126,7 @@ func (a *appendOnly) openWriter(m *aof.Manifest, prompt bool) *aof.Writer {
 	return aof.Open(aof.Options{
 		FS: srv.files, Dir: a.dir, Name: a.name, Log: srv.set.Log, DirID: m.DirID, Incarnation: m.Last().Number,
 		Policy: aof.Policy(a.policy.Load()), Prompt: prompt, Clock: srv.set.Clock, Notify: a.advanced,
-		Logger: srv.log,
+		Logger: srv.log, Index: a.index,
 	})
 }
 
@@ -134,6 +134,7 @@ func (a *appendOnly) openWriter(m *aof.Manifest, prompt bool) *aof.Writer {
 func (a *appendOnly) newRewriter(m *aof.Manifest) *aof.Rewriter {
 	return aof.NewRewriter(aof.RewriterOptions{
 		FS: a.srv.files, Dir: a.dir, Name: a.name, Retain: retention(a.srv.cfg.Values()), Logger: a.srv.log,
+		Index: a.index,
 	}, m)
 }
 

@@ -56,6 +56,8 @@ type follower struct {
 	acked   chan struct{}  // closed at its first acknowledgement
 
 	// Atomic.
+	src atomic.Pointer[replica.Source] // where the stream comes from; nil: not yet
+
 	state    atomic.Int32
 	ackLSN   atomic.Uint64 // what it says it has
 	fsyncLSN atomic.Uint64 // … and has on disk
@@ -187,6 +189,7 @@ func (f *follower) goOn(h *handover) error {
 	f.state.Store(int32(online))
 	f.r.changed()
 	f.r.srv.log.Info("Synchronization with replica " + f.name() + " succeeded")
+	f.src.Store(&h.src)
 	return f.feed.Stream(h.src)
 }
 
@@ -271,10 +274,13 @@ func (f *follower) name() string {
 	return net.JoinHostPort(ip, strconv.FormatInt(port, 10))
 }
 
-// lagBytes is how much of the stream is kept for the replica.
+// lagBytes is how much of the stream is kept in memory for the replica.
 func (f *follower) lagBytes() int64 {
 	if f.is(asks) || f.is(awaitsCut) || f.intro.once() {
 		return 0
+	}
+	if src := f.src.Load(); src != nil {
+		return int64((*src).HeldBytes())
 	}
 	sent := f.feed.Sent() // before the end is looked up, which goes on meanwhile
 	return max(int64(f.r.stream().Offset()-sent), 0)

@@ -25,7 +25,13 @@ type rawReplica struct {
 // dialReplica connects and says what a replica of now says of itself.
 func dialReplica(t testing.TB, srv *Server) *rawReplica {
 	t.Helper()
-	nc, err := net.Dial("tcp", srv.Addr())
+	return dialReplicaAt(t, srv.Addr())
+}
+
+// dialReplicaAt is dialReplica for a server at an address.
+func dialReplicaAt(t testing.TB, addr string) *rawReplica {
+	t.Helper()
+	nc, err := net.Dial("tcp", addr)
 	if err != nil {
 		t.Fatal(err)
 	}

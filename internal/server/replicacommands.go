@@ -158,6 +158,7 @@ func (r *replication) resume(f *follower, id string, offset int64) bool {
 		hello = "+CONTINUE " + h.ID + "\r\n"
 	}
 	f.feed.SetSent(src.LSN())
+	f.src.Store(&src)
 	f.ackMs.Store(r.srv.set.Clock.NowMs())
 	f.state.Store(int32(online))
 	f.hand(&handover{hello: []byte(hello), src: src})

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"fulmen/internal/config"
+	"fulmen/persist/aof"
 	"fulmen/reactor"
 	"fulmen/replica"
 )
@@ -73,7 +74,27 @@ func (r *replication) stream() replica.Stream {
 }
 
 func (r *replication) logStream() replica.LogStream {
-	return replica.LogStream{Log: r.srv.set.Log, Shift: r.shift.Load(), From: r.since.Load()}
+	s := replica.LogStream{Log: r.srv.set.Log, Shift: r.shift.Load(), From: r.since.Load()}
+	a := &r.srv.aof
+	if w := a.writer.Load(); w != nil {
+		s.Archive = aofArchive{a.rewriter.Load(), w}
+	}
+	return s
+}
+
+// aofArchive is the append-only file as a replica.Archive.
+type aofArchive struct {
+	files *aof.Rewriter
+	w     *aof.Writer
+}
+
+// Open implements replica.Archive.
+func (a aofArchive) Open(lsn uint64) (replica.ArchiveReader, error) {
+	s, err := a.files.OpenStream(a.w, lsn)
+	if err != nil {
+		return nil, err
+	}
+	return s, nil
 }
 
 // relayStream is what comes from a primary as a replica.Stream: it may be pinned where the data is.

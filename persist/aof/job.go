@@ -170,6 +170,7 @@ func (w *Writer) end() error {
 		s.close()
 	}
 	w.waiter.Close()
+	w.o.Log.KeepUnwritten(false)
 	if closeErr := w.syncer.Close(); closeErr != nil {
 		w.o.Logger.Warn("closing what syncs files failed", "error", closeErr)
 	}

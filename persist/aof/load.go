@@ -37,6 +37,7 @@ type LoadOptions struct {
 	Name     string // appendfilename
 	Manifest *Manifest
 	Applier  Applier
+	Index    *Index // is told where frames are; nil: nobody wants to know
 
 	plant loadPlant
 }
@@ -223,6 +224,7 @@ func (n *lane) file(f *File) error {
 	}
 	before := r.Offset()
 	n.read += before
+	noted := int64(0)
 	for {
 		frame, err := r.Next()
 		if err == io.EOF {
@@ -233,6 +235,10 @@ func (n *lane) file(f *File) error {
 			break
 		}
 		if err == nil {
+			if before >= noted {
+				n.l.o.Index.add(fileKey{f.Seq, f.Shard}, place{frame.Start, before})
+				noted = before + indexStride
+			}
 			err = n.frame(&frame, path, before)
 		}
 		if err != nil {

@@ -42,6 +42,7 @@ type RewriterOptions struct {
 	Name   string // appendfilename
 	Retain Retain
 	Logger *slog.Logger // nil: nothing is logged
+	Index  *Index       // forgets what the manifest does; nil: there is none
 }
 
 // Rewriter keeps the manifest of an AOF while the server runs: all changes to it go through here. It does not decide
@@ -60,6 +61,8 @@ type Rewriter struct {
 	run     *rewrite   // under way; nil: none
 	ready   *rewrite   // Prepare has succeeded, and no cut has followed
 	plant   rewritePlant
+
+	streams streams
 }
 
 // rewrite is a rewrite under way.
@@ -90,6 +93,7 @@ func NewRewriter(o RewriterOptions, m *Manifest) *Rewriter {
 	r := &Rewriter{o: o}
 	r.manifest.Store(m)
 	r.SetRetain(o.Retain)
+	r.streams.open = map[*StreamReader]struct{}{}
 	return r
 }
 
@@ -120,6 +124,7 @@ func (r *Rewriter) commit(m *Manifest) error {
 	if err == nil {
 		r.manifest.Store(m)
 		r.doubt = nil
+		r.o.Index.keep(m)
 		return nil
 	}
 	if r.doubt != nil || !r.unchanged() {
@@ -313,6 +318,9 @@ func (m *Manifest) inherit(old *Manifest) {
 	end, now := old.Last(), m.Last()
 	if end.State == Running || end.Number >= now.Number || end.EndLSN > now.StartLSN {
 		return
+	}
+	if end.EndLSN == now.StartLSN && old.ReplID != m.ReplID {
+		return // it would look as if the one went on with the other
 	}
 	m.Incarnations = append(slices.Clone(old.Incarnations), *now)
 	m.Files = slices.Clone(old.Files)

@@ -65,9 +65,16 @@ func (m *Manifest) generations(size func(f *File) int64) []generation {
 	return all
 }
 
-// forgotten returns the number below which the files of m are not to be kept; with the lock.
+// forgotten returns the number below which the files of m are not to be kept, and has no StreamReader need them any
+// more; with the lock.
 func (r *Rewriter) forgotten(m *Manifest, nowMs int64) (below uint64) {
-	all, retain := m.generations(r.sizeOf), r.retain.Load()
+	all := m.generations(r.sizeOf)
+	return r.streams.keep(m, all, r.retained(all, nowMs))
+}
+
+// retained returns the number below which files are not retained.
+func (r *Rewriter) retained(all []generation, nowMs int64) (below uint64) {
+	retain := r.retain.Load()
 	sum := int64(0)
 	for i := range all {
 		if all[i].history {

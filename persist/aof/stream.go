@@ -13,6 +13,7 @@ type stream struct {
 	keep  *log.ChunkReader // stands at what may have to be written again, and keeps it in memory
 	rest  []byte           // was read and is not written yet
 	pos   uint64           // of rest
+	noted uint64           // the index has frames up to this position
 	files []*incrFile      // not yet synced to their end, oldest first; the last one is the newest file of the shard
 }
 
@@ -59,6 +60,7 @@ func (s *stream) writeTo(to uint64, w *Writer) error {
 	for s.pos < to {
 		if len(s.rest) == 0 {
 			s.rest = s.read.Next(int(min(maxWriteBytes, to-s.pos)))
+			s.note(w)
 		}
 		f := s.at(s.pos)
 		p := s.rest[:min(uint64(len(s.rest)), f.end-s.pos)]
@@ -77,6 +79,21 @@ func (s *stream) writeTo(to uint64, w *Writer) error {
 		}
 	}
 	return nil
+}
+
+// note tells the index where frames begin in what was just read.
+func (s *stream) note(w *Writer) {
+	if w.o.Index == nil {
+		return
+	}
+	w.marks, s.noted = s.read.Marks(s.noted, w.marks[:0])
+	for _, m := range w.marks {
+		for _, f := range s.files {
+			if m.Pos >= f.header.Pos && m.Pos < f.end {
+				w.o.Index.add(fileKey{f.header.Seq, f.header.Shard}, place{m.LSN, f.offset(m.Pos)})
+			}
+		}
+	}
 }
 
 // syncedTo returns the position up to which all has lasted.

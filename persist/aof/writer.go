@@ -41,6 +41,7 @@ type Options struct {
 	// but under always not for WrittenLSN alone. It must not block, nor call Close.
 	Notify func()
 	Logger *slog.Logger // nil: nothing is logged
+	Index  *Index       // is told where frames are; nil: nobody wants to know
 }
 
 // Writer writes the logs of all shards to INCR files. See the package comment for what may be called when, and by whom.
@@ -93,6 +94,7 @@ type Writer struct {
 	writeRetry retry
 	syncRetry  retry
 	zeroBytes  []byte
+	marks      []log.Mark
 
 	// Of tests.
 	noZeros atomic.Bool
@@ -189,6 +191,7 @@ func (w *Writer) start(h *log.Hold) error {
 	w.lastSyncNs = w.o.Clock.NowNs() - syncEveryNs
 	w.written.Store(w.target)
 	w.o.Log.SetWritten(w.target)
+	w.o.Log.KeepUnwritten(true)
 	w.synced.Store(w.target)
 	w.mu.Lock()
 	w.started = true

@@ -183,6 +183,30 @@ func (r *ChunkReader) Next(limit int) []byte {
 	return r.chunk(min(uint64(limit), r.tail-r.pos))
 }
 
+// Mark is where a frame begins.
+type Mark struct {
+	LSN uint64 // its own start
+	Pos uint64 // in the shard's log
+}
+
+// Marks appends to dst the first frame of each 16 KiB that r has read, from the position from on, of the block that the
+// last Next was in. It returns the position to go on from after the next Next.
+func (r *ChunkReader) Marks(from uint64, dst []Mark) ([]Mark, uint64) {
+	b := r.block
+	from = max(from, b.base)
+	for i := (from - b.base + markStride - 1) >> markShift; i < marks; i++ {
+		end := b.base + (i+1)<<markShift
+		if end > r.pos {
+			break
+		}
+		if m := b.marks[i]; m.next != 0 {
+			dst = append(dst, Mark{m.lsn, b.base + uint64(m.next-1)})
+		}
+		from = end
+	}
+	return dst, from
+}
+
 // Copy returns another reader that stands where r does. A writer that may have to write again what it
 // has read keeps one at the place from which on it would. notify may be nil if the copy's Park is never called.
 func (r *ChunkReader) Copy(notify func()) *ChunkReader {

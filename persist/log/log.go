@@ -52,8 +52,9 @@ type Log struct {
 	// Changed only while all batons are held.
 	incarnation uint32
 
-	backlog atomic.Int64
-	pool    pool
+	backlog   atomic.Int64
+	unwritten atomic.Bool // see KeepUnwritten
+	pool      pool
 	safety
 
 	mu    sync.Mutex
@@ -211,8 +212,18 @@ func (l *Log) Scavenge(n int) (more bool) {
 
 func (l *Log) keepFrom() uint64 {
 	lsn, backlog := l.lsn.Load(), uint64(max(l.backlog.Load(), 0))
-	return lsn - min(lsn, backlog)
+	from := lsn - min(lsn, backlog)
+	if l.unwritten.Load() {
+		from = min(from, l.written.Load())
+	}
+	return from
 }
+
+// KeepUnwritten says whether what SetWritten has not told of yet stays readable for readers opened later, whatever the
+// backlog: then files and memory have no gap between them. It keeps nothing in memory that the writer of the files does
+// not, who calls it. (Above the limit of memory a frame that is half written may no longer be readable, until it is
+// written.)
+func (l *Log) KeepUnwritten(keep bool) { l.unwritten.Store(keep) }
 
 // SetLSN sets the position at which the log will begin, when another history is taken over (a snapshot
 // loaded, a full sync finished). It must be called inside a transaction over all shards, and with the
