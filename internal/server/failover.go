@@ -10,8 +10,8 @@ import (
 )
 
 // Failover on request. FAILOVER pauses writes, waits for a replica to have everything, and then follows that one,
-// asking it by PSYNC ... FAILOVER to become the primary. The pause, which begins and ends with batons held, lasts until
-// the new primary has answered: who has written until then has written what it has, who writes later is told READONLY.
+// asking it by PSYNC ... FAILOVER to become the primary. The pause, which begins under all batons, lasts until the new
+// primary has answered: what was written before it is there, who writes later is told READONLY.
 
 // takeover is one failover under way.
 type takeover struct {
@@ -42,7 +42,9 @@ func failoverRows() []*command.Row {
 	return []*command.Row{{Info: command.Info{
 		Name: "failover", Arity: -1, Flags: command.Admin | command.NoScript | command.Stale, Group: "server",
 		Since: "6.2.0", Summary: "Start a coordinated failover between this server and one of its replicas.",
-		Args: "target=TO?(host port:integer FORCE?) ABORT? milliseconds:integer=TIMEOUT?", Route: command.RouteAll,
+		Complexity: "O(1)",
+		Args:       "target=TO?(host port:integer FORCE?) ABORT? milliseconds:integer=TIMEOUT?",
+		Route:      command.RouteAll,
 	}, RunSession: onSession(cmdFailover)}}
 }
 

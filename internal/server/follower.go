@@ -237,6 +237,15 @@ func (f *follower) isThere(nowMs int64) {
 	}
 }
 
+// shownState is the state that INFO and ROLE tell: as in Redis a replica is online as soon as it has all data, also if
+// it has not said yet that it has found the end.
+func (f *follower) shownState() followerState {
+	if f.ackMs.Load() != 0 {
+		return online
+	}
+	return followerState(f.state.Load())
+}
+
 func (f *follower) is(s followerState) bool { return followerState(f.state.Load()) == s }
 
 // drop ends the connection; why goes to the log unless it is empty. Safe from any goroutine.

@@ -17,10 +17,11 @@ func (t *infoText) replication() {
 	for i, f := range list {
 		ip, port := f.address()
 		lag := int64(0)
-		if f.is(online) {
+		state := f.shownState()
+		if state == online {
 			lag = t.nowMs/1000 - f.ackMs.Load()/1000
 		}
-		t.line("slave%d:ip=%s,port=%d,state=%s,offset=%d,lag=%d", i, ip, port, followerState(f.state.Load()),
+		t.line("slave%d:ip=%s,port=%d,state=%s,offset=%d,lag=%d", i, ip, port, state,
 			f.ackLSN.Load(), lag)
 	}
 	t.line("master_failover_state:%s", t.srv.failover.state())
@@ -29,7 +30,7 @@ func (t *infoText) replication() {
 	t.line("master_repl_offset:%d", stream.Offset())
 	t.line("second_repl_offset:%d", h.SecondOffset)
 	r.mu.Lock()
-	active := r.backlog != nil
+	active := r.backlog != nil || t.srv.following() && t.srv.upstream.linked.Load() // what came is kept
 	r.mu.Unlock()
 	first, length := int64(0), int64(0)
 	if active {
@@ -71,16 +72,17 @@ func (t *infoText) followed(run *primaryLink) {
 	t.line("replica_announced:%d", btoi(v.ReplicaAnnounced))
 }
 
-// transfer tells how far the snapshot from the primary is. As in Redis its size is 0 while it is unknown.
+// transfer tells how far the snapshot from the primary is. As in Redis its size is -1 before the primary has begun, and
+// 0 if that does not tell.
 func (t *infoText) transfer(run *primaryLink) {
 	total, read := run.totalSize.Load(), run.totalRead.Load()
 	percent := 0.0
-	if total > 0 {
+	if total != 0 {
 		percent = float64(read) * 100 / float64(total)
 	}
-	t.line("master_sync_total_bytes:%d", max(total, 0))
+	t.line("master_sync_total_bytes:%d", total)
 	t.line("master_sync_read_bytes:%d", read)
-	t.line("master_sync_left_bytes:%d", max(total, 0)-read)
+	t.line("master_sync_left_bytes:%d", total-read)
 	t.line("master_sync_perc:%.2f", percent)
 	t.line("master_sync_last_io_seconds_ago:%d", (t.nowMs-run.lastMs.Load())/1000)
 }

@@ -73,7 +73,11 @@ func TestShutdownWaitsForReplicas(t *testing.T) {
 		t.Errorf("a write is executed: %s", got)
 	}
 	x.ack(end - 1)
-	ours.wantInfo("replication", "connected_slaves", "1") // what the replica said may have come by now
+	f := (*srv.replication.followers.Load())[0]
+	eventually(t, "it has acknowledged all but a byte", func() bool { return int64(f.ackLSN.Load()) == end-1 })
+	if srv.replication.lags(uint64(end)) != 1 {
+		t.Error("a replica that lacks a byte does not lag")
+	}
 	select {
 	case err := <-e.ended:
 		t.Fatalf("it has ended before the replica had everything: %v", err)

@@ -121,10 +121,12 @@ func (s *Session) watchKey(k command.Keyed) {
 	s.watch.seen[id] = true
 	key := shard.Key{Bytes: append([]byte(nil), k.Key.Bytes...), Hash: k.Key.Hash}
 	// A key whose time has passed goes now: its disappearance later would look like a change.
-	k.Shard.DB(s.db).Look(key, s.c.NowMs)
+	db := k.Shard.DB(s.db)
+	db.Look(key, s.c.NowMs)
+	expired := db.HasExpired(key, s.c.NowMs)
 	k.Shard.Watch(s.db, key.Bytes, s.watch.watcher)
 	s.watchBytes.Add(watchCost + 3*int64(len(key.Bytes)))
-	s.watch.keys = append(s.watch.keys, watchedKey{db: s.db, shard: k.Shard, key: key})
+	s.watch.keys = append(s.watch.keys, watchedKey{db: s.db, shard: k.Shard, key: key, expired: expired})
 }
 
 // UNWATCH
@@ -250,7 +252,7 @@ func (s *Session) watchesDirty() bool {
 	}
 	for i := range s.watch.keys {
 		w := &s.watch.keys[i]
-		if w.shard.DB(w.db).HasExpired(w.key, s.c.NowMs) {
+		if !w.expired && w.shard.DB(w.db).HasExpired(w.key, s.c.NowMs) {
 			return true
 		}
 	}

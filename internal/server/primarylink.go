@@ -51,7 +51,7 @@ type primaryLink struct {
 	stream    atomic.Pointer[primaryStream]
 	relay     atomic.Pointer[replica.Relay] // changed with all batons held
 	totalRead atomic.Int64                  // of the transfer under way
-	totalSize atomic.Int64                  // -1: the primary doesn't tell
+	totalSize atomic.Int64                  // -1: it has not begun, 0: the primary doesn't tell
 	lastMs    atomic.Int64                  // when some of it came
 
 	// The goroutine's while no stream runs: what the data corresponds to.
@@ -226,7 +226,7 @@ func (p *primaryLink) receive(link *replica.Link, answer replica.Answer) (err er
 	if err != nil {
 		return err
 	}
-	p.totalSize.Store(t.SizeBytes)
+	p.totalSize.Store(max(t.SizeBytes, 0))
 	if t.SizeBytes >= 0 {
 		srv.log.Info(fmt.Sprintf("MASTER <-> REPLICA sync: receiving %d bytes from master to disk", t.SizeBytes))
 	} else {

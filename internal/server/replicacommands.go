@@ -317,7 +317,7 @@ func cmdRole(s *Session) error {
 	c.Int(int64(r.stream().Offset()))
 	var list []*follower
 	for _, f := range *r.followers.Load() {
-		if f.is(online) {
+		if f.shownState() == online {
 			list = append(list, f)
 		}
 	}

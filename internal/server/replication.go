@@ -421,7 +421,7 @@ func (r *replication) countGood(v *config.Values) (good int64, wanted bool) {
 	if wanted {
 		now := r.srv.set.Clock.NowMs() / 1000
 		for _, f := range *r.followers.Load() {
-			if f.is(online) && now-f.ackMs.Load()/1000 <= v.MinReplicasLagSeconds {
+			if f.shownState() == online && now-f.ackMs.Load()/1000 <= v.MinReplicasLagSeconds {
 				good++
 			}
 		}

@@ -155,6 +155,12 @@ func dial(t testing.TB, addr string) *client {
 	if err != nil {
 		t.Fatal(err)
 	}
+	return wrap(t, nc)
+}
+
+// wrap makes a client of a connection, which the end of the test closes.
+func wrap(t testing.TB, nc net.Conn) *client {
+	t.Helper()
 	if err := nc.SetDeadline(time.Now().Add(patience)); err != nil {
 		t.Fatal(err)
 	}

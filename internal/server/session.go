@@ -214,4 +214,6 @@ type watchedKey struct {
 	db    int
 	shard *shard.Shard
 	key   shard.Key
+	// expired: its time had passed already, and it stayed, on a replica or in a pause. Going is no change then.
+	expired bool
 }

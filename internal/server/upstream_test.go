@@ -55,11 +55,7 @@ func (p *fakePrimary) accept(ask, answer string) {
 	if err != nil {
 		p.t.Fatal(err)
 	}
-	if err := nc.SetDeadline(time.Now().Add(patience)); err != nil {
-		p.t.Fatal(err)
-	}
-	p.t.Cleanup(func() { _ = nc.Close() })
-	p.client = &client{Conn: nc, t: p.t, r: resp.NewReader(nc)}
+	p.client = wrap(p.t, nc)
 	p.hears("PING")
 	p.send("+PONG\r\n")
 	p.hears("REPLCONF listening-port")

@@ -180,6 +180,7 @@ func (wait *syncWait) end(e *resp.Error) bool {
 	wait.await.end(func(s *Session) error {
 		s.forgetSyncWait()
 		if e != nil {
+			s.killed = s.killed || e == resp.ErrDemoted
 			return e
 		}
 		wait.reply(s)
