@@ -205,6 +205,14 @@ func (r *round) note(format string, args ...any) {
 		time.Since(r.began).Seconds())+fmt.Sprintf(format, args...))
 }
 
+// latest is the end of the history of the round.
+func (r *round) latest() string {
+	const most = 5
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return strings.Join(r.history[max(0, len(r.history)-most):], "\n")
+}
+
 // failf fails the test; from any goroutine.
 func (r *round) failf(format string, args ...any) {
 	r.note(format, args...)
