@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -431,6 +432,39 @@ func TestPromotedServesItsStreamOnly(t *testing.T) {
 			}
 		case lacks == 0 || !strings.HasPrefix(got, "+FULLRESYNC"):
 			t.Errorf("who lacks %d bytes is told %q", lacks, got)
+		}
+	}
+}
+
+// TestAcknowledgesWhatWasExecuted: a replica says what it has executed, however much it has received.
+func TestAcknowledgesWhatWasExecuted(t *testing.T) {
+	p, srv, c := startFake(t)
+	p.accept("? -1", fullAnswerAt(t, 100))
+	p.hears("REPLCONF ACK 100")
+	hold, held := &serverTx{}, make(chan struct{})
+	hold.init(srv)
+	hold.run(func(*loop) {}, func(*shard.Seizure) { close(held) })
+	<-held
+	release := sync.OnceFunc(hold.giveBack)
+	defer release()
+	waits := spoken("SET", "k", "v")
+	p.send(waits)
+	relay := srv.upstream.link.Load().relay.Load()
+	eventually(t, "it is received", func() bool { return relay.End() == uint64(100+len(waits)) })
+	srv.upstream.link.Load().stream.Load().acknowledge()
+	p.hears("REPLCONF ACK 100")
+	release()
+	eventually(t, "it is executed", func() bool { return c.do("GET", "k") == "v" })
+	srv.upstream.link.Load().stream.Load().acknowledge()
+	for {
+		v, err := p.r.ReadReply()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got, want := text(v), fmt.Sprintf("[REPLCONF ACK %d]", 100+len(waits)); got == want {
+			return
+		} else if got != "[REPLCONF ACK 100]" {
+			t.Fatalf("it acknowledges %s, want %s", got, want)
 		}
 	}
 }
