@@ -32,8 +32,14 @@ func (r *round) equal() {
 	r.settle()
 	caughtUp := 0 // looks at which all had the same offset
 	var digests []string
+	var before []string
+	defer func() {
+		if r.t.Failed() {
+			r.note("offsets were %q, digests, where these were the same, %q", before, digests)
+		}
+	}()
 	same := func() bool {
-		before := r.offsets()
+		before = r.offsets()
 		if slices.ContainsFunc(before, func(s string) bool { return s != before[0] }) {
 			return false
 		}
