@@ -129,7 +129,7 @@ func (s spec) args() []string {
 		"--enable-debug-command", "yes", "--repl-diskless-load", s.loads,
 	}
 	if s.kind == ours {
-		args = append(args, "--shards", strconv.Itoa(s.shards))
+		args = append(args, "--shards", strconv.Itoa(s.shards), "--aof-history-retain-bytes", "256mb")
 	}
 	return args
 }

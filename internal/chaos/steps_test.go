@@ -248,8 +248,9 @@ func (r *round) cut(damage func(l link)) {
 	if nowFull > full {
 		r.note("a cut between %s and %s: a full sync, history kept: %q", l.above.name, l.below.name, l.above.kept())
 		if l.above.kept() != "" {
-			r.t.Logf("%s (%s) was asked for what is kept in the %s, and gave everything to %s (%s): %s\n%s", l.above.name,
-				l.above.spec, l.above.kept(), l.below.name, l.below.spec, l.above.lastRefusal(), r.latest())
+			r.t.Logf("%s (%s) was asked for what is kept in the %s, and gave everything to %s (%s): %s\n%s",
+				l.above.name, l.above.spec, l.above.kept(), l.below.name, l.below.spec, l.above.lastRefusal(),
+				r.latest())
 		}
 	}
 }
