@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io/fs"
 	"path/filepath"
+	"slices"
 
 	"fulmen/internal/config"
 	"fulmen/persist/aof"
@@ -38,11 +39,14 @@ func (a *appendOnly) find(v *config.Values) (exists bool, err error) {
 }
 
 // checkUnnamed refuses to begin an append-only file beside files that have data and belong to no manifest. Such as a
-// first start leaves that was broken off are removed: nothing was written to them.
+// beginning leaves that was broken off are removed: nothing was written to them, or nothing was promised.
 func (a *appendOnly) checkUnnamed() error {
 	names, err := a.srv.files.ReadDir(a.dir)
 	if err != nil {
 		return err
+	}
+	if slices.Contains(names, filepath.Base(aof.BeginningName(a.dir, a.name))) {
+		names = nil
 	}
 	for _, name := range names {
 		f, ok := aof.ParseName(a.name, name)

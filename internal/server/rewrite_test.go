@@ -3,9 +3,11 @@ package server
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -13,6 +15,7 @@ import (
 	"fulmen/internal/config"
 	"fulmen/internal/resp"
 	"fulmen/persist/aof"
+	"fulmen/persist/vfs"
 )
 
 // aofFiles are the files of the append-only file, without the manifest.
@@ -227,6 +230,57 @@ func TestTurnOnWhereNothingCanBeWritten(t *testing.T) {
 	eventually(t, "it is on", g.aof.enabled)
 	if names := strings.Join(g.aofFiles(), " "); strings.Contains(names, "temp") {
 		t.Errorf("left: %s", names)
+	}
+}
+
+// TestTurnOnBrokenOff: what is left of the beginning of an append-only file that the end of the process has broken off
+// was promised to nobody, so the next start removes it. What has only lost its manifest is refused.
+func TestTurnOnBrokenOff(t *testing.T) {
+	g := startGated(t, gatedOptions{args: []string{"--appendonly", "no", "--rdb-save-rate-limit", "4096"}})
+	c := dial(t, g.Addr())
+	c.do("SET", "big", strings.Repeat(time.Now().String(), 1<<16))
+	c.do("CONFIG", "SET", "appendonly", "yes")
+	incr := func(dir string) bool {
+		names, err := filepath.Glob(filepath.Join(dir, "*.incr.*"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, name := range names {
+			if r, err := aof.OpenIncr(vfs.OS{}, name); err == nil {
+				return r.Close() == nil
+			}
+		}
+		return false
+	}
+	for i := 0; !incr(g.aof.dir); i++ {
+		c.do("SET", "k"+strconv.Itoa(i), "v")
+	}
+	dir := t.TempDir()
+	if err := os.CopyFS(filepath.Join(dir, filepath.Base(g.aof.dir)), os.DirFS(g.aof.dir)); err != nil {
+		t.Fatal(err)
+	}
+	if got := c.info("persistence", "aof_rewrite_in_progress"); got != "1" {
+		t.Fatal("it has begun already")
+	}
+	c.do("CONFIG", "SET", "appendonly", "no")
+	lost := t.TempDir()
+	if err := os.CopyFS(lost, os.DirFS(dir)); err != nil {
+		t.Fatal(err)
+	}
+	next := startGated(t, gatedOptions{dir: dir})
+	if got := dial(t, next.Addr()).do("DBSIZE"); got != "0" || next.aof.enabled() != true {
+		t.Errorf("%s keys, on: %v", got, next.aof.enabled())
+	}
+	marker := aof.BeginningName(filepath.Join(lost, filepath.Base(g.aof.dir)), "appendonly.aof")
+	if _, err := os.Stat(aof.BeginningName(next.aof.dir, next.aof.name)); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("the mark is left: %v", err)
+	}
+	if err := os.Remove(marker); err != nil {
+		t.Fatal(err)
+	}
+	refused := newGated(t, gatedOptions{dir: lost})
+	if err := refused.Start(); err == nil || !strings.Contains(err.Error(), "has data, but there is no manifest") {
+		t.Errorf("without the mark: %v", err)
 	}
 }
 

@@ -167,13 +167,14 @@ func ReadManifest(fsys vfs.FS, dir, appendfilename string) (*Manifest, error) {
 
 // RemoveUnnamed removes the files in dir that are of the AOF called appendfilename and that m doesn't name: what a
 // crash left between the making of files and the manifest that names them, or between that and their removal. It
-// returns the names of those that it removed; after an error some may be left, which do no harm. m is committed, and
-// nobody makes files meanwhile.
+// returns the names of those that it removed; after an error some may be left, which do no harm. Last of all it removes
+// the file of BeginningName. m is committed, or has no files and there is no manifest; nobody makes files meanwhile.
 func (m *Manifest) RemoveUnnamed(fsys vfs.FS, dir, appendfilename string) (removed []string, err error) {
 	names, err := fsys.ReadDir(dir)
 	if err != nil {
 		return nil, fmt.Errorf("aof: %w", err)
 	}
+	marker := BeginningName(dir, appendfilename)
 	for _, name := range names {
 		_, ok := ParseName(appendfilename, name)
 		if !ok || slices.ContainsFunc(m.Files, func(f File) bool { return f.Name(appendfilename) == name }) {
@@ -184,6 +185,11 @@ func (m *Manifest) RemoveUnnamed(fsys vfs.FS, dir, appendfilename string) (remov
 			continue
 		}
 		removed = append(removed, name)
+	}
+	if err == nil && slices.Contains(names, filepath.Base(marker)) {
+		if removeErr := fsys.Remove(marker); removeErr != nil {
+			err = fmt.Errorf("aof: %w", removeErr)
+		}
 	}
 	return removed, err
 }

@@ -42,6 +42,12 @@ func ManifestName(dir, appendfilename string) string {
 	return filepath.Join(dir, appendfilename+".manifest")
 }
 
+// BeginningName returns the path of a file that is there while an AOF begins beside which there is no manifest: its
+// files are promised to nobody, whatever is in them, as long as there is none.
+func BeginningName(dir, appendfilename string) string {
+	return filepath.Join(dir, appendfilename+".beginning")
+}
+
 // Name returns the file's name, without directory, in the AOF called appendfilename.
 func (f *File) Name(appendfilename string) string {
 	return fmt.Sprintf("%s.%d.%v.%s.%v", appendfilename, f.Seq, f.Kind, shardWord(f.Shard), f.Format)

@@ -28,9 +28,10 @@ import (
 // the server ends there, or the rewrite fails, loading reads both. From 5 on it is BASE and the new ones; what was
 // promised from before the cut is in BASE, synced, whatever became of the older files.
 //
-// PrepareAnew begins an AOF that does not go on with the one that is there, if any: appendonly is switched on while the
-// server runs, or what was loaded came from somewhere else. Step 2 is left out then. Until 5 the start finds what was
-// there before, and nothing of the new AOF is promised to anybody.
+// PrepareAnew begins an AOF that does not go on with the one that is there, if any: appendonly is switched on while
+// the server runs, or what was loaded came from somewhere else. Step 2 is left out then. Until 5 the start finds what
+// was there before, and nothing of the new AOF is promised to anybody; where nothing was there before, BeginningName
+// says so.
 //
 // If a manifest could not be committed, it may be the last step that has failed, and a power cut decides which one is
 // found. Then the files of both stay until the next commit that works.
@@ -202,12 +203,34 @@ func (r *Rewriter) PrepareAnew(w *Writer, m *Manifest, nowMs int64) error {
 	run := &rewrite{w: w, anew: m.Clone(), seq: r.nextSeq(), made: nowMs}
 	r.ready = nil
 	if w != nil {
-		if err := w.Prepare(run.seq); err != nil {
+		err := r.markBeginning()
+		if err == nil {
+			err = w.Prepare(run.seq)
+		}
+		if err != nil {
 			r.tidy()
 			return err
 		}
 	}
 	r.run = run
+	return nil
+}
+
+// markBeginning makes the file of BeginningName last, unless there is a manifest; with the lock. tidy removes it.
+func (r *Rewriter) markBeginning() error {
+	if r.Manifest() != nil || r.doubt != nil {
+		return nil
+	}
+	file, err := r.o.FS.Create(BeginningName(r.o.Dir, r.o.Name), 0o644)
+	if err == nil {
+		err = file.Close()
+	}
+	if err == nil {
+		err = r.o.FS.SyncDir(r.o.Dir)
+	}
+	if err != nil {
+		return fmt.Errorf("aof: %w", err)
+	}
 	return nil
 }
 
