@@ -53,11 +53,13 @@ type logSource struct {
 	stream LogStream // immutable
 	notify func()
 
-	held atomic.Uint64 // memory is kept from here on; MaxUint64: it is not
+	held   atomic.Uint64 // memory is kept from here on; MaxUint64: it is not
+	disked atomic.Bool   // there is disk
 
-	mu   sync.Mutex
-	disk ArchiveReader     // nil: everything that follows is read from memory
-	mem  *log.MergedReader // nil: not yet. Beside disk it stands where that one is to end
+	mu     sync.Mutex
+	disk   ArchiveReader     // nil: everything that follows is read from memory
+	mem    *log.MergedReader // nil: not yet. Beside disk it stands where that one is to end
+	closed bool
 
 	plant meetPlant
 }
@@ -78,7 +80,8 @@ func newLogSource(s LogStream, notify func(), disk ArchiveReader, mem *log.Merge
 // noteHeld notes from where on memory is kept; with the lock.
 func (s *logSource) noteHeld() {
 	held := uint64(math.MaxUint64)
-	if s.mem != nil {
+	s.disked.Store(s.disk != nil)
+	if s.mem != nil && !s.closed {
 		held = s.mem.LSN()
 	}
 	s.held.Store(held)
@@ -104,6 +107,34 @@ func (s *logSource) lsn() uint64 {
 		return s.disk.LSN()
 	}
 	return s.mem.LSN()
+}
+
+// OnDisk implements Source.
+func (s *logSource) OnDisk() bool { return s.disked.Load() }
+
+// Shed implements Source. While somebody who is slow is being written to nobody uses the Source: what it has given was
+// copied.
+func (s *logSource) Shed(from Archive, mostBytes uint64) {
+	if from == nil || s.HeldBytes() <= mostBytes {
+		return
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	defer s.noteHeld()
+	if s.disk != nil {
+		if s.mem != nil { // it has not come so far: the disk has more by now
+			s.mem.Close()
+			s.mem = nil
+		}
+		return
+	}
+	if disk, err := from.Open(s.mem.LSN()); err == nil && !s.closed {
+		s.disk = disk
+		s.mem.Close()
+		s.mem = nil
+	} else if err == nil {
+		disk.Close()
+	}
 }
 
 // Append implements Source.
@@ -180,10 +211,13 @@ func (s *logSource) LagBytes() uint64 {
 func (s *logSource) Close() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	s.closed = true
 	if s.disk != nil {
 		s.disk.Close()
 	}
 	if s.mem != nil {
 		s.mem.Close()
 	}
+	s.noteHeld()
+	s.disked.Store(false)
 }

@@ -191,13 +191,28 @@ func readOne(k *keptLog, stream LogStream, rnd *rand.Rand, plant meetPlant, went
 	s := src.(*logSource)
 	s.plant = plant
 	onDisk := s.disk != nil
+	// Somebody sends it back to the disk now and then.
+	var shedder sync.WaitGroup
+	defer shedder.Wait()
+	quit := make(chan struct{})
+	defer close(quit)
+	shedder.Go(func() {
+		for range 3 {
+			select {
+			case <-quit:
+				return
+			case <-time.After(3 * time.Millisecond):
+				src.Shed(k, 0)
+			}
+		}
+	})
 	for more := 40; more > 0; {
 		n := len(r.got)
 		if r.got, err = src.Append(r.got, 1+rnd.IntN(100_000)); err != nil {
 			k.must(err)
 			return r
 		}
-		if s.disk == nil {
+		if !src.OnDisk() {
 			more--
 		}
 		if n == len(r.got) && src.Park() {

@@ -231,6 +231,12 @@ func (m *RelayReader) HeldBytes() uint64 {
 	return m.LagBytes()
 }
 
+// Shed implements Source: of a primary's stream there is no archive.
+func (m *RelayReader) Shed(Archive, uint64) {}
+
+// OnDisk implements Source.
+func (m *RelayReader) OnDisk() bool { return false }
+
 // Close implements Source.
 func (m *RelayReader) Close() {
 	if m.closed {
@@ -277,6 +283,19 @@ func (p *relayPin) Open(notify func()) (Source, error) {
 	}
 	return p.reader.copy(notify), nil
 }
+
+// HeldBytes implements Pin.
+func (p *relayPin) HeldBytes() uint64 {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.reader == nil {
+		return 0
+	}
+	return p.reader.HeldBytes()
+}
+
+// Shed implements Pin: of a primary's stream there is no archive.
+func (p *relayPin) Shed(Archive, uint64) {}
 
 // Unpin implements Pin.
 func (p *relayPin) Unpin() {

@@ -1,6 +1,10 @@
 package replica
 
-import "fulmen/persist/log"
+import (
+	"sync"
+
+	"fulmen/persist/log"
+)
 
 // Source gives the bytes of the stream from a position on.
 type Source interface {
@@ -16,6 +20,11 @@ type Source interface {
 	LagBytes() uint64
 	// HeldBytes returns how much of that is kept in memory for it. Safe from any goroutine.
 	HeldBytes() uint64
+	// Shed has what follows read from an archive, if more than so many bytes are kept in memory for it and the archive
+	// has them. Safe from any goroutine.
+	Shed(from Archive, mostBytes uint64)
+	// OnDisk tells whether it reads from an archive. Safe from any goroutine.
+	OnDisk() bool
 	// Close ends it. Closing twice is allowed.
 	Close()
 }
@@ -40,6 +49,9 @@ type Pin interface {
 	LSN() uint64
 	// Open returns a Source from the position on.
 	Open(notify func()) (Source, error)
+	// HeldBytes and Shed are those of a Source.
+	HeldBytes() uint64
+	Shed(from Archive, mostBytes uint64)
 	// Unpin lets go of what follows the position. The stream goes on to be kept at all.
 	Unpin()
 	// Close is Unpin, and no longer needs the stream to be kept.
@@ -88,22 +100,82 @@ func (s LogStream) source(mem *log.MergedReader, notify func(), err error) (Sour
 }
 
 // Pin implements Stream. The first one makes the log active.
-func (s LogStream) Pin() Pin { return logPin{s.Log.Attach(), s} }
+func (s LogStream) Pin() Pin { return &logPin{hold: s.Log.Attach(), stream: s} }
 
 // Resume is Pin for who knows that the data has not changed since the log was made to begin here.
-func (s LogStream) Resume() Pin { return logPin{s.Log.Resume(), s} }
+func (s LogStream) Resume() Pin { return &logPin{hold: s.Log.Resume(), stream: s} }
 
-// logPin is a Hold as a Pin.
+// logPin is a Hold as a Pin, or what an archive has from there on.
 type logPin struct {
-	*log.Hold
-	stream LogStream
+	hold   *log.Hold // immutable
+	stream LogStream // immutable
+
+	mu       sync.Mutex
+	disk     ArchiveReader // keeps the archive's files, and reads nothing; nil: memory is pinned, or nothing
+	from     Archive       // of disk
+	unpinned bool
 }
 
 // LSN implements Pin.
-func (p logPin) LSN() uint64 { return p.Hold.LSN() + uint64(p.stream.Shift) }
+func (p *logPin) LSN() uint64 { return p.hold.LSN() + uint64(p.stream.Shift) }
 
 // Open implements Pin.
-func (p logPin) Open(notify func()) (Source, error) {
-	mem, err := p.Hold.Merged(notify)
-	return p.stream.source(mem, notify, err)
+func (p *logPin) Open(notify func()) (Source, error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.disk == nil {
+		mem, err := p.hold.Merged(notify)
+		return p.stream.source(mem, notify, err)
+	}
+	disk, err := p.from.Open(p.hold.LSN())
+	if err != nil {
+		return nil, err
+	}
+	return newLogSource(p.stream, notify, disk, nil), nil
+}
+
+// HeldBytes implements Pin.
+func (p *logPin) HeldBytes() uint64 {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.disk != nil || p.unpinned {
+		return 0
+	}
+	return p.stream.Log.Contiguous() - p.hold.LSN()
+}
+
+// Shed implements Pin.
+func (p *logPin) Shed(from Archive, mostBytes uint64) {
+	if from == nil || p.HeldBytes() <= mostBytes {
+		return
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	disk, err := from.Open(p.hold.LSN())
+	if err != nil || p.unpinned || p.disk != nil {
+		if err == nil {
+			disk.Close()
+		}
+		return
+	}
+	p.disk, p.from = disk, from
+	p.hold.Unpin()
+}
+
+// Unpin implements Pin.
+func (p *logPin) Unpin() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.unpinned = true
+	if p.disk != nil {
+		p.disk.Close()
+		p.disk = nil
+	}
+	p.hold.Unpin()
+}
+
+// Close implements Pin.
+func (p *logPin) Close() {
+	p.Unpin()
+	p.hold.Close()
 }

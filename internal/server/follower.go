@@ -57,6 +57,7 @@ type follower struct {
 
 	// Atomic.
 	src atomic.Pointer[replica.Source] // where the stream comes from; nil: not yet
+	pin atomic.Pointer[replica.Pin]    // what keeps it for the replica until then; nil: nothing
 
 	state    atomic.Int32
 	ackLSN   atomic.Uint64 // what it says it has
@@ -189,7 +190,6 @@ func (f *follower) goOn(h *handover) error {
 	f.state.Store(int32(online))
 	f.r.changed()
 	f.r.srv.log.Info("Synchronization with replica " + f.name() + " succeeded")
-	f.src.Store(&h.src)
 	return f.feed.Stream(h.src)
 }
 
@@ -291,8 +291,20 @@ func (f *follower) lagBytes() int64 {
 	if src := f.src.Load(); src != nil {
 		return int64((*src).HeldBytes())
 	}
-	sent := f.feed.Sent() // before the end is looked up, which goes on meanwhile
-	return max(int64(f.r.stream().Offset()-sent), 0)
+	if pin := f.pin.Load(); pin != nil {
+		return int64((*pin).HeldBytes())
+	}
+	return 0
+}
+
+// shed has a replica that is slow read from disk what would have to be kept in memory for it.
+func (f *follower) shed(from replica.Archive, mostBytes uint64) {
+	if pin := f.pin.Load(); pin != nil {
+		(*pin).Shed(from, mostBytes)
+	}
+	if src := f.src.Load(); src != nil {
+		(*src).Shed(from, mostBytes)
+	}
 }
 
 // idleWriteMs is for how long a replica may take nothing in while writers wait for a walk that waits for it.

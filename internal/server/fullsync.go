@@ -113,6 +113,7 @@ func (r *replication) cut() {
 	} // else every frame of the log begins in database 0
 	for _, f := range job.members {
 		f.feed.SetSent(job.pin.LSN())
+		f.pin.Store(&job.pin)
 		f.state.Store(int32(awaitsData))
 	}
 	if len(job.members) == 0 {
@@ -289,6 +290,7 @@ func (job *fullSync) handOver(f *follower, h *handover) error {
 			h.close()
 			return err
 		}
+		f.src.Store(&h.src)
 	}
 	f.hand(h)
 	return nil

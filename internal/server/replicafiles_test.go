@@ -142,3 +142,56 @@ func TestResumesAfterKill(t *testing.T) {
 		}
 	}
 }
+
+// TestSlowReplicaReadsFiles: with an append-only file little memory is kept for a replica that reads nothing, whether
+// it has its data or not; it is not disconnected, and gets everything in the end.
+func TestSlowReplicaReadsFiles(t *testing.T) {
+	for _, loads := range []bool{false, true} {
+		t.Run(fmt.Sprintf("loads %v", loads), func(t *testing.T) {
+			srv := startServer(t, append(streamFiles(t.TempDir()), "--client-output-buffer-limit", "replica 64mb 0 0",
+				"--log-memory-limit", "64mb")...)
+			c := dial(t, srv.Addr())
+			slow := dialReplica(t, srv)
+			_, from := slow.data()
+			ack := "REPLCONF ACK " + strconv.FormatInt(from, 10)
+			if !loads {
+				slow.say(ack)
+			}
+			value := strings.Repeat("x", 1<<20)
+			var stream strings.Builder
+			most := int64(0)
+			for i := range 120 {
+				key := "k" + strconv.Itoa(i%10)
+				c.do("SET", key, value)
+				stream.WriteString(record("SET", key, value))
+				if i%20 == 19 {
+					f := (*srv.replication.followers.Load())[0]
+					eventually(t, "what is kept for it is little", func() bool { return f.lagBytes() <= shedBytes })
+				}
+				most = max(most, srv.set.Log.MemoryBytes())
+			}
+			if most > 80<<20 {
+				t.Errorf("the log took %d MB", most>>20)
+			}
+			if got := c.info("fulmen", "replicas_reading_files"); got != "1" {
+				t.Errorf("%s replicas read files", got)
+			}
+			if loads {
+				slow.say(ack)
+			}
+			if slow.take(stream.Len()) != stream.String() {
+				t.Error("the stream is another one")
+			}
+			eventually(t, "it has come to memory", func() bool {
+				return c.info("fulmen", "replicas_reading_files") == "0"
+			})
+			c.do("SET", "end", "1")
+			if end := record("SET", "end", "1"); slow.take(len(end)) != end {
+				t.Error("the stream goes on with something else")
+			}
+			if got := c.info("stats", "sync_full"); got != "1" {
+				t.Errorf("%s full syncs", got)
+			}
+		})
+	}
+}

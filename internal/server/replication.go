@@ -265,11 +265,18 @@ func (r *replication) freeBacklog(v *config.Values, nowMs int64) {
 // keepAliveMs is how often a replica that waits is sent a sign of life, and the backlog of quiet shards is trimmed.
 const keepAliveMs = 1000
 
+// shedBytes is how much of the stream may be kept in memory for a slow replica, unless the backlog is longer, if it can
+// be read from the append-only files. What several replicas need is kept once.
+const shedBytes = 16 << 20
+
 // cron does what is due. Every 100 ms, on the sampler's goroutine.
 func (r *replication) cron() {
 	v, nowMs := r.srv.cfg.Values(), r.srv.set.Clock.NowMs()
 	list := *r.followers.Load()
+	most := uint64(max(v.BacklogBytes, shedBytes))
+	archive := r.logStream().Archive
 	for _, f := range list {
+		f.shed(archive, most)
 		f.checkLimits(v, nowMs)
 	}
 	if nowMs-r.keptAliveMs >= keepAliveMs {
@@ -370,6 +377,16 @@ func (r *replication) behind() bool {
 		}
 	}
 	return false
+}
+
+// onDisk returns how many replicas read from the append-only files.
+func (r *replication) onDisk() (n int) {
+	for _, f := range *r.followers.Load() {
+		if src := f.src.Load(); src != nil && (*src).OnDisk() {
+			n++
+		}
+	}
+	return n
 }
 
 // resetStats follows CONFIG RESETSTAT.
