@@ -109,7 +109,7 @@ func (k *keptLog) rewrite() {
 	}
 	k.batons.Lock()
 	h := k.log.Attach()
-	k.must(k.files.Cut(h, k.log.LSN(), 1))
+	k.must(k.files.Cut(h, k.log.LSN(), 1, func(*aof.Manifest) {}))
 	h.Close()
 	k.batons.Unlock()
 	k.must(k.files.Install(make([]aof.BaseFile, keptShards)))

@@ -23,7 +23,18 @@ type History struct {
 	// given as PSYNC has it, the byte after the last common one, both are the same.
 	ID2          string
 	SecondOffset int64 // NoSecond if there is none
+	// Earlier are the names before that one, the last one first, at most MaxEarlier.
+	Earlier []Ancestor
 }
+
+// Ancestor is an earlier name of a history, and up to where both are the same, as History.SecondOffset has it.
+type Ancestor struct {
+	ID           string
+	SecondOffset int64
+}
+
+// MaxEarlier is how many names are kept beside those that Redis knows: a history gets one at each start of its server.
+const MaxEarlier = 8
 
 // NewHistory begins one of its own.
 func NewHistory() History {
@@ -36,12 +47,28 @@ func NewHistory() History {
 func (h History) Shift(lsn uint64) History {
 	next := NewHistory()
 	next.ID2, next.SecondOffset = h.ID, int64(lsn)+1
+	if h.SecondOffset == NoSecond {
+		return next
+	}
+	for _, a := range append([]Ancestor{{h.ID2, h.SecondOffset}}, h.Earlier...) {
+		if len(next.Earlier) < MaxEarlier {
+			next.Earlier = append(next.Earlier, Ancestor{a.ID, min(a.SecondOffset, next.SecondOffset)})
+		}
+	}
 	return next
 }
 
 // Has reports whether the byte asked for, numbered as PSYNC does, and all before it are the same in this history as in
 // the one that id names.
 func (h History) Has(id string, offset int64) bool {
-	return strings.EqualFold(id, h.ID) || h.SecondOffset != NoSecond && strings.EqualFold(id, h.ID2) &&
-		offset <= h.SecondOffset
+	if strings.EqualFold(id, h.ID) || h.SecondOffset != NoSecond && strings.EqualFold(id, h.ID2) &&
+		offset <= h.SecondOffset {
+		return true
+	}
+	for _, a := range h.Earlier {
+		if strings.EqualFold(id, a.ID) && offset <= a.SecondOffset {
+			return true
+		}
+	}
+	return false
 }

@@ -268,7 +268,8 @@ func (w *aofWalk) timely() error {
 
 // endAt commits a manifest by which the data ends where a walk has. What the files have behind that no start looks at
 // any more, and the next rewrite removes it. Later incarnations stay as lives that nothing has come of, so that the
-// number of the last one, by which a start tells its ring in memory from others, is not used again.
+// number of the last one, by which a start tells its ring in memory from others, is not used again. It is the beginning
+// of another history: what is cut off replicas may have, and where in the old one the rest is nobody knows.
 func (r *run) endAt(in *aofInput, w *aofWalk) error {
 	m := in.manifest.Clone()
 	if w.incarnation == 0 {
@@ -279,12 +280,14 @@ func (r *run) endAt(in *aofInput, w *aofWalk) error {
 		switch {
 		case life.Number == w.incarnation:
 			life.State, life.EndLSN, life.MissingBytes = aof.Unclean, max(w.end, life.StartLSN), w.missing
+			life.HoleLSN = 0
 		case life.Number > w.incarnation:
 			*life = aof.Incarnation{Number: life.Number, StartLSN: w.end, EndLSN: w.end, State: aof.Unclean}
 		}
 	}
 	m.Files = slices.DeleteFunc(m.Files, func(f aof.File) bool { return f.Incarnation > w.incarnation })
-	m.ReplID2, m.ReplID2LSN, m.ReplID = m.ReplID, w.end, newReplID()
+	m.ReplID, m.ReplID2, m.ReplID2LSN, m.Earlier = newReplID(), "", 0, nil
+	m.Position = aof.Position{LSN: w.end, Offset: w.end, From: w.end}
 	if err := m.Commit(r.Files, in.dir, in.name); err != nil {
 		return err
 	}

@@ -40,7 +40,7 @@ func (r *run) ring(in *aofInput) (*log.RingContent, error) {
 // recover does what the next start would do.
 func (r *run) recover(in *aofInput, fsys vfs.FS, ring *log.RingContent) (*aof.Recovered, error) {
 	return aof.Recover(&aof.RecoverOptions{
-		FS: fsys, Dir: in.dir, Name: in.name, Ring: ring, Truncated: true, ReplID: newReplID(),
+		FS: fsys, Dir: in.dir, Name: in.name, Ring: ring, Truncated: true,
 	})
 }
 

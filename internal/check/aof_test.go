@@ -106,7 +106,7 @@ func (x *aofWorld) live() {
 func (x *aofWorld) restart() {
 	x.t.Helper()
 	x.close(true)
-	r, err := aof.Recover(&aof.RecoverOptions{FS: vfs.OS{}, Dir: x.dir, Name: "a.aof", ReplID: strings.Repeat("b", 40)})
+	r, err := aof.Recover(&aof.RecoverOptions{FS: vfs.OS{}, Dir: x.dir, Name: "a.aof"})
 	fatal(x.t, err)
 	x.manifest = r.Begin()
 	x.log = log.New(aofShards, log.Limits{})
@@ -366,17 +366,17 @@ func (b busyFS) Lock(name string) (io.Closer, error) {
 func TestAOFTruncateLooksAgain(t *testing.T) {
 	dir := t.TempDir()
 	twoLives(t, dir)
-	const server = "cccccccccccccccccccccccccccccccccccccccc"
+	const databases = 17
 	var out bytes.Buffer
 	code := Main([]string{"truncate", dir, "--lsn", "700"}, Env{
 		Files: busyFS{vfs.OS{}, func() {
 			m, err := aof.ReadManifest(vfs.OS{}, dir, "a.aof")
 			fatal(t, err)
-			m.ReplID = server
+			m.Databases = databases
 			fatal(t, m.Commit(vfs.OS{}, dir, "a.aof"))
 		}}, Stdout: &out, Stderr: &out, Clock: clock.NewFake(testNowMs),
 	})
-	if m, err := aof.ReadManifest(vfs.OS{}, dir, "a.aof"); code != 0 || err != nil || m.ReplID2 != server {
+	if m, err := aof.ReadManifest(vfs.OS{}, dir, "a.aof"); code != 0 || err != nil || m.Databases != databases {
 		t.Errorf("exit code %d, %v, manifest %+v\n%s", code, err, m, &out)
 	}
 }
@@ -491,7 +491,7 @@ func (countNone) Apply(int, [][]byte) (int, error) { return 1, nil }
 // loads wants a start to accept the file, and returns what it recovers.
 func (x *aofWorld) loads() *aof.Recovered {
 	x.t.Helper()
-	r, err := aof.Recover(&aof.RecoverOptions{FS: vfs.OS{}, Dir: x.dir, Name: "a.aof", ReplID: strings.Repeat("b", 40)})
+	r, err := aof.Recover(&aof.RecoverOptions{FS: vfs.OS{}, Dir: x.dir, Name: "a.aof"})
 	fatal(x.t, err)
 	fatal(x.t, aof.Load(&aof.LoadOptions{
 		FS: vfs.OS{}, Dir: x.dir, Name: "a.aof", Manifest: r.Manifest, Applier: countNone{},

@@ -259,7 +259,7 @@ func (a *appendOnly) close() error {
 	if err == nil {
 		srv.gate.update()
 		srv.flushLoops()
-		err = errors.Join(a.commitEnd(), a.closeRing())
+		err = errors.Join(a.commitEnd(srv.replication.place()), a.closeRing())
 	}
 	if err != nil {
 		srv.log.Error("The append-only file could not be ended properly; what was acknowledged is safe as far as "+
@@ -268,10 +268,12 @@ func (a *appendOnly) close() error {
 	return errors.Join(err, a.unlock())
 }
 
-// commitEnd notes in the manifest that nothing follows.
-func (a *appendOnly) commitEnd() error {
-	lsn := a.srv.set.Log.LSN()
-	return a.rewriter.Load().Commit(func(m *aof.Manifest) { m.End(lsn) })
+// commitEnd notes in the manifest that nothing follows, and where the data is.
+func (a *appendOnly) commitEnd(p place) error {
+	return a.rewriter.Load().Commit(func(m *aof.Manifest) {
+		m.End(p.lsn)
+		p.stamp(m)
+	})
 }
 
 // abandon is close before the loops run: nothing was executed.
@@ -279,7 +281,7 @@ func (a *appendOnly) abandon() error {
 	var err error
 	if w := a.writer.Load(); w != nil {
 		if err = w.Close(); err == nil {
-			err = errors.Join(a.commitEnd(), a.closeRing())
+			err = errors.Join(a.commitEnd(a.srv.replication.place()), a.closeRing())
 		}
 	}
 	return errors.Join(err, a.unlock())

@@ -6,7 +6,6 @@ import (
 	"fulmen/persist/aof"
 	"fulmen/persist/log"
 	"fulmen/persist/snapshot"
-	"fulmen/replica"
 	"fulmen/shard"
 )
 
@@ -20,20 +19,21 @@ func (a *appendOnly) load(z *shard.Seizure) error {
 	}
 	found, err := aof.Recover(&aof.RecoverOptions{
 		FS: srv.files, Dir: a.dir, Name: a.name, Ring: ring, Truncated: srv.cfg.Values().AOFLoadTruncated,
-		ReplID: replica.NewHistory().ID, Logger: srv.log,
+		Logger: srv.log,
 	})
 	if err != nil {
 		return err
 	}
 	a.logRecovered(found)
 	m := found.Manifest
-	srv.replication.setHistory(historyOf(m))
-	if err := a.loadFiles(m, z); err != nil {
+	apply := newApplier(srv, z, m.Shards)
+	if err := a.loadFiles(m, z, apply); err != nil {
 		return err
 	}
 	based := m.Shards == len(srv.set.Shards) && m.Databases == srv.set.Databases()
 	next := found.Begin()
 	next.Databases = srv.set.Databases()
+	srv.replication.restore(apply.placeAt(m, found.EndLSN), found.HoleLSN).stamp(next)
 	if err := a.begin(next, based); err != nil {
 		return err
 	}
@@ -42,7 +42,7 @@ func (a *appendOnly) load(z *shard.Seizure) error {
 }
 
 // loadFiles loads what a manifest names, the last life of which has ended.
-func (a *appendOnly) loadFiles(m *aof.Manifest, z *shard.Seizure) error {
+func (a *appendOnly) loadFiles(m *aof.Manifest, z *shard.Seizure, apply *applier) error {
 	srv := a.srv
 	began := srv.set.Clock.NowNs()
 	if err := a.loadBase(m, z); err != nil {
@@ -50,7 +50,7 @@ func (a *appendOnly) loadFiles(m *aof.Manifest, z *shard.Seizure) error {
 	}
 	u := srv.loading.now.Load()
 	o := aof.LoadOptions{
-		FS: srv.files, Dir: a.dir, Name: a.name, Manifest: m, Applier: newApplier(srv, z, m.Shards),
+		FS: srv.files, Dir: a.dir, Name: a.name, Manifest: m, Applier: apply,
 		Index: a.index,
 	}
 	err := aof.LoadBase(&o, &u.log)
@@ -63,15 +63,6 @@ func (a *appendOnly) loadFiles(m *aof.Manifest, z *shard.Seizure) error {
 	srv.log.Info(fmt.Sprintf("DB loaded from append only file: %.3f seconds, %d commands",
 		float64(srv.set.Clock.NowNs()-began)/1e9, u.log.Commands.Load()))
 	return nil
-}
-
-// historyOf is the one that a manifest's data belongs to.
-func historyOf(m *aof.Manifest) replica.History {
-	h := replica.History{ID: m.ReplID, ID2: replica.NoID, SecondOffset: replica.NoSecond}
-	if m.ReplID2 != "" {
-		h.ID2, h.SecondOffset = m.ReplID2, int64(m.ReplID2LSN)+1
-	}
-	return h
 }
 
 // loadBase loads the BASE files that are RDB files. Keys whose time has come are loaded as well: what follows may be

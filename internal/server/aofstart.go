@@ -79,14 +79,13 @@ func (a *appendOnly) checkEmpty(path string) error {
 		"files away to begin anew", path, aof.ManifestName(a.dir, a.name)), err)
 }
 
-// newManifest is that of an append-only file without files, in its first life.
+// newManifest is that of an append-only file without files, in its first life. Whoever commits it stamps it first.
 func (srv *Server) newManifest() *aof.Manifest {
 	var id [8]byte
 	_, _ = rand.Read(id[:]) // never fails: crypto/rand ends the process instead
 	return &aof.Manifest{
 		DirID: binary.LittleEndian.Uint64(id[:]) | 1, Databases: srv.set.Databases(),
-		Shards: len(srv.set.Shards), ReplID: srv.replication.logID(),
-		Incarnations: []aof.Incarnation{{Number: 1}},
+		Shards: len(srv.set.Shards), Incarnations: []aof.Incarnation{{Number: 1}},
 	}
 }
 
@@ -277,5 +276,7 @@ func (a *appendOnly) beginAfterSnapshot(z *shard.Seizure) error {
 		}
 		z.Unlock(i)
 	}
-	return a.begin(a.srv.newManifest(), empty)
+	m := a.srv.newManifest()
+	a.srv.replication.placeAtStart().stamp(m)
+	return a.begin(m, empty)
 }

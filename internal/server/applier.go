@@ -33,6 +33,7 @@ type applierLane struct {
 	idx    []int // scratch
 	keys   []command.Keyed
 	args   [][]byte
+	told   toldPlaces
 	_      [64]byte
 }
 
@@ -149,7 +150,9 @@ func (l *applierLane) session(row *command.Row, args [][]byte) error {
 		}
 		l.ctx.DBID = id
 	case "multi", "exec": // what is executed together was committed together
-	case "ping", "replconf": // they were for replicas
+	case "ping": // it was for replicas
+	case "replconf":
+		return l.told.read(args)
 	default:
 		return fmt.Errorf("%s can't be in a log", row.FullName)
 	}

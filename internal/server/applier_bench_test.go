@@ -63,7 +63,7 @@ func BenchmarkRecover(b *testing.B) {
 		}
 		began, beganCPU := time.Now(), cpuTime(b)
 		r, err := aof.Recover(&aof.RecoverOptions{
-			FS: vfs.OS{}, Dir: dir, Name: aofTestName, ReplID: strings.Repeat("b", 40),
+			FS: vfs.OS{}, Dir: dir, Name: aofTestName,
 		})
 		if err != nil || r.EndLSN == 0 || len(r.Cuts) > 0 {
 			b.Fatal(r, err)

@@ -161,6 +161,7 @@ func debugPauseCron(s *Session, args [][]byte) error {
 
 func debugChangeReplID(s *Session, _ [][]byte) error {
 	s.srv.replication.setHistory(replica.NewHistory())
+	s.srv.replication.notePlace()
 	s.srv.log.Info("Changing replication IDs after receiving change-repl-id")
 	return debugOK(s, nil)
 }

@@ -136,6 +136,9 @@ func (s *Session) runHeld(row *command.Row, args [][]byte, keys []command.Keyed)
 	}
 	if s.primary != nil {
 		s.primary.done(s)
+		if p := s.park; p != nil && p.tx.Held() && len(p.tx.Shards()) > 0 {
+			s.primary.notePlace(s.srv.set.Shards[p.tx.Shards()[0]])
+		}
 	}
 	if s.park != nil {
 		s.park.tx.Ran(row.FullName, w.NowNs-began) // all its holds, also those of shards without a key of it

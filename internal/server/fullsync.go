@@ -7,7 +7,6 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
-	"strconv"
 	"sync/atomic"
 
 	"fulmen/internal/config"
@@ -151,12 +150,7 @@ func (job *fullSync) target() string {
 
 // aux are the facts at the head of the data.
 func (job *fullSync) aux(srv *Server, nowMs int64) [][2]string {
-	all := srv.snapshotAux(nowMs)
-	const before = 4 // where Redis has them
-	return append(append(all[:before:before],
-		[2]string{"repl-stream-db", strconv.Itoa(job.db)},
-		[2]string{"repl-id", job.history.ID},
-		[2]string{"repl-offset", strconv.FormatUint(job.pin.LSN(), 10)}), all[before:]...)
+	return withPlace(srv.snapshotAux(nowMs), job.history.ID, job.pin.LSN(), job.db)
 }
 
 // end lets go of what a sync has claimed. Replicas that it has not served have to ask again.

@@ -142,7 +142,15 @@ func (srv *Server) beginEmpty(v *config.Values) error {
 
 // loadSnapshot loads a snapshot, and has the append-only file, if there is to be one, begin with it.
 func (srv *Server) loadSnapshot(src *snapshot.Source, z *shard.Seizure) error {
-	err := srv.load(src, z, snapshot.LoadOptions{KeepExpired: srv.cfg.Values().PrimaryHost != ""})
+	r, err := srv.loadResult(src, z, snapshot.LoadOptions{
+		KeepExpired: srv.cfg.Values().PrimaryHost != "", KeepPlaced: true,
+	})
+	if err == nil {
+		err = srv.keepLeftOut(r.Skipped, src.Files())
+	}
+	if err == nil && len(r.Skipped) == 0 { // else it isn't what replicas have
+		srv.replication.restoreFrom(r.Aux)
+	}
 	if err == nil && srv.cfg.Values().AppendOnly {
 		err = srv.aof.beginAfterSnapshot(z)
 	}
@@ -166,6 +174,7 @@ func (srv *Server) loadAtStart(job loadJob, z *shard.Seizure) {
 	defer close(srv.loading.done)
 	err := job(z)
 	if err == nil {
+		srv.replication.goOn()
 		srv.followAtStart()
 	}
 	w := &shard.Worker{}

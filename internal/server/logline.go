@@ -8,13 +8,16 @@ import (
 	"os"
 	"strings"
 	"sync"
+	"sync/atomic"
 )
 
-// lineHandler writes log records in Redis's layout:
+// lineHandler writes log records in Redis's layout, where the letter behind the process is C before there is a server,
+// M for a primary and S for a replica:
 //
 //	1234:M 22 Nov 2026 14:09:35.123 * Ready to accept connections
 type lineHandler struct {
 	mu    *sync.Mutex
+	role  *atomic.Int32 // the letter
 	w     io.Writer
 	level slog.Leveler
 	attrs string
@@ -22,7 +25,21 @@ type lineHandler struct {
 
 // NewLogger returns a logger that writes lines to w.
 func NewLogger(w io.Writer, level slog.Leveler) *slog.Logger {
-	return slog.New(&lineHandler{mu: &sync.Mutex{}, w: w, level: level})
+	h := &lineHandler{mu: &sync.Mutex{}, role: &atomic.Int32{}, w: w, level: level}
+	h.role.Store('C')
+	return slog.New(h)
+}
+
+// markRole has the lines of the server's log say what it is from now on. Safe from any goroutine.
+func (srv *Server) markRole(replica bool) {
+	h, ok := srv.log.Handler().(*lineHandler)
+	switch {
+	case !ok: // another layout, without a letter
+	case replica:
+		h.role.Store('S')
+	default:
+		h.role.Store('M')
+	}
 }
 
 // Enabled implements slog.Handler.
@@ -39,7 +56,7 @@ func (h *lineHandler) Handle(_ context.Context, r slog.Record) error {
 	}
 	var line strings.Builder
 	at := r.Time.Format("02 Jan 2006 15:04:05.000")
-	fmt.Fprintf(&line, "%d:M %s %s %s%s", os.Getpid(), at, mark, r.Message, h.attrs)
+	fmt.Fprintf(&line, "%d:%c %s %s %s%s", os.Getpid(), h.role.Load(), at, mark, r.Message, h.attrs)
 	r.Attrs(func(a slog.Attr) bool {
 		fmt.Fprintf(&line, " %s=%v", a.Key, a.Value)
 		return true

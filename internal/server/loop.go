@@ -32,12 +32,14 @@ type loop struct {
 	keys   []command.Keyed
 	batch  [maxBatch]parsed
 	held   *shard.Shard // by the running batch
-	ahead  int          // commands of the running batch up to this one have been prepared
-	shards []int        // scratch of routing
-	idx    []int        // scratch of routing
-	calls  *command.CallStats
-	shared *sharedStats
-	home   []*homeShard // shards that this loop is home to
+	// primary is the stream that the running batch is of; nil: it is a client's.
+	primary *primaryStream
+	ahead   int   // commands of the running batch up to this one have been prepared
+	shards  []int // scratch of routing
+	idx     []int // scratch of routing
+	calls   *command.CallStats
+	shared  *sharedStats
+	home    []*homeShard // shards that this loop is home to
 	// nextHome is whose turn it is for background work.
 	nextHome int
 	// defragNs is the time that may be spent on defragmentation as of defragAtNs; negative: was spent in advance.
@@ -209,6 +211,7 @@ func (l *loop) begin(s *Session) {
 	l.ctx.Cut(command.Mark{})
 	l.ctx.ReplyLimit = int(l.srv.replyLimit.Load())
 	l.regate()
+	l.primary = s.primary
 	if s.primary != nil {
 		l.ctx.NowMs, l.ctx.ReplyLimit, l.barred = 0, 0, 0 // see primaryStream
 		s.killed = s.killed || s.primary.dead.Load()      // what ends it afterwards, gateChanged tells
@@ -271,6 +274,9 @@ func (l *loop) drop() {
 	if l.held != nil {
 		if l.limited {
 			l.grown += l.held.UsedBytes() - l.held.PublishedBytes()
+		}
+		if l.primary != nil {
+			l.primary.notePlace(l.held)
 		}
 		l.held.Release(&l.worker)
 		l.held = nil

@@ -133,6 +133,7 @@ func (p *parking) runTask() {
 		command.Call(&p.ctx, p.row)
 		if f != nil {
 			f.done(p.s)
+			f.notePlace(p.keys[0].Shard)
 		}
 	}
 }

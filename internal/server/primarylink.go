@@ -202,8 +202,10 @@ func (p *primaryLink) goOn(id string) error {
 	}
 	srv.log.Info("Master replication ID changed to " + id)
 	return p.underBatons(func() {
-		h := srv.replication.history.Load()
-		srv.replication.setHistory(replica.History{ID: id, ID2: h.ID, SecondOffset: int64(p.position) + 1})
+		h := srv.replication.history.Load().Shift(p.position)
+		h.ID = id
+		srv.replication.setHistory(h)
+		srv.replication.notePlace()
 		srv.replication.dropReplicas("the name of the history has changed")
 	})
 }

@@ -10,6 +10,7 @@ import (
 	"fulmen/internal/resp"
 	"fulmen/reactor"
 	"fulmen/replica"
+	"fulmen/shard"
 	"fulmen/shard/command"
 )
 
@@ -29,6 +30,10 @@ type primaryStream struct {
 	consumed uint64 // … of what Data is offered next
 	begun    uint64 // … where the running batch begins
 	next     uint64 // … behind the command that runs, or is parked; read by whoever executes it
+
+	// Of whoever executes the stream, with a baton.
+	noted uint64     // position that the log was told last
+	note  placeWords // scratch
 
 	// Atomic.
 	executed  atomic.Uint64 // the position; changed with the batons of the command held
@@ -105,6 +110,36 @@ func (f *primaryStream) done(s *Session) {
 		f.executed.Store(f.next)
 	}
 }
+
+// notePlace has the commit that the holder of a shard's baton is about to make say which position the data has then,
+// for an append-only file.
+func (f *primaryStream) notePlace(sh *shard.Shard) {
+	position, db := f.position()
+	if position == f.noted || f.dead.Load() || !f.srv.replication.logsPlace() {
+		return
+	}
+	f.noted = position
+	sh.Stage(-1, f.note.of(position, db)...)
+}
+
+// placeWords are the words of a record that says a position.
+type placeWords struct {
+	args   [5][]byte
+	digits [2][20]byte
+}
+
+// of returns the record; valid until the next call.
+func (w *placeWords) of(position uint64, db int) [][]byte {
+	w.args[0], w.args[1] = replconfWord, ackWord
+	w.args[2] = strconv.AppendUint(w.digits[0][:0], position, 10)
+	if db == 0 {
+		return w.args[:3]
+	}
+	w.args[3], w.args[4] = dbWord, strconv.AppendInt(w.digits[1][:0], int64(db), 10)
+	return w.args[:]
+}
+
+var replconfWord, ackWord, dbWord = []byte("REPLCONF"), []byte("ACK"), []byte("DB")
 
 // stop has nothing executed any more, and the position stay where it is. All batons are held, or nothing was executed.
 func (f *primaryStream) stop() {

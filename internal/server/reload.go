@@ -55,6 +55,7 @@ func (s *Session) reload(o snapshot.LoadOptions) error {
 	if len(src.Parts) == 0 {
 		return fmt.Errorf("there is no %s in %s", v.DBFilename, v.Dir)
 	}
+	o.KeepExpired = srv.set.Log.Active() || srv.following() // whoever reads the log is told when they go
 	return s.loadHeld(func(z *shard.Seizure) error { return srv.load(src, z, o) })
 }
 
@@ -103,7 +104,7 @@ func debugLoadAOF(s *Session, _ [][]byte) error {
 	if err == nil {
 		srv.flushHeld()
 		srv.set.Log.Mute()
-		err = s.loadHeld(func(z *shard.Seizure) error { return srv.aof.loadFiles(m, z) })
+		err = s.loadHeld(func(z *shard.Seizure) error { return srv.aof.loadFiles(m, z, newApplier(srv, z, m.Shards)) })
 		srv.set.Log.Unmute()
 	}
 	if err != nil {

@@ -328,7 +328,7 @@ func TestBacklogEnds(t *testing.T) {
 }
 
 // TestReplicaOutlivesPrimary: with an append-only file a primary that was stopped and started goes on where it was, and
-// so do its replicas, which got everything before it ended.
+// so do its replicas, which got everything before it ended. Its history has another name since.
 func TestReplicaOutlivesPrimary(t *testing.T) {
 	args := []string{"--appendonly", "yes", "--dir", t.TempDir(), "--aof-ring-dir", "no",
 		"--repl-diskless-sync-delay", "0", "--repl-ping-replica-period", "1000"}
@@ -366,8 +366,11 @@ func TestReplicaOutlivesPrimary(t *testing.T) {
 	eventually(t, "the server has loaded again", func() bool { return ours.do("PING") == "PONG" })
 	back := dialReplica(t, srv)
 	back.say(fmt.Sprintf("PSYNC %s %d", id, lsn+int64(len(want))+1))
-	if got := back.line(); got != "+CONTINUE "+id {
+	if got := back.line(); got != "+CONTINUE "+ours.info("replication", "master_replid") || strings.Contains(got, id) {
 		t.Fatalf("after the restart: %s", got)
+	}
+	if got := ours.info("replication", "master_replid2"); got != id {
+		t.Errorf("the second name is %s, the one of before was %s", got, id)
 	}
 	ours.do("SET", "b", "2")
 	if got := back.take(len(record("SET", "b", "2"))); got != record("SET", "b", "2") {

@@ -59,6 +59,9 @@ func cmdReplicaof(s *Session) error {
 		return nil
 	}
 	u.start(host, n, nil)
+	if s.executing {
+		u.anonymous.Store(true) // what the transaction has written so far has no position yet
+	}
 	s.srv.log.Info(fmt.Sprintf("REPLICAOF %s:%d enabled (user request from '%s')", host, n,
 		s.describe(s.srv.set.Clock.NowMs())))
 	return s.noteReplicaof(fmt.Sprintf("%s %d", host, n))

@@ -29,6 +29,10 @@ type replication struct {
 	// since is where, as the log counts, it began to be the stream. Changed with all batons held.
 	since atomic.Uint64
 
+	// Written before anybody is served: what was loaded has a place in a history, and the database selected there.
+	restored   bool
+	restoredDB int
+
 	// What INFO says.
 	fullSyncs, partialSyncs, refusedPartials atomic.Int64
 
@@ -151,20 +155,13 @@ func (r *replication) endRelay(position uint64, linked bool, turn func()) {
 	}
 	turn()
 	r.setHistory(r.history.Load().Shift(position))
+	r.notePlace()
 	r.dropReplicas("this server is a primary now")
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.closeBacklog()
 	r.backlog, r.aloneMs = backlog, r.srv.set.Clock.NowMs()
 	r.limitLocked(r.srv.cfg.Values())
-}
-
-// logID names what is in the log at the log's positions: the history, unless that has others.
-func (r *replication) logID() string {
-	if r.srv.following() || r.shift.Load() != 0 {
-		return replica.NewHistory().ID
-	}
-	return r.history.Load().ID
 }
 
 // closeBacklog lets go of the backlog, with the lock.

@@ -9,6 +9,7 @@ import (
 	"fulmen/persist/aof"
 	"fulmen/persist/log"
 	"fulmen/persist/snapshot"
+	"fulmen/replica"
 )
 
 // Rewrites of the append-only file. One is a save whose files become BASE (package aof, rewrite.go, has the protocol):
@@ -284,6 +285,9 @@ func (v *rewrites) cut(run *rewriteRun) error {
 		l.UseRing(nil)
 		l.SetIncarnation(run.anew.Last().Number)
 		l.UseRing(run.ring)
+		if !l.Active() && !srv.following() {
+			srv.replication.setHistory(replica.NewHistory()) // data may have changed unseen
+		}
 	}
 	var hold *log.Hold
 	if run.anew == nil || run.w != nil {
@@ -301,7 +305,8 @@ func (v *rewrites) cut(run *rewriteRun) error {
 	if err != nil {
 		return err
 	}
-	if err := r.Cut(hold, l.LSN(), nowMs); err != nil {
+	at := srv.replication.place()
+	if err := r.Cut(hold, at.lsn, nowMs, at.stamp); err != nil {
 		save.Cancel() // its end is that of the rewrite
 		srv.log.Warn("The append-only file can't be begun: " + err.Error())
 	}
@@ -410,19 +415,21 @@ func (v *rewrites) turnOff(run *rewriteRun) error {
 		return nil
 	}
 	var ring *log.Ring
+	var at place
 	lsn := srv.set.Log.LSN()
 	w.Sync(lsn)
 	// If it can't be, closing tells. There is little left to do then with all batons.
 	v.awaitWriter(run, w, func() bool { return w.SyncedLSN() >= lsn })
 	err := v.underBatons(run, func() error {
 		err := w.Close()
+		at = srv.replication.place()
 		a.writer.Store(nil)
 		ring = srv.set.Log.Ring()
 		srv.set.Log.UseRing(nil)
 		return err
 	})
 	if err == nil {
-		err = a.commitEnd()
+		err = a.commitEnd(at)
 	}
 	if ring != nil {
 		err = errors.Join(err, ring.Close())

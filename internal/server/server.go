@@ -181,6 +181,7 @@ func (srv *Server) Start() error {
 	v := srv.cfg.Values()
 	srv.log.Info(fmt.Sprintf("Fulmen version=%s, pid=%d, %d shards, %d event loops, just started",
 		Version, os.Getpid(), v.Shards, v.EventLoops))
+	srv.markRole(v.PrimaryHost != "")
 	srv.log.Info(fmt.Sprintf("Port: %d", v.Port))
 	srv.log.Info(fmt.Sprintf(" PID: %d", os.Getpid()))
 	srv.checkFileLimit(v)

@@ -50,18 +50,27 @@ func (u *upstream) init(srv *Server) {
 // back.
 func (srv *Server) following() bool { return srv.upstream.link.Load() != nil }
 
-// start makes the server a replica, of one that is to take over if takeover is not nil; all batons are held, or nobody
-// is served yet.
+// start makes the server a replica, of one that is to take over if takeover is not nil; all batons are held.
 func (u *upstream) start(host string, port int, takeover *takeover) {
+	if u.link.Load() == nil {
+		// While nobody keeps the log, its position stands still though the data changes.
+		u.anonymous.Store(!u.srv.set.Log.Active())
+	}
+	u.begin(host, port, 0, takeover)
+	u.srv.replication.notePlace()
+}
+
+// begin is start, also for who has all batons seized or serves nobody yet; db is selected in the stream at the position
+// that the data has, unless the server was a replica already.
+func (u *upstream) begin(host string, port, db int, takeover *takeover) {
 	srv := u.srv
 	old := u.link.Load()
 	if old != nil {
 		old.stop()
 	}
-	offset, db := u.position()
-	if old == nil {
-		// While nobody keeps the log, its position stands still though the data changes.
-		u.anonymous.Store(!srv.set.Log.Active())
+	offset, selected := u.position()
+	if old != nil {
+		db = selected
 	}
 	link := &primaryLink{
 		up: u, srv: srv, host: host, port: port, takeover: takeover, position: offset, db: db,
@@ -98,11 +107,17 @@ func (u *upstream) start(host string, port int, takeover *takeover) {
 
 // followAtStart makes the server a replica if its configuration says so; nobody is served yet.
 func (srv *Server) followAtStart() {
-	if v := srv.cfg.Values(); v.PrimaryHost != "" {
+	v, r, u := srv.cfg.Values(), &srv.replication, &srv.upstream
+	if v.PrimaryHost == "" {
+		return
+	}
+	if r.restored {
 		srv.log.Info("Before turning into a replica, using my own master parameters to synthesize a " +
 			"cached master: I may be able to synchronize with the new master with just a partial transfer.")
-		srv.upstream.start(v.PrimaryHost, v.PrimaryPort, nil)
 	}
+	u.anonymous.Store(!r.restored)
+	u.linked.Store(r.restored) // by what was loaded
+	u.begin(v.PrimaryHost, v.PrimaryPort, r.restoredDB, nil)
 }
 
 // promote makes the server a primary; all batons are held. It goes on with what it has, under a name of its own.
@@ -187,6 +202,7 @@ func (u *upstream) reopen() {
 // wait for keys now. All batons are held, or nobody is served yet.
 func (srv *Server) roleChanged(v *config.Values) {
 	link := srv.upstream.link.Load()
+	srv.markRole(link != nil)
 	srv.upstream.restrict(link, v)
 	srv.restricted.Add(roleEpoch)
 	srv.pausing.refreeze(srv)

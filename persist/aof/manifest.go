@@ -17,11 +17,37 @@ type Manifest struct {
 	Shards     int    // that the files are written for, 1 … log.MaxShards
 	ReplID     string // 40 hexadecimal digits
 	ReplID2    string // the replid of before, empty if there is none …
-	ReplID2LSN uint64 // … and the LSN up to which it is the same history
+	ReplID2LSN uint64 // … and the position up to which it is the same history
+	// Earlier are the replids before that, the last one first.
+	Earlier []Ancestor
+	// Position says where in that history the data is. It and the ids are true of the LSN that it names, and from there
+	// on as far as no record of the last incarnation says something else.
+	Position Position
 	// Incarnations are the lives of the server of which there are files, and the present or last one; ascending.
 	Incarnations []Incarnation
 	// Files are in the order of CompareFiles.
 	Files []File
+}
+
+// Ancestor is an earlier name of a history: up to a position both are the same.
+type Ancestor struct {
+	ReplID   string
+	Position uint64
+}
+
+// MaxAncestors is how many a manifest has at most.
+const MaxAncestors = 8
+
+// Position is where in the replication stream the data is. The zero value says that positions are LSNs.
+type Position struct {
+	LSN    uint64 // the data as of this LSN …
+	Offset uint64 // … has so many bytes of the stream
+	DB     int    // the database that is selected there
+	// Fixed: the stream is another server's, and what follows in the files moves the data on in it only as far as it
+	// says. Otherwise what follows is the stream.
+	Fixed bool
+	// From is, unless Fixed, the LSN from which on the files have the stream; what they have below is something else.
+	From uint64
 }
 
 // State says how an incarnation ended.
@@ -50,6 +76,7 @@ type Incarnation struct {
 	// MissingBytes of the range are in no frame: the process was killed between taking them for commits and publishing
 	// those.
 	MissingBytes uint64
+	HoleLSN      uint64 // the first of them, 0 if there are none, or it isn't known
 }
 
 // File is a file of an AOF.
@@ -79,6 +106,7 @@ func (m *Manifest) Clone() *Manifest {
 	c := *m
 	c.Incarnations = slices.Clone(m.Incarnations)
 	c.Files = slices.Clone(m.Files)
+	c.Earlier = slices.Clone(m.Earlier)
 	return &c
 }
 

@@ -22,6 +22,8 @@ var (
 func testManifest() *Manifest {
 	m := &Manifest{
 		DirID: 0xfedcba9876543210, Databases: 16, Shards: 2, ReplID: idA, ReplID2: idB, ReplID2LSN: 300,
+		Earlier:  []Ancestor{{idA, 280}, {idB, 270}},
+		Position: Position{LSN: 300, Offset: 1300, DB: 3, Fixed: true},
 		Incarnations: []Incarnation{
 			{Number: 3, StartLSN: 100, EndLSN: 220, State: Clean},
 			{Number: 4, StartLSN: 220, EndLSN: 300, State: Unclean},
@@ -45,6 +47,9 @@ databases 16
 shards 2
 replid 0123456789012345678901234567890123456789
 replid2 fedcba9876fedcba9876fedcba9876fedcba9876 lsn 300
+earlier 0123456789012345678901234567890123456789 lsn 280
+earlier fedcba9876fedcba9876fedcba9876fedcba9876 lsn 270
+position 1300 at 300 fixed from 0 db 3
 incarnation 3 start 100 end 220 clean
 incarnation 4 start 220 end 300 unclean
 incarnation 5 start 300 running with ring /dev/my%20shm
@@ -71,7 +76,7 @@ func TestManifestText(t *testing.T) {
 		t.Error("what a manifest says about itself is wrong")
 	}
 	c := m.Clone()
-	c.Files[0].Seq, c.Incarnations[0].Number = 99, 99
+	c.Files[0].Seq, c.Incarnations[0].Number, c.Earlier[0].Position = 99, 99, 99
 	if !reflect.DeepEqual(m, testManifest()) {
 		t.Error("a clone shares something")
 	}
@@ -117,7 +122,19 @@ func TestManifestStrict(t *testing.T) {
 		{"shards 2", "shards 1", "no such shard"},
 		{"replid 0123", "replid X123", "not a replication id"},
 		{"replid 0123", "replid 01230", "not a replication id"},
-		{idB + " lsn 300", "none", ""},
+		{idB + " lsn 300", "none", "earlier replids"},
+		{"earlier " + idB + " lsn 270\n", "", ""},
+		{"earlier " + idB + " lsn 270\n", strings.Repeat("earlier "+idA+" lsn 1\n", MaxAncestors), "earlier replids"},
+		{"lsn 280", "lsn -280", "not a number"},
+		{"position 1300 at 300 fixed from 0 db 3\n", "", ""},
+		{"at 300 fixed from 0", "at 300 moving from 300", ""},
+		{"at 300 fixed from 0", "at 300 moving from 301", "not a position"},
+		{"at 300 fixed", "at 300 loose", "not a position"},
+		{"position 1300 at 300 fixed from 0 db 3", "position 0 at 0 moving from 0 db 0", "not a position"},
+		{"end 300 unclean", "end 300 unclean missing 2", ""},
+		{"end 300 unclean", "end 300 unclean missing 2 from 260", ""},
+		{"end 300 unclean", "end 300 unclean missing 2 from 300", "no part of it"},
+		{"end 300 unclean", "end 300 unclean missing 2 from 219", "no part of it"},
 		{idB + " lsn 300", "nine", "not the line"},
 		{"incarnation 3 start 100 end 220 clean\n", "", "no such incarnation"},
 		{"220 clean", "220 dirty", "unknown state"},

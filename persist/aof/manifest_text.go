@@ -18,9 +18,12 @@ import (
 //	databases 16
 //	shards 8
 //	replid 4ae0…                                                   40 digits
-//	replid2 77d1… lsn 8812                                         or "replid2 none"
+//	replid2 77d1… lsn 8812                                         or "replid2 none"; the position
+//	earlier 90ab… lsn 7700                                         Manifest.Earlier, as many as there are
+//	position 9100 at 8900 moving from 8812 db 0                    Manifest.Position, unless it is zero; or "fixed"
 //	incarnation 3 start 100 end 220 clean                          as many as there are, ascending …
-//	incarnation 4 start 220 end 300 unclean missing 12             Incarnation.MissingBytes, unless there are none
+//	incarnation 4 start 220 end 300 unclean missing 12 from 250    Incarnation.MissingBytes, unless there are none,
+//	                                                               and HoleLSN, unless that isn't known
 //	incarnation 5 start 300 running with ring /dev/shm             … the last one may be running; Incarnation.RingDir,
 //	                                                               escaped as in a URL, unless there is none
 //	base 0 seq 2 incarnation 4 lsn 250 ms 17225… rdb live size 70123 crc64 0123456789abcdef keys 1000
@@ -36,6 +39,8 @@ const (
 	replIDDigits     = 40
 	noFeatures       = "none"
 	noReplID         = "none"
+	positionMoving   = "moving"
+	positionFixed    = "fixed"
 )
 
 // AppendText appends the manifest as it is written.
@@ -48,6 +53,16 @@ func (m *Manifest) AppendText(dst []byte) []byte {
 	} else {
 		dst = fmt.Appendf(dst, "replid2 %s lsn %d\n", m.ReplID2, m.ReplID2LSN)
 	}
+	for _, a := range m.Earlier {
+		dst = fmt.Appendf(dst, "earlier %s lsn %d\n", a.ReplID, a.Position)
+	}
+	if p := m.Position; p != (Position{}) {
+		kind := positionMoving
+		if p.Fixed {
+			kind = positionFixed
+		}
+		dst = fmt.Appendf(dst, "position %d at %d %s from %d db %d\n", p.Offset, p.LSN, kind, p.From, p.DB)
+	}
 	for _, i := range m.Incarnations {
 		dst = fmt.Appendf(dst, "incarnation %d start %d", i.Number, i.StartLSN)
 		if i.State != Running {
@@ -56,6 +71,9 @@ func (m *Manifest) AppendText(dst []byte) []byte {
 		dst = fmt.Appendf(dst, " %v", i.State)
 		if i.MissingBytes != 0 {
 			dst = fmt.Appendf(dst, " missing %d", i.MissingBytes)
+		}
+		if i.HoleLSN != 0 {
+			dst = fmt.Appendf(dst, " from %d", i.HoleLSN)
 		}
 		if i.State == Running && i.RingDir != "" {
 			dst = fmt.Appendf(dst, " with ring %s", escapeDir(i.RingDir))
@@ -115,6 +133,7 @@ func (p manifestParser) manifest() *Manifest {
 		p.Fail("0 where a number above is needed")
 	}
 	p.replID2(m)
+	p.position(m)
 	for p.Next("incarnation") {
 		m.Incarnations = append(m.Incarnations, p.incarnation(m))
 	}
@@ -144,6 +163,30 @@ func (p manifestParser) replID2(m *Manifest) {
 	m.ReplID2, m.ReplID2LSN = p.replID(words[0]), p.Decimal(words[1], lines.MaxNumber)
 }
 
+// position reads what follows the second replid.
+func (p manifestParser) position(m *Manifest) {
+	for p.Next("earlier") {
+		words := p.Line("earlier % lsn %")
+		m.Earlier = append(m.Earlier, Ancestor{p.replID(words[0]), p.Decimal(words[1], lines.MaxNumber)})
+	}
+	if len(m.Earlier) > MaxAncestors || len(m.Earlier) > 0 && m.ReplID2 == "" {
+		p.Fail("earlier replids that there can't be")
+	}
+	if !p.Next("position") {
+		return
+	}
+	words := p.Line("position % at % % from % db %")
+	m.Position = Position{
+		Offset: p.Decimal(words[0], lines.MaxNumber), LSN: p.Decimal(words[1], lines.MaxNumber),
+		Fixed: words[2] == positionFixed, From: p.Decimal(words[3], lines.MaxNumber),
+		DB: int(p.Decimal(words[4], 1<<31-1)),
+	}
+	if !m.Position.Fixed && words[2] != positionMoving || m.Position == (Position{}) ||
+		m.Position.From > m.Position.LSN {
+		p.Fail("not a position")
+	}
+}
+
 // escapeDir returns a directory's name as the one word that stands for it.
 func escapeDir(dir string) string { return (&url.URL{Path: dir}).EscapedPath() }
 
@@ -151,7 +194,8 @@ func escapeDir(dir string) string { return (&url.URL{Path: dir}).EscapedPath() }
 func (p manifestParser) incarnation(m *Manifest) Incarnation {
 	var i Incarnation
 	words := p.Either("incarnation % start % running", "incarnation % start % running with ring %",
-		"incarnation % start % end % %", "incarnation % start % end % % missing %")
+		"incarnation % start % end % %", "incarnation % start % end % % missing %",
+		"incarnation % start % end % % missing % from %")
 	i.Number, i.StartLSN = uint32(p.Decimal(words[0], 1<<32-1)), p.Decimal(words[1], lines.MaxNumber)
 	if len(words) == 3 {
 		dir, err := url.PathUnescape(words[2])
@@ -178,6 +222,12 @@ func (p manifestParser) incarnation(m *Manifest) Incarnation {
 		i.MissingBytes = p.Decimal(words[4], lines.MaxNumber)
 		if i.State != Unclean || i.MissingBytes == 0 || i.MissingBytes > i.EndLSN-i.StartLSN {
 			p.Fail("an incarnation that misses more than it can")
+		}
+	}
+	if len(words) > 5 {
+		i.HoleLSN = p.Decimal(words[5], lines.MaxNumber)
+		if i.HoleLSN < i.StartLSN || i.HoleLSN >= i.EndLSN || i.HoleLSN == 0 {
+			p.Fail("an incarnation that misses what is no part of it")
 		}
 	}
 	if len(m.Incarnations) == 0 {

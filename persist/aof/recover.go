@@ -38,7 +38,6 @@ type RecoverOptions struct {
 	Name      string           // appendfilename
 	Ring      *log.RingContent // nil: nothing has outlived the process in memory; ignored unless it fits the manifest
 	Truncated bool             // aof-load-truncated: a tail that a power cut has torn is cut off; else it is an error
-	ReplID    string           // the new replid, for after an unclean stop
 	Logger    *slog.Logger
 
 	plant recoverPlant
@@ -61,7 +60,8 @@ type Recovered struct {
 	EndLSN   uint64    // the data that the files hold corresponds to it
 	Unclean  bool      // the last incarnation was found running
 	Killed   bool      // … and it was the process alone that ended
-	// HoleLSN is where the first hole begins, EndLSN if there is none: up to there the history is that of before.
+	// HoleLSN is where the first hole begins, EndLSN if there is none: up to there the history is that of before. It is
+	// true of the last incarnation also if another Recover has found it.
 	HoleLSN   uint64
 	RingBytes int64 // that were written from the ring to the files
 	Cuts      []Cut // what was cut off
@@ -92,6 +92,9 @@ func Recover(o *RecoverOptions) (*Recovered, error) {
 	r := &recovery{o: o, m: m}
 	last := m.Last()
 	r.found = Recovered{Manifest: m, EndLSN: last.EndLSN, HoleLSN: last.EndLSN}
+	if last.MissingBytes > 0 {
+		r.found.HoleLSN = max(last.HoleLSN, last.StartLSN)
+	}
 	if last.State != Running {
 		return &r.found, nil
 	}
@@ -268,7 +271,9 @@ func (r *recovery) commit() error {
 	m := r.m.Clone()
 	last := m.Last()
 	last.EndLSN, last.State, last.MissingBytes = r.found.EndLSN, Unclean, r.missing()
-	m.ReplID2, m.ReplID2LSN, m.ReplID = m.ReplID, r.found.HoleLSN, r.o.ReplID
+	if last.MissingBytes > 0 {
+		last.HoleLSN = r.found.HoleLSN
+	}
 	empty := map[string]bool{}
 	for i := range r.chains {
 		for j := range r.chains[i].files {

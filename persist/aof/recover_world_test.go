@@ -289,7 +289,7 @@ func (h *history) rewrite() {
 	h.manifest = r.Manifest()
 	h.draw()
 	hold := h.log.Attach()
-	must(h.t, r.Cut(hold, hold.LSN(), 1))
+	must(h.t, r.Cut(hold, hold.LSN(), 1, func(*Manifest) {}))
 	hold.Close()
 	h.draw()
 	h.draw()
@@ -317,7 +317,7 @@ func (h *history) rewrite() {
 // options are those of a recovery.
 func (h *history) options(fsys vfs.FS, ring *log.RingContent) *RecoverOptions {
 	o := &RecoverOptions{
-		FS: fsys, Dir: testDir, Name: testName, Ring: ring, Truncated: true, ReplID: strings.Repeat("b", 40),
+		FS: fsys, Dir: testDir, Name: testName, Ring: ring, Truncated: true,
 	}
 	if h.change != nil {
 		h.change(o)

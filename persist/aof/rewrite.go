@@ -73,6 +73,7 @@ type rewrite struct {
 	seq   uint64
 	made  int64  // Unix time of the making of the files, in ms
 	cut   uint64 // LSN
+	stamp func(m *Manifest)
 	cutMs int64
 	isCut bool
 }
@@ -236,8 +237,9 @@ func (r *Rewriter) markBeginning() error {
 
 // Cut makes the cut: step 3. It is called inside the transaction in which h was attached, all batons held, and in which
 // what BASE gets is determined, at an LSN, which is h's; it does not block. A Writer that had no files is started;
-// errors are those of Start, after which there is no cut. Without a Writer h is not used.
-func (r *Rewriter) Cut(h *log.Hold, lsn uint64, nowMs int64) error {
+// errors are those of Start, after which there is no cut. Without a Writer h is not used. stamp is to have a manifest
+// say where in its history the data is at the cut; it is called by Install.
+func (r *Rewriter) Cut(h *log.Hold, lsn uint64, nowMs int64, stamp func(m *Manifest)) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	run := r.run
@@ -250,7 +252,7 @@ func (r *Rewriter) Cut(h *log.Hold, lsn uint64, nowMs int64) error {
 			run.w.Switch(h)
 		}
 	}
-	run.isCut, run.cut, run.cutMs = true, lsn, nowMs
+	run.isCut, run.cut, run.cutMs, run.stamp = true, lsn, nowMs, stamp
 	return nil
 }
 
@@ -313,6 +315,7 @@ func (r *Rewriter) installed(bases []BaseFile) *Manifest {
 		}
 		m.inherit(r.Manifest())
 	}
+	run.stamp(m)
 	number, lsn := m.Last().Number, run.cut
 	for i := range m.Files {
 		m.Files[i].History = m.Files[i].Seq < run.seq

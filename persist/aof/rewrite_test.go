@@ -134,7 +134,7 @@ func (k *rewriteCheck) rewrite(saved bool) {
 	k.wait(10 * time.Millisecond)
 	x.set(20, 1)
 	h := x.log.Attach()
-	must(k.t, k.r.Cut(h, h.LSN(), x.clock.NowMs()))
+	must(k.t, k.r.Cut(h, h.LSN(), x.clock.NowMs(), func(*Manifest) {}))
 	h.Close()
 	x.set(80, 0, 2)
 	k.wait(300 * time.Millisecond)
@@ -260,6 +260,7 @@ func (k *rewriteCheck) cutAnew(h *log.Hold) error {
 		return err
 	}
 	k.r.run.isCut, k.r.run.cut, k.r.run.cutMs = true, h.LSN(), k.x.clock.NowMs()
+	k.r.run.stamp = func(*Manifest) {}
 	return nil
 }
 

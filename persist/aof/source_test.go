@@ -134,7 +134,7 @@ func (a *archive) rewrite() {
 	must(a.t, a.r.Prepare(a.w, a.clock.NowMs()))
 	a.commits(5)
 	h := a.log.Attach()
-	must(a.t, a.r.Cut(h, a.log.LSN(), a.clock.NowMs()))
+	must(a.t, a.r.Cut(h, a.log.LSN(), a.clock.NowMs(), func(*Manifest) {}))
 	h.Close()
 	a.commits(5)
 	a.written()

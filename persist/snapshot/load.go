@@ -23,6 +23,9 @@ import (
 type LoadOptions struct {
 	// KeepExpired loads keys whose time has come, too: a replica waits for its primary to delete them.
 	KeepExpired bool
+	// KeepPlaced is KeepExpired for a snapshot that says where in a history the data is (repl-id): the key's end is a
+	// part of what follows.
+	KeepPlaced bool
 	// Merge has keys of the snapshot take the place of those that are there; otherwise a key that is there is an error.
 	Merge bool
 	// Goroutines is how many work at the same time; 0: as many as there are processors for the program.

@@ -134,7 +134,7 @@ func (r *loadReader) event(ev *rdb.Event) error {
 
 // loadKey loads a key.
 func (r *loadReader) loadKey(ev *rdb.Event) error {
-	if ev.ExpireAtMs != 0 && ev.ExpireAtMs < r.j.nowMs && !r.j.o.KeepExpired {
+	if ev.ExpireAtMs != 0 && ev.ExpireAtMs < r.j.nowMs && !r.keepsExpired() {
 		r.j.progress.Expired.Add(1)
 		return nil // Next skips the value
 	}

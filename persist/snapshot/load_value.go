@@ -81,6 +81,11 @@ func (r *loadReader) endValue(err error) error {
 	return nil
 }
 
+// keepsExpired tells whether keys are loaded whose time has come.
+func (r *loadReader) keepsExpired() bool {
+	return r.j.o.KeepExpired || r.j.o.KeepPlaced && r.aux["repl-id"] != ""
+}
+
 // noteAux keeps a fact about the snapshot.
 func (r *loadReader) noteAux(name, value string) {
 	r.aux[name] = value
