@@ -69,6 +69,7 @@ type pool struct {
 	meta     unsafe.Pointer // slabMeta by slab number; immutable
 	frontier uint32         // slabs below it are mapped
 	limit    uint32         // slabs of the reservation
+	ceiling  uint32         // of these, so many are used at most: Limit
 	epoch    uint32         // counts calls of Release
 	freed    int64          // slabs in free runs
 	touched  int64          // slabs that are or may be resident

@@ -97,7 +97,7 @@ func reserve(size uintptr) (*Space, error) {
 	s := &Space{raw: raw, rawBytes: rawBytes, aheadFrom: aheadFrom, low: make(chan struct{}, 1)}
 	s.base = unsafe.Add(raw, -uintptr(raw)&(regionSize-1))
 	s.pool.meta = meta
-	s.pool.limit = uint32(slabs)
+	s.pool.limit, s.pool.ceiling = uint32(slabs), uint32(slabs)
 	s.pool.epoch = 2 * idleEpochsShort // so that there is a time before the first call of Release
 	s.pool.frontier = 1                // slab 0 is never used: Ref 0 means none
 	s.pool.mark(0, 1)
@@ -193,8 +193,8 @@ func (s *Space) grow(n uint32) error {
 		have = last.runSlabs
 	}
 	end := (p.frontier + n - have + regionSlabs - 1) &^ (regionSlabs - 1)
-	if end > p.limit || end < p.frontier {
-		return fmt.Errorf("arena: the reservation of %d GiB is used up", int64(p.limit)*slabSize>>30)
+	if end > p.ceiling || end < p.frontier {
+		return fmt.Errorf("arena: the reservation of %d GiB is used up", int64(p.ceiling)*slabSize>>30)
 	}
 	start := p.frontier &^ (regionSlabs - 1)
 	at := unsafe.Add(s.base, uintptr(start)*slabSize)

@@ -37,6 +37,8 @@ type Row struct {
 	// Canary: refused like a command that writes while snapshots can't be written, for those who look whether the
 	// server is well (PING).
 	Canary bool
+	// EndsSync: runs while data comes from a primary, though its flags refuse that: it ends the transfer (REPLICAOF).
+	EndsSync bool
 	// NotQueued: refused inside MULTI, though COMMAND does not say so.
 	NotQueued bool
 	// Protected: refused unless enable-debug-command allows it.

@@ -16,7 +16,7 @@ const probeLimit = 20
 
 // Index is the table. Create it with New.
 type Index struct {
-	// immutable after New
+	// immutable after New, but for Rehome
 	base    unsafe.Pointer
 	arena   *arena.Arena
 	hash    func(key []byte) uint64
@@ -73,6 +73,12 @@ func New(space *arena.Space, a *arena.Arena, hash func(key []byte) uint64) *Inde
 // DueBy says what is due of entries with the given bit in their tags, beside their own expiry: due returns the earlier
 // of both, 0 if there is neither. To be called before the index is used.
 func (x *Index) DueBy(flag byte, due func(e Entry) int64) { x.dueFlag, x.due = flag, due }
+
+// Rehome has the index, which was made elsewhere, live on in the arena that has absorbed its own; hash and due are what
+// New and DueBy were given, and must give the same.
+func (x *Index) Rehome(a *arena.Arena, hash func(key []byte) uint64, due func(e Entry) int64) {
+	x.arena, x.hash, x.due = a, hash, due
+}
 
 // dueAt returns when something of an entry is due, 0 if never.
 func (x *Index) dueAt(e Entry) int64 {
