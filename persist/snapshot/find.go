@@ -168,8 +168,9 @@ type Part struct {
 	Keys      int64 // in it; -1: not known
 	segment   *Segment
 	lz4       bool
-	embedded  bool // other data may follow
-	unknown   bool // whether it is LZ4 is seen from its first bytes
+	embedded  bool      // other data may follow
+	unknown   bool      // whether it is LZ4 is seen from its first bytes
+	stream    io.Reader // in place of a file
 }
 
 func (p *Part) checkSize(size int64) error {
@@ -245,7 +246,12 @@ func isTemporary(name string) bool {
 	if !ok {
 		return false
 	}
-	pid, ok := strings.CutSuffix(rest, ".rdb")
+	rest, ok = strings.CutSuffix(rest, ".rdb")
+	time, pid, both := strings.Cut(rest, ".") // of a transfer from a primary; else it is a number alone
+	if !both {
+		pid = time
+	}
 	_, isNumber := lines.ParseNumber(pid)
-	return ok && isNumber
+	_, isTime := lines.ParseNumber(time)
+	return ok && isNumber && isTime
 }

@@ -30,7 +30,7 @@ type PartReader struct {
 // partFile is a part's file as it is.
 type partFile struct {
 	part  Part
-	file  vfs.Reader
+	file  io.ReadCloser
 	read  int64         // bytes so far
 	sum   uint64        // of these, if there is a segment to compare it with
 	count *atomic.Int64 // may be nil
@@ -53,9 +53,19 @@ func SegmentPart(name string, s Segment) Part {
 // LoadResult.EndOffset says where they begin.
 func EmbeddedPart(name string) Part { return Part{Name: name, Keys: -1, embedded: true} }
 
+// StreamPart returns a part for an RDB file that comes through in, which gives io.EOF behind its last byte. name is
+// what errors call it. It can be opened once.
+func StreamPart(name string, in io.Reader, sizeBytes int64) Part {
+	return Part{Name: name, SizeBytes: sizeBytes, Keys: -1, stream: in}
+}
+
 // Open opens the part. If count is not nil, the bytes of the file, not of what is in the frame, are added to it as they
 // are read. Whether a plain file is an LZ4 frame is seen from its first bytes.
 func (p Part) Open(fsys vfs.FS, count *atomic.Int64) (*PartReader, error) {
+	if p.stream != nil {
+		f := &partFile{part: p, file: io.NopCloser(p.stream), count: count}
+		return &PartReader{file: f, in: f}, nil
+	}
 	info, err := fsys.Stat(p.Name)
 	if err == nil {
 		err = regular(p.Name, info)
@@ -68,7 +78,7 @@ func (p Part) Open(fsys vfs.FS, count *atomic.Int64) (*PartReader, error) {
 		return nil, err
 	}
 	r := &PartReader{file: &partFile{part: p, file: file, count: count}}
-	if err := r.begin(); err != nil {
+	if err := r.begin(file); err != nil {
 		_ = file.Close() // nothing was written; the first error is the one to report
 		return nil, err
 	}
@@ -86,8 +96,8 @@ func regular(name string, info fs.FileInfo) error {
 	return fmt.Errorf("snapshot: %s is no regular file", name)
 }
 
-func (r *PartReader) begin() error {
-	info, err := r.file.file.Stat()
+func (r *PartReader) begin(file vfs.Reader) error {
+	info, err := file.Stat()
 	if err != nil {
 		return err
 	}
@@ -97,7 +107,7 @@ func (r *PartReader) begin() error {
 	r.in = r.file
 	if r.file.part.unknown || r.file.part.segment == nil {
 		magic := make([]byte, len(lz4Magic))
-		n, err := r.file.file.ReadAt(magic, 0)
+		n, err := file.ReadAt(magic, 0)
 		if err != nil && err != io.EOF {
 			return err
 		}

@@ -30,6 +30,8 @@ type LoadOptions struct {
 	Merge bool
 	// Goroutines is how many work at the same time; 0: as many as there are processors for the program.
 	Goroutines int
+	// CheckMemory has a load end with an error when there is no memory for more, where otherwise the process would.
+	CheckMemory bool
 	// Limits are the thresholds of encodings, by which values are named. They must be given.
 	Limits *shard.BuildLimits
 }
@@ -82,7 +84,7 @@ func Load(fsys vfs.FS, src *Source, z *shard.Seizure, o LoadOptions, p *LoadProg
 		result: LoadResult{Skipped: map[string]int64{}, Aux: map[string]string{}},
 	}
 	for i := range src.Parts {
-		p.TotalBytes.Add(src.Parts[i].SizeBytes)
+		p.TotalBytes.Add(max(src.Parts[i].SizeBytes, 0))
 	}
 	j.run()
 	j.result.Keys, j.result.Expired = p.Keys.Load(), p.Expired.Load()
@@ -144,7 +146,11 @@ func (j *loadJob) run() {
 func (j *loadJob) fail(err error) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	if j.err == nil {
+	switch {
+	case j.err != nil:
+	case len(j.parts) == 1 && j.parts[0].stream != nil:
+		j.err = err // there is no file to look at
+	default:
 		j.err = WithAdvice(err)
 	}
 	j.failed.Store(true)

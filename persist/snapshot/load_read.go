@@ -19,6 +19,7 @@ type loadReader struct {
 	aux     map[string]string
 	empty   int64
 	end     int64 // LoadResult.EndOffset
+	grown   int64 // bytes at most that memory may have grown by since Space.Room was asked
 
 	// of the running file
 	rd   *rdb.Reader
@@ -40,7 +41,7 @@ func newLoadReader(j *loadJob) *loadReader {
 		j: j, batches: make([]*loadBatch, shards),
 		// There are never more lists than this: one is made only if all are with shards or on their way.
 		done:    make(chan *loadBatch, shards+j.o.Goroutines),
-		skipped: map[string]int64{}, aux: map[string]string{},
+		skipped: map[string]int64{}, aux: map[string]string{}, grown: askEvery,
 	}
 }
 
@@ -56,7 +57,7 @@ func (r *loadReader) read(p *Part) error {
 		r.end = r.rd.Offset()
 	} else if err == nil {
 		err = in.Finish()
-	} else if !errors.Is(err, errStopped) {
+	} else if !errors.Is(err, errStopped) && p.stream == nil {
 		err = r.blame(in, err)
 	}
 	for i, b := range r.batches {
@@ -152,11 +153,35 @@ func (r *loadReader) loadKey(ev *rdb.Event) error {
 		Access: r.j.set.RestoredAccess(ev.IdleSeconds, ev.Freq),
 	}
 	r.shard = r.j.set.ShardOf(r.key)
+	if err := r.room(len(r.key)); err != nil {
+		return err
+	}
 	err := r.rd.Value(r)
 	if r.value != nil {
 		return r.endValue(err)
 	}
 	return r.passEmpty(err)
+}
+
+const (
+	// roomBytes is how much memory a load that checks has in advance, above what grows before it asks again.
+	roomBytes = 16 << 20
+	askEvery  = 4 << 20
+	// elementBytes is at least what an element takes beside its bytes, and a key.
+	elementBytes = 128
+)
+
+// room makes sure of memory for a key or an element of n bytes.
+func (r *loadReader) room(n int) error {
+	if !r.j.o.CheckMemory {
+		return nil
+	}
+	need := int64(n) + int64(n)/4 + elementBytes
+	if r.grown += need; r.grown < askEvery {
+		return nil
+	}
+	r.grown = 0
+	return r.j.set.Space.Room(roomBytes + need)
 }
 
 // passEmpty has collections without elements left out.

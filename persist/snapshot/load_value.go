@@ -29,6 +29,9 @@ func (r *loadReader) Begin(f rdb.Form) error {
 
 // String implements rdb.Builder.
 func (r *loadReader) String(value []byte) error {
+	if err := r.room(len(value)); err != nil {
+		return err
+	}
 	if r.value != nil {
 		return r.value.String(value)
 	}
@@ -43,16 +46,34 @@ func (r *loadReader) String(value []byte) error {
 }
 
 // Item implements rdb.Builder.
-func (r *loadReader) Item(b []byte) error { return r.value.Item(b) }
+func (r *loadReader) Item(b []byte) error {
+	if err := r.room(len(b)); err != nil {
+		return err
+	}
+	return r.value.Item(b)
+}
 
 // Member implements rdb.Builder.
-func (r *loadReader) Member(b []byte) error { return r.value.Member(b) }
+func (r *loadReader) Member(b []byte) error {
+	if err := r.room(len(b)); err != nil {
+		return err
+	}
+	return r.value.Member(b)
+}
 
 // Scored implements rdb.Builder.
-func (r *loadReader) Scored(member []byte, score float64) error { return r.value.Scored(member, score) }
+func (r *loadReader) Scored(member []byte, score float64) error {
+	if err := r.room(len(member)); err != nil {
+		return err
+	}
+	return r.value.Scored(member, score)
+}
 
 // Field implements rdb.Builder.
 func (r *loadReader) Field(field, value []byte, expireAtMs int64) error {
+	if err := r.room(len(field) + len(value)); err != nil {
+		return err
+	}
 	return r.value.Field(field, value, expireAtMs)
 }
 
