@@ -39,7 +39,7 @@ type Link struct {
 
 // Answer is what a primary says to PSYNC.
 type Answer struct {
-	// Full: a snapshot follows (Receive), and then the stream from behind Offset on. Else the stream goes on.
+	// Full: a snapshot follows (Expect), and then the stream from behind Offset on. Else the stream goes on.
 	Full bool
 	// ID is the history's name; "" if it stays what was asked for, or, after SYNC, unknown.
 	ID     string
@@ -173,12 +173,20 @@ func fullAnswer(words []string) (Answer, error) {
 	return Answer{}, fmt.Errorf("Unexpected reply to PSYNC from master: %.128q", strings.Join(words, " "))
 }
 
-// Transfer is a snapshot that is about to be received.
+// Transfer is a snapshot that is about to be received: an io.Reader of its bytes, which gives io.EOF when all of it has
+// come, and an error in place of that when the link is lost. Afterwards nothing but the stream follows.
 type Transfer struct {
 	// SizeBytes is how long it is; -1: it ends where the primary says so.
 	SizeBytes int64
-	link      *Link
-	mark      []byte // that it ends with
+	// Progress, if it is set, is told of every piece that comes.
+	Progress func(n int)
+	link     *Link
+	left     int64  // of SizeBytes
+	mark     []byte // that it ends with
+	// held is what may be the mark: the last bytes, at most markBytes, of what has come
+	held  []byte
+	small [2 * markBytes]byte // for a Read that has no room for the mark
+	over  bool
 }
 
 // Expect waits for the beginning of a snapshot.
@@ -191,67 +199,61 @@ func (l *Link) Expect() (*Transfer, error) {
 	case hasAnyPrefix(line, "-"):
 		return nil, fmt.Errorf("MASTER aborted replication with an error: %s", line[1:])
 	case hasAnyPrefix(line, "$EOF:") && len(line) >= len("$EOF:")+markBytes:
-		return &Transfer{SizeBytes: -1, link: l, mark: []byte(line[5 : 5+markBytes])}, nil
+		return &Transfer{
+			SizeBytes: -1, link: l, mark: []byte(line[5 : 5+markBytes]), held: make([]byte, 0, markBytes),
+		}, nil
 	case hasAnyPrefix(line, "$"):
 		if n, err := strconv.ParseInt(line[1:], 10, 64); err == nil && n >= 0 {
-			return &Transfer{SizeBytes: n, link: l}, nil
+			return &Transfer{SizeBytes: n, left: n, link: l}, nil
 		}
 	}
 	return nil, fmt.Errorf("Bad protocol from MASTER, the first byte is not '$' (we received %.64q), are you sure the "+
 		"host and port are right?", line)
 }
 
-const (
-	// markBytes is the length of the mark behind a snapshot whose length isn't known in advance.
-	markBytes = 40
-	// receiveBytes is how much is received at a time.
-	receiveBytes = 64 << 10
-)
+// markBytes is the length of the mark behind a snapshot whose length isn't known in advance.
+const markBytes = 40
 
-// Receive writes the snapshot to w, and tells progress about every piece that has come. Afterwards nothing but the
-// stream follows. An error of w's is returned as it is.
-func (t *Transfer) Receive(w io.Writer, progress func(n int)) error {
-	if t.SizeBytes >= 0 {
-		return t.receiveSized(w, progress)
+// Read implements io.Reader.
+func (t *Transfer) Read(p []byte) (int, error) {
+	if len(p) == 0 {
+		return 0, nil
 	}
-	// What may be the mark is held back: all but the last markBytes of what has come is the snapshot's.
-	buf := make([]byte, markBytes+receiveBytes)
-	kept := 0
-	for {
-		n, err := t.read(buf[kept:])
-		if err != nil {
-			return err
+	if t.mark == nil {
+		if t.left == 0 {
+			return 0, io.EOF
 		}
-		progress(n)
-		kept += n
-		if kept < markBytes {
-			continue
-		}
-		tail := buf[kept-markBytes : kept]
-		if _, err := w.Write(buf[:kept-markBytes]); err != nil {
-			return err
-		}
-		if subtle.ConstantTimeCompare(tail, t.mark) == 1 {
-			return nil
-		}
-		kept = copy(buf, tail)
+		n, err := t.read(p[:min(t.left, int64(len(p)))])
+		t.left -= int64(n)
+		return n, err
 	}
+	for !t.over {
+		if n, err := t.readMarked(p); n > 0 || err != nil {
+			return n, err
+		}
+	}
+	return 0, io.EOF
 }
 
-func (t *Transfer) receiveSized(w io.Writer, progress func(n int)) error {
-	buf := make([]byte, receiveBytes)
-	for left := t.SizeBytes; left > 0; {
-		n, err := t.read(buf[:min(left, int64(len(buf)))])
-		if err != nil {
-			return err
-		}
-		progress(n)
-		if _, err := w.Write(buf[:n]); err != nil {
-			return err
-		}
-		left -= int64(n)
+// readMarked reads some bytes that a mark follows, and holds back what may be the mark. It may return none.
+func (t *Transfer) readMarked(p []byte) (int, error) {
+	buf := p
+	if len(p) <= markBytes {
+		buf = t.small[:len(t.held)+len(p)] // no more may come out than p has room for
 	}
-	return nil
+	kept := copy(buf, t.held)
+	n, err := t.read(buf[kept:])
+	if err != nil {
+		return 0, err
+	}
+	come := kept + n
+	give := max(come-markBytes, 0)
+	t.held = append(t.held[:0], buf[give:come]...)
+	t.over = subtle.ConstantTimeCompare(t.held, t.mark) == 1
+	if len(p) <= markBytes {
+		copy(p, buf[:give])
+	}
+	return give, nil
 }
 
 // read reads some bytes within the timeout.
@@ -261,6 +263,9 @@ func (t *Transfer) read(p []byte) (int, error) {
 	}
 	n, err := t.link.conn.Read(p)
 	if n > 0 {
+		if t.Progress != nil {
+			t.Progress(n)
+		}
 		return n, nil
 	}
 	if err == io.EOF {

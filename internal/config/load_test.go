@@ -81,7 +81,6 @@ func TestLineErrors(t *testing.T) {
 		{"save 900", "Invalid save parameters"},
 		{"io-engine io_uring", notYet + "'io-engine' must be epoll until there is an io_uring engine"},
 		{"cluster-enabled yes", notYet + "'cluster-enabled' must be no until there is cluster mode"},
-		{"repl-diskless-load swapdb", notYet + "'repl-diskless-load' must be disabled until there is replication"},
 		{"slaveof 127.0.0.1", "wrong number of arguments"},
 		{"replicaof 127.0.0.1 65536", "Invalid master port"},
 		{"tls-cert-file x", notYet + "'tls-cert-file' must not be set until there is TLS"},

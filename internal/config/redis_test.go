@@ -85,7 +85,7 @@ var ourDefaults = map[string]string{
 	"activerehashing": "no", "jemalloc-bg-thread": "no", "disable-thp": "no", "set-proc-title": "no",
 	"io-threads-do-reads": "yes", "lazyfree-lazy-eviction": "yes", "lazyfree-lazy-expire": "yes",
 	"activedefrag": "yes", "active-defrag-ignore-bytes": "10485760",
-	"lazyfree-lazy-server-del": "yes", "lazyfree-lazy-user-del": "yes",
+	"lazyfree-lazy-server-del": "yes", "lazyfree-lazy-user-del": "yes", "repl-diskless-load": "swapdb",
 }
 
 // ourRows are parameters that redis-server does not have, or not yet.

@@ -15,6 +15,7 @@ type row struct {
 	min, max int64    // range of numbers (both 0: any from 0 on) or of the count of words (max 0: any)
 	clamp    [2]int64 // a number outside becomes the nearest inside (both 0: none does)
 	words    []string // what an enum may be
+	newer    int      // of these, so many at the end Redis 7 does not have, and its error text does not list
 	tooMany  string   // error text for a wrong count of words, where Redis has one of its own
 	check    func(s setting) error
 

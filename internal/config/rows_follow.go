@@ -29,6 +29,11 @@ var followRows = []row{{
 	name: "replica-ignore-maxmemory", aliases: []string{"slave-ignore-maxmemory"}, kind: boolean, standard: "yes",
 	store: func(v *Values, s setting) { v.ReplicaIgnoreMaxMemory = s.n == 1 },
 }, {
+	name: "repl-diskless-load", kind: enum, standard: "swapdb",
+	words: []string{"disabled", "on-empty-db", "swapdb", "flush-before-load"}, // by the numbers of DisklessLoad
+	newer: 1,
+	store: func(v *Values, s setting) { v.DisklessLoad = DisklessLoad(s.n) },
+}, {
 	name: "replica-lazy-flush", aliases: []string{"slave-lazy-flush"}, kind: boolean, standard: "no",
 	inert: freesLazily,
 }, {
@@ -45,6 +50,17 @@ var followRows = []row{{
 	max:   math.MaxUint16,
 	store: func(v *Values, s setting) { v.ReplicaAnnouncePort = int(s.n) },
 }}
+
+// DisklessLoad is how a replica receives everything anew.
+type DisklessLoad int32
+
+// The values of repl-diskless-load.
+const (
+	LoadDisabled    DisklessLoad = iota // into a file, which is loaded then
+	LoadOnEmptyDB                       // from the socket if there is no data, else by file
+	LoadSwapDB                          // from the socket, beside the old data
+	LoadFlushBefore                     // from the socket, after the old data was removed
+)
 
 // checkReplicaof refuses what is no host and port.
 func checkReplicaof(s setting) error {

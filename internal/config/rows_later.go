@@ -17,12 +17,10 @@ const (
 )
 
 var persistenceRows = []row{
-	{name: "rdb-del-sync-files", kind: boolean, standard: "no", later: replication},
+	{name: "rdb-del-sync-files", kind: boolean, standard: "no", inert: "files of full syncs are always removed"},
 }
 
 var replicationRows = []row{
-	{name: "repl-diskless-load", kind: enum, words: []string{"disabled", "on-empty-db", "swapdb"},
-		standard: "disabled", later: replication},
 	{name: "bind-source-addr", kind: text, standard: `""`, dropEmpty: true, later: replication},
 }
 

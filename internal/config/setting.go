@@ -143,7 +143,8 @@ func parseEnum(r *row, args []string, _ setting, _ *Env) (setting, error) {
 }
 
 func (r *row) wordError() error {
-	return fmt.Errorf("argument(s) must be one of the following: %s", strings.Join(r.words, ", "))
+	listed := r.words[:len(r.words)-r.newer]
+	return fmt.Errorf("argument(s) must be one of the following: %s", strings.Join(listed, ", "))
 }
 
 // parseFlags gives the words in the order of the row.

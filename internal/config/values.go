@@ -81,7 +81,8 @@ type Values struct {
 	PrimaryPort            int
 	PrimaryAuth            string // password, "": none
 	PrimaryUser            string // "": the default user
-	ReplicaServeStale      bool   // a replica answers while the link is down
+	DisklessLoad           DisklessLoad
+	ReplicaServeStale      bool // a replica answers while the link is down
 	ReplicaReadOnly        bool
 	ReplicaIgnoreMaxMemory bool
 	ReplicaPriority        int64 // for Sentinel; 0: never to be promoted

@@ -23,7 +23,7 @@ func ratio(a, b int64) float64 { return float64(a) / float64(max(b, 1)) }
 
 func (t *infoText) memory() {
 	srv := t.srv
-	used, rss := srv.usedMemory(), residentBytes(srv.files)
+	used, rss := srv.usedMemory()+srv.shadowBytes(), residentBytes(srv.files)
 	peak := max(srv.peakMemory.Load(), used)
 	srv.peakMemory.Store(peak)
 	clients := srv.clientBytes()

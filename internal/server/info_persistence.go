@@ -76,8 +76,9 @@ func (t *infoText) persistence() {
 	} else if p := t.srv.aof.rewrites.figures().progress; p != nil {
 		now = *p // current_… are of a rewrite, too
 	}
-	t.line("loading:%d", btoi(t.srv.isLoading()))
-	t.line("async_loading:0")
+	load, beside := t.srv.loading.underWay()
+	t.line("loading:%d", btoi(load != nil && !beside))
+	t.line("async_loading:%d", btoi(beside))
 	t.line("current_cow_peak:%d", now.CopiedBytes)
 	t.line("current_cow_size:%d", now.CopiedBytes)
 	t.line("current_cow_size_age:0")
@@ -104,15 +105,13 @@ func (t *infoText) persistence() {
 	t.line("rdb_last_buffer_peak:%d", f.last.BufferBytes)
 	t.line("rdb_writers_held_back:%d", f.heldBack)
 	t.appendOnly()
-	t.loading()
+	if load != nil {
+		t.loading(load)
+	}
 }
 
 // loading are the fields that are there during a load only.
-func (t *infoText) loading() {
-	u := t.srv.loading.now.Load()
-	if u == nil {
-		return
-	}
+func (t *infoText) loading(u *loadUnderWay) {
 	t.line("loading_start_time:%d", u.startMs/1000)
 	t.line("loading_total_bytes:%d", u.totalBytes())
 	t.line("loading_rdb_used_mem:%d", u.progress.SavedMemory.Load())

@@ -20,7 +20,9 @@ import (
 
 // loading is what the server knows of the load under way and of the last one.
 type loading struct {
-	now     atomic.Pointer[loadUnderWay] // nil: none
+	now     atomic.Pointer[loadUnderWay] // nil: none, or one beside
+	beside  atomic.Pointer[loadUnderWay] // of data that is going to replace the one in use, which is served; nil: none
+	shadow  atomic.Pointer[shard.Set]    // what is being loaded from a primary; nil: nothing is, or not into a shadow
 	keys    atomic.Int64                 // of the last one
 	expired atomic.Int64
 	done    chan struct{} // closed when the load at the start is over, or found nothing to do
@@ -142,7 +144,7 @@ func (srv *Server) beginEmpty(v *config.Values) error {
 
 // loadSnapshot loads a snapshot, and has the append-only file, if there is to be one, begin with it.
 func (srv *Server) loadSnapshot(src *snapshot.Source, z *shard.Seizure) error {
-	r, err := srv.loadResult(src, z, snapshot.LoadOptions{
+	r, err := srv.loadResult(srv.loading.now.Load(), src, z, snapshot.LoadOptions{
 		KeepExpired: srv.cfg.Values().PrimaryHost != "", KeepPlaced: true,
 	})
 	if err == nil {
@@ -157,11 +159,11 @@ func (srv *Server) loadSnapshot(src *snapshot.Source, z *shard.Seizure) error {
 	return err
 }
 
-func (srv *Server) startLoading() *loadUnderWay {
-	u := &loadUnderWay{startMs: srv.set.Clock.NowMs()}
-	srv.loading.now.Store(u)
+func (srv *Server) newLoad() *loadUnderWay { return &loadUnderWay{startMs: srv.set.Clock.NowMs()} }
+
+func (srv *Server) startLoading() {
+	srv.loading.now.Store(srv.newLoad())
 	srv.setRestriction(whileLoading, true)
-	return u
 }
 
 func (srv *Server) endLoading() {
@@ -189,18 +191,17 @@ func (srv *Server) loadAtStart(job loadJob, z *shard.Seizure) {
 
 // load reads a snapshot into the seized shards and tells the log about it.
 func (srv *Server) load(src *snapshot.Source, z *shard.Seizure, o snapshot.LoadOptions) error {
-	r, err := srv.loadResult(src, z, o)
+	r, err := srv.loadResult(srv.loading.now.Load(), src, z, o)
 	if err != nil {
 		return err
 	}
 	return srv.keepLeftOut(r.Skipped, src.Files())
 }
 
-// loadResult is load for who wants to know what was in the snapshot.
-func (srv *Server) loadResult(src *snapshot.Source, z *shard.Seizure, o snapshot.LoadOptions) (
+// loadResult is load for who wants to know what was in the snapshot; u is told how far it is.
+func (srv *Server) loadResult(u *loadUnderWay, src *snapshot.Source, z *shard.Seizure, o snapshot.LoadOptions) (
 	snapshot.LoadResult, error,
 ) {
-	u := srv.loading.now.Load()
 	limits := srv.limits.Load().Build()
 	o.Limits = &limits
 	ended := make(chan struct{})
@@ -245,11 +246,17 @@ func (srv *Server) logProgress(u *loadUnderWay, ended <-chan struct{}) {
 	}
 }
 
-// percent is how much of the files has been read.
+// percent is how much has been read. Where that isn't known it is guessed, as in Redis: of as much as the server has
+// in memory that it comes from.
 func (u *loadUnderWay) percent() float64 {
-	return 100 * float64(u.readBytes()) / float64(max(u.totalBytes(), 1))
+	total := u.totalBytes()
+	if total == 0 {
+		total = u.progress.SavedMemory.Load()
+	}
+	return 100 * float64(u.readBytes()) / float64(max(total, 1))
 }
 
+// totalBytes is how much there is to read, 0 if that isn't known in advance.
 func (u *loadUnderWay) totalBytes() int64 {
 	return u.progress.TotalBytes.Load() + u.log.TotalBytes.Load()
 }

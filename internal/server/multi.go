@@ -190,8 +190,12 @@ func (s *Session) enqueue(row *command.Row, args [][]byte) {
 		m.shards.add(i)
 	}
 	m.queue = append(m.queue, q)
-	m.flags |= row.Flags
-	m.asleep = m.asleep || row.Flags&command.Loading == 0
+	flags := row.Flags
+	if row.EndsSync { // whether it may run now was asked when it came
+		flags = flags&^command.NoAsyncLoading | command.Loading
+	}
+	m.flags |= flags
+	m.asleep = m.asleep || flags&command.Loading == 0
 	s.queued.Store(int32(len(m.queue)))
 	s.multiBytes.Store(m.bytes + int64(cap(m.queue))*int64(unsafe.Sizeof(queuedCommand{})))
 	s.c.Out = resp.AppendQueued(s.c.Out)

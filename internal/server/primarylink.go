@@ -4,11 +4,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"math"
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -63,6 +65,7 @@ type primaryLink struct {
 func (p *primaryLink) stop() {
 	p.up.mu.Lock()
 	p.stopped.Store(true) // from now on setState is silent
+	p.srv.noSocketLoad()
 	p.up.mu.Unlock()
 	if st := p.stream.Load(); st != nil {
 		st.stop()
@@ -229,10 +232,18 @@ func (p *primaryLink) receive(link *replica.Link, answer replica.Answer) (err er
 		return err
 	}
 	p.totalSize.Store(max(t.SizeBytes, 0))
+	t.Progress = p.cameIn
+	mode := p.loadMode()
+	what, to := "streamed RDB from master with EOF", "disk"
 	if t.SizeBytes >= 0 {
-		srv.log.Info(fmt.Sprintf("MASTER <-> REPLICA sync: receiving %d bytes from master to disk", t.SizeBytes))
-	} else {
-		srv.log.Info("MASTER <-> REPLICA sync: receiving streamed RDB from master with EOF to disk")
+		what = fmt.Sprintf("%d bytes from master", t.SizeBytes)
+	}
+	if mode.direct {
+		to = "parser"
+	}
+	srv.log.Info("MASTER <-> REPLICA sync: receiving " + what + " to " + to)
+	if mode.direct {
+		return p.loadSocket(link, t, answer, mode)
 	}
 	name := srv.transferName()
 	defer func() {
@@ -246,17 +257,16 @@ func (p *primaryLink) receive(link *replica.Link, answer replica.Answer) (err er
 	return p.load(link, name, answer)
 }
 
+// transferBytes is how much is read of a snapshot at a time.
+const transferBytes = 256 << 10
+
 // store writes the snapshot to a file.
 func (p *primaryLink) store(t *replica.Transfer, name string) error {
 	file, err := p.srv.files.Create(name, 0o644)
 	if err != nil {
 		return fmt.Errorf("Opening the temp file needed for MASTER <-> REPLICA synchronization: %w", err)
 	}
-	err = t.Receive(file, func(n int) {
-		p.totalRead.Add(int64(n))
-		p.lastMs.Store(p.srv.set.Clock.NowMs())
-		p.srv.upstream.netInput.Add(int64(n))
-	})
+	_, err = io.CopyBuffer(struct{ io.Writer }{file}, t, make([]byte, transferBytes))
 	return errors.Join(err, file.Close())
 }
 
@@ -297,7 +307,7 @@ func (p *primaryLink) replace(z *shard.Seizure, name string, answer replica.Answ
 	p.empty(z)
 	srv.log.Info("MASTER <-> REPLICA sync: Loading DB in memory")
 	src := &snapshot.Source{Parts: []snapshot.Part{snapshot.PlainPart(name)}}
-	r, err := srv.loadResult(src, z, snapshot.LoadOptions{KeepExpired: true})
+	r, err := srv.loadResult(srv.loading.now.Load(), src, z, snapshot.LoadOptions{KeepExpired: true})
 	if err != nil {
 		p.empty(z)
 		srv.replication.setHistory(replica.NewHistory())
@@ -305,6 +315,14 @@ func (p *primaryLink) replace(z *shard.Seizure, name string, answer replica.Answ
 		return fmt.Errorf("Failed trying to load the MASTER synchronization DB from disk: %w", err)
 	}
 	srv.logLeftOut(r.Skipped, "the data of the primary")
+	p.replaced(r.Aux, answer)
+	srv.log.Info("MASTER <-> REPLICA sync: Finished with success")
+	return nil
+}
+
+// replaced notes that the data is what a primary has sent; aux are the facts about that. All batons are held.
+func (p *primaryLink) replaced(aux map[string]string, answer replica.Answer) {
+	srv := p.srv
 	h := replica.NewHistory()
 	if answer.ID != "" {
 		h.ID = answer.ID
@@ -312,10 +330,8 @@ func (p *primaryLink) replace(z *shard.Seizure, name string, answer replica.Answ
 	srv.replication.setHistory(h)
 	p.up.anonymous.Store(answer.ID == "")
 	srv.replication.dropReplicas("everything was received anew")
-	p.position, p.db = uint64(answer.Offset), streamDB(r.Aux)
+	p.position, p.db = uint64(answer.Offset), streamDB(aux)
 	p.relay.Store(replica.NewRelay(p.position, srv.cfg.Values().BacklogBytes))
-	srv.log.Info("MASTER <-> REPLICA sync: Finished with success")
-	return nil
 }
 
 // streamDB is the database that the stream behind a snapshot begins in.
@@ -326,16 +342,26 @@ func streamDB(aux map[string]string) int {
 	return 0
 }
 
-// empty removes everything.
+// emptySlice is how much is freed before others may look how far it is.
+const emptySlice = 1 << 16
+
+// empty removes everything, and frees it: while the batons are seized nobody else does, and what comes needs the room.
 func (p *primaryLink) empty(z *shard.Seizure) {
 	set := p.srv.set
+	var all sync.WaitGroup
 	for i := range set.Shards {
-		sh := z.Lock(i)
-		for id := range set.Databases() {
-			sh.DB(id).Flush()
-		}
-		z.Unlock(i)
+		all.Go(func() {
+			for done := false; !done; {
+				sh := z.Lock(i)
+				for id := range set.Databases() {
+					sh.DB(id).Flush()
+				}
+				done = sh.FreeSome(emptySlice)
+				z.Unlock(i)
+			}
+		})
 	}
+	all.Wait()
 }
 
 // keepAlive tells the primary every second that we are there, until what it returns is called.

@@ -16,7 +16,7 @@ func replicaofRows() []*command.Row {
 			Name: name, Arity: 3, Flags: command.Admin | command.NoAsyncLoading | command.NoScript | command.Stale,
 			Group: "server", Since: since, Summary: summary, Complexity: "O(1)",
 			Args: "args(host-port(host port:integer)|no-one(NO ONE))", Route: command.RouteAll,
-		}, RunSession: onSession(cmdReplicaof)}
+		}, EndsSync: true, RunSession: onSession(cmdReplicaof)}
 	}
 	old := row("slaveof", "1.0.0", "Make the server a replica of another instance, or promote it as master.")
 	old.DeprecatedSince, old.ReplacedBy = "5.0.0", "`REPLICAOF`"

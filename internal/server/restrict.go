@@ -9,12 +9,14 @@ import (
 // Restrictions of what clients may do now: bits of Server.restricted. They change between batches of commands; loops
 // look at them when they begin one.
 const (
-	whileLoading     uint32 = 1 << iota // the data is being loaded: LOADING
-	whileDiskFailing                    // the last save in the background has failed: MISCONF
-	whileLogFailing                     // the append-only file can't be written or synced: MISCONF
-	whileFewReplicas                    // fewer than min-replicas-to-write are there: NOREPLICAS
-	whileFollowing                      // only the primary writes: READONLY
-	whileStale                          // the data may be old, and must not be looked at: MASTERDOWN
+	whileLoading       uint32 = 1 << iota // the data is being loaded: LOADING
+	whileDiskFailing                      // the last save in the background has failed: MISCONF
+	whileLogFailing                       // the append-only file can't be written or synced: MISCONF
+	whileFewReplicas                      // fewer than min-replicas-to-write are there: NOREPLICAS
+	whileFollowing                        // only the primary writes: READONLY
+	whileStale                            // the data may be old, and must not be looked at: MASTERDOWN
+	whileLoadingBeside                    // data is being loaded that is going to replace the one in use
+	whileReceiving                        // with whileLoading: it comes from a primary, and REPLICAOF ends that
 
 	// roleEpoch is added whenever the server's role changes, so that who has looked before sees that something has.
 	roleEpoch = 1 << 8
@@ -45,6 +47,9 @@ func (srv *Server) setRestriction(bit uint32, on bool) {
 func barredBy(restricted uint32) (f command.Flags) {
 	if restricted&(whileDiskFailing|whileLogFailing|whileFewReplicas|whileFollowing) != 0 {
 		f = command.Write
+	}
+	if restricted&whileLoadingBeside != 0 {
+		f |= command.NoAsyncLoading
 	}
 	if restricted&(whileLoading|whileStale) != 0 {
 		f = ^command.Flags(0)
@@ -112,8 +117,15 @@ func (s *Session) barredByRole(row *command.Row) bool {
 
 // refusedForLoading tells whether the command has to be refused while the data is being loaded.
 func (s *Session) refusedForLoading(row *command.Row) bool {
-	if s.srv.restricted.Load()&whileLoading == 0 {
+	restricted := s.srv.restricted.Load()
+	queue := row.RunsQueue && s.multi != nil
+	switch {
+	case restricted&(whileLoading|whileLoadingBeside) == 0:
 		return false
+	case row.EndsSync && restricted&(whileReceiving|whileLoadingBeside) != 0:
+		return false
+	case restricted&whileLoading == 0:
+		return row.Flags&command.NoAsyncLoading != 0 || queue && s.multi.flags&command.NoAsyncLoading != 0
 	}
-	return row.Flags&command.Loading == 0 || row.RunsQueue && s.multi != nil && s.multi.asleep
+	return row.Flags&command.Loading == 0 || queue && s.multi.asleep
 }

@@ -227,7 +227,7 @@ func (v *saves) wait(done func(err error)) {
 func (v *saves) beginAsked(*loop) {
 	v.mu.Lock()
 	run := v.next
-	if v.takenLocked() || run == nil && !v.due {
+	if v.takenLocked() || run == nil && (!v.due || v.srv.isLoading()) {
 		v.mu.Unlock()
 		return // the end of that one comes back to it
 	}
@@ -328,6 +328,9 @@ func (v *saves) schedule() {
 // that could not ask for the batons, since they had been asked for already. Every 100 ms, on the sampler's goroutine.
 func (v *saves) cron() {
 	srv := v.srv
+	if srv.isLoading() {
+		return
+	}
 	now := srv.set.Clock.NowMs()
 	dirty := srv.publishedDirty()
 	v.mu.Lock()

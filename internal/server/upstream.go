@@ -31,6 +31,8 @@ type upstream struct {
 	netInput  atomic.Int64 // bytes from primaries
 	errors    atomic.Int64 // commands of primaries that have replied with an error
 
+	fault upstreamFault // set by tests
+
 	// settings has parameters take effect with all batons held.
 	settings serverTx
 	wanted   atomic.Pointer[config.Values] // those that it is about; nil: they have
@@ -39,6 +41,14 @@ type upstream struct {
 	closed bool
 	done   sync.WaitGroup // the goroutines of runs
 }
+
+// upstreamFault is a mistake that a test plants in order to show that it would be noticed.
+type upstreamFault uint8
+
+const (
+	_               upstreamFault = iota
+	faultSwapsEarly               // what has come of a snapshot replaces the data though it isn't complete
+)
 
 func (u *upstream) init(srv *Server) {
 	u.srv = srv
@@ -174,6 +184,13 @@ func (u *upstream) position() (offset uint64, db int) {
 		return st.position()
 	}
 	return link.relay.Load().Published(), link.db
+}
+
+// ending tells whether the server ends.
+func (u *upstream) ending() bool {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	return u.closed
 }
 
 // close ends following, when the server ends or is about to. The loops still run, and the batons are free: a command of

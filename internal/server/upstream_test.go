@@ -58,6 +58,7 @@ func (p *fakePrimary) accept(ask, answer string) {
 		p.t.Fatal(err)
 	}
 	p.client = wrap(p.t, nc)
+	p.r = resp.NewReader(&withoutSigns{Reader: nc})
 	p.hears("PING")
 	p.send("+PONG\r\n")
 	p.hears("REPLCONF listening-port")
@@ -66,6 +67,25 @@ func (p *fakePrimary) accept(ask, answer string) {
 	p.send("+OK\r\n")
 	p.hears("PSYNC " + ask)
 	p.send(answer)
+}
+
+// withoutSigns leaves out the newlines with which a replica says, while it loads, that it is there.
+type withoutSigns struct {
+	io.Reader
+	last byte
+}
+
+func (w *withoutSigns) Read(p []byte) (int, error) {
+	n, err := w.Reader.Read(p)
+	kept := 0
+	for _, b := range p[:n] {
+		if b != '\n' || w.last == '\r' {
+			p[kept] = b
+			kept++
+		}
+		w.last = b
+	}
+	return kept, err
 }
 
 // hears fails the test unless the replica's next command begins so.
