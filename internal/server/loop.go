@@ -156,7 +156,10 @@ func (srv *Server) Data(c *reactor.Conn, p []byte) (consumed int) {
 	l := s.loop
 	l.begin(s)
 	l.checkMemory()
+	passed := 0
 	if s.primary != nil {
+		passed = s.primary.signsOfLife(p)
+		p = p[passed:]
 		s.primary.take(p)
 	}
 	for c.Ready() && consumed < len(p) && !s.killed {
@@ -189,7 +192,7 @@ func (srv *Server) Data(c *reactor.Conn, p []byte) (consumed int) {
 		s.primary.consumed += uint64(consumed)
 	}
 	l.finish(s)
-	return consumed
+	return passed + consumed
 }
 
 // begin prepares the loop's context for a session.

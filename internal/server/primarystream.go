@@ -23,7 +23,8 @@ type primaryStream struct {
 	// immutable
 	srv   *Server
 	relay *replica.Relay
-	db    int // selected when it begins
+	db    int    // selected when it begins
+	from  uint64 // position where it begins
 
 	// The loop's.
 	received uint64 // position up to which bytes were given to relay
@@ -53,7 +54,7 @@ type primaryStream struct {
 
 func newPrimaryStream(srv *Server, relay *replica.Relay, position uint64, db int) *primaryStream {
 	f := &primaryStream{
-		srv: srv, relay: relay, db: db, received: position, consumed: position, next: position,
+		srv: srv, relay: relay, db: db, from: position, received: position, consumed: position, next: position,
 		ended: make(chan struct{}),
 	}
 	f.executed.Store(position)
@@ -81,6 +82,18 @@ func (f *primaryStream) open(s *Session) {
 	s.pubDB.Store(int32(f.db))
 	s.noEvict.Store(true)
 	f.sendAck()
+}
+
+// signsOfLife returns how many bytes p begins with that are no part of the stream: a redis-server whose saving process
+// fails when all data was sent goes on with newlines, as if the replica were still waiting.
+func (f *primaryStream) signsOfLife(p []byte) (n int) {
+	if f.received != f.from {
+		return 0
+	}
+	for n < len(p) && p[n] == '\n' {
+		n++
+	}
+	return n
 }
 
 // take notes what has come: p was received and not consumed, or is the beginning of that.

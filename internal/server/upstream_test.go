@@ -120,6 +120,19 @@ func fullAnswerAt(t testing.TB, offset int) string {
 
 func spoken(args ...string) string { return string(resp.AppendCommandStrings(nil, args...)) }
 
+// TestNewlinesBehindTheData are signs of life of a primary that takes the replica for one that still waits; they have
+// no place in the stream.
+func TestNewlinesBehindTheData(t *testing.T) {
+	p, _, c := startFake(t)
+	p.accept("? -1", fullAnswerAt(t, 100)+"\n")
+	p.hears("REPLCONF ACK 100")
+	p.send("\n")
+	p.send("\n\n" + spoken("SET", "k", "v"))
+	eventually(t, "it is executed", func() bool { return c.do("GET", "k") == "v" })
+	_ = p.Close()
+	p.accept(fmt.Sprintf("%s %d", fakeID, 101+len(spoken("SET", "k", "v"))), "+CONTINUE\r\n")
+}
+
 // TestLinkCutAnywhere: what a replica asks for when the link was cut is the first byte that it has not executed, and
 // the database that was selected there still is.
 func TestLinkCutAnywhere(t *testing.T) {
