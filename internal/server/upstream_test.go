@@ -124,7 +124,7 @@ func spoken(args ...string) string { return string(resp.AppendCommandStrings(nil
 // no place in the stream.
 func TestNewlinesBehindTheData(t *testing.T) {
 	p, _, c := startFake(t)
-	p.accept("? -1", fullAnswerAt(t, 100)+"\n")
+	p.accept("? -1", fullAnswerAt(t, 100))
 	p.hears("REPLCONF ACK 100")
 	p.send("\n")
 	p.send("\n\n" + spoken("SET", "k", "v"))
