@@ -14,6 +14,9 @@ type Archive interface {
 	// Open returns a reader from lsn on; an error if it is not there. It doesn't wait for the disk. Safe from any
 	// goroutine.
 	Open(lsn uint64) (ArchiveReader, error)
+	// Take has what mem reads kept on disk from where it stands on, and returns a reader of that; then mem belongs to
+	// the archive. An archive that takes what is written anyhow, or has no room, returns an error.
+	Take(mem *log.MergedReader) (ArchiveReader, error)
 }
 
 // ArchiveReader reads a stream from disk. One goroutine at a time uses it. *aof.StreamReader is one.
@@ -128,12 +131,14 @@ func (s *logSource) Shed(from Archive, mostBytes uint64) {
 		}
 		return
 	}
-	if disk, err := from.Open(s.mem.LSN()); err == nil && !s.closed {
-		s.disk = disk
+	if s.closed {
+		return
+	}
+	if disk, err := from.Open(s.mem.LSN()); err == nil {
 		s.mem.Close()
-		s.mem = nil
-	} else if err == nil {
-		disk.Close()
+		s.disk, s.mem = disk, nil
+	} else if disk, err = from.Take(s.mem); err == nil {
+		s.disk, s.mem = disk, nil
 	}
 }
 

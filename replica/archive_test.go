@@ -71,6 +71,9 @@ func (k *keptLog) must(err error) {
 	}
 }
 
+// Take implements Archive.
+func (k *keptLog) Take(*log.MergedReader) (ArchiveReader, error) { return nil, ErrNoSpool }
+
 // Open implements Archive.
 func (k *keptLog) Open(lsn uint64) (ArchiveReader, error) {
 	r, err := k.files.OpenStream(k.w, lsn)

@@ -151,15 +151,30 @@ func (p *logPin) Shed(from Archive, mostBytes uint64) {
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	disk, err := from.Open(p.hold.LSN())
-	if err != nil || p.unpinned || p.disk != nil {
-		if err == nil {
-			disk.Close()
-		}
+	if p.unpinned || p.disk != nil {
 		return
 	}
-	p.disk, p.from = disk, from
-	p.hold.Unpin()
+	disk, err := from.Open(p.hold.LSN())
+	if err != nil {
+		disk, err = p.giveTo(from)
+	}
+	if err == nil {
+		p.disk, p.from = disk, from
+		p.hold.Unpin()
+	}
+}
+
+// giveTo has an archive take what is pinned; with the lock.
+func (p *logPin) giveTo(to Archive) (ArchiveReader, error) {
+	mem, err := p.hold.Merged(nil)
+	if err != nil {
+		return nil, err
+	}
+	disk, err := to.Take(mem)
+	if err != nil {
+		mem.Close()
+	}
+	return disk, err
 }
 
 // Unpin implements Pin.

@@ -92,7 +92,8 @@ var ourDefaults = map[string]string{
 var ourRows = []string{"http-port", "http-bind", "shards", "event-loops", "io-engine",
 	"set-max-listpack-entries", "set-max-listpack-value",
 	"rdb-segments", "rdb-compression", "rdb-save-rate-limit", "aof-ring-dir", "aof-ring-size",
-	"aof-history-retain-bytes", "aof-history-retain-seconds", "log-memory-limit", "rdb-save-buffer-limit"}
+	"aof-history-retain-bytes", "aof-history-retain-seconds", "log-memory-limit", "rdb-save-buffer-limit",
+	"repl-spool-limit"}
 
 func TestDefaultsAgainstRedis(t *testing.T) {
 	ask := startRedis(t)

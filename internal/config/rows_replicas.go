@@ -26,6 +26,9 @@ var replicaRows = []row{{
 	name: "repl-backlog-size", kind: memory, standard: "1mb", min: 1, max: math.MaxInt64,
 	store: func(v *Values, s setting) { v.BacklogBytes = s.n },
 }, {
+	name: "repl-spool-limit", kind: memory, standard: "4gb", max: math.MaxInt64,
+	store: func(v *Values, s setting) { v.SpoolBytes = s.n },
+}, {
 	name: "repl-backlog-ttl", kind: integer, standard: "3600", max: math.MaxInt64,
 	store: func(v *Values, s setting) { v.BacklogTTLSeconds = s.n },
 }, {

@@ -118,6 +118,7 @@ type Values struct {
 	ReplTimeoutSeconds       int64 // without a sign of life
 	ReplDelaysTCP            bool  // TCP_NODELAY is off
 	BacklogBytes             int64 // of the stream that are kept for a replica that comes back
+	SpoolBytes               int64 // of the stream that temporary files may have for slow replicas
 	BacklogTTLSeconds        int64 // for which they are kept when there is no replica; 0: for ever
 	MinReplicas              int64 // writes are refused while fewer are there; 0: never
 	MinReplicasLagSeconds    int64 // after which a replica that says nothing is not there; 0: as if MinReplicas were 0

@@ -85,7 +85,7 @@ func (srv *Server) watchConfig() {
 		srv.replication.applyLimits(v)
 		srv.wakeSaving()
 		return nil
-	}, "log-memory-limit", "repl-backlog-size")
+	}, "log-memory-limit", "repl-backlog-size", "repl-spool-limit")
 	cfg.OnApply(func(_, v *config.Values) error {
 		srv.replication.countGood(v)
 		return nil

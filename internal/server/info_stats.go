@@ -204,6 +204,7 @@ func (t *infoText) fulmen() {
 	t.line("log_lsn:%d", srv.set.Log.LSN())
 	t.line("log_memory_bytes:%d", srv.set.Log.MemoryBytes())
 	t.line("replicas_reading_files:%d", srv.replication.onDisk())
+	t.line("repl_spool_bytes:%d", srv.replication.spools.Bytes())
 	t.line("arena_bytes:%d", srv.datasetBytes())
 	t.line("index_bytes:%d", srv.indexBytes())
 	t.line("go_heap_bytes:%d", gc.heapBytes)

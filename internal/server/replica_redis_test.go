@@ -240,8 +240,9 @@ func TestWaitForReplicas(t *testing.T) {
 func TestSlowReplica(t *testing.T) {
 	for _, limits := range [][]string{
 		{"--client-output-buffer-limit", "replica 8mb 0 0"},
-		{"--client-output-buffer-limit", "replica 0 4mb 1"},
-		{"--client-output-buffer-limit", "replica 0 0 0", "--log-memory-limit", "32mb"},
+		{"--client-output-buffer-limit", "replica 0 4mb 1", "--repl-spool-limit", "0"},
+		{"--client-output-buffer-limit", "replica 0 0 0", "--log-memory-limit", "32mb", "--repl-spool-limit", "0"},
+		{"--client-output-buffer-limit", "replica 0 0 0", "--repl-spool-limit", "16mb"},
 	} {
 		t.Run(strings.Join(limits, " "), func(t *testing.T) {
 			srv := startServer(t, append([]string{"--repl-diskless-sync-delay", "0"}, limits...)...)

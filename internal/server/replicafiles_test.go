@@ -143,13 +143,18 @@ func TestResumesAfterKill(t *testing.T) {
 	}
 }
 
-// TestSlowReplicaReadsFiles: with an append-only file little memory is kept for a replica that reads nothing, whether
-// it has its data or not; it is not disconnected, and gets everything in the end.
+// TestSlowReplicaReadsFiles: little memory is kept for a replica that reads nothing, whether it has its data or not and
+// whether there is an append-only file or not; it is not disconnected, and gets everything in the end.
 func TestSlowReplicaReadsFiles(t *testing.T) {
-	for _, loads := range []bool{false, true} {
-		t.Run(fmt.Sprintf("loads %v", loads), func(t *testing.T) {
-			srv := startServer(t, append(streamFiles(t.TempDir()), "--client-output-buffer-limit", "replica 64mb 0 0",
-				"--log-memory-limit", "64mb")...)
+	for i := range 4 {
+		loads, spools := i%2 == 1, i/2 == 1
+		t.Run(fmt.Sprintf("loads %v, spools %v", loads, spools), func(t *testing.T) {
+			args := append(streamFiles(t.TempDir()), "--client-output-buffer-limit", "replica 64mb 0 0",
+				"--log-memory-limit", "64mb")
+			if spools {
+				args = append(args, "--appendonly", "no")
+			}
+			srv := startServer(t, args...)
 			c := dial(t, srv.Addr())
 			slow := dialReplica(t, srv)
 			_, from := slow.data()
@@ -176,6 +181,9 @@ func TestSlowReplicaReadsFiles(t *testing.T) {
 			if got := c.info("fulmen", "replicas_reading_files"); got != "1" {
 				t.Errorf("%s replicas read files", got)
 			}
+			if written := srv.replication.spools.Bytes(); (written > 0) != spools {
+				t.Errorf("%d bytes are in temporary files", written)
+			}
 			if loads {
 				slow.say(ack)
 			}
@@ -183,7 +191,7 @@ func TestSlowReplicaReadsFiles(t *testing.T) {
 				t.Error("the stream is another one")
 			}
 			eventually(t, "it has come to memory", func() bool {
-				return c.info("fulmen", "replicas_reading_files") == "0"
+				return c.info("fulmen", "replicas_reading_files") == "0" && c.info("fulmen", "repl_spool_bytes") == "0"
 			})
 			c.do("SET", "end", "1")
 			if end := record("SET", "end", "1"); slow.take(len(end)) != end {

@@ -2,6 +2,8 @@ package server
 
 import (
 	"fmt"
+	"os"
+	"path/filepath"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -9,6 +11,7 @@ import (
 
 	"fulmen/internal/config"
 	"fulmen/persist/aof"
+	"fulmen/persist/log"
 	"fulmen/reactor"
 	"fulmen/replica"
 )
@@ -40,7 +43,9 @@ type replication struct {
 	pingedMs, keptAliveMs int64
 
 	pings, getAcks aside
-	acksWanted     atomic.Bool // as soon as no pause is on
+
+	spools     *replica.Spools // of what slow replicas lack, while there is no append-only file; immutable
+	acksWanted atomic.Bool     // as soon as no pause is on
 
 	hadTime atomic.Bool // replicas were waited for before the end, or are not to be
 
@@ -58,6 +63,9 @@ func (r *replication) init(srv *Server) {
 	r.srv = srv
 	r.tx.init(srv)
 	r.followers.Store(&[]*follower{})
+	r.spools = replica.NewSpools(srv.files, func() string {
+		return filepath.Join(srv.cfg.Values().Dir, fmt.Sprintf("temp-spool-%d", os.Getpid()))
+	}, r.spoolFailed)
 	r.pings.init(srv, "PING")
 	r.getAcks.init(srv, "REPLCONF", "GETACK", "*")
 	r.pingedMs = srv.startMs
@@ -82,6 +90,8 @@ func (r *replication) logStream() replica.LogStream {
 	a := &r.srv.aof
 	if w := a.writer.Load(); w != nil {
 		s.Archive = aofArchive{a.rewriter.Load(), w}
+	} else {
+		s.Archive = r.spools
 	}
 	return s
 }
@@ -99,6 +109,22 @@ func (a aofArchive) Open(lsn uint64) (replica.ArchiveReader, error) {
 		return nil, err
 	}
 	return s, nil
+}
+
+// Take implements replica.Archive: what is logged is written anyhow.
+func (a aofArchive) Take(*log.MergedReader) (replica.ArchiveReader, error) {
+	return nil, replica.ErrNoSpool
+}
+
+// spoolFailed is told why what is kept for slow replicas can't be written.
+func (r *replication) spoolFailed(err error) {
+	r.srv.log.Warn("What slow replicas have not been sent can't be kept in temporary files any more, so they are " +
+		"disconnected (repl-spool-limit): " + err.Error())
+	for _, f := range *r.followers.Load() {
+		if src := f.src.Load(); src != nil && (*src).OnDisk() {
+			f.drop("") // its goroutine may be waiting for it to take something in
+		}
+	}
 }
 
 // relayStream is what comes from a primary as a replica.Stream: it may be pinned where the data is.
@@ -238,6 +264,7 @@ func (r *replication) limitLocked(v *config.Values) {
 	if link := r.srv.upstream.link.Load(); link != nil {
 		link.relay.Load().SetKeep(v.BacklogBytes)
 	}
+	r.spools.SetLimit(v.SpoolBytes)
 	backlog := int64(0)
 	if r.backlog != nil && !r.srv.following() {
 		backlog = v.BacklogBytes
@@ -486,6 +513,7 @@ func (r *replication) close() {
 		f.feed.Close()
 	}
 	r.running.Wait()
+	r.spools.Close()
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.closeBacklog()

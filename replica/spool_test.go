@@ -1,0 +1,175 @@
+package replica
+
+import (
+	"bytes"
+	"errors"
+	"strings"
+	"sync/atomic"
+	"syscall"
+	"testing"
+	"time"
+
+	"fulmen/persist/log"
+	"fulmen/persist/vfs"
+	"fulmen/persist/vfs/vfstest"
+)
+
+// spoolWorld is a log of one shard that spools may have.
+type spoolWorld struct {
+	t      *testing.T
+	log    *log.Log
+	hold   *log.Hold
+	from   uint64
+	spools *Spools
+	failed atomic.Pointer[error]
+}
+
+func newSpoolWorld(t *testing.T, fsys vfs.FS) *spoolWorld {
+	w := &spoolWorld{t: t, log: log.New(1, log.Limits{})}
+	w.hold = w.log.Attach()
+	w.from = w.hold.LSN()
+	w.spools = NewSpools(fsys, func() string { return t.TempDir() + "/spool" },
+		func(err error) { w.failed.Store(&err) })
+	return w
+}
+
+// write commits a SET of so many bytes.
+func (w *spoolWorld) write(n int) {
+	w.log.Shard(0).Stage(0, []byte("SET"), []byte("k"), bytes.Repeat([]byte{'v'}, n))
+	w.log.Commit([]*log.ShardLog{w.log.Shard(0)}, false)
+}
+
+// all returns the stream from the hold on.
+func (w *spoolWorld) all() []byte {
+	w.t.Helper()
+	m, err := w.hold.Merged(nil)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	defer m.Close()
+	return m.Append(nil, 1<<30)
+}
+
+// soon waits for something that another goroutine does.
+func (w *spoolWorld) soon(what string, ok func() bool) {
+	w.t.Helper()
+	for end := time.Now().Add(time.Minute); !ok(); time.Sleep(time.Millisecond) {
+		if time.Now().After(end) {
+			w.t.Fatal("not in time: " + what)
+		}
+	}
+}
+
+// TestSpool: a source that is shed, and one of a pin, have the same bytes as the log, from the file and then from
+// memory; the file ends with the last of those who need it, and never has a name.
+func TestSpool(t *testing.T) {
+	w := newSpoolWorld(t, vfs.OS{})
+	stream := LogStream{Log: w.log, Archive: w.spools}
+	src, err := stream.Open(w.from, func() {})
+	if err != nil {
+		t.Fatal(err)
+	}
+	pin := &logPin{hold: w.log.Resume(), stream: stream}
+	pinned := pin.hold.LSN()
+	for range 30 {
+		w.write(1 << 18)
+	}
+	src.Shed(w.spools, 1<<20)
+	pin.Shed(w.spools, 1<<20)
+	if src.HeldBytes() != 0 || pin.HeldBytes() != 0 || !src.OnDisk() {
+		t.Errorf("memory is kept: %d, %d, on disk: %v", src.HeldBytes(), pin.HeldBytes(), src.OnDisk())
+	}
+	for range 30 {
+		w.write(1 << 18)
+	}
+	want := w.all()
+	other, err := pin.Open(func() {})
+	if err != nil {
+		t.Fatal(err)
+	}
+	pin.Close()
+	for i, s := range []Source{src, other} {
+		from := []uint64{w.from, pinned}[i]
+		got := []byte(nil)
+		w.soon("everything is read", func() bool {
+			if got, err = s.Append(got, 1<<20); err != nil {
+				t.Fatal(err)
+			}
+			return len(got) >= len(want)-int(from-w.from)
+		})
+		if !bytes.Equal(got, want[from-w.from:]) {
+			t.Errorf("source %d has another stream of %d bytes", i, len(got))
+		}
+		w.soon("it is in memory", func() bool {
+			got, err = s.Append(nil, 1)
+			return err == nil && len(got) == 0 && !s.OnDisk()
+		})
+	}
+	w.write(10)
+	for _, s := range []Source{src, other} {
+		if got, err := s.Append(nil, 1<<20); err != nil || !strings.Contains(string(got), "vvvvvvvvvv") {
+			t.Errorf("%q, %v", got, err)
+		}
+		s.Close()
+	}
+	w.spools.Close()
+	if w.spools.Bytes() != 0 || w.failed.Load() != nil {
+		t.Errorf("%d bytes are left, %v", w.spools.Bytes(), w.failed.Load())
+	}
+}
+
+// TestSpoolEnds: a spool that is full, or can't be written, says why, and its reader comes to an end behind what there
+// is; without room none begins, and memory is kept as it was.
+func TestSpoolEnds(t *testing.T) {
+	full := vfstest.NewTap(vfs.OS{}, func(s vfstest.Step) error {
+		if s.Op == "write" {
+			return syscall.ENOSPC
+		}
+		return nil
+	})
+	for what, fsys := range map[string]vfs.FS{"limit": vfs.OS{}, "disk": full} {
+		w := newSpoolWorld(t, fsys)
+		if what == "limit" {
+			w.spools.SetLimit(1 << 20)
+		}
+		src, err := LogStream{Log: w.log, Archive: w.spools}.Open(w.from, func() {})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for range 10 {
+			w.write(1 << 18)
+		}
+		src.Shed(w.spools, 1)
+		if !src.OnDisk() {
+			t.Fatal("it is not on disk")
+		}
+		w.hold.Close()
+		got := []byte(nil)
+		w.soon("the reader ends", func() bool {
+			got, err = src.Append(got, 1<<20)
+			return err != nil
+		})
+		if err != log.ErrTrimmed || w.failed.Load() == nil {
+			t.Errorf("%s: %v, told %v", what, err, w.failed.Load())
+		}
+		if what == "disk" && !errors.Is(*w.failed.Load(), syscall.ENOSPC) {
+			t.Error(*w.failed.Load())
+		}
+		src.Close()
+		w.spools.Close()
+	}
+	w := newSpoolWorld(t, vfs.OS{})
+	w.spools.SetLimit(0)
+	src, err := LogStream{Log: w.log, Archive: w.spools}.Open(w.from, func() {})
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.write(1000)
+	src.Shed(w.spools, 1)
+	if src.OnDisk() || src.HeldBytes() == 0 {
+		t.Error("a spool begins where there is room for none")
+	}
+	if got, err := src.Append(nil, 1<<20); err != nil || !bytes.Equal(got, w.all()) {
+		t.Error("the stream in memory is another one")
+	}
+}
