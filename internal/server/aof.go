@@ -170,6 +170,16 @@ func (a *appendOnly) tryFile() error {
 	return errors.Join(file.Close(), a.srv.files.Remove(name))
 }
 
+// unwrittenBytes is how much of what was logged is in no file yet.
+func (a *appendOnly) unwrittenBytes() int64 {
+	w := a.writer.Load()
+	if w == nil {
+		return 0
+	}
+	written := w.WrittenLSN() // before the end is looked up, which goes on meanwhile
+	return int64(a.srv.set.Log.Contiguous() - written)
+}
+
 // wantsTurn tells whether the append-only file is to be turned on.
 func (a *appendOnly) wantsTurn() bool { return a.wanted() && !a.enabled() }
 

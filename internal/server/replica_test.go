@@ -264,6 +264,37 @@ func TestReplicaLoads(t *testing.T) {
 	}
 }
 
+// TestStreamInMemory: INFO tells what the stream takes, as Redis does: up to repl-backlog-size it is the backlog, and
+// the rest is there for replicas that are slow.
+func TestStreamInMemory(t *testing.T) {
+	const backlogBytes = 1 << 20
+	srv := startServer(t, "--repl-diskless-sync-delay", "0", "--repl-backlog-size", strconv.Itoa(backlogBytes))
+	ours := dial(t, srv.Addr())
+	figures := func() (backlog, all, slow int64) {
+		for name, n := range map[string]*int64{
+			"mem_replication_backlog": &backlog, "mem_total_replication_buffers": &all, "mem_clients_slaves": &slow,
+		} {
+			var err error
+			if *n, err = strconv.ParseInt(ours.info("memory", name), 10, 64); err != nil {
+				t.Fatal(err)
+			}
+		}
+		return backlog, all, slow
+	}
+	if backlog, all, slow := figures(); backlog != 0 || all != 0 || slow != 0 {
+		t.Errorf("without replicas: %d, %d, %d", backlog, all, slow)
+	}
+	dialReplica(t, srv).full()
+	const written = 12
+	for range written {
+		ours.do("SET", "k", strings.Repeat("v", 1<<20))
+	}
+	if backlog, all, slow := figures(); backlog != backlogBytes || all != backlog+slow || slow < 1<<20 ||
+		all > 4*written<<20 {
+		t.Errorf("with a slow one: %d, %d, %d", backlog, all, slow)
+	}
+}
+
 // TestReplicaOfNothing: one that wants no data has no stream to go on with, whatever else it says of itself.
 func TestReplicaOfNothing(t *testing.T) {
 	srv := startServer(t)

@@ -413,6 +413,26 @@ func (r *replication) onDisk() (n int) {
 	return n
 }
 
+// memory returns what the stream takes in memory: what is kept for replicas that come back, and what is beyond that
+// because some are slow. The stream being the log, what an append-only file has not written yet is among it.
+func (r *replication) memory() (backlog, slow int64) {
+	total := int64(0)
+	r.mu.Lock()
+	kept := r.backlog != nil
+	r.mu.Unlock()
+	if link := r.srv.upstream.link.Load(); link != nil {
+		relay := link.relay.Load()
+		total = int64(relay.End() - relay.Oldest())
+	} else if kept {
+		total = r.srv.set.Log.MemoryBytes()
+	}
+	backlog = total
+	if len(*r.followers.Load()) > 0 {
+		backlog = min(total, r.srv.cfg.Values().BacklogBytes)
+	}
+	return backlog, total - backlog
+}
+
 // resetStats follows CONFIG RESETSTAT.
 func (r *replication) resetStats() {
 	r.fullSyncs.Store(0)
