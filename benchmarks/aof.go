@@ -60,8 +60,8 @@ func (b *bench) logged(policy string, pipeline int) (plan aofPlan, err error) {
 			return plan, err
 		}
 		plan.subjects = append(plan.subjects,
-			subject{name + withLog, withAOF(spec, policy), b.serverCPUs, b.clientCPUs},
-			subject{name + withoutLog, spec, b.serverCPUs, b.clientCPUs})
+			subject{name + withLog, withAOF(spec, policy), b.serverCPUs, b.clientCPUs, nil},
+			subject{name + withoutLog, spec, b.serverCPUs, b.clientCPUs, nil})
 	}
 	work := b.work("set", pipeline)
 	work.RandomValues = true

@@ -62,6 +62,7 @@ func scenarios() []scenario {
 		{"defrag", "resident memory after most keys were deleted at random", (*bench).runDefrag},
 		{"snapshot", "latency and throughput while snapshots are taken", (*bench).runSnapshot},
 		{"aof", "what an append-only file costs", (*bench).runAOF},
+		{"replication", "full synchronization, and what a replica costs", (*bench).runReplication},
 		{"empty", "resident memory of an empty server and of a small one", (*bench).runEmpty},
 		{"holds", "how long a shard's baton is held, at most", (*bench).runHolds},
 	}

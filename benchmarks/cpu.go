@@ -49,7 +49,7 @@ func (b *bench) clientText() string {
 func (b *bench) subjects(serverCPUs, clientCPUs []int) []subject {
 	var subjects []subject
 	for _, spec := range b.specs {
-		subjects = append(subjects, subject{spec.Name, spec, serverCPUs, clientCPUs})
+		subjects = append(subjects, subject{spec.Name, spec, serverCPUs, clientCPUs, nil})
 	}
 	return subjects
 }

@@ -29,6 +29,7 @@ type subject struct {
 	spec       peer.Spec
 	serverCPUs []int
 	clientCPUs []int
+	follower   *peer.Spec // that is its replica, on the client's cores; nil: it has none
 }
 
 // sample is one measurement: one server, one work, one round.
@@ -90,8 +91,17 @@ func (b *bench) sample(ctx context.Context, sub subject, work load.Work, cl clie
 		if err := fill(ctx, s, work); err != nil {
 			return err
 		}
-		got, err = b.loadUntilPaid(ctx, s, sub, work, cl)
-		return err
+		if sub.follower == nil {
+			got, err = b.loadUntilPaid(ctx, s, sub, work, cl)
+			return err
+		}
+		return b.with(ctx, *sub.follower, sub.clientCPUs, func(replica *peer.Server) error {
+			if err := follow(ctx, replica, s); err != nil {
+				return err
+			}
+			got, err = b.loadUntilPaid(ctx, s, sub, work, cl)
+			return err
+		})
 	})
 	return got, err
 }

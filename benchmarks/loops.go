@@ -27,7 +27,7 @@ func (b *bench) runLoops(ctx context.Context) (outcome, error) {
 		if shards != "" {
 			spec = spec.With(name, "--shards", shards)
 		}
-		return subject{name, spec, serverCPUs, clientCPUs}
+		return subject{name, spec, serverCPUs, clientCPUs, nil}
 	}
 	pinned := []subject{
 		subjectOf(one, "1", "1", b.serverCPUs, b.clientCPUs),
