@@ -26,6 +26,8 @@ type Spools struct {
 	limit atomic.Int64 // bytes that all of them may have
 	bytes atomic.Int64 // bytes that they have
 
+	naming sync.Mutex
+
 	mu       sync.Mutex
 	open     []*spool
 	finished bool
@@ -82,10 +84,25 @@ func (p *Spools) Take(mem *log.MergedReader) (ArchiveReader, error) {
 	if p.finished || p.bytes.Load() >= p.limit.Load() {
 		return nil, ErrNoSpool
 	}
+	file, back, err := p.make()
+	if err != nil {
+		return nil, err
+	}
+	s := &spool{of: p, from: mem.LSN(), file: file, back: back, quit: make(chan struct{}), users: 1}
+	s.written.Store(s.from)
+	p.open = append(p.open, s)
+	p.writers.Go(func() { s.fill(mem) })
+	return &spoolReader{spool: s, pos: s.from}, nil
+}
+
+// make makes a file without a name, to be written and read back.
+func (p *Spools) make() (vfs.File, vfs.Reader, error) {
+	p.naming.Lock() // they all have the same name for a moment
+	defer p.naming.Unlock()
 	path := p.path()
 	file, err := p.fs.Create(path, 0o600)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	back, err := p.fs.Open(path)
 	if err == nil {
@@ -94,14 +111,22 @@ func (p *Spools) Take(mem *log.MergedReader) (ArchiveReader, error) {
 		}
 	}
 	if err != nil {
-		return nil, errors.Join(err, file.Close())
+		return nil, nil, errors.Join(err, file.Close())
 	}
-	s := &spool{of: p, from: mem.LSN(), file: file, back: back, quit: make(chan struct{}), users: 1}
-	s.written.Store(s.from)
-	p.open = append(p.open, s)
-	p.writers.Go(func() { s.fill(mem) })
-	return &spoolReader{spool: s, pos: s.from}, nil
+	return file, back, nil
 }
+
+// reserve counts bytes that are about to be written; false: they would be too many.
+func (p *Spools) reserve(n int64) bool {
+	if p.bytes.Add(n) > p.limit.Load() {
+		p.bytes.Add(-n)
+		return false
+	}
+	return true
+}
+
+// free counts bytes that are no more.
+func (p *Spools) free(n int64) { p.bytes.Add(-n) }
 
 // Close waits until no spool is left: all readers are closed, or are about to be, and nobody opens one any more.
 func (p *Spools) Close() {
@@ -155,7 +180,7 @@ func (s *spool) fill(mem *log.MergedReader) {
 		select {
 		case <-s.quit:
 			mem.Close()
-			s.of.bytes.Add(-int64(s.written.Load() - s.from))
+			s.of.free(int64(s.written.Load() - s.from))
 			_ = s.file.Close() // nobody needs what was written any more
 			_ = s.back.Close()
 			return
@@ -169,12 +194,11 @@ func (s *spool) write(p []byte) error {
 	if len(p) == 0 {
 		return nil
 	}
-	if most := s.of.limit.Load(); s.of.bytes.Add(int64(len(p))) > most {
-		s.of.bytes.Add(-int64(len(p)))
-		return fmt.Errorf("more than %d bytes would have to be kept in files", most)
+	if !s.of.reserve(int64(len(p))) {
+		return fmt.Errorf("more than %d bytes would have to be kept in files", s.of.limit.Load())
 	}
 	if _, err := s.file.Write(p); err != nil {
-		s.of.bytes.Add(-int64(len(p)))
+		s.of.free(int64(len(p)))
 		return err
 	}
 	s.written.Add(uint64(len(p)))

@@ -3,6 +3,8 @@ package replica
 import (
 	"bytes"
 	"errors"
+	"fmt"
+	"io"
 	"strings"
 	"sync/atomic"
 	"syscall"
@@ -171,5 +173,63 @@ func TestSpoolEnds(t *testing.T) {
 	}
 	if got, err := src.Append(nil, 1<<20); err != nil || !bytes.Equal(got, w.all()) {
 		t.Error("the stream in memory is another one")
+	}
+}
+
+// TestOverflow: what comes out is what went in, whatever is slower, and what was in files is freed.
+func TestOverflow(t *testing.T) {
+	for _, limit := range []int64{0, 8 << 20, 1 << 40} {
+		w := newSpoolWorld(t, vfs.OS{})
+		w.spools.SetLimit(limit)
+		q := NewOverflow(w.spools)
+		piece := func(i int) []byte { return bytes.Repeat([]byte{byte(i), byte(i >> 8)}, 100_000+i) }
+		const pieces = 300
+		spilled, read := make(chan struct{}), make(chan error, 1)
+		go func() {
+			if limit > 0 {
+				<-spilled
+			}
+			buf, at := make([]byte, 1<<20), 0
+			var rest []byte
+			for {
+				p, err := q.Next(buf)
+				if err != nil {
+					if at != pieces || len(rest) > 0 || err != io.EOF {
+						err = fmt.Errorf("ends behind %d pieces and %d bytes: %w", at, len(rest), err)
+					} else {
+						err = nil
+					}
+					read <- err
+					return
+				}
+				rest = append(rest, p...)
+				for at < pieces && bytes.HasPrefix(rest, piece(at)) {
+					rest = rest[len(piece(at)):]
+					at++
+				}
+			}
+		}()
+		for i := range pieces {
+			if _, err := q.Write(piece(i)); err != nil {
+				t.Fatal(err)
+			}
+			if i == 100 { // 20 MB
+				close(spilled)
+				if got := w.spools.Bytes(); (got > 0) != (limit > 0) || got > limit {
+					t.Errorf("limit %d: %d bytes are in files", limit, got)
+				}
+			}
+		}
+		q.CloseWrite()
+		if err := <-read; err != nil {
+			t.Errorf("limit %d: %v", limit, err)
+		}
+		if err := q.Close(); err != nil || w.spools.Bytes() != 0 {
+			t.Errorf("limit %d: %d bytes are left, %v", limit, w.spools.Bytes(), err)
+		}
+		q.Fail(syscall.EPIPE)
+		if _, err := q.Write(nil); err != syscall.EPIPE {
+			t.Error(err)
+		}
 	}
 }

@@ -19,8 +19,9 @@ import (
 // Full syncs. Replicas that wait share a walk, of which there is one at a time over all that walk (saves.claimSync).
 // Its cut is a position of the stream: what the walk brings is the data there, and from there on the stream follows,
 // kept by a Pin. Without a disk what the walk brings goes to the sockets as it comes, so the slowest of the replicas
-// holds up the others, and a walk that cannot go on makes writers wait in the end: replicas that take nothing in are
-// dropped then (follower.checkLimits). By file they get it at their own pace.
+// holds up the others, but not the walk: what is too much for memory goes to a temporary file (replica.Overflow). Where
+// that has no room, a walk that cannot go on makes writers wait in the end: replicas that take nothing in are dropped
+// then (follower.checkLimits). By file they get it at their own pace.
 
 // fullSync is a full sync under way; it is the walk's Sink.
 type fullSync struct {
@@ -35,9 +36,11 @@ type fullSync struct {
 	over    chan struct{} // closed: it has ended
 
 	// The walk's.
-	left []*follower // of the members, those that are still there
-	mark []byte      // 40 digits that end the data; nil: by file
-	file vfs.File    // nil: without
+	left []*follower       // of the members, those that are still there; the sender's, while there is one
+	mark []byte            // 40 digits that end the data; nil: by file
+	out  *replica.Overflow // to the sender; nil: there is none
+	sent chan error        // of length 1: the sender has ended
+	file vfs.File          // nil: without
 	path string
 	size int64
 }
@@ -216,6 +219,10 @@ func (job *fullSync) Begin(*snapshot.Cut) (snapshot.Form, error) {
 		}
 		return f.feed.Begin([]byte(hello + "$EOF:" + string(job.mark) + "\r\n"))
 	})
+	if err == nil && job.mark != nil {
+		job.out, job.sent = replica.NewOverflow(job.r.spools), make(chan error, 1)
+		go job.passOn()
+	}
 	if err == nil && job.mark == nil {
 		job.path = filepath.Join(v.Dir, fmt.Sprintf("temp-%d.rdb", os.Getpid()))
 		job.file, err = srv.files.Create(job.path, 0o644)
@@ -228,23 +235,48 @@ func (job *fullSync) Begin(*snapshot.Cut) (snapshot.Form, error) {
 // Open implements snapshot.Sink.
 func (job *fullSync) Open(int) (io.Writer, error) { return job, nil }
 
-// Write gives the replicas what the walk brings.
+// Write takes what the walk brings.
 func (job *fullSync) Write(p []byte) (int, error) {
-	if job.file != nil {
-		n, err := job.file.Write(p)
-		job.size += int64(n)
-		return n, err
+	if job.out != nil {
+		return job.out.Write(p)
 	}
-	err := job.each(func(f *follower) error {
-		_, err := f.feed.Write(p)
-		return err
-	})
-	return len(p), err
+	n, err := job.file.Write(p)
+	job.size += int64(n)
+	return n, err
 }
+
+// passOn is the sender's goroutine: it gives the replicas what the walk brings, as fast as they take it.
+func (job *fullSync) passOn() {
+	buf := make([]byte, passedBytes)
+	for {
+		p, err := job.out.Next(buf)
+		if err == nil {
+			err = job.each(func(f *follower) error {
+				_, err := f.feed.Write(p)
+				return err
+			})
+		}
+		if err != nil {
+			job.out.Fail(err) // the walk need not go on
+			if closeErr := job.out.Close(); closeErr != nil {
+				job.r.srv.log.Debug("the temporary file of a synchronization", "error", closeErr)
+			}
+			job.sent <- err
+			return
+		}
+	}
+}
+
+// passedBytes is how much of a temporary file is read at a time.
+const passedBytes = 256 << 10
 
 // Commit implements snapshot.Sink: from here on every replica goes its own way.
 func (job *fullSync) Commit([]int64) error {
-	if job.mark != nil {
+	if job.out != nil {
+		job.out.CloseWrite()
+		if err := <-job.sent; err != io.EOF {
+			return err
+		}
 		return job.each(func(f *follower) error {
 			if _, err := f.feed.Write(job.mark); err != nil {
 				return err
@@ -291,8 +323,11 @@ func (job *fullSync) handOver(f *follower, h *handover) error {
 }
 
 // Abort implements snapshot.Sink.
-func (job *fullSync) Abort(error) {
+func (job *fullSync) Abort(why error) {
 	log := job.r.srv.log
+	if job.out != nil {
+		job.out.Fail(why) // the sender may still be writing to a replica, whose connection is about to end
+	}
 	if job.file != nil {
 		if err := job.file.Close(); err != nil {
 			log.Debug("the file of a synchronization that has failed", "error", err)

@@ -6,6 +6,8 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+
+	"fulmen/persist/snapshot"
 )
 
 // What memory has no more of the stream comes from the append-only files.
@@ -140,6 +142,46 @@ func TestResumesAfterKill(t *testing.T) {
 		if !strings.HasPrefix(got, stream[at:]) || !strings.HasSuffix(got, record("SET", "new", strconv.Itoa(at))) {
 			t.Fatalf("from %d of %d on there is something else", at, len(stream))
 		}
+	}
+}
+
+// TestSlowFullSyncHoldsNobodyUp: a walk ends in its own time, whatever the replica takes, and writers don't wait; the
+// replica gets all of it, and the stream behind it.
+func TestSlowFullSyncHoldsNobodyUp(t *testing.T) {
+	srv := startServer(t, "--repl-diskless-sync-delay", "0", "--rdbcompression", "no")
+	c := dial(t, srv.Addr())
+	const keys = 64
+	for i := range keys {
+		c.do("SET", "k"+strconv.Itoa(i), strings.Repeat(strconv.Itoa(i%10), 1<<20))
+	}
+	slow := dialReplica(t, srv)
+	slow.say("PSYNC ? -1")
+	slow.line()
+	eventually(t, "the walk is over", func() bool {
+		save := srv.saver.Running()
+		return save != nil && save.Progress().Phase == snapshot.PhaseCommitting
+	})
+	if got := srv.replication.spools.Bytes(); got < keys<<20/4 {
+		t.Errorf("%d bytes are in temporary files", got)
+	}
+	for i := range 100 {
+		c.do("SET", "new"+strconv.Itoa(i), "v")
+	}
+	mark := strings.TrimPrefix(slow.line(), "$EOF:")
+	var data strings.Builder
+	for !strings.HasSuffix(data.String(), mark) {
+		data.WriteString(slow.take(1))
+		if n := slow.r.Buffered(); n > 0 {
+			data.WriteString(slow.take(n))
+		}
+	}
+	if data.Len() < keys<<20 {
+		t.Errorf("the data has %d bytes", data.Len())
+	}
+	eventually(t, "the temporary file is gone", func() bool { return srv.replication.spools.Bytes() == 0 })
+	slow.say("REPLCONF ACK 1")
+	if first := record("SET", "new0", "v"); slow.take(len(first)) != first {
+		t.Error("the stream begins with something else")
 	}
 }
 
