@@ -55,6 +55,10 @@ func (s *Session) decide(b *parsed) {
 	}
 	s.lastRow.Store(int32(row.Index) + 1)
 	if s.primary != nil && row.ArityOK(len(b.args)) {
+		if noPartOfStream(row) {
+			s.refuse(row, resp.Errorf("ERR", "'%s' is no part of a replication stream", row.FullName))
+			return
+		}
 		s.proceed(row, b)
 		return
 	}

@@ -84,6 +84,12 @@ func (f *primaryStream) open(s *Session) {
 	f.sendAck()
 }
 
+// noPartOfStream tells whether a command has nothing to say to a replica: no primary sends it, and whoever speaks for
+// one is not to administer this server.
+func noPartOfStream(row *command.Row) bool {
+	return row.Flags&(command.Admin|command.Write) == command.Admin && row.RunSession != nil && row.Name != "replconf"
+}
+
 // signsOfLife returns how many bytes p begins with that are no part of the stream: a redis-server whose saving process
 // fails when all data was sent goes on with newlines, as if the replica were still waiting.
 func (f *primaryStream) signsOfLife(p []byte) (n int) {

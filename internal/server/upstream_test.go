@@ -120,6 +120,24 @@ func fullAnswerAt(t testing.TB, offset int) string {
 
 func spoken(args ...string) string { return string(resp.AppendCommandStrings(nil, args...)) }
 
+// TestNoPartOfStream: who speaks for a primary can't administer the replica, which goes on.
+func TestNoPartOfStream(t *testing.T) {
+	p, srv, c := startFake(t)
+	p.accept("? -1", fullAnswerAt(t, 100))
+	p.hears("REPLCONF ACK 100")
+	bad := spoken("SHUTDOWN", "NOSAVE") + spoken("REPLICAOF", "NO", "ONE") +
+		spoken("CONFIG", "SET", "maxclients", "1") +
+		spoken("DEBUG", "SLEEP", "1000") + spoken("BGSAVE") + spoken("MULTI") + spoken("SHUTDOWN") + spoken("EXEC")
+	p.send(bad + spoken("SET", "k", "v"))
+	eventually(t, "what follows is executed", func() bool { return c.do("GET", "k") == "v" })
+	if got := c.info("replication", "role") + c.do("CONFIG", "GET", "maxclients"); got != "slave[maxclients 10000]" ||
+		srv.saver.Running() != nil {
+		t.Error(got)
+	}
+	_ = p.Close()
+	p.accept(fmt.Sprintf("%s %d", fakeID, 101+len(bad+spoken("SET", "k", "v"))), "+CONTINUE\r\n")
+}
+
 // TestNewlinesBehindTheData are signs of life of a primary that takes the replica for one that still waits; they have
 // no place in the stream.
 func TestNewlinesBehindTheData(t *testing.T) {
