@@ -111,6 +111,9 @@ func (srv *Server) beginLoad() (loadJob, *shard.Seizure, error) {
 		return nil, nil, fatalLoad(err)
 	}
 	job := srv.aof.load
+	if logged || foreign != nil {
+		snapshot.CleanUpTemporary(srv.files, v.Dir, v.DBFilename, srv.log)
+	}
 	switch {
 	case foreign != nil:
 		job = func(z *shard.Seizure) error { return srv.aof.takeOver(foreign, z) }

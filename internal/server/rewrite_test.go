@@ -284,6 +284,23 @@ func TestTurnOnBrokenOff(t *testing.T) {
 	}
 }
 
+// TestTemporaryFilesBesideAppendOnly: what a save or a transfer has left that was broken off goes at the next start,
+// also where that loads the append-only file.
+func TestTemporaryFilesBesideAppendOnly(t *testing.T) {
+	g := startGated(t, gatedOptions{})
+	dir := g.cfg.Values().Dir
+	for _, name := range []string{"temp-77.rdb", "temp-1764460000.77.rdb", "temp-x.rdb"} {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte("x"), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	g.again()
+	if names, err := filepath.Glob(filepath.Join(dir, "temp-*")); err != nil || len(names) != 1 ||
+		filepath.Base(names[0]) != "temp-x.rdb" {
+		t.Errorf("left: %q, %v", names, err)
+	}
+}
+
 // TestTurnOnBesideReplica: an append-only file that begins while the log has a reader already is one that a start
 // loads, also where there was another one before.
 func TestTurnOnBesideReplica(t *testing.T) {

@@ -233,11 +233,26 @@ func CleanUp(fsys vfs.FS, src *Source, log *slog.Logger) {
 		left := segmentsOf(src.DBFilename, names, func(g uint64) bool { return g != m.Generation && !src.astray(g) })
 		removeAll(fsys, src.Dir, left, log, "segments that no manifest names")
 	}
-	half := ManifestName("", src.DBFilename) + ".tmp"
+	removeTemporary(fsys, src.Dir, src.DBFilename, names, log)
+}
+
+// CleanUpTemporary removes what saves and transfers that were broken off have left in a directory whose snapshot is of
+// no interest.
+func CleanUpTemporary(fsys vfs.FS, dir, dbFilename string, log *slog.Logger) {
+	names, err := fsys.ReadDir(dir)
+	if err != nil {
+		log.Warn("what earlier saves have left can't be removed", "error", err)
+		return
+	}
+	removeTemporary(fsys, dir, dbFilename, names, log)
+}
+
+func removeTemporary(fsys vfs.FS, dir, dbFilename string, names []string, log *slog.Logger) {
+	half := ManifestName("", dbFilename) + ".tmp"
 	temporary := slices.DeleteFunc(names, func(name string) bool {
-		return name == src.DBFilename || name != half && !isTemporary(name)
+		return name == dbFilename || name != half && !isTemporary(name)
 	})
-	removeAll(fsys, src.Dir, temporary, log, "temporary files of a save that was not finished")
+	removeAll(fsys, dir, temporary, log, "temporary files of a save that was not finished")
 }
 
 // isTemporary says whether a name is that of a plain file while it is written.
