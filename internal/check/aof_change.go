@@ -137,6 +137,9 @@ func (r *run) lock(in *aofInput) (io.Closer, error) {
 
 // repairAOF cuts off a torn tail; what is damaged before that, with all that follows, only if --fix says so.
 func (r *run) repairAOF(in *aofInput) error {
+	if r.has("out") || r.has("shards") {
+		return usageError("--out and --shards are for snapshots: an append-only file is repaired where it is")
+	}
 	if in.manifest == nil {
 		return r.repairForeign(in.foreign)
 	}

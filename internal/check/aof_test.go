@@ -468,6 +468,19 @@ func TestAOFOfDataDirectory(t *testing.T) {
 	}
 }
 
+// TestAOFRepairMakesNoOther: what only a snapshot's repair can do is refused.
+func TestAOFRepairMakesNoOther(t *testing.T) {
+	dir := t.TempDir()
+	path := filepath.Join(dir, "appendonly.aof")
+	writeFile(t, path, []byte("*"))
+	for _, option := range [][]string{{"--out", filepath.Join(dir, "out")}, {"--shards", "3"}} {
+		expect(t, 2, []string{"for snapshots"}, append(append([]string{"repair"}, option...), path)...)
+	}
+	if data, err := os.ReadFile(path); err != nil || string(data) != "*" {
+		t.Errorf("the file has become %q, %v", data, err)
+	}
+}
+
 // TestAOFOfAnyName: appendfilename may be anything.
 func TestAOFOfAnyName(t *testing.T) {
 	dir := t.TempDir()
