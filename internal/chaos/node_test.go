@@ -9,7 +9,6 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
-	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -19,12 +18,8 @@ import (
 	"fulmen/internal/resp"
 )
 
-// program is the server's program, built once for all tests of this process.
-var program struct {
-	sync.Once
-	path string
-	err  error
-}
+// program is built unless -server names one.
+var program need.Server
 
 // serverBinary is the program to test: the one that -server names, or one built from this tree.
 func serverBinary(t testing.TB) string {
@@ -32,33 +27,13 @@ func serverBinary(t testing.TB) string {
 	if *flagServer != "" {
 		return *flagServer
 	}
-	program.Do(func() {
-		var dir string
-		if dir, program.err = os.MkdirTemp("", "fulmen-chaos-"); program.err != nil {
-			return
-		}
-		program.path = filepath.Join(dir, "fulmen-server")
-		build := exec.Command("go", "build", "-o", program.path, "fulmen/cmd/fulmen-server")
-		build.Env = append(os.Environ(), "CGO_ENABLED=0") // as make build does, so that most of it is built already
-		if out, err := build.CombinedOutput(); err != nil {
-			program.err = fmt.Errorf("%w\n%s", err, out)
-		}
-	})
-	if program.err != nil {
-		t.Fatal(program.err)
-	}
-	return program.path
+	return program.Path(t)
 }
 
 // TestMain removes the program that was built.
 func TestMain(m *testing.M) {
 	code := m.Run()
-	if program.path != "" {
-		if err := os.RemoveAll(filepath.Dir(program.path)); err != nil {
-			fmt.Fprintln(os.Stderr, err)
-			code = max(code, 1)
-		}
-	}
+	program.Remove()
 	os.Exit(code)
 }
 

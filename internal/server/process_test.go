@@ -6,40 +6,17 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
-	"path/filepath"
 	"strconv"
 	"strings"
-	"sync"
 	"syscall"
 	"testing"
 	"time"
+
+	"fulmen/internal/need"
 )
 
-// program is the server's program, built once for all tests of this process.
-var program struct {
-	sync.Once
-	dir, path string
-	err       error
-}
-
-func serverBinary(t testing.TB) string {
-	t.Helper()
-	program.Do(func() {
-		if program.dir, program.err = os.MkdirTemp("", "fulmen"); program.err != nil {
-			return
-		}
-		program.path = filepath.Join(program.dir, "fulmen-server")
-		build := exec.Command("go", "build", "-o", program.path, "fulmen/cmd/fulmen-server")
-		build.Env = append(os.Environ(), "CGO_ENABLED=0") // as make build does, so that most of it is built already
-		if out, err := build.CombinedOutput(); err != nil {
-			program.err = fmt.Errorf("%w\n%s", err, out)
-		}
-	})
-	if program.err != nil {
-		t.Fatal(program.err)
-	}
-	return program.path
-}
+// program is the program that the tests start.
+var program need.Server
 
 // process is a server in a process of its own.
 type process struct {
@@ -67,7 +44,7 @@ func tryProcess(t testing.TB, args []string) *process {
 	t.Helper()
 	port := freePort(t)
 	p := &process{t: t, addr: "127.0.0.1:" + strconv.Itoa(port), log: &logBuffer{}, done: make(chan error, 1)}
-	p.cmd = exec.Command(serverBinary(t), append([]string{
+	p.cmd = exec.Command(program.Path(t), append([]string{
 		"--port", strconv.Itoa(port), "--bind", "127.0.0.1", "--dir", t.TempDir(),
 	}, args...)...)
 	p.cmd.Stdout, p.cmd.Stderr = p.log, p.log

@@ -414,7 +414,8 @@ func (r *replication) onDisk() (n int) {
 }
 
 // memory returns what the stream takes in memory: what is kept for replicas that come back, and what is beyond that
-// because some are slow. The stream being the log, what an append-only file has not written yet is among it.
+// because some are slow. The stream being the log, what an append-only file has not written yet is among it; of a
+// primary's stream only what is kept for any replica is counted.
 func (r *replication) memory() (backlog, slow int64) {
 	total := int64(0)
 	r.mu.Lock()

@@ -14,22 +14,6 @@ import (
 	"fulmen/replica"
 )
 
-// startFakeWith is startFake with parameters.
-func startFakeWith(t testing.TB, params ...string) (*fakePrimary, *Server, *client) {
-	t.Helper()
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = ln.Close() })
-	srv := startServer(t, params...)
-	c := dial(t, srv.Addr())
-	if got := c.do("REPLICAOF", "127.0.0.1", strconv.Itoa(ln.Addr().(*net.TCPAddr).Port)); got != "OK" {
-		t.Fatal(got)
-	}
-	return &fakePrimary{t: t, ln: ln}, srv, c
-}
-
 // wantAsked asks for what follows a position of a history and fails the test unless the answer begins with want.
 func wantAsked(t testing.TB, srv *Server, id string, position int64, want string) *rawReplica {
 	t.Helper()
@@ -65,7 +49,7 @@ func TestLogMark(t *testing.T) {
 // TestPromotedHasNothingOfBefore: what the log has of the time when the server followed a primary, for the append-only
 // file, is not that one's stream. Who needs a byte of that is not promised it, who needs nothing goes on.
 func TestPromotedHasNothingOfBefore(t *testing.T) {
-	p, srv, c := startFakeWith(t, "--appendonly", "yes", "--repl-diskless-sync-delay", "0")
+	p, srv, c := startFake(t, "--appendonly", "yes", "--repl-diskless-sync-delay", "0")
 	p.accept("", fullAnswerAt(t, 100))
 	p.hears("REPLCONF ACK 100")
 	eventually(t, "there is an append-only file again", srv.aof.enabled)
@@ -168,7 +152,7 @@ func waitWritten(t testing.TB, srv *Server) {
 // does, and loaded; what the stream has up to the position that comes of it gives the data.
 func TestReplicaRecoversItsPosition(t *testing.T) {
 	dir := t.TempDir()
-	p, srv, c := startFakeWith(t, "--appendonly", "yes", "--appendfsync", "no", "--aof-ring-dir", "no", "--dir", dir)
+	p, srv, c := startFake(t, "--appendonly", "yes", "--appendfsync", "no", "--aof-ring-dir", "no", "--dir", dir)
 	p.accept("", fullAnswerAt(t, 100))
 	p.hears("REPLCONF ACK 100")
 	eventually(t, "there is an append-only file again", srv.aof.enabled)
@@ -226,7 +210,7 @@ func TestSelectedDatabaseIsRecovered(t *testing.T) {
 			if how != "snapshot" {
 				args = append(args, "--appendonly", "yes")
 			}
-			p, srv, c := startFakeWith(t, args...)
+			p, srv, c := startFake(t, args...)
 			p.accept("", fullAnswerAt(t, 100))
 			p.hears("REPLCONF ACK 100")
 			if how != "snapshot" {
@@ -283,7 +267,7 @@ func TestSelectedDatabaseIsRecovered(t *testing.T) {
 func TestPromotedRestarts(t *testing.T) {
 	args := []string{"--appendonly", "yes", "--dir", t.TempDir(), "--aof-ring-dir", "no",
 		"--repl-diskless-sync-delay", "0", "--repl-ping-replica-period", "1000"}
-	p, srv, c := startFakeWith(t, args...)
+	p, srv, c := startFake(t, args...)
 	p.accept("", fullAnswerAt(t, 1000))
 	p.hears("REPLCONF ACK 1000")
 	eventually(t, "there is an append-only file again", srv.aof.enabled)

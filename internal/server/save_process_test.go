@@ -417,7 +417,7 @@ func TestDamagedSnapshotEndsTheServer(t *testing.T) {
 	if err := os.WriteFile(filepath.Join(dir, "dump.rdb"), []byte("REDIS0010\xFB\x01"), 0o644); err != nil {
 		t.Fatal(err)
 	}
-	cmd := exec.Command(serverBinary(t), "--dir", dir, "--port", "0", "--unixsocket", filepath.Join(dir, "s"))
+	cmd := exec.Command(program.Path(t), "--dir", dir, "--port", "0", "--unixsocket", filepath.Join(dir, "s"))
 	out, err := cmd.CombinedOutput()
 	if err == nil || cmd.ProcessState.ExitCode() != 1 {
 		t.Errorf("it ended with %v", err)

@@ -29,9 +29,7 @@ func TestMain(m *testing.M) {
 		goleak.IgnoreAnyFunction("github.com/panjf2000/ants/v2.(*poolCommon).ticktock"),
 		goleak.IgnoreAnyFunction("github.com/panjf2000/ants/v2.(*goWorker).run.func1"),
 		goleak.Cleanup(func(code int) {
-			if program.dir != "" {
-				_ = os.RemoveAll(program.dir) // a leftover in the temporary directory is no failure
-			}
+			program.Remove()
 			os.Exit(code)
 		}),
 	)
