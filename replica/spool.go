@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -61,10 +62,10 @@ type spool struct {
 	users   int           // with Spools.mu
 }
 
-// ErrNoSpool is why a spool does not have, or take, a stream.
-var ErrNoSpool = errors.New("replica: no spool has that part of the stream")
+// ErrNoSpool is why no spool begins.
+var ErrNoSpool = errors.New("replica: there is no room for what a slow replica lacks")
 
-// Open implements Archive.
+// Open implements Archive: log.ErrTrimmed if no spool has that part of the stream.
 func (p *Spools) Open(lsn uint64) (ArchiveReader, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -74,7 +75,7 @@ func (p *Spools) Open(lsn uint64) (ArchiveReader, error) {
 			return &spoolReader{spool: s, pos: lsn}, nil
 		}
 	}
-	return nil, ErrNoSpool
+	return nil, log.ErrTrimmed
 }
 
 // Take implements Archive.
@@ -143,12 +144,7 @@ func (p *Spools) release(s *spool) {
 	if s.users--; s.users > 0 {
 		return
 	}
-	for i := range p.open {
-		if p.open[i] == s {
-			p.open = append(p.open[:i], p.open[i+1:]...)
-			break
-		}
-	}
+	p.open = slices.DeleteFunc(p.open, func(x *spool) bool { return x == s })
 	close(s.quit)
 }
 
@@ -219,7 +215,7 @@ func (r *spoolReader) LSN() uint64 { return r.pos }
 func (r *spoolReader) Append(dst []byte, limit int) ([]byte, error) {
 	n := int(min(uint64(limit), r.written.Load()-r.pos))
 	at := len(dst)
-	dst = append(dst, make([]byte, n)...)
+	dst = slices.Grow(dst, n)[:at+n]
 	if _, err := r.back.ReadAt(dst[at:], int64(r.pos-r.from)); err != nil {
 		return dst[:at], err
 	}
