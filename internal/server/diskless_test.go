@@ -252,11 +252,12 @@ func TestEmptiesFirst(t *testing.T) {
 		if got := c.do("GET", "key:1"); got != loading {
 			t.Error(got)
 		}
+		eventually(t, "the old data is gone", srv.isEmpty)
 		_ = p.Close()
 		p.accept("? -1", fullResync(500)) // there is nothing to go on with
 		eventually(t, "it loads", func() bool { return loadingInfo(c) == "10" })
 		if !srv.isEmpty() {
-			t.Error("the old data is still there")
+			t.Error("the old data is there again")
 		}
 		p.send(string(body) + fakeMark)
 		p.hears("REPLCONF ACK 500")
@@ -283,7 +284,9 @@ func TestEmptiesFirst(t *testing.T) {
 		c.do("CONFIG", "SET", "repl-diskless-load", "flush-before-load")
 		_ = p.Close()
 		p.accept(again, fullResync(500)+string(body[:len(body)/2]))
-		eventually(t, "it loads", func() bool { return loadingInfo(c) == "10" })
+		eventually(t, "it loads, and the old data is gone", func() bool {
+			return loadingInfo(c) == "10" && srv.isEmpty()
+		})
 		if got := c.do("REPLICAOF", "127.0.0.1", "1"); got != "OK" { // it ends the load
 			t.Error(got)
 		}

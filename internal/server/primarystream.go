@@ -15,10 +15,10 @@ import (
 )
 
 // primaryStream is what a session needs that executes the stream of the primary that this server follows. The session
-// is one like a client's: it parses, takes batons, parks and executes on its loop. What differs: nothing is refused,
-// no time passes (keys go when the primary says so), nothing is replied but acknowledgements, and with every command
-// the position in the primary's stream moves on, under the batons of that command. So whoever holds all batons knows
-// exactly which position the data corresponds to.
+// is one like a client's: it parses, takes batons, parks and executes on its loop. What differs: nothing is refused
+// but what would administer the server (noPartOfStream), no time passes (keys go when the primary says so), nothing
+// is replied but acknowledgements, and with every command the position in the primary's stream moves on, under the
+// batons of that command. So whoever holds all batons knows exactly which position the data corresponds to.
 type primaryStream struct {
 	// immutable
 	srv   *Server
