@@ -289,8 +289,14 @@ func (db *DB) reshape(p index.Pos, n int, expireAtMs int64, keep int) index.Entr
 	return moved
 }
 
-// insert makes an entry for a key that isn't there. fill writes its payload of n bytes before the index sees it.
+// insert is enter for a key that comes to be, which is told.
 func (db *DB) insert(k Key, tag byte, n int, expireAtMs int64) (index.Entry, arena.Ref) {
+	db.Notify(k.Bytes, EventNew, "new")
+	return db.enter(k, tag, n, expireAtMs)
+}
+
+// enter makes an entry for a key that isn't there. The caller writes its payload of n bytes before the index sees it.
+func (db *DB) enter(k Key, tag byte, n int, expireAtMs int64) (index.Entry, arena.Ref) {
 	a := db.shard.arena
 	db.touch()
 	ref := a.Alloc(index.EntrySize(len(k.Bytes), n, expireAtMs != 0))

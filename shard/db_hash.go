@@ -412,8 +412,14 @@ func (h *Hash) expireFields(limit int) (n int) {
 	if cap(s.expiredField) > maxKept {
 		s.expiredField = nil
 	}
-	if n > 0 && h.ok {
+	if n > 0 {
+		h.db.Notify(h.key.Bytes, EventHash, "hexpired")
+	}
+	switch {
+	case n > 0 && h.ok:
 		h.changed()
+	case n > 0:
+		h.db.Notify(h.key.Bytes, EventGeneric, "del")
 	}
 	return n
 }

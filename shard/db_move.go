@@ -71,6 +71,7 @@ func (db *DB) place(k Key, tag byte, payload []byte, at int64) index.Entry {
 		payload = make([]byte, tree.PagedSize)
 		pages.Store(payload)
 	}
+	db.Notify(k.Bytes, EventNew, "new") // also if another value goes for it, as when it is deleted first
 	x := db.x.Load()
 	var made index.Entry
 	if p, ok := x.Find(k.Hash, k.Bytes); ok {
@@ -81,7 +82,7 @@ func (db *DB) place(k Key, tag byte, payload []byte, at int64) index.Entry {
 		copy(made.Payload(), payload)
 		x.NoteExpire(p, db.shard.dueAt(made))
 	} else {
-		e, ref := db.insert(k, tag, len(payload), at)
+		e, ref := db.enter(k, tag, len(payload), at)
 		copy(e.Payload(), payload)
 		x.Insert(k.Hash, ref)
 		made = e

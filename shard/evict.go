@@ -240,6 +240,7 @@ func (db *DB) evict(p index.Pos, e index.Entry) {
 	s, key := db.shard, e.Key()
 	s.StageDel(db.id, key)
 	s.Changed(db.id, key)
+	db.Notify(key, EventEvicted, "evicted")
 	s.Stats.EvictedKeys++
 	db.remove(p)
 }

@@ -78,6 +78,7 @@ func HoldBucketNs(i int) int64 {
 }
 
 func (s *Shard) beginHold(w *Worker) {
+	s.holder = w
 	s.hold.beganNs = w.NowNs
 	s.hold.longestNs = 0
 	if w.NowNs-w.cpuReadNs > cpuBaseNs {

@@ -40,7 +40,7 @@ func (db *DB) addString(l *LoadedString) bool {
 	if _, ok := x.Find(l.Key.Hash, l.Key.Bytes); ok {
 		return false
 	}
-	e, ref := db.insert(l.Key, byte(kind), n, l.ExpireAtMs)
+	e, ref := db.enter(l.Key, byte(kind), n, l.ExpireAtMs)
 	e.SetAccess(l.Access)
 	copy(e.Payload(), l.Value)
 	x.Insert(l.Key.Hash, ref)

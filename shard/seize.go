@@ -48,6 +48,7 @@ func (t *Tx) Lend(w *Worker) *Seizure {
 
 func (set *Set) newSeizure(t *Tx) *Seizure {
 	set.seized.Store(true)
+	set.mute(true)
 	return &Seizure{set: set, tx: t, locks: make([]seizedShard, len(set.Shards))}
 }
 
@@ -77,6 +78,7 @@ func (z *Seizure) Unlock(i int) {
 // goroutine may be at work on a shard any more.
 func (z *Seizure) Release(w *Worker) {
 	z.set.seized.Store(false)
+	z.set.mute(false)
 	w.NowNs = z.set.Clock.NowNs()
 	for _, s := range z.set.Shards {
 		if z.tx != nil {

@@ -38,6 +38,8 @@ type Set struct {
 	mask   uint16 // slot & mask is the shard when their number is a power of two; else 0xffff
 	dbs    int
 	packed int // Options.PackedBytes
+	// listener is told of events; nil: there are none. Set once (Listen).
+	listener Listener
 
 	// Atomic.
 	access   atomic.Uint64 // the present moment as access clocks have it; access.go
@@ -47,6 +49,8 @@ type Set struct {
 	seized   atomic.Bool   // seize.go
 
 	throttled atomic.Bool // see Throttle
+
+	eventSwitch
 
 	pins pins
 }

@@ -59,6 +59,7 @@ type Shard struct {
 	_     [40]byte
 
 	// Held with the baton.
+	holder  *Worker // who has it
 	backlog nodeList
 	hold    holdStats
 	Stats   Stats

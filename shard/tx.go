@@ -68,6 +68,9 @@ func (t *Tx) Acquire(w *Worker) bool {
 		s.Enqueue(&t.node, w)
 		return false
 	}
+	for _, i := range t.shards { // some may have been handed over
+		t.set.Shards[i].holder = w
+	}
 	return true
 }
 

@@ -18,6 +18,8 @@ type Value struct {
 	pos index.Pos
 	e   index.Entry
 	ok  bool
+	// again: the key was there before, and what is made of it now takes that one's place: it is not told as new.
+	again bool
 }
 
 // Value looks a key up and notes that it was used, as Get does.
@@ -43,6 +45,9 @@ func (db *DB) LookValue(k Key, nowMs int64) Value {
 
 // Exists reports whether the key is there.
 func (v *Value) Exists() bool { return v.ok }
+
+// Again says of a value that is not there that it is going to take the place of one that was there a moment ago.
+func (v *Value) Again() { v.again = true }
 
 // Type returns the type of the value of a key that is there.
 func (v *Value) Type() object.Type { return object.TypeOf(v.e.Tag()) }
@@ -83,7 +88,10 @@ func (v *Value) changed() {
 
 // create makes the key, which isn't there, with a payload of n bytes that fill writes.
 func (v *Value) create(k object.Kind, flags byte, n int, fill func(payload []byte)) {
-	e, ref := v.db.insert(v.key, byte(k)|flags, n, 0)
+	if !v.again {
+		v.db.Notify(v.key.Bytes, EventNew, "new")
+	}
+	e, ref := v.db.enter(v.key, byte(k)|flags, n, 0)
 	fill(e.Payload())
 	v.pos, v.e, v.ok = v.db.x.Load().Insert(v.key.Hash, ref), e, true
 }

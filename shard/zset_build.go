@@ -119,7 +119,7 @@ func (b *ZBuild) Store(k Key, lim *ZSetLimits) (changed bool) {
 	z := ZSet{Value{db: db, key: k}}
 	b.order()
 	p, ok := db.x.Load().Find(k.Hash, k.Bytes)
-	if ok {
+	if z.again = ok; ok {
 		db.remove(p)
 	}
 	n := b.Len()

@@ -235,6 +235,9 @@ func (c *Ctx) fieldsWrite(n int, last int64) error {
 			c.Dirty++
 		}
 	}
+	if c.Dirty > 0 {
+		c.Notify(k, shard.EventString, "setbit")
+	}
 	if grows && c.Dirty == 0 { // it did grow, which Redis does not count
 		c.Effect(k.Arg, c.Args...)
 	}

@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 
 	"fulmen/internal/resp"
+	"fulmen/shard"
 	"fulmen/shard/ds/index"
 	"fulmen/shard/ds/tree"
 	"fulmen/shard/object"
@@ -56,6 +57,7 @@ func cmdBitOp(c *Ctx) error {
 				c.combine(op, b, off, &sources[i], i == 0)
 			}
 		})
+		c.Notify(to, shard.EventString, "set")
 		c.Dirty++
 		c.EffectOfKeys()
 	case found:

@@ -107,6 +107,7 @@ func cmdSetBit(c *Ctx) error {
 	if grows || old != on {
 		b[0] = b[0]&^(1<<shift) | byte(on)<<shift
 		db.StringSetRange(k.Key, int(offset>>3), b[:])
+		c.Notify(k, shard.EventString, "setbit")
 		c.Dirty++
 	} else {
 		db.StringRaw(k.Key)

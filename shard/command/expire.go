@@ -4,6 +4,7 @@ import (
 	"math"
 
 	"fulmen/internal/resp"
+	"fulmen/shard"
 )
 
 // expireHistory is the history of the four commands that set an expiry.
@@ -156,6 +157,7 @@ func cmdPersist(c *Ctx) error {
 	db := k.Shard.DB(c.DBID)
 	_, ok := db.Get(k.Key, c.NowMs)
 	if ok = ok && db.Persist(k.Key); ok {
+		c.Notify(k, shard.EventGeneric, "persist")
 		c.Dirty++
 	}
 	c.Bool(ok)

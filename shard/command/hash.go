@@ -134,7 +134,9 @@ func (c *Ctx) hset() (added int, err error) {
 	if err != nil {
 		return 0, err
 	}
-	return c.setFields(&h, false, c.Args[2:]...), nil
+	added = c.setFields(&h, false, c.Args[2:]...)
+	c.Notify(&c.Keys[0], shard.EventHash, "hset")
+	return added, nil
 }
 
 // HSET key field value [field value ...]
@@ -167,6 +169,7 @@ func cmdHSetNX(c *Ctx) error {
 	_, there := h.Get(c.Args[2])
 	if !there {
 		c.setFields(&h, false, c.Args[2:]...)
+		c.Notify(&c.Keys[0], shard.EventHash, "hset")
 	}
 	c.Bool(!there)
 	return nil
@@ -184,7 +187,9 @@ func cmdHDel(c *Ctx) error {
 			deleted++
 		}
 	}
-	c.Dirty += deleted
+	if c.Dirty += deleted; deleted > 0 {
+		c.notifyChange(&c.Keys[0], &h.Value, shard.EventHash, "hdel")
+	}
 	c.Int(int64(deleted))
 	return nil
 }
@@ -221,6 +226,7 @@ func cmdHIncrBy(c *Ctx) error {
 	}
 	n += by
 	c.setFields(&h, true, c.Args[2], c.number(n))
+	c.Notify(&c.Keys[0], shard.EventHash, "hincrby")
 	c.Int(n)
 	return nil
 }
@@ -252,6 +258,7 @@ func cmdHIncrByFloat(c *Ctx) error {
 	}
 	c.scratch = resp.FormatLongDouble(c.scratch[:0], sum)
 	c.setFields(&h, true, c.Args[2], c.scratch)
+	c.Notify(&c.Keys[0], shard.EventHash, "hincrbyfloat")
 	key := c.Keys[0].Key.Bytes
 	if atMs, _ := h.ExpireAt(c.Args[2]); atMs == 0 {
 		c.Effect(c.Keys[0].Arg, wordHSet, key, c.Args[2], c.scratch)

@@ -56,6 +56,7 @@ func cmdHGetEx(c *Ctx) error {
 			set = append(set, field)
 		}
 	}
+	c.notifyFields(&h, gone, set, persist)
 	switch {
 	case len(gone) > 0:
 		c.fieldsGone(gone)
@@ -113,6 +114,7 @@ func cmdHGetDel(c *Ctx) error {
 			gone = append(gone, field)
 		}
 	}
+	c.notifyFields(&h, gone, nil, false)
 	c.fieldsGone(gone)
 	return nil
 }
@@ -217,8 +219,13 @@ func cmdHSetEx(c *Ctx) error {
 			gone = append(gone, o.pairs[i])
 		}
 	}
-	c.Dirty = len(o.pairs) / 2
 	n := len(o.pairs) / 2
+	c.Dirty = n
+	c.Notify(&c.Keys[0], shard.EventHash, "hset")
+	if o.timed && len(gone) == 0 {
+		c.Notify(&c.Keys[0], shard.EventHash, "hexpire")
+	}
+	c.notifyFields(&h, gone, nil, false)
 	switch {
 	case len(gone) > 0:
 		c.fieldsGone(gone)

@@ -161,6 +161,20 @@ func (c *Ctx) fieldsEffect(n int, fields [][]byte, word []byte, before ...[]byte
 	c.Effect(k.Arg, append(args, fields...)...)
 }
 
+// notifyFields tells that fields of h were deleted, or else that fields were given an expiry or, if persist, lost it.
+func (c *Ctx) notifyFields(h *shard.Hash, gone, set [][]byte, persist bool) {
+	k := &c.Keys[0]
+	switch {
+	case len(gone) > 0:
+		c.notifyChange(k, &h.Value, shard.EventHash, "hdel")
+	case len(set) == 0:
+	case persist:
+		c.Notify(k, shard.EventHash, "hpersist")
+	default:
+		c.Notify(k, shard.EventHash, "hexpire")
+	}
+}
+
 // fieldsGone logs that fields were deleted.
 func (c *Ctx) fieldsGone(fields [][]byte) {
 	if len(fields) == 0 || !c.Logging() {
@@ -223,6 +237,7 @@ func (c *Ctx) hexpire(baseMs, unitMs int64) error {
 			set = append(set, field)
 		}
 	}
+	c.notifyFields(&h, gone, set, false)
 	if len(gone) > 0 {
 		c.fieldsGone(gone)
 	} else {
@@ -315,6 +330,9 @@ func cmdHPersist(c *Ctx) error {
 			c.Dirty++
 			c.Int(fieldDone)
 		}
+	}
+	if c.Dirty > 0 {
+		c.Notify(&c.Keys[0], shard.EventHash, "hpersist")
 	}
 	return nil
 }

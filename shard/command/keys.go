@@ -87,6 +87,7 @@ func (c *Ctx) deleteKeys(name []byte) error {
 			continue
 		}
 		db.Delete(k.Key)
+		c.Notify(k, shard.EventGeneric, "del")
 		deleted++
 		if pieces {
 			c.Effect(k.Arg, name, k.Key.Bytes)

@@ -86,6 +86,7 @@ func (c *Ctx) pushList(front, mustExist bool) error {
 		return nil
 	}
 	l.Push(front, c.Args[2:]...)
+	c.Notify(&c.Keys[0], shard.EventList, pushEvent(front))
 	c.Dirty += len(c.Args) - 2
 	c.Int(int64(l.Len()))
 	return nil
@@ -118,7 +119,7 @@ func (c *Ctx) popArgs(front bool) error {
 	case !l.Exists():
 		c.Null()
 	case counted:
-		c.popItems(&l, front, count)
+		c.popItems(&c.Keys[0], &l, front, count)
 	default:
 		c.popItem(&l, front)
 	}
@@ -134,14 +135,33 @@ func (c *Ctx) popItem(l *shard.List, front bool) {
 	it := l.Item(rank)
 	c.replyItem(&it)
 	l.Delete(rank, 1)
+	c.notifyChange(&c.Keys[0], &l.Value, shard.EventList, popEvent(front))
 	c.Dirty++
 }
 
-// popItems replies up to count items from an end of a list that is there as an array, and removes them. Items that are
-// too many for the reply are removed all the same.
-func (c *Ctx) popItems(l *shard.List, front bool, count int64) {
+// pushEvent names the event of pushing to an end of a list, and popEvent that of popping from it.
+func pushEvent(front bool) string {
+	if front {
+		return "lpush"
+	}
+	return "rpush"
+}
+
+// popEvent see pushEvent.
+func popEvent(front bool) string {
+	if front {
+		return "lpop"
+	}
+	return "rpop"
+}
+
+// popItems replies up to count items from an end of the list of k, which is there, as an array, and removes them. Items
+// that are too many for the reply are removed all the same.
+func (c *Ctx) popItems(k *Keyed, l *shard.List, front bool, count int64) {
 	n := int(min(count, int64(l.Len())))
-	c.Array(n)
+	if c.Array(n); n == 0 {
+		return
+	}
 	from := 0
 	if front {
 		c.replyItems(l, 0, n)
@@ -155,6 +175,7 @@ func (c *Ctx) popItems(l *shard.List, front bool, count int64) {
 		})
 	}
 	l.Delete(from, n)
+	c.notifyChange(k, &l.Value, shard.EventList, popEvent(front))
 	c.Dirty += n
 }
 

@@ -110,6 +110,7 @@ func cmdLSet(c *Ctx) error {
 		return resp.ErrIndexOutOfRange
 	}
 	l.Set(rank, c.Args[3])
+	c.Notify(&c.Keys[0], shard.EventList, "lset")
 	c.Dirty++
 	c.OK()
 	return nil
@@ -150,6 +151,7 @@ func cmdLInsert(c *Ctx) error {
 		rank++
 	}
 	l.Insert(rank, b)
+	c.Notify(&c.Keys[0], shard.EventList, "linsert")
 	c.Dirty++
 	c.Int(int64(l.Len()))
 	return nil
@@ -170,6 +172,7 @@ func cmdLTrim(c *Ctx) error {
 		n := l.Len()
 		from, to := clip(start, stop, n)
 		l.Trim(from, to)
+		c.notifyChange(&c.Keys[0], &l.Value, shard.EventList, "ltrim")
 		c.Dirty += n - (to - from)
 	}
 	c.OK()
@@ -193,7 +196,9 @@ func cmdLRem(c *Ctx) error {
 		if most <= 0 { // 0, or the least of all integers, whose negative is no integer
 			most = math.MaxInt
 		}
-		removed = l.RemoveEqual(c.Args[3], back, most)
+		if removed = l.RemoveEqual(c.Args[3], back, most); removed > 0 {
+			c.notifyChange(&c.Keys[0], &l.Value, shard.EventList, "lrem")
+		}
 		c.Dirty += removed
 	}
 	c.Int(int64(removed))

@@ -4,6 +4,7 @@ import (
 	"bytes"
 
 	"fulmen/internal/resp"
+	"fulmen/shard"
 )
 
 // Words of effects of lists.
@@ -98,17 +99,20 @@ func (c *Ctx) moveItem(fromLeft, toLeft bool) error {
 	}
 	if same {
 		src.Rotate(fromLeft, toLeft, b)
+		c.Notify(to, shard.EventList, pushEvent(toLeft))
 	} else {
 		dst, err := c.writeList(to)
 		if err != nil {
 			return err
 		}
 		dst.Push(toLeft, b)
+		c.Notify(to, shard.EventList, pushEvent(toLeft))
 		if src, err = c.writeList(from); err != nil { // where it is now
 			return err
 		}
 		src.Delete(rank, 1)
 	}
+	c.notifyChange(from, &src.Value, shard.EventList, popEvent(fromLeft))
 	c.Bulk(b)
 	c.Dirty++
 	if from.Shard != to.Shard {
@@ -156,7 +160,7 @@ func cmdLMPop(c *Ctx) error {
 		n := min(count, int64(l.Len()))
 		c.Array(2)
 		c.Bulk(k.Key.Bytes)
-		c.popItems(&l, left, n)
+		c.popItems(k, &l, left, n)
 		word := wordRPop
 		if left {
 			word = wordLPop

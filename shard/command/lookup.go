@@ -21,17 +21,32 @@ var (
 	wordPersist   = []byte("PERSIST")
 )
 
+// Notify tells that something happened to one of the call's keys: an event as notify-keyspace-events has it. Handlers
+// call it in the order in which Redis tells of what they do.
+func (c *Ctx) Notify(k *Keyed, class shard.EventClass, event string) {
+	k.Shard.Notify(c.DBID, k.Key.Bytes, class, event)
+}
+
+// notifyChange is Notify for a change of v, the value of the key. If it has lost its last element with it the key is
+// gone, which is told, too.
+func (c *Ctx) notifyChange(k *Keyed, v *shard.Value, class shard.EventClass, event string) {
+	c.Notify(k, class, event)
+	if !v.Exists() {
+		c.Notify(k, shard.EventGeneric, "del")
+	}
+}
+
 // read looks a key up for a command that reads it, and counts the hit or miss; db is its database.
 func (c *Ctx) read(k *Keyed, db *shard.DB) (index.Entry, bool) {
 	e, ok := db.Get(k.Key, c.NowMs)
-	k.count(ok)
+	c.count(k, ok)
 	return e, ok
 }
 
 // look is read for a command that asks about a key without using it.
 func (c *Ctx) look(k *Keyed, db *shard.DB) (index.Entry, bool) {
 	e, ok := db.Look(k.Key, c.NowMs)
-	k.count(ok)
+	c.count(k, ok)
 	return e, ok
 }
 
@@ -39,7 +54,7 @@ func (c *Ctx) look(k *Keyed, db *shard.DB) (index.Entry, bool) {
 // value of another type is an error.
 func (c *Ctx) readValue(v *shard.Value, k *Keyed, t object.Type) error {
 	err := c.writeValue(v, k, t)
-	k.count(v.Exists())
+	c.count(k, v.Exists())
 	return err
 }
 
@@ -53,18 +68,20 @@ func (c *Ctx) writeValue(v *shard.Value, k *Keyed, t object.Type) error {
 	return nil
 }
 
-// count counts a hit or a miss.
-func (k *Keyed) count(hit bool) {
+// count counts a hit or a miss of a command that reads a key. A miss is an event.
+func (c *Ctx) count(k *Keyed, hit bool) {
 	if hit {
 		k.Shard.Stats.Hits++
-	} else {
-		k.Shard.Stats.Misses++
+		return
 	}
+	k.Shard.Stats.Misses++
+	c.Notify(k, shard.EventKeyMiss, "keymiss")
 }
 
 // remove deletes a key that is there.
 func (c *Ctx) remove(k *Keyed) {
 	k.Shard.DB(c.DBID).Delete(k.Key)
+	c.Notify(k, shard.EventGeneric, "del")
 	c.Dirty++
 	c.Effect(k.Arg, wordDel, k.Key.Bytes)
 }
@@ -72,6 +89,7 @@ func (c *Ctx) remove(k *Keyed) {
 // setExpire gives a key that is there an expiry.
 func (c *Ctx) setExpire(k *Keyed, atMs int64) {
 	k.Shard.DB(c.DBID).SetExpire(k.Key, atMs)
+	c.Notify(k, shard.EventGeneric, "expire")
 	c.Dirty++
 	if c.Logging() {
 		c.Effect(k.Arg, wordPExpireAt, k.Key.Bytes, c.number(atMs))

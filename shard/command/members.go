@@ -40,7 +40,9 @@ func cmdSAdd(c *Ctx) error {
 		return err
 	}
 	n := v.Add(c.Args[2:], &c.Limits.Sets)
-	c.Dirty += n
+	if c.Dirty += n; n > 0 {
+		c.Notify(&c.Keys[0], shard.EventSet, "sadd")
+	}
 	c.Int(int64(n))
 	return nil
 }
@@ -52,7 +54,9 @@ func cmdSRem(c *Ctx) error {
 		return err
 	}
 	n := v.Delete(c.Args[2:])
-	c.Dirty += n
+	if c.Dirty += n; n > 0 {
+		c.notifyChange(&c.Keys[0], &v.Value, shard.EventSet, "srem")
+	}
 	c.Int(int64(n))
 	return nil
 }
@@ -138,10 +142,12 @@ func cmdSMove(c *Ctx) error {
 	if n == 0 {
 		return nil
 	}
+	c.notifyChange(from, &src.Value, shard.EventSet, "srem")
 	dst := shard.MemberSet{Value: to.Shard.DB(c.DBID).LookValue(to.Key, c.NowMs)}
 	c.Dirty++
 	if dst.AddOne(m[0], &c.Limits.Sets) {
 		c.Dirty++
+		c.Notify(to, shard.EventSet, "sadd")
 	}
 	c.EffectOfKeys()
 	return nil
@@ -173,6 +179,7 @@ func cmdSPop(c *Ctx) error {
 	case count < 0:
 		m := v.Take(c.scratch[:0], rand.IntN(v.Len()))
 		v.Taken(false, &c.Limits.Sets)
+		c.notifyChange(k, &v.Value, shard.EventSet, "spop")
 		c.Bulk(m)
 		c.Dirty++
 		c.Effect(k.Arg, wordSRem, k.Key.Bytes, m)
@@ -184,6 +191,7 @@ func cmdSPop(c *Ctx) error {
 		c.SetOf(n)
 		v.Each(true, c.member)
 		v.Remove()
+		c.notifyChange(k, &v.Value, shard.EventSet, "spop")
 		c.Dirty += n
 		c.Effect(k.Arg, wordDel, k.Key.Bytes)
 	default:
@@ -204,6 +212,7 @@ const (
 func (c *Ctx) popSome(v *shard.MemberSet, count int) {
 	k, size, logs := &c.Keys[0], v.Len(), c.Logging()
 	c.SetOf(count)
+	c.Notify(k, shard.EventSet, "spop")
 	c.Dirty += count
 	c.NoEffect()
 	var args [][]byte

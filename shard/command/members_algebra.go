@@ -233,6 +233,7 @@ func (c *Ctx) storeSets(make func(sets []shard.MemberSet, b *shard.SetBuilder, l
 	n := b.Len()
 	if n > 0 {
 		b.Put()
+		c.Notify(to, shard.EventSet, c.Row.Name)
 		c.Dirty++
 		c.EffectOfKeys()
 	} else if _, ok := db.Look(to.Key, c.NowMs); ok {

@@ -4,6 +4,7 @@ import (
 	"bytes"
 
 	"fulmen/internal/resp"
+	"fulmen/shard"
 )
 
 // Commands that give a value another name or another database. None of them looks at what the value is.
@@ -84,6 +85,8 @@ func (c *Ctx) rename(nx bool) (found, renamed bool) {
 		return true, false
 	}
 	src.MoveTo(from.Key, dst, to.Key)
+	c.Notify(from, shard.EventGeneric, "rename_from")
+	c.Notify(to, shard.EventGeneric, "rename_to")
 	c.Dirty++
 	c.EffectOfKeys()
 	return true, true
@@ -118,6 +121,7 @@ func cmdCopy(c *Ctx) error {
 	}
 	if ok {
 		src.CopyTo(from.Key, dst, to.Key)
+		dst.Notify(to.Key.Bytes, shard.EventGeneric, "copy_to")
 		c.Dirty++
 		c.EffectOfKeys()
 	}
@@ -144,6 +148,8 @@ func cmdMove(c *Ctx) error {
 	}
 	if ok {
 		src.MoveTo(k.Key, dst, k.Key)
+		src.Notify(k.Key.Bytes, shard.EventGeneric, "move_from")
+		dst.Notify(k.Key.Bytes, shard.EventGeneric, "move_to")
 		c.Dirty++
 	}
 	c.Bool(ok)

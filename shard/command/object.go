@@ -40,7 +40,10 @@ func objectRows() []*Row {
 // object looks the call's key up without using it, and replies null if there is none.
 func (c *Ctx) object() (s *shard.Shard, e index.Entry, ok bool) {
 	k := &c.Keys[0]
-	if e, ok = c.look(k, k.Shard.DB(c.DBID)); !ok {
+	if e, ok = k.Shard.DB(c.DBID).Look(k.Key, c.NowMs); ok {
+		k.Shard.Stats.Hits++
+	} else {
+		k.Shard.Stats.Misses++ // which is no event here
 		c.Null()
 	}
 	return k.Shard, e, ok

@@ -135,7 +135,7 @@ func (c *Ctx) sort(mayStore bool) error {
 	}
 	k := &c.Keys[0]
 	v := k.Shard.DB(c.DBID).Value(k.Key, c.NowMs)
-	k.count(v.Exists())
+	c.count(k, v.Exists())
 	if v.Exists() {
 		switch v.Type() {
 		case object.List, object.Set, object.ZSet:
@@ -388,7 +388,7 @@ func (s *sorting) lookUp(pattern, element []byte) (val []byte, ok bool) {
 		defer k.Shard.Quiet(false)
 	}
 	v := k.Shard.DB(c.DBID).Value(k.Key, c.NowMs)
-	k.count(v.Exists())
+	c.count(&k, v.Exists())
 	switch {
 	case !v.Exists():
 		return nil, false
@@ -445,25 +445,31 @@ func (s *sorting) storeItems() {
 	})
 	k := c.keyed(s.store)
 	db := k.Shard.DB(c.DBID)
-	if _, there := db.Look(k.Key, c.NowMs); there {
+	_, there := db.Look(k.Key, c.NowMs)
+	if there {
 		db.Delete(k.Key)
 		c.Effect(k.Arg, wordDel, k.Key.Bytes)
-		if len(vals) == 0 {
-			c.Dirty++
-		}
 	}
 	c.Int(int64(len(vals)))
-	if c.Dirty += len(vals); len(vals) > 0 {
-		c.storeList(k, vals)
+	switch c.Dirty += len(vals); {
+	case len(vals) > 0:
+		c.storeList(k, vals, there)
+		c.Notify(k, shard.EventList, "sortstore")
+	case there:
+		c.Dirty++
+		c.Notify(k, shard.EventGeneric, "del")
 	}
 }
 
 // storeStep is the number of items of one effect.
 const storeStep = 1024
 
-// storeList makes a list under a key that isn't there.
-func (c *Ctx) storeList(k *Keyed, vals [][]byte) {
+// storeList makes a list under a key that isn't there, or no longer: again.
+func (c *Ctx) storeList(k *Keyed, vals [][]byte, again bool) {
 	l := shard.List{Value: k.Shard.DB(c.DBID).Value(k.Key, c.NowMs), Fill: c.Limits.ListFill}
+	if again {
+		l.Again()
+	}
 	for i, n := 0, 0; i < len(vals); i += n {
 		// One by one as long as it may be called a listpack: at once they could be too many for one.
 		if n = 1; i > 0 && object.Encoding(l.Entry()) != "listpack" {

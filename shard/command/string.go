@@ -146,6 +146,7 @@ func cmdGetEx(c *Ctx) error {
 	case atMs != 0:
 		c.setExpire(k, atMs)
 	case o.has&optPersist != 0 && db.Persist(k.Key):
+		c.Notify(k, shard.EventGeneric, "persist")
 		c.Dirty++
 		c.Effect(k.Arg, wordPersist, k.Key.Bytes)
 	}
@@ -251,12 +252,26 @@ func (c *Ctx) storeString(o *stringOptions, val []byte) (stored bool, err error)
 			atMs = e.ExpireAt()
 		}
 	}
-	db.SetString(k.Key, val, atMs)
+	c.setString(k, val, atMs, atMs != 0 && o.has&optKeepTTL == 0)
 	c.Dirty++
 	if o.has != 0 && c.Logging() {
 		c.effectSet(o, k, val, atMs)
 	}
 	return true, nil
+}
+
+// setString gives a key a string and tells of it, and of its expiry if that is new. One that has expired and is still
+// there goes first where that is told.
+func (c *Ctx) setString(k *Keyed, val []byte, atMs int64, expires bool) {
+	db := k.Shard.DB(c.DBID)
+	if c.Set.Events()&(shard.EventExpired|shard.EventNew) != 0 {
+		db.Look(k.Key, c.NowMs)
+	}
+	db.SetString(k.Key, val, atMs)
+	c.Notify(k, shard.EventString, "set")
+	if expires {
+		c.Notify(k, shard.EventGeneric, "expire")
+	}
 }
 
 // effectSet states what a SET with options came to.

@@ -152,7 +152,7 @@ func (c *Ctx) setPairsUntil(o *stringOptions, atMs int64) {
 				until = e.ExpireAt()
 			}
 		}
-		db.SetString(k.Key, val, until)
+		c.setString(k, val, until, atMs != 0)
 		if pieces {
 			c.effectSet(o, k, val, atMs)
 		}
@@ -177,7 +177,7 @@ func (c *Ctx) setPairs() {
 	for i := range c.Keys {
 		k := &c.Keys[i]
 		val := c.Args[k.Arg+1]
-		k.Shard.DB(c.DBID).SetString(k.Key, val, 0)
+		c.setString(k, val, 0, false)
 		if pieces {
 			c.Effect(k.Arg, wordSet, k.Key.Bytes, val)
 		}

@@ -96,6 +96,7 @@ func (c *Ctx) incrBy(by int64) error {
 	}
 	n += by
 	db.SetString(k.Key, c.number(n), atMs)
+	c.Notify(k, shard.EventString, "incrby")
 	c.Dirty++
 	c.Int(n)
 	return nil
@@ -141,6 +142,7 @@ func cmdIncrByFloat(c *Ctx) error {
 	}
 	c.scratch = resp.FormatLongDouble(c.scratch[:0], sum)
 	db.SetFloatText(k.Key, c.scratch, atMs)
+	c.Notify(k, shard.EventString, "incrbyfloat")
 	c.Dirty++
 	c.Effect(k.Arg, wordSet, k.Key.Bytes, c.scratch, wordKeepTTL)
 	c.Bulk(c.scratch)

@@ -2,6 +2,7 @@ package command
 
 import (
 	"fulmen/internal/resp"
+	"fulmen/shard"
 	"fulmen/shard/object"
 )
 
@@ -67,6 +68,7 @@ func cmdAppend(c *Ctx) error {
 			return resp.ErrStringTooLong
 		}
 		db.SetString(k.Key, val, 0)
+		c.Notify(k, shard.EventString, "append")
 		c.Dirty++
 		c.Int(int64(len(val)))
 		return nil
@@ -80,11 +82,13 @@ func cmdAppend(c *Ctx) error {
 	if len(val) == 0 { // that counts as a change
 		db.StringRaw(k.Key)
 		k.Shard.Changed(c.DBID, k.Key.Bytes)
+		c.Notify(k, shard.EventString, "append")
 		c.Dirty++
 		c.Int(int64(db.StringLen(e)))
 		return nil
 	}
 	c.Int(int64(db.StringAppend(k.Key, e, val)))
+	c.Notify(k, shard.EventString, "append")
 	c.Dirty++
 	return nil
 }
@@ -166,6 +170,7 @@ func cmdSetRange(c *Ctx) error {
 		return err
 	}
 	c.Int(int64(db.StringSetRange(k.Key, int(offset), val)))
+	c.Notify(k, shard.EventString, "setrange")
 	c.Dirty++
 	return nil
 }

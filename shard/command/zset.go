@@ -117,7 +117,13 @@ func (c *Ctx) zadd(i int, o *zaddOptions) error {
 			updated++
 		}
 	}
-	c.Dirty += added + updated
+	if c.Dirty += added + updated; added+updated > 0 {
+		event := "zadd"
+		if o.how&shard.ZAddIncr != 0 {
+			event = "zincr"
+		}
+		c.Notify(&c.Keys[0], shard.EventZSet, event)
+	}
 	switch {
 	case o.how&shard.ZAddIncr == 0:
 		if o.ch {
@@ -144,7 +150,9 @@ func cmdZRem(c *Ctx) error {
 			n++
 		}
 	}
-	c.Dirty += n
+	if c.Dirty += n; n > 0 {
+		c.notifyChange(&c.Keys[0], &z.Value, shard.EventZSet, "zrem")
+	}
 	c.Int(int64(n))
 	return nil
 }
@@ -281,6 +289,11 @@ func (p *zpop) pop(c *Ctx, k *Keyed, z *shard.ZSet) {
 		from = total - n
 	}
 	z.DeleteRange(from, from+n)
+	event := "zpopmin"
+	if p.max {
+		event = "zpopmax"
+	}
+	c.notifyChange(k, &z.Value, shard.EventZSet, event)
 	c.Dirty += n
 	if p.key && c.Logging() {
 		word := wordZPopMin

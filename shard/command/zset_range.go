@@ -285,6 +285,11 @@ func cmdZRangeStore(c *Ctx) error {
 func (c *Ctx) storeZSet(b *shard.ZBuild) {
 	n := b.Len()
 	if b.Store(c.Keys[0].Key, &c.Limits.ZSet) {
+		if n > 0 {
+			c.Notify(&c.Keys[0], shard.EventZSet, c.Row.Name)
+		} else {
+			c.Notify(&c.Keys[0], shard.EventGeneric, "del")
+		}
 		c.Dirty++
 		c.EffectOfKeys()
 	}
@@ -332,6 +337,7 @@ func (c *Ctx) zremrange(by zby) error {
 	from, to := r.ranks(&z)
 	if from < to {
 		z.DeleteRange(from, to)
+		c.notifyChange(&c.Keys[0], &z.Value, shard.EventZSet, c.Row.Name)
 		c.Dirty += to - from
 	}
 	c.Int(int64(to - from))
