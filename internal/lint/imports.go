@@ -13,7 +13,7 @@ import (
 var layers = [][]string{
 	0: {"internal/invariant", "internal/clock", "internal/glob", "internal/crc", "internal/lzf", "internal/stats",
 		"internal/resp", "persist/lines", "persist/vfs"},
-	1: {"shard/arena", "internal/acl", "reactor"},
+	1: {"shard/arena", "internal/listpack", "internal/acl", "reactor"},
 	2: {"shard/ds/", "persist/log"},
 	3: {"shard/object"},
 	4: {"persist/rdb", "persist/aof", "shard"},
