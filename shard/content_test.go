@@ -73,6 +73,9 @@ func (r *nodesReader) appendItem(dst []byte, o tree.Order) []byte {
 	if o == tree.ByValue {
 		return dst
 	}
+	if o == tree.ByID {
+		dst = binary.AppendUvarint(dst, r.path.Value())
+	}
 	body := r.path.View(nil)
 	return append(binary.AppendUvarint(dst, uint64(len(body))), body...)
 }
@@ -82,7 +85,12 @@ func (r *nodesReader) appendItem(dst []byte, o tree.Order) []byte {
 func changeTrees(db *DB, k Key, kind object.Kind, rnd interface{ IntN(int) int }, nowMs int64) {
 	v := db.Value(k, nowMs)
 	if !v.Exists() {
-		v.create(kind, 0, object.TreesSize, func(payload []byte) {
+		size := object.TreesSize
+		if kind == object.StreamTree {
+			size = object.StreamSize
+		}
+		v.create(kind, 0, size, func(payload []byte) {
+			clear(payload)
 			t := object.NewTrees(kind)
 			t.Store(payload)
 		})
@@ -162,6 +170,10 @@ func insertItem(h *tree.Heap, t *tree.Tree, rnd interface{ IntN(int) int }) {
 	case tree.ByValue:
 		if t.Seek(space, &p, key); !p.Valid() || p.Key() != key {
 			t.Insert(h, &p, key, 0)
+		}
+	case tree.ByID:
+		if value := uint64(rnd.IntN(1 << 20)); !t.SeekID(space, &p, key>>20, value) {
+			t.Insert(h, &p, key>>20, value, append(body, 1))
 		}
 	case tree.ByHashScore:
 		t.Seek(space, &p, key)

@@ -94,7 +94,9 @@ func (m *mover) step() {
 		}
 		m.model[i], m.model[j] = m.model[j], m.model[i]
 	case n < 75 && (!ok || object.TypeOf(e.Tag()) != object.String):
-		kinds := []object.Kind{object.ListTree, object.SetTree, object.ZSetTree, object.HashTree}
+		kinds := []object.Kind{
+			object.ListTree, object.SetTree, object.ZSetTree, object.HashTree, object.StreamTree,
+		}
 		kind := kinds[m.rnd.IntN(len(kinds))]
 		if ok {
 			kind = object.KindOf(e.Tag())

@@ -32,6 +32,8 @@ type checker struct {
 	space *arena.Space
 	any   bool
 	last  uint64
+	value uint64 // of the item before if its key is last; ByID
+	some  bool   // there is such an item
 	body  []byte
 	buf   []byte
 }
@@ -57,7 +59,7 @@ func (c *checker) node(ref arena.Ref, level int) (items uint64, err error) {
 			return 0, fmt.Errorf("tree: bound %x, %x left of it", *n.bound(i), c.last)
 		}
 		if !c.any || *n.bound(i) > c.last {
-			c.any, c.last, c.body = true, *n.bound(i), nil
+			c.any, c.last, c.body, c.some = true, *n.bound(i), nil, false
 		}
 		k, err := c.node(*n.child(i), level-1)
 		if err != nil {
@@ -90,13 +92,19 @@ func (c *checker) leaf(n treeNode) error {
 		if off&spilled != 0 {
 			spills++
 			s := LoadPaged(n.spill(off))
-			if s.Len() <= MaxInline {
+			if s.Len() <= MaxInline && !layouts[o].paged {
 				return fmt.Errorf("tree: %d bytes spilled", s.Len())
 			}
 			c.buf = s.AppendRange(c.buf[:0], c.space, 0, s.Len())
 			body = c.buf
 		} else {
 			body = n.body(off)
+		}
+		if o == ByID {
+			if v := *n.value(o, i); same && c.some && v <= c.value {
+				return fmt.Errorf("tree: value %x behind %x", v, c.value)
+			}
+			c.value, c.some = *n.value(o, i), true
 		}
 		if o == ByScore {
 			if same && string(body) < string(c.body) {

@@ -181,5 +181,8 @@ func (t *Tree) Nodes(space *arena.Space) int {
 	for range n.level() - 1 {
 		k *= NodeBytes / innerSlot / 2
 	}
+	if l := &layouts[t.order]; l.paged {
+		k *= NodeBytes / (int(l.slot) + PagedSize) / 2
+	}
 	return k + 1
 }

@@ -15,6 +15,7 @@
 //	ByScore       u64 key, body          by key, then by the body's bytes: sorted sets, expiries of fields
 //	ByValue       u64 key                by key: sets of integers
 //	ByHashScore   u32 key, u64 value     by key: from members of a sorted set to their scores
+//	ByID          u64 key, u64 value, body   by both numbers: nodes of streams; bodies are always spilled
 //
 // Items with equal keys in an order by hash stand in no particular order; whoever looks for one looks at the whole run.
 //

@@ -35,7 +35,8 @@ func (t *Tree) Insert(h *Heap, p *Path, key, value uint64, parts ...[]byte) {
 	length := partsLen(parts)
 	need := int(lay.slot) + t.bodyNeed(length)
 	var big Paged
-	if lay.body && length > MaxInline {
+	spill := lay.body && (length > MaxInline || lay.paged)
+	if spill {
 		big = spillOf(h, parts)
 	}
 	if t.root == 0 {
@@ -59,7 +60,7 @@ func (t *Tree) Insert(h *Heap, p *Path, key, value uint64, parts ...[]byte) {
 		*l.n.value(t.order, l.i) = value
 	}
 	if lay.body {
-		if length > MaxInline {
+		if spill {
 			l.n.putSpill(t.order, l.i, big)
 		} else {
 			l.n.putBody(t.order, l.i, parts, length)
@@ -87,7 +88,7 @@ func (t *Tree) bodyNeed(length int) int {
 	switch {
 	case !layouts[t.order].body:
 		return 0
-	case length > MaxInline:
+	case length > MaxInline || layouts[t.order].paged:
 		return PagedSize
 	}
 	return length + lengthSize(length)
@@ -266,6 +267,33 @@ func (t *Tree) SetValue(h *Heap, p *Path, value uint64) {
 	*p.leaf().n.value(t.order, p.leaf().i) = value
 }
 
+// OwnBody makes the spilled body of the item at p writable and returns it: it may be written to until the next change
+// of the tree, and PutBody must follow. p stays valid.
+func (t *Tree) OwnBody(h *Heap, p *Path) Paged {
+	t.ownPath(h, p)
+	return p.Spilled()
+}
+
+// PutBody puts back what OwnBody has given.
+func (p *Path) PutBody(s Paged) {
+	l := p.leaf()
+	s.Store(l.n.spill(*l.n.offset(p.order, l.i)))
+}
+
+// PatchBody writes b over the body of the item at p, at an offset; its length stays, and so does p.
+func (t *Tree) PatchBody(h *Heap, p *Path, at int, b []byte) {
+	t.ownPath(h, p)
+	l := p.leaf()
+	off := *l.n.offset(t.order, l.i)
+	if off&spilled == 0 {
+		copy(l.n.body(off)[at:], b)
+		return
+	}
+	s := LoadPaged(l.n.spill(off))
+	s.Write(h, at, b)
+	s.Store(l.n.spill(off))
+}
+
 // SetBody changes the body of the item at p; the member of a pair, and what the order is by, stays. The parts must not
 // lie in the tree. p is invalid afterwards.
 func (t *Tree) SetBody(h *Heap, p *Path, parts ...[]byte) {
@@ -273,7 +301,8 @@ func (t *Tree) SetBody(h *Heap, p *Path, parts ...[]byte) {
 	length := partsLen(parts)
 	l := p.leaf()
 	off := l.n.offset(t.order, l.i)
-	if *off&spilled == 0 && length <= MaxInline {
+	spill := length > MaxInline || layouts[t.order].paged
+	if *off&spilled == 0 && !spill {
 		if b := l.n.body(*off); len(b) == length {
 			for _, part := range parts {
 				b = b[copy(b, part):]
@@ -282,14 +311,14 @@ func (t *Tree) SetBody(h *Heap, p *Path, parts ...[]byte) {
 		}
 	}
 	var big Paged
-	if length > MaxInline {
+	if spill {
 		big = spillOf(h, parts)
 	}
 	t.emptyBody(h, l)
 	t.makeRoom(h, p, 0, t.bodyNeed(length), p.Key(), true)
 	l = p.leaf()
 	*l.n.u16(10)++ // the empty body
-	if length > MaxInline {
+	if spill {
 		l.n.putSpill(t.order, l.i, big)
 	} else {
 		l.n.putBody(t.order, l.i, parts, length)

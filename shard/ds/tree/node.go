@@ -31,21 +31,24 @@ const (
 	ByScore
 	ByValue
 	ByHashScore
+	ByID
 )
 
 // layout is what a leaf's slot consists of.
 type layout struct {
 	key, val, slot uint16
 	body           bool
+	paged          bool // every body is spilled, however short
 }
 
 var layouts = [...]layout{
-	ByRank:      {0, 0, 2, true},
-	ByHash:      {4, 0, 6, true},
-	ByHashPair:  {4, 0, 6, true},
-	ByScore:     {8, 0, 10, true},
-	ByValue:     {8, 0, 8, false},
-	ByHashScore: {4, 8, 12, false},
+	ByRank:      {0, 0, 2, true, false},
+	ByHash:      {4, 0, 6, true, false},
+	ByHashPair:  {4, 0, 6, true, false},
+	ByScore:     {8, 0, 10, true, false},
+	ByValue:     {8, 0, 8, false, false},
+	ByHashScore: {4, 8, 12, false, false},
+	ByID:        {8, 8, 18, true, true},
 }
 
 // treeNode is a node of a tree, of any level.

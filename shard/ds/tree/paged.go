@@ -242,6 +242,34 @@ func (p Paged) Pieces(space *arena.Space, start, end int, fn func(b []byte, n in
 	eachPiece(space, p.root, start, end, fn)
 }
 
+// Piece returns the string in place if it is in one piece: it lies in one page. The bytes must not be written to.
+func (p Paged) Piece(space *arena.Space) (b []byte, ok bool) {
+	if p.root == 0 {
+		return nil, p.length == 0
+	}
+	n := nodeAt(space, p.root)
+	if n.level() > 0 || p.Len() > n.sizeBytes()-nodeHeader {
+		return nil, false
+	}
+	return n.content()[:p.length:p.length], true
+}
+
+// Fit gives a string of one page a block no bigger than it needs: one that was written to bit by bit has room for more.
+func (p *Paged) Fit(h *Heap) {
+	if p.root == 0 {
+		return
+	}
+	old := nodeAt(h.Arena.Space(), p.root)
+	size := old.sizeBytes()
+	if old.level() > 0 || arena.UsableSize(nodeHeader+p.Len()) >= size {
+		return
+	}
+	ref, n := newNode(h, 0, p.Len())
+	copy(n.content(), old.content())
+	h.drop(p.root, size)
+	p.root = ref
+}
+
 // Hole reports whether nothing was ever written to the bytes from start up to, not including, end.
 func (p Paged) Hole(space *arena.Space, start, end int) bool {
 	hole := true

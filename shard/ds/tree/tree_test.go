@@ -47,7 +47,7 @@ func (m *model) key(i int) uint64 {
 	switch m.tree.order {
 	case ByRank:
 		return 0
-	case ByScore:
+	case ByScore, ByID:
 		return uint64(m.rnd.IntN(50))
 	}
 	return uint64(m.rnd.Uint32() >> m.rnd.IntN(2) * 20) // some are equal
@@ -75,6 +75,18 @@ func (m *model) insert(i int) {
 			return cmp.Or(cmp.Compare(a.key, b.key), cmp.Compare(a.body, b.body))
 		})
 		if got := m.tree.SeekScore(space, &p, it.key, []byte(it.body)); got != found || p.Rank() != at {
+			m.t.Fatalf("found %v at %d, want %v at %d", got, p.Rank(), found, at)
+		}
+		if found {
+			return
+		}
+	case ByID:
+		it.value = uint64(m.rnd.IntN(2000))
+		var found bool
+		at, found = slices.BinarySearchFunc(m.items, it, func(a, b item) int {
+			return cmp.Or(cmp.Compare(a.key, b.key), cmp.Compare(a.value, b.value))
+		})
+		if got := m.tree.SeekID(space, &p, it.key, it.value); got != found || p.Rank() != at {
 			m.t.Fatalf("found %v at %d, want %v at %d", got, p.Rank(), found, at)
 		}
 		if found {
@@ -135,6 +147,40 @@ func (m *model) change(i int) {
 	case ByRank:
 		it.body = m.body(i)
 		m.tree.SetBody(m.h, &p, []byte(it.body))
+	case ByID:
+		m.changePaged(it, &p, i)
+		return
+	}
+	if m.tree.order == ByRank {
+		m.tree.At(m.h.Arena.Space(), &p, at)
+		last := len(it.body) - 1
+		it.body = it.body[:last] + "!"
+		m.tree.PatchBody(m.h, &p, last, []byte("!"))
+	}
+}
+
+// changePaged changes a body that is always spilled, in one of the ways that there are.
+func (m *model) changePaged(it *item, p *Path, i int) {
+	switch m.rnd.IntN(3) {
+	case 0:
+		it.body = m.body(i)
+		m.tree.SetBody(m.h, p, []byte(it.body))
+	case 1:
+		at := m.rnd.IntN(len(it.body))
+		it.body = it.body[:at] + "!" + it.body[at+1:]
+		m.tree.PatchBody(m.h, p, at, []byte("!"))
+	default:
+		s := m.tree.OwnBody(m.h, p)
+		more := m.body(i)
+		s.Write(m.h, s.Len(), []byte(more))
+		it.body += more
+		if m.rnd.IntN(2) == 0 {
+			s.Fit(m.h)
+		}
+		p.PutBody(s)
+		if b, ok := s.Piece(m.h.Arena.Space()); ok != (len(it.body) <= pageBytes) || ok && string(b) != it.body {
+			m.t.Fatalf("%d bytes in one piece: %v", len(it.body), ok)
+		}
 	}
 }
 
@@ -203,6 +249,10 @@ func (m *model) look() {
 		if !m.tree.SeekScore(space, &p, it.key, []byte(it.body)) || p.Rank() != at {
 			m.t.Fatalf("%v not found", it)
 		}
+	case ByID:
+		if !m.tree.SeekID(space, &p, it.key, it.value) || p.Rank() != at {
+			m.t.Fatalf("%v not found", it)
+		}
 	case ByValue, ByHashScore:
 		m.tree.Seek(space, &p, it.key)
 		if !p.Valid() || p.Key() != it.key || p.Rank() > at {
@@ -216,7 +266,7 @@ func newModel(t *testing.T, o Order, seed uint64) *model {
 	return &model{t: t, h: &Heap{Arena: a, Version: 1}, tree: Tree{order: o}, rnd: rand.New(rand.NewPCG(seed, 1))}
 }
 
-var orders = []Order{ByRank, ByHash, ByHashPair, ByScore, ByValue, ByHashScore}
+var orders = []Order{ByRank, ByHash, ByHashPair, ByScore, ByValue, ByHashScore, ByID}
 
 // TestTreeModel compares trees of every order with slices, under random operations with a self-check after each, and
 // pins them now and then: what is pinned stays as it was.
