@@ -76,6 +76,7 @@ type keyspace struct {
 	dueKey []byte                    // for expireDue
 	// for Hash: a field that has expired, a value that is written anew
 	expiredField, copied []byte
+	streams              streamRoom
 }
 
 // init makes the shard's databases.

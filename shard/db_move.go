@@ -47,14 +47,15 @@ func (db *DB) CopyTo(k Key, dst *DB, to Key) {
 		return
 	}
 	var payload [maxNodesPayload]byte
+	n := copy(payload[:], e.Payload())
 	nodes := object.NodesOf(e)
 	nodes = nodes.Clone(dst.shard.newHeap())
 	nodes.Store(payload[:])
-	dst.adopt(to, e, payload[:nodes.PayloadSize()]).SetAccess(dst.shard.fresh())
+	dst.adopt(to, e, payload[:n]).SetAccess(dst.shard.fresh())
 }
 
 // maxNodesPayload is the size of the biggest payload that refers to nodes.
-const maxNodesPayload = max(tree.PagedSize, object.TreesSize)
+const maxNodesPayload = max(tree.PagedSize, object.TreesSize, object.StreamSize)
 
 // adopt makes payload, with the tag and the expiry of e, the value of k, whatever it had before, and leaves the access
 // clock to its caller. e lies in no index or under another key.

@@ -30,8 +30,6 @@ var evictionRows = []row{
 
 var encodingRows = []row{
 	{name: "hll-sparse-max-bytes", kind: memory, standard: "3000", later: lists},
-	{name: "stream-node-max-bytes", kind: memory, standard: "4096", later: lists},
-	{name: "stream-node-max-entries", kind: integer, standard: "100", max: math.MaxInt64, later: lists},
 }
 
 var observationRows = []row{

@@ -52,6 +52,12 @@ var networkRows = []row{{
 	name: "zset-max-listpack-value", aliases: []string{"zset-max-ziplist-value"}, kind: memory, standard: "64",
 	store: func(v *Values, s setting) { v.ZSetMaxListpackValueBytes = s.n },
 }, {
+	name: "stream-node-max-bytes", kind: memory, standard: "4096",
+	store: func(v *Values, s setting) { v.StreamNodeMaxBytes = s.n },
+}, {
+	name: "stream-node-max-entries", kind: integer, standard: "100", max: math.MaxInt64,
+	store: func(v *Values, s setting) { v.StreamNodeMaxEntries = s.n },
+}, {
 	name: "client-query-buffer-limit", kind: memory, standard: "1gb", min: 1 << 20, max: math.MaxInt64,
 	store: func(v *Values, s setting) { v.QueryBufferLimitBytes = s.n },
 }, {

@@ -33,6 +33,8 @@ type Values struct {
 	// Up to what sorted sets are called listpacks.
 	ZSetMaxListpackEntries    int64
 	ZSetMaxListpackValueBytes int64
+	StreamNodeMaxBytes        int64 // 0: no limit
+	StreamNodeMaxEntries      int64 // 0: no limit
 
 	// The process.
 	Dir        string // absolute working directory

@@ -28,6 +28,7 @@ func (srv *Server) apply(v *config.Values) {
 			IntsetEntries: v.SetMaxIntsetEntries, ListpackEntries: v.SetMaxListpackEntries,
 			ListpackValue: v.SetMaxListpackValue,
 		},
+		Stream: shard.StreamLimits{NodeBytes: v.StreamNodeMaxBytes, NodeEntries: v.StreamNodeMaxEntries},
 	})
 	srv.observe(v)
 	srv.applyMemory(v)
@@ -49,7 +50,8 @@ func (srv *Server) watchConfig() {
 		"maxmemory-policy", "maxmemory-samples", "maxmemory-eviction-tenacity", "lfu-log-factor", "lfu-decay-time",
 		"hash-max-listpack-entries", "hash-max-listpack-value",
 		"zset-max-listpack-entries", "zset-max-listpack-value",
-		"set-max-intset-entries", "set-max-listpack-entries", "set-max-listpack-value")
+		"set-max-intset-entries", "set-max-listpack-entries", "set-max-listpack-value",
+		"stream-node-max-bytes", "stream-node-max-entries")
 	cfg.OnApply(func(_, v *config.Values) error {
 		srv.apply(v)
 		srv.warnOfLimit(v.MaxMemoryBytes)

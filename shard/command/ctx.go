@@ -71,8 +71,9 @@ type Limits struct {
 	HashMaxListpackEntries    int64 // hash-max-listpack-entries
 	HashMaxListpackValueBytes int64 // hash-max-listpack-value
 
-	ZSet shard.ZSetLimits // zset-max-listpack-entries and -value
-	Sets shard.SetLimits
+	ZSet   shard.ZSetLimits // zset-max-listpack-entries and -value
+	Sets   shard.SetLimits
+	Stream shard.StreamLimits // stream-node-max-bytes and -entries
 }
 
 // keyed finds the place of the key in argument i.

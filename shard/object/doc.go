@@ -7,12 +7,13 @@
 // # Format
 //
 // The low four bits of an entry's tag are the value's Kind, the high two its flags. A value is of one of two kinds for
-// its type, a small and a big one:
+// its type, a small and a big one, but for streams, which are always of the big one:
 //
 //	StringInline  the payload is the string; the block is at most MaxBlock bytes
 //	StringPaged   the payload is the descriptor of a paged string (package tree), 16 bytes
 //	…Packed       a collection as a sequence of items in the payload (packed.go, for fields that expire hash.go)
-//	…Tree         a collection in trees of nodes: the payload has the descriptors of two (nodes.go)
+//	…Tree         a collection in trees of nodes: the payload has the descriptors of two (nodes.go), and what else
+//	              there is to say of a stream (stream.go)
 //
 // Which encoding a collection is said to have is another matter: two flags say that.
 //

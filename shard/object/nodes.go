@@ -18,6 +18,8 @@ var treeOrders = [kindCount][2]tree.Order{
 	SetTree:  {tree.ByHash, tree.ByValue},      // members that are no integers, and those that are
 	ZSetTree: {tree.ByScore, tree.ByHashScore}, // members by score, and scores by member
 	HashTree: {tree.ByHashPair, tree.ByScore},  // fields, and those with an expiry by that
+	// nodes of entries, and what there is of consumer groups (groups.go)
+	StreamTree: {tree.ByID, tree.ByScore},
 }
 
 // Trees are the trees of a value of a kind that is kept in trees. What they are is said at treeOrders.
@@ -59,7 +61,9 @@ func (t *Trees) Store(payload []byte) {
 }
 
 // hasNodes says of a kind whether its values are made of nodes beside the entry.
-func (k Kind) hasNodes() bool { return k == StringPaged || k > StringPaged && (k-ListPacked)%2 == 1 }
+func (k Kind) hasNodes() bool {
+	return k == StringPaged || k > StringPaged && k&1 == 1 || k == StreamTree
+}
 
 // HasNodes reports whether values of entries with the given tag are made of nodes beside the entry.
 func HasNodes(tag byte) bool { return KindOf(tag).hasNodes() }
@@ -115,15 +119,7 @@ func (n *Nodes) SetPin(id uint32) {
 	}
 }
 
-// PayloadSize returns the size of the payload that refers to the nodes.
-func (n *Nodes) PayloadSize() int {
-	if n.kind == StringPaged {
-		return tree.PagedSize
-	}
-	return TreesSize
-}
-
-// Store writes the payload that refers to the nodes.
+// Store writes what refers to the nodes to a payload, at its beginning; a stream's says more behind that.
 func (n *Nodes) Store(payload []byte) {
 	if n.kind == StringPaged {
 		n.paged.Store(payload)

@@ -35,6 +35,7 @@ const (
 	ZSetTree
 	HashPacked
 	HashTree
+	StreamTree // there is no small one: its nodes are packed anyway
 	kindCount
 )
 
@@ -59,7 +60,7 @@ const (
 )
 
 var kindTypes = [kindCount]Type{
-	String, String, List, List, Set, Set, ZSet, ZSet, Hash, Hash,
+	String, String, List, List, Set, Set, ZSet, ZSet, Hash, Hash, Stream,
 }
 
 // KindOf returns the kind of an entry with the given tag.
@@ -99,6 +100,8 @@ func Encoding(e index.Entry) string {
 		if mixed {
 			return "listpackex"
 		}
+	case Stream:
+		return "stream"
 	}
 	return "listpack"
 }
