@@ -40,6 +40,7 @@ type Builder struct {
 	dueMs   int64   // of a hash: earliest expiry of a field
 	size    int     // of a list: what its items take in a listpack
 	seen    seen
+	stream  streamBuild
 }
 
 // BuildLimits are the sizes at which collections are called by the name of another encoding; immutable.
@@ -49,6 +50,7 @@ type BuildLimits struct {
 	HashValueBytes int64 // hash-max-listpack-value
 	ZSet           ZSetLimits
 	Sets           SetLimits
+	Stream         StreamLimits
 }
 
 var (
@@ -56,6 +58,8 @@ var (
 	ErrTwice = errors.New("shard: an element occurs twice")
 	// ErrTooLong is the error of a string that is longer than a string may be.
 	ErrTooLong = errors.New("shard: a string is too long")
+	// ErrNotPending is the error of what is pending for a consumer and not in its group.
+	ErrNotPending = errors.New("shard: what is pending for a consumer is not pending in its group")
 	// ErrNoType is the error of a type whose values cannot be built.
 	ErrNoType = errors.New("shard: type not supported")
 )
@@ -65,10 +69,10 @@ func (s *Shard) Builder(b *Builder, lim *BuildLimits) {
 	b.v, b.lim = Value{db: &s.dbs[0]}, lim
 }
 
-// treeKinds are the kinds of values of a type that are in trees; the packed ones come right before.
+// treeKinds are the kinds of values of a type that are in trees; the packed ones, if there are, come right before.
 var treeKinds = [...]object.Kind{
 	object.String: object.StringPaged, object.List: object.ListTree, object.Set: object.SetTree,
-	object.ZSet: object.ZSetTree, object.Hash: object.HashTree,
+	object.ZSet: object.ZSetTree, object.Hash: object.HashTree, object.Stream: object.StreamTree,
 }
 
 // Begin begins a value.
@@ -96,6 +100,9 @@ func (b *Builder) Begin(src object.Source) error {
 		if src.Expiring {
 			b.packed = append(b.packed, 0, 0, 0, 0, 0, 0, 0, 0) // the earliest expiry
 		}
+	case object.Stream:
+		b.inTrees, b.trees = true, object.NewTrees(object.StreamTree)
+		b.stream.info, b.stream.group, b.stream.consumer = StreamInfo{}, 0, 0
 	}
 	return nil
 }

@@ -8,7 +8,7 @@ import (
 )
 
 // Put makes what was built the value of a key of one of the shard's databases, whatever that had before, with an
-// expiry, 0 meaning none, and an access clock. A collection has at least one element.
+// expiry, 0 meaning none, and an access clock. A collection has at least one element, but for a stream.
 func (b *Builder) Put(db *DB, k Key, expireAtMs int64, access uint32) {
 	flags := b.flags()
 	packed := byte(b.kind()-1) | flags
@@ -28,6 +28,10 @@ func (b *Builder) Put(db *DB, k Key, expireAtMs int64, access uint32) {
 		n = object.TreesSize
 		flags = b.settleTrees(flags)
 		b.trees.Store(payload[:])
+	}
+	if b.src.Type == object.Stream {
+		n = object.StreamSize
+		b.stream.info.Store(payload[:])
 	}
 	db.place(k, byte(b.kind())|flags, payload[:n], expireAtMs).SetAccess(access)
 	b.inTrees = false // the nodes are the key's

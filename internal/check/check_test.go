@@ -260,6 +260,7 @@ func TestDefaultLimits(t *testing.T) {
 			IntsetEntries: v.SetMaxIntsetEntries, ListpackEntries: v.SetMaxListpackEntries,
 			ListpackValue: v.SetMaxListpackValue,
 		},
+		Stream: shard.StreamLimits{NodeBytes: v.StreamNodeMaxBytes, NodeEntries: v.StreamNodeMaxEntries},
 	}
 	if got := defaultLimits(); got != want {
 		t.Errorf("limits %+v, a server has %+v", got, want)

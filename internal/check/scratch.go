@@ -9,6 +9,7 @@ import (
 	"fulmen/shard"
 	"fulmen/shard/arena"
 	"fulmen/shard/ds/index"
+	"fulmen/shard/ds/stream"
 )
 
 // scratch are shards in which values are built, one at a time, as a server has them.
@@ -26,8 +27,9 @@ type scratch struct {
 func defaultLimits() shard.BuildLimits {
 	return shard.BuildLimits{
 		ListFill: -2, HashEntries: 512, HashValueBytes: 64,
-		ZSet: shard.ZSetLimits{Entries: 128, ValueBytes: 64},
-		Sets: shard.SetLimits{IntsetEntries: 512, ListpackEntries: 128, ListpackValue: 64},
+		ZSet:   shard.ZSetLimits{Entries: 128, ValueBytes: 64},
+		Sets:   shard.SetLimits{IntsetEntries: 512, ListpackEntries: 128, ListpackValue: 64},
+		Stream: shard.StreamLimits{NodeBytes: 4096, NodeEntries: 100},
 	}
 }
 
@@ -176,6 +178,12 @@ func (c *counter) Member(b []byte) error {
 func (c *counter) Scored(member []byte, score float64) error {
 	c.b.elements++
 	return c.Builder.Scored(member, score)
+}
+
+// StreamNode implements rdb.Builder.
+func (c *counter) StreamNode(id stream.ID, node []byte, f *stream.Facts) error {
+	c.b.elements += f.Count
+	return c.Builder.StreamNode(id, node, f)
 }
 
 // Field implements rdb.Builder.

@@ -9,6 +9,8 @@ import (
 
 	"fulmen/internal/glob"
 	"fulmen/persist/rdb"
+	"fulmen/shard/ds/stream"
+	"fulmen/shard/object"
 )
 
 // show lists what is in a snapshot, or prints the value of one key.
@@ -188,6 +190,59 @@ func (p *printer) Field(field, value []byte, expireAtMs int64) error {
 		text += " expires at " + timeText(expireAtMs)
 	}
 	return p.element(text)
+}
+
+// StreamNode implements rdb.Builder.
+func (p *printer) StreamNode(id stream.ID, node []byte, _ *stream.Facts) error {
+	var r stream.Reader
+	var f, v stream.Part
+	text := func(x *stream.Part) string {
+		if x.IsNum {
+			return `"` + strconv.FormatInt(x.Num, 10) + `"`
+		}
+		return quoteAll(node[x.From:x.To])
+	}
+	for r.Open(node, id); r.Next(); {
+		if r.Deleted {
+			continue
+		}
+		line := r.ID.AppendTo(nil)
+		for range r.Pairs {
+			r.Pair(&f, &v)
+			line = append(line, " "+text(&f)+" "+text(&v)...)
+		}
+		if err := p.element(string(line)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// StreamInfo implements rdb.Builder.
+func (p *printer) StreamInfo(in *object.StreamInfo) error {
+	return p.line(fmt.Sprintf("last ID %s, %d added, highest ID deleted %s", in.LastID.AppendTo(nil), in.Added,
+		in.MaxDeleted.AppendTo(nil)))
+}
+
+// Group implements rdb.Builder.
+func (p *printer) Group(name []byte, last stream.ID, entriesRead int64) error {
+	return p.line(fmt.Sprintf("group %s: last ID %s, %d read", quoteAll(name), last.AppendTo(nil), entriesRead))
+}
+
+// Pending implements rdb.Builder.
+func (p *printer) Pending(id stream.ID, deliveredMs, deliveries int64) error {
+	return p.line(fmt.Sprintf("  pending %s, delivered at %s, %d times", id.AppendTo(nil), timeText(deliveredMs),
+		deliveries))
+}
+
+// Consumer implements rdb.Builder.
+func (p *printer) Consumer(name []byte, seenMs int64) error {
+	return p.line(fmt.Sprintf("  consumer %s, seen at %s", quoteAll(name), timeText(seenMs)))
+}
+
+// Owned implements rdb.Builder.
+func (p *printer) Owned(id stream.ID) error {
+	return p.line(fmt.Sprintf("    pending %s", id.AppendTo(nil)))
 }
 
 func (p *printer) element(text string) error {

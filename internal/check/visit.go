@@ -6,7 +6,6 @@ import (
 	"io"
 
 	"fulmen/persist/rdb"
-	"fulmen/shard/object"
 )
 
 // keyInfo is a key of a snapshot.
@@ -111,7 +110,7 @@ func (r *run) event(f *file, rd *rdb.Reader, k *keyInfo, v *visitor) error {
 func (r *run) visitKey(rd *rdb.Reader, k *keyInfo, v *visitor) error {
 	k.name = append(k.name[:0], k.Key...)
 	t, ok := rdb.TypeOf(k.Type)
-	k.known = ok && t != object.Stream
+	k.known = ok
 	if ok {
 		k.what = t.String()
 	} else {

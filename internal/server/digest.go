@@ -10,6 +10,7 @@ import (
 
 	"fulmen/shard"
 	"fulmen/shard/ds/index"
+	streams "fulmen/shard/ds/stream"
 	"fulmen/shard/object"
 )
 
@@ -32,7 +33,7 @@ func (d *sha) mix(p []byte) {
 // value adds an entry's type, value and expiry.
 func (d *sha) value(srv *Server, db *shard.DB, e index.Entry, nowMs int64) {
 	t := object.TypeOf(e.Tag())
-	d.mix(binary.BigEndian.AppendUint32(nil, uint32(t)))
+	d.mix(binary.BigEndian.AppendUint32(nil, typeNumber(t)))
 	v := shard.Value{}
 	if t != object.String {
 		v = db.LookValue(srv.set.Key(e.Key()), nowMs)
@@ -67,11 +68,35 @@ func (d *sha) value(srv *Server, db *shard.DB, e index.Entry, nowMs int64) {
 			}
 			d.xor(one[:])
 		}
+	case object.Stream:
+		d.stream(&shard.Stream{Value: v})
 	default:
 		d.mix(db.AppendString(nil, e))
 	}
 	if e.ExpireAt() != 0 {
 		d.xor([]byte("!!expire!!"))
+	}
+}
+
+// typeNumber is Redis's number of a type: modules' is between those of hashes and streams.
+func typeNumber(t object.Type) uint32 {
+	if t == object.Stream {
+		return uint32(t) + 1
+	}
+	return uint32(t)
+}
+
+// stream adds the entries of a stream.
+func (d *sha) stream(s *shard.Stream) {
+	var r shard.StreamRange
+	var field, value object.Text
+	for s.Range(&r, streams.ID{}, streams.MaxID(), false); r.Next(); {
+		d.mix(fmt.Appendf(nil, "%d.%d", r.ID.Ms, r.ID.Seq))
+		for range r.Pairs {
+			r.Pair(&field, &value)
+			d.mix(field.AppendTo(nil))
+			d.mix(value.AppendTo(nil))
+		}
 	}
 }
 

@@ -40,12 +40,11 @@ func startLeavingOut(t *testing.T, file, kept string, args ...string) (*Server, 
 	t.Helper()
 	srv, log := startLogged(t, args...)
 	<-srv.loading.done
-	log.wantLogged(t, 1, "2 × stream in "+file)
 	log.wantLogged(t, 1, "1 × function library in "+file)
 	log.wantLogged(t, 1, file+" is kept as it is, with what was NOT loaded, in "+kept)
 	c := dial(t, srv.Addr())
 	wantReply(t, c, "v", "GET", "k")
-	wantReply(t, c, "2", "DBSIZE")
+	wantReply(t, c, "4", "DBSIZE")
 	return srv, c
 }
 

@@ -1,6 +1,9 @@
 package rdb
 
-import "fulmen/shard/object"
+import (
+	"fulmen/shard/ds/stream"
+	"fulmen/shard/object"
+)
 
 // Form says what kind of value comes.
 type Form struct {
@@ -29,6 +32,26 @@ type Builder interface {
 	Scored(member []byte, score float64) error
 	// Field is a field of a hash; expireAtMs is Unix time, 0 if it has no expiry.
 	Field(field, value []byte, expireAtMs int64) error
+	StreamBuilder
+}
+
+// StreamBuilder receives a stream: its nodes, then what else there is to say of it, then the groups. Each group is
+// followed by all that is pending in it, and then by its consumers, each of which is followed by what of that is
+// pending for it. IDs that are pending may occur twice, also for consumers, or for a consumer alone.
+type StreamBuilder interface {
+	// StreamNode is a node of entries (package stream), whose IDs are above those of the nodes before. It is known
+	// to be right; f is what was found out about it.
+	StreamNode(id stream.ID, node []byte, f *stream.Facts) error
+	// StreamInfo is what the stream knows of itself: once, behind the nodes. Its length is that of the nodes.
+	StreamInfo(in *object.StreamInfo) error
+	// Group is a consumer group with the last ID delivered and how many entries it has read, -1 if that isn't known.
+	Group(name []byte, last stream.ID, entriesRead int64) error
+	// Pending is an entry that is pending in the last group; deliveredMs is Unix time.
+	Pending(id stream.ID, deliveredMs, deliveries int64) error
+	// Consumer is a consumer of the last group, which was seen at a Unix time.
+	Consumer(name []byte, seenMs int64) error
+	// Owned is the ID of something pending in the last group that was delivered to the last consumer.
+	Owned(id stream.ID) error
 }
 
 // Discard is a Builder that takes everything: for checking values.
@@ -51,6 +74,24 @@ func (Discard) Scored([]byte, float64) error { return nil }
 
 // Field does nothing.
 func (Discard) Field(_, _ []byte, _ int64) error { return nil }
+
+// StreamNode does nothing.
+func (Discard) StreamNode(stream.ID, []byte, *stream.Facts) error { return nil }
+
+// StreamInfo does nothing.
+func (Discard) StreamInfo(*object.StreamInfo) error { return nil }
+
+// Group does nothing.
+func (Discard) Group([]byte, stream.ID, int64) error { return nil }
+
+// Pending does nothing.
+func (Discard) Pending(stream.ID, int64, int64) error { return nil }
+
+// Consumer does nothing.
+func (Discard) Consumer([]byte, int64) error { return nil }
+
+// Owned does nothing.
+func (Discard) Owned(stream.ID) error { return nil }
 
 // TypeOf returns the type, as clients see it, of values that are written as rdbType. It is false for modules' types and
 // for numbers that are no type.

@@ -30,8 +30,8 @@ var (
 	ErrVersion = errors.New("rdb: version not supported")
 	// ErrChecksum says that the checksum doesn't fit the content.
 	ErrChecksum = errors.New("rdb: wrong checksum")
-	// ErrUnsupported says that values of this type are skipped only: streams and modules' types. Nothing is wrong
-	// with the file, and the Reader goes on.
+	// ErrUnsupported says that values of this type are skipped only: those of modules. Nothing is wrong with the
+	// file, and the Reader goes on.
 	ErrUnsupported = errors.New("rdb: type not supported")
 	// ErrEmpty says that a collection has no elements. Some versions of Redis have written such, so a loader leaves
 	// them out and goes on; RESTORE refuses them. The builder has got no element.

@@ -147,7 +147,7 @@ func keyAndValue(line string) (key, value string, ok bool) {
 		return "", "", false
 	}
 	words := strings.SplitN(strings.TrimSpace(line), " ", 3)
-	for _, begin := range []string{"string ", "list ", "set ", "zset ", "hash ", ErrUnsupported.Error()} {
+	for _, begin := range []string{"string ", "list ", "set ", "zset ", "hash ", "stream "} {
 		if _, after, found := strings.Cut(words[2], " "+begin); found {
 			return words[1], begin + after, true
 		}

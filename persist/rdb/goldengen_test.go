@@ -55,7 +55,11 @@ var goldens = []golden{
 		"xadd %t:plain 1-1 f v", "xadd %t:groups 1-1 f v g w", "xadd %t:groups 5-0 f v", "xadd %t:groups 9-9 h i",
 		"xdel %t:groups 5-0", "xgroup create %t:groups g1 0", "xgroup create %t:groups g2 9-9",
 		"xreadgroup group g1 alice count 1 streams %t:groups >", "xreadgroup group g1 bob streams %t:groups >",
-		"xgroup createconsumer %t:groups g2 carol", "set 0:after v",
+		"xgroup createconsumer %t:groups g2 carol", "xdel %t:groups 9-9",
+		"xadd %t:empty 1-1 f v", "xdel %t:empty 1-1", "xgroup create %t:empty %00g 0 entriesread 7",
+		"xadd %t:numbers 5-18446744073709551615 1 -1 127 128 4095 4096 -4097 32768 x*63 8388608 x*64 2147483648",
+		"xadd %t:numbers 18446744073709551614-0 1 5000000000 a x*100",
+		"xadd %t:numbers 18446744073709551614-200 1 5 127 6 4095 7 x*63 8 x*64 9", "set 0:after v",
 	}},
 	{name: "functions", commands: []string{"function load %l", "set 0:after v", "script load return", "select 3",
 		"set 0:3 v"}},
@@ -198,10 +202,7 @@ func (s *goldenServer) line(db int, key, name string) string {
 	if !ok || string(s.do("type", key).Str) != valueType.String() {
 		s.t.Fatalf("%s is a %s", key, s.do("type", key).Str)
 	}
-	value := ErrUnsupported.Error()
-	if valueType != object.Stream {
-		value = s.value(key, Form{Type: valueType, RDBType: e.Type})
-	}
+	value := s.value(key, Form{Type: valueType, RDBType: e.Type})
 	switch name { // last: all other commands use the key
 	case "lfu":
 		e.Freq = int(s.do("object", "freq", key).Int)
@@ -235,6 +236,8 @@ func (s *goldenServer) value(key string, form Form) string {
 			}
 			err = b.Scored(elems[i].Str, score+0) // -0 depends on the encoding
 		}
+	case object.Stream:
+		s.stream(key, &b)
 	case object.Hash:
 		elems := s.do("hgetall", key).Elems
 		for i := 0; i < len(elems) && err == nil; i += 2 {

@@ -78,7 +78,7 @@ func (r *recorder) Field(field, value []byte, expireAtMs int64) error {
 
 // text is the value, the same for the same value in any order that its type allows.
 func (r *recorder) text() string {
-	if r.form.Type != object.List {
+	if r.form.Type != object.List && r.form.Type != object.Stream {
 		slices.Sort(r.lines)
 	}
 	return r.form.Type.String() + " " + strings.Join(r.lines, " ")

@@ -1,24 +1,15 @@
 package rdb
 
-import "encoding/binary"
+import (
+	"encoding/binary"
 
-// A listpack, all little-endian:
-//
-//	<bytes in all: 4> <elements: 2, or 65535 for not kept> element … <0xFF>
-//
-// An element:
-//
-//	0nnnnnnn                  a number
-//	110nnnnn nnnnnnnn         a number, 13 bits with sign, high bits first
-//	11110001 <int16>  11110010 <int24>  11110011 <int32>  11110100 <int64>
-//	10nnnnnn                  a string of n bytes
-//	1110nnnn nnnnnnnn         high bits first
-//	11110000 <n: 4>
-//
-// and behind that how long it was, to be read backwards: seven bits a byte, the lowest in the last byte, and all
-// bytes but the first with their highest bit set; as few bytes as it takes (but see backSize).
+	lpack "fulmen/internal/listpack"
+)
+
+// Listpacks that come from outside; the form is described in the package that makes them. Here every byte is checked,
+// and an element is read no further than it goes.
 const (
-	listpackHeaderLen = 4 + 2
+	listpackHeaderLen = lpack.HeaderLen
 
 	listpackString32 = 0xF0
 	listpackInt16    = 0xF1
@@ -122,25 +113,9 @@ func listpackLong(e *element, b []byte) int {
 	return 1 + size
 }
 
-// backSize returns in how many bytes stands behind an element that it is n long. From two bytes on Redis goes over to
-// one more at a length that would still fit, 2^14-1 and so on, and refuses it in fewer.
-func backSize(n int) int {
-	switch {
-	case n < 1<<7:
-		return 1
-	case n < 1<<14-1:
-		return 2
-	case n < 1<<21-1:
-		return 3
-	case n < 1<<28-1:
-		return 4
-	}
-	return 5
-}
-
 // backLen returns how many bytes at the start of b say that an element is n long; -1 if they don't.
 func backLen(b []byte, n int) int {
-	size := backSize(n)
+	size := lpack.BackSize(n)
 	if len(b) < size {
 		return -1
 	}

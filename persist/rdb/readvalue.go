@@ -1,11 +1,9 @@
 package rdb
 
-import "fulmen/shard/object"
-
 // decodable reports whether values of a type are decoded, not only skipped.
 func decodable(rdbType byte) bool {
-	t, ok := TypeOf(rdbType)
-	return ok && t != object.Stream
+	_, ok := TypeOf(rdbType)
+	return ok
 }
 
 // value decodes a value of a decodable type.
@@ -43,6 +41,8 @@ func (s *source) value(rdbType byte, b Builder) error {
 		return s.hashOf(rdbType, b, listpack)
 	case TypeHashListpackEx, TypeHashListpackExPre:
 		return s.expiringHashOf(rdbType, b)
+	case TypeStreamListpacks, TypeStreamListpacks2, TypeStreamListpacks3:
+		return s.stream(rdbType, b)
 	}
 	panic("BUG: rdb: value of a type that is not decoded")
 }

@@ -217,34 +217,6 @@ func TestCorruptValues(t *testing.T) {
 	}
 }
 
-// TestUnsupported: a stream, by its description, is passed over, in each of its types.
-func TestUnsupported(t *testing.T) {
-	pending := strings.Repeat("i", rawIDLen)
-	for i, rdbType := range []byte{TypeStreamListpacks, TypeStreamListpacks2, TypeStreamListpacks3} {
-		value := "\x02" + str(pending) + lp("1") + str(pending) + lp("2") + "\x02\x44\x00\x01" // entries, last ID
-		if i > 0 {
-			value += "\x01\x02\x03\x04\x45\x00" // first, deleted, added
-		}
-		value += "\x01" + str("group") + "\x07\x08" // last delivered
-		if i > 0 {
-			value += "\x41\x09" // read
-		}
-		value += "\x02" + pending + ms(1) + "\x05" + pending + ms(1) + "\x40\x90" + "\x01" + str("consumer") + ms(2)
-		if i > 1 {
-			value += ms(3)
-		}
-		value += "\x02" + pending + pending
-		lines, err := play(t, strings.NewReader(string(file(11, string(rdbType)+"\x01s"+value, "\x00\x01k\x01v"))),
-			ReadOptions{})
-		if err != nil || len(lines) != 2 || !strings.HasSuffix(lines[0], ErrUnsupported.Error()) {
-			t.Errorf("type %d: %q, %v", rdbType, lines, err)
-		}
-		if err := DecodeDump(payload(rdbType, value), Discard{}); err != ErrUnsupported {
-			t.Errorf("type %d: %v", rdbType, err)
-		}
-	}
-}
-
 // TestBuilderErrors: an error of the builder comes back as it is, whichever it is and whenever, and is final.
 func TestBuilderErrors(t *testing.T) {
 	for rdbType, value := range map[byte]string{
@@ -255,6 +227,7 @@ func TestBuilderErrors(t *testing.T) {
 		TypeZSetZiplist: zl("a", "1"), TypeHash: "\x01\x01a\x01b", TypeHashListpack: lp("a", "b"),
 		TypeHashListpackEx: ms(0) + lp("a", "b", "5"),
 		TypeHashMetadata:   ms(5) + "\x01\x00\x01f\x01v", TypeHashZipmap: str("\x01\x01f\x01\x00v\xFF"),
+		TypeStreamListpacks2: streamValue(TypeStreamListpacks2),
 	} {
 		for failAt := 1; failAt <= 2; failAt++ {
 			b := recorder{t: t, failAt: failAt}

@@ -93,6 +93,8 @@ func (w *Writer) typeOf(tag byte, payload []byte) byte {
 		return TypeZSet2
 	case object.Hash:
 		return w.hashType(whole, tag, payload)
+	case object.Stream:
+		return TypeStreamListpacks2
 	}
 	return TypeString
 }
@@ -115,6 +117,8 @@ func (w *Writer) value(t, tag byte, payload []byte) {
 	case TypeHashListpackEx:
 		w.u64(uint64(w.order[0].expireAtMs))
 		w.string(w.pack)
+	case TypeStreamListpacks2:
+		w.streamValue(payload)
 	default: // a listpack
 		w.string(w.pack)
 	}

@@ -19,8 +19,8 @@ const (
 )
 
 // commandWriter makes of the RDB file that is written to it the commands in RESP that lead to the same data, as Redis
-// does with aof-use-rdb-preamble no: SELECT where the database changes, SET, RPUSH, SADD, ZADD and HSET, and PEXPIREAT
-// and HPEXPIREAT behind them. They begin and end in database 0.
+// does with aof-use-rdb-preamble no: SELECT where the database changes, SET, RPUSH, SADD, ZADD and HSET, for streams
+// what files_stream.go says, and PEXPIREAT and HPEXPIREAT behind them. They begin and end in database 0.
 //
 // Write, Close and Drop are called by one goroutine. The commands are made, and written, by another one, which lives
 // until Close or Drop.
@@ -93,6 +93,7 @@ type commandEncoder struct {
 	items  []byte // … as bulk strings
 	behind []byte // commands that come behind it
 	text   []byte // scratch
+	stream streamCommands
 }
 
 // entry writes a key with its value and expiry.
@@ -160,7 +161,9 @@ var adders = [...]string{object.List: "RPUSH", object.Set: "SADD", object.ZSet: 
 
 // Begin implements rdb.Builder.
 func (e *commandEncoder) Begin(f rdb.Form) error {
-	e.name = adders[f.Type]
+	if int(f.Type) < len(adders) {
+		e.name = adders[f.Type]
+	}
 	return nil
 }
 

@@ -7,7 +7,6 @@ import (
 
 	"fulmen/persist/rdb"
 	"fulmen/shard"
-	"fulmen/shard/object"
 )
 
 // loadReader is a goroutine that reads files of a snapshot, one after the other. It is the rdb.Builder of their values.
@@ -139,12 +138,8 @@ func (r *loadReader) loadKey(ev *rdb.Event) error {
 		r.j.progress.Expired.Add(1)
 		return nil // Next skips the value
 	}
-	if t, ok := rdb.TypeOf(ev.Type); !ok || t == object.Stream {
-		what := "stream"
-		if !ok {
-			what = "value of module " + ev.Module
-		}
-		r.skipped[what]++
+	if _, ok := rdb.TypeOf(ev.Type); !ok {
+		r.skipped["value of module "+ev.Module]++
 		return nil
 	}
 	r.key = append(r.key[:0], ev.Key...)

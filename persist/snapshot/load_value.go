@@ -7,6 +7,7 @@ import (
 
 	"fulmen/persist/rdb"
 	"fulmen/shard"
+	streams "fulmen/shard/ds/stream"
 	"fulmen/shard/object"
 )
 
@@ -77,6 +78,49 @@ func (r *loadReader) Field(field, value []byte, expireAtMs int64) error {
 	return r.value.Field(field, value, expireAtMs)
 }
 
+// StreamNode implements rdb.Builder.
+func (r *loadReader) StreamNode(id streams.ID, node []byte, f *streams.Facts) error {
+	if err := r.room(len(node)); err != nil {
+		return err
+	}
+	return r.value.StreamNode(id, node, f)
+}
+
+// StreamInfo implements rdb.Builder.
+func (r *loadReader) StreamInfo(in *object.StreamInfo) error { return r.value.StreamInfo(in) }
+
+// Group implements rdb.Builder.
+func (r *loadReader) Group(name []byte, last streams.ID, entriesRead int64) error {
+	if err := r.room(2 * len(name)); err != nil {
+		return err
+	}
+	return r.value.Group(name, last, entriesRead)
+}
+
+// Pending implements rdb.Builder.
+func (r *loadReader) Pending(id streams.ID, deliveredMs, deliveries int64) error {
+	if err := r.room(object.PendingSize); err != nil {
+		return err
+	}
+	return r.value.Pending(id, deliveredMs, deliveries)
+}
+
+// Consumer implements rdb.Builder.
+func (r *loadReader) Consumer(name []byte, seenMs int64) error {
+	if err := r.room(2 * len(name)); err != nil {
+		return err
+	}
+	return r.value.Consumer(name, seenMs)
+}
+
+// Owned implements rdb.Builder.
+func (r *loadReader) Owned(id streams.ID) error {
+	if err := r.room(streams.RawLen); err != nil {
+		return err
+	}
+	return r.value.Owned(id)
+}
+
 // endValue makes the value that was built the key's, or drops it after an error, and unlocks the shard.
 func (r *loadReader) endValue(err error) error {
 	defer r.j.z.Unlock(r.shard)
@@ -84,7 +128,7 @@ func (r *loadReader) endValue(err error) error {
 	r.value = nil
 	if err != nil {
 		v.Drop()
-		if errors.Is(err, shard.ErrTwice) || errors.Is(err, shard.ErrTooLong) {
+		if errors.Is(err, shard.ErrTwice) || errors.Is(err, shard.ErrTooLong) || errors.Is(err, shard.ErrNotPending) {
 			return &rdb.CorruptError{
 				File: r.file, Offset: r.offset,
 				Reason: fmt.Sprintf("value of key '%s' in DB %d: %v", shortKey(r.key), r.item.DB, err),

@@ -12,6 +12,8 @@ import (
 	"fulmen/persist/rdb"
 	"fulmen/persist/vfs"
 	"fulmen/shard"
+	streams "fulmen/shard/ds/stream"
+	"fulmen/shard/object"
 )
 
 // elements writes a value down so that it can be compared: elements of sets, hashes and sorted sets have no order.
@@ -42,6 +44,55 @@ func (v *elements) Scored(member []byte, score float64) error { return v.add("%q
 func (v *elements) Field(field, value []byte, expireAtMs int64) error {
 	return v.add("%q %q %d", field, value, expireAtMs)
 }
+
+// StreamNode implements rdb.Builder.
+func (v *elements) StreamNode(id streams.ID, node []byte, _ *streams.Facts) error {
+	v.ordered = true
+	var r streams.Reader
+	var x [2]streams.Part
+	for r.Open(node, id); r.Next(); {
+		if r.Deleted {
+			continue
+		}
+		line := string(r.ID.AppendTo(nil))
+		for range r.Pairs {
+			r.Pair(&x[0], &x[1])
+			for _, p := range x {
+				if p.IsNum {
+					line += fmt.Sprint(" ", p.Num)
+				} else {
+					line += " " + string(node[p.From:p.To])
+				}
+			}
+		}
+		v.list = append(v.list, line)
+	}
+	return nil
+}
+
+// StreamInfo implements rdb.Builder.
+func (v *elements) StreamInfo(in *object.StreamInfo) error {
+	v.ordered = true
+	return v.add("%+v", *in)
+}
+
+// Group implements rdb.Builder.
+func (v *elements) Group(name []byte, last streams.ID, entriesRead int64) error {
+	return v.add("group %q %v %d", name, last, entriesRead)
+}
+
+// Pending implements rdb.Builder.
+func (v *elements) Pending(id streams.ID, deliveredMs, deliveries int64) error {
+	return v.add("pending %v %d %d", id, deliveredMs, deliveries)
+}
+
+// Consumer implements rdb.Builder.
+func (v *elements) Consumer(name []byte, seenMs int64) error {
+	return v.add("consumer %q %d", name, seenMs)
+}
+
+// Owned implements rdb.Builder.
+func (v *elements) Owned(id streams.ID) error { return v.add("owns %v", id) }
 
 func (v *elements) add(format string, args ...any) error {
 	v.list = append(v.list, fmt.Sprintf(format, args...))

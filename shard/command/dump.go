@@ -64,7 +64,7 @@ func (c *Ctx) payloads() *payloads {
 func (l *Limits) Build() shard.BuildLimits {
 	return shard.BuildLimits{
 		ListFill: l.ListFill, HashEntries: l.HashMaxListpackEntries, HashValueBytes: l.HashMaxListpackValueBytes,
-		ZSet: l.ZSet, Sets: l.Sets,
+		ZSet: l.ZSet, Sets: l.Sets, Stream: l.Stream,
 	}
 }
 
@@ -200,7 +200,8 @@ func (c *Ctx) rebuild(s *shard.Shard, payload []byte) (*shard.Builder, error) {
 	case errors.Is(err, rdb.ErrPayload):
 		return nil, resp.ErrBadDump
 	case errors.As(err, &corrupt), errors.Is(err, rdb.ErrEmpty), errors.Is(err, rdb.ErrUnsupported),
-		errors.Is(err, shard.ErrTwice), errors.Is(err, shard.ErrTooLong), errors.Is(err, shard.ErrNoType):
+		errors.Is(err, shard.ErrTwice), errors.Is(err, shard.ErrTooLong), errors.Is(err, shard.ErrNoType),
+		errors.Is(err, shard.ErrNotPending):
 		return nil, resp.ErrBadFormat
 	}
 	panic(fmt.Sprintf("BUG: command: decoding a payload: %v", err))

@@ -24,8 +24,9 @@ const (
 	PagedSize = 16
 	// MaxPaged is the greatest length of a paged string in bytes.
 	MaxPaged = 512 << 20
-	// maxBody is that of a spilled pair, of two such strings.
-	maxBody = 2*MaxPaged + 16
+	// MaxBody is that of a spilled body: a pair of two such strings, or a stream's entry of as many bytes and a million
+	// fields.
+	MaxBody = 2*MaxPaged + 32<<20
 	// ChunkSize is a length in bytes that many whole pages hold: for writing long strings part by part.
 	ChunkSize = 16 * pageBytes
 
@@ -103,7 +104,7 @@ func (p *Paged) Write(h *Heap, off int, b []byte) {
 		return
 	}
 	end := off + len(b)
-	invariant.Check(off >= 0 && end <= maxBody, "tree: string longer than allowed")
+	invariant.Check(off >= 0 && end <= MaxBody, "tree: string longer than allowed")
 	p.length = max(p.length, uint32(end))
 	level := p.raise(h)
 	for len(b) > 0 {
