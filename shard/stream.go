@@ -113,7 +113,12 @@ func (s *Stream) Add(lim *StreamLimits, id stream.ID, pairs [][]byte) {
 func (s *Shard) appendEntry(t *tree.Tree, h *tree.Heap, lim *StreamLimits, id stream.ID, pairs [][]byte) {
 	room, space := &s.streams, s.arena.Space()
 	var p tree.Path
-	if t.Last(space, &p); p.Valid() {
+	t.Last(space, &p)
+	for p.Valid() && !object.NodeID(&p).Less(id) { // all of it is deleted, and XSETID has gone back behind it
+		t.Delete(h, &p, 1)
+		t.Last(space, &p)
+	}
+	if p.Valid() {
 		if hd := object.NodeHeader(space, &p); lim.room(&hd, pairs) {
 			var r stream.Reader
 			_, room.node = object.OpenNode(space, &p, &r, room.node)
@@ -183,8 +188,8 @@ func (s *Stream) find(t *object.Trees, p *tree.Path, r *stream.Reader, id stream
 	}
 	_, room.node = object.OpenNode(space, p, r, room.node)
 	for r.Next() {
-		if !r.ID.Less(id) {
-			return r.ID == id && !r.Deleted
+		if !r.Deleted && !r.ID.Less(id) {
+			return r.ID == id
 		}
 	}
 	return false

@@ -150,9 +150,15 @@ func (m *streamModel) step() {
 		}
 	case k < 70:
 		m.trim(&s)
-	case k < 72:
+	case k < 73:
 		m.info.MaxDeleted = m.someID()
 		m.info.LastID, m.info.Added = m.nextID(), m.info.Added+3
+		if m.rnd.IntN(2) == 0 { // behind what was deleted
+			m.info.LastID = stream.ID{}
+			if n := len(m.entries); n > 0 {
+				m.info.LastID = m.entries[n-1].id
+			}
+		}
 		s.SetInfo(m.info)
 	default:
 		m.stepGroup(&s)
@@ -353,7 +359,9 @@ func (m *streamModel) nodes(t *object.Trees) {
 		if err != nil {
 			m.failf("node %v: %w", object.NodeID(&p), err)
 		}
-		last, first = f.Last, false
+		if last, first = object.NodeID(&p), false; f.Count > 0 {
+			last = f.Last
+		}
 	}
 }
 

@@ -65,13 +65,13 @@ func (c *checker) StreamNode(id stream.ID, node []byte, f *stream.Facts) error {
 			n++
 		}
 	}
-	if c.last = r.ID; r.ID != f.Last || n != f.Count {
+	if c.last = id; n != f.Count || n > 0 && f.Last.Less(f.First) {
 		c.fault = "another number of entries"
 	}
 	return c.of(object.Stream)
 }
 func (c *checker) StreamInfo(in *object.StreamInfo) error {
-	if in.LastID.Less(c.last) {
+	if in.LastID.Less(in.FirstID) {
 		c.fault = "a last ID below that of an entry"
 	}
 	return c.of(object.Stream)

@@ -37,7 +37,7 @@ func (s *source) stream(rdbType byte, b Builder) error {
 			return err
 		}
 	}
-	if err := s.streamInfo(rdbType, &in, last); err != nil {
+	if err := s.streamInfo(rdbType, &in); err != nil {
 		return err
 	}
 	if err := b.StreamInfo(&in); err != nil {
@@ -55,8 +55,8 @@ func (s *source) stream(rdbType byte, b Builder) error {
 	return nil
 }
 
-// streamNode decodes a node, all of whose IDs must be above last unless it is the first, counts its entries, and
-// returns its last ID.
+// streamNode decodes a node, whose IDs must be above last unless it is the first, counts its entries, and returns the
+// highest ID.
 func (s *source) streamNode(b Builder, in *object.StreamInfo, last stream.ID, first bool) (stream.ID, error) {
 	at := s.offset()
 	raw, err := s.string()
@@ -79,13 +79,17 @@ func (s *source) streamNode(b Builder, in *object.StreamInfo, last stream.ID, fi
 	if in.Length == 0 {
 		in.FirstID = f.First
 	}
+	if last = id; f.Count > 0 {
+		in.LastID, last = f.Last, f.Last
+	}
 	in.Length += uint64(f.Count)
-	return f.Last, b.StreamNode(id, node, &f)
+	return last, b.StreamNode(id, node, &f)
 }
 
 // streamInfo decodes what follows the nodes. What is said of their number and of the first entry is known better.
-func (s *source) streamInfo(rdbType byte, in *object.StreamInfo, last stream.ID) error {
+func (s *source) streamInfo(rdbType byte, in *object.StreamInfo) error {
 	var length uint64
+	last := in.LastID // of an entry
 	if err := s.lengths(&length, &in.LastID.Ms, &in.LastID.Seq); err != nil {
 		return err
 	}

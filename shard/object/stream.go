@@ -203,13 +203,11 @@ func (x *Entries) Next() bool {
 func (x *Entries) next() bool {
 	for {
 		for x.r.Next() {
-			if x.to.Less(x.r.ID) {
-				return false
+			if x.r.Deleted || x.r.ID.Less(x.from) {
+				continue
 			}
-			if !x.r.Deleted && !x.r.ID.Less(x.from) {
-				x.ID, x.Pairs = x.r.ID, x.r.Pairs
-				return true
-			}
+			x.ID, x.Pairs = x.r.ID, x.r.Pairs
+			return !x.to.Less(x.ID)
 		}
 		if x.path.Next(); !x.path.Valid() {
 			return false
@@ -221,13 +219,11 @@ func (x *Entries) next() bool {
 func (x *Entries) prev() bool {
 	for {
 		for x.r.Prev() {
-			if x.r.ID.Less(x.from) {
-				return false
+			if x.r.Deleted || x.to.Less(x.r.ID) {
+				continue
 			}
-			if !x.r.Deleted && !x.to.Less(x.r.ID) {
-				x.ID, x.Pairs = x.r.ID, x.r.Pairs
-				return true
-			}
+			x.ID, x.Pairs = x.r.ID, x.r.Pairs
+			return !x.ID.Less(x.from)
 		}
 		if !x.path.Prev() {
 			return false

@@ -17,12 +17,12 @@ var (
 // Facts are what Check finds out about a node.
 type Facts struct {
 	Count int64 // entries that are there
-	Last  ID    // of the last entry, be it deleted
-	First ID    // of the first that is there
+	First ID    // of the first of these
+	Last  ID    // of the last one
 }
 
-// Check looks at every byte of a node that comes from outside, all of whose entries must have IDs above `after`, unless
-// first is set: there is none before.
+// Check looks at every byte of a node that comes from outside. Its ID must be above `after`, that of the node before or
+// of the last entry there, unless first is set: there is none before.
 func Check(b []byte, id, after ID, first bool) (f Facts, err error) {
 	if len(b) < listpack.HeaderLen+1 || uint64(binary.LittleEndian.Uint32(b)) != uint64(len(b)) ||
 		b[len(b)-1] != listpack.End {
@@ -37,9 +37,9 @@ func Check(b []byte, id, after ID, first bool) (f Facts, err error) {
 	if c.num() != 0 || c.bad {
 		return f, c.fault()
 	}
-	f.Last = after
+	c.disorder = !first && !after.Less(id)
 	for c.at < len(c.b) && !c.bad {
-		f.Last, first = c.entry(&f, id, first, fields), false
+		c.entry(&f, id, fields)
 		if count, deleted = c.count(count, deleted); count < 0 || deleted < 0 {
 			c.bad = true
 		}
@@ -104,8 +104,8 @@ func (c *checker) elements(n int64) {
 	}
 }
 
-// entry checks an entry of a node with the given ID and number of fields, and returns the entry's ID.
-func (c *checker) entry(f *Facts, node ID, first bool, fields int64) ID {
+// entry checks an entry of a node with the given ID and number of fields.
+func (c *checker) entry(f *Facts, node ID, fields int64) {
 	from, before := c.at, c.n
 	flags := c.num()
 	if flags&^(flagDeleted|flagSameFields) != 0 || c.at != from+2 {
@@ -117,7 +117,7 @@ func (c *checker) entry(f *Facts, node ID, first bool, fields int64) ID {
 	if flags&flagSameFields == 0 {
 		if fields = c.num(); fields < 0 || fields > int64(len(c.b)) {
 			c.bad = true
-			return id
+			return
 		}
 		fields *= 2
 	}
@@ -125,13 +125,14 @@ func (c *checker) entry(f *Facts, node ID, first bool, fields int64) ID {
 	if n := c.n - before; c.num() != int64(n) {
 		c.bad = true
 	}
-	c.disorder = c.disorder || id.Less(node) || !first && !f.Last.Less(id)
-	if c.deleted = flags&flagDeleted != 0; !c.deleted && !c.bad {
-		if f.Count++; f.Count == 1 {
-			f.First = id
-		}
+	if c.deleted = flags&flagDeleted != 0; c.deleted || c.bad {
+		return
 	}
-	return id
+	c.disorder = c.disorder || id.Less(node) || f.Count > 0 && !f.Last.Less(id)
+	if f.Count++; f.Count == 1 {
+		f.First = id
+	}
+	f.Last = id
 }
 
 // count takes the entry before from the numbers that the node says.

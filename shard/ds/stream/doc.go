@@ -19,6 +19,7 @@
 //
 // # Invariants
 //
-//  1. IDs ascend from the node's own on, deleted entries included.
+//  1. IDs of entries that are there ascend from the node's own on. What is deleted may have higher ones than what comes
+//     behind it.
 //  2. Counts, flags and numbers of fields are numbers in the shortest form that they have.
 package stream

@@ -123,8 +123,17 @@ func TestNodes(t *testing.T) {
 			want[i].deleted = true
 			live--
 		}
+		first, last := ID{}, ID{}
+		for _, e := range want {
+			if !e.deleted {
+				last = e.id
+				if first == (ID{}) {
+					first = e.id
+				}
+			}
+		}
 		f, err := Check(b, node, ID{}, true)
-		if err != nil || f.Count != int64(live) || f.Last != want[n-1].id {
+		if err != nil || f.Count != int64(live) || f.Last != last || f.First != first {
 			t.Fatalf("%d entries: %+v, %v", n, f, err)
 		}
 		if _, err := Check(b, node, node, false); err != errOrder {
