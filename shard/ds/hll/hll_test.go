@@ -1,0 +1,393 @@
+package hll
+
+import (
+	"bytes"
+	"encoding/binary"
+	"math"
+	"math/rand/v2"
+	"strconv"
+	"testing"
+)
+
+// ranksOf reads the registers of a value one after the other, the simplest way.
+func ranksOf(t *testing.T, b []byte) Ranks {
+	t.Helper()
+	ranks := make(Ranks, Registers)
+	if IsDense(b) {
+		for i := range ranks {
+			for bit := range rankBits {
+				at := i*rankBits + bit
+				ranks[i] |= b[HeaderBytes+at/8] >> (at % 8) & 1 << bit
+			}
+		}
+		return ranks
+	}
+	from := 0
+	if !EachRun(b, func(rank byte, n, _ int) {
+		for range n {
+			ranks[from] = rank
+			from++
+		}
+	}) {
+		t.Fatal("the value is not sound")
+	}
+	return ranks
+}
+
+func TestEmpty(t *testing.T) {
+	b := AppendEmpty([]byte("before"))[len("before"):]
+	if want := "HYLL\x01" + string(make([]byte, 11)) + "\x7f\xff"; string(b) != want {
+		t.Fatalf("got %q, want %q", b, want)
+	}
+	if n, ok := Count(b); n != 0 || !ok || !Valid(b, len(b)) || IsDense(b) {
+		t.Errorf("an empty value: %d %v", n, ok)
+	}
+	d, ok := DenseOf(b)
+	if !ok || len(d) != DenseBytes || !Valid(d, len(d)) || !IsDense(d) {
+		t.Fatal("it is not made dense")
+	}
+	if n, ok := Count(d); n != 0 || !ok {
+		t.Errorf("an empty dense value: %d %v", n, ok)
+	}
+}
+
+func TestHashGivesEveryRankAsOftenAsItShould(t *testing.T) {
+	const n = 1 << 20
+	var ranks [64]int
+	registers := make([]int, Registers)
+	for i := range uint64(n) {
+		register, rank := Hash(binary.LittleEndian.AppendUint64(nil, i))
+		ranks[rank]++
+		registers[register]++
+	}
+	for rank := 1; rank <= 12; rank++ {
+		want := math.Ldexp(n, -rank)
+		if off := math.Abs(float64(ranks[rank]) - want); off > 6*math.Sqrt(want) {
+			t.Errorf("rank %d: %d times, want about %.0f", rank, ranks[rank], want)
+		}
+	}
+	for register, got := range registers {
+		if got < 16 || got > 128 {
+			t.Errorf("register %d: %d times, want about 64", register, got)
+		}
+	}
+	if ranks[0] != 0 {
+		t.Error("there is a rank 0")
+	}
+}
+
+func TestCache(t *testing.T) {
+	b := AppendEmpty(nil)
+	PutCached(b, 0x0102030405060708)
+	if n, ok := Cached(b); n != 0x0102030405060708 || !ok || b[CacheAt] != 8 {
+		t.Errorf("%x %v", n, ok)
+	}
+	Stale(b)
+	if _, ok := Cached(b); ok {
+		t.Error("it is not out of date")
+	}
+	if b[CacheAt] != 8 || b[CacheAt+CacheBytes-1] != 0x81 {
+		t.Error("Stale changes more than a bit")
+	}
+}
+
+func TestWordsOfEightRegisters(t *testing.T) {
+	rnd := rand.New(rand.NewPCG(1, 1))
+	for range 1000 {
+		var a, b [8]byte
+		var w uint64
+		for i := range a {
+			a[i], b[i] = byte(rnd.IntN(64)), byte(rnd.IntN(64))
+			w |= uint64(a[i]) << (rankBits * i)
+		}
+		x, y := binary.LittleEndian.Uint64(a[:]), binary.LittleEndian.Uint64(b[:])
+		if got := spread(w | rnd.Uint64()<<48); got != x {
+			t.Fatalf("spread(%x) = %x, want %x", w, got, x)
+		}
+		if got := gather(x); got != w {
+			t.Fatalf("gather(%x) = %x, want %x", x, got, w)
+		}
+		for i := range a {
+			a[i] = max(a[i], b[i])
+		}
+		if got, want := greater(x, y), binary.LittleEndian.Uint64(a[:]); got != want {
+			t.Fatalf("greater(%x, %x) = %x, want %x", x, y, got, want)
+		}
+	}
+}
+
+func TestEightRuns(t *testing.T) {
+	rnd := rand.New(rand.NewPCG(2, 2))
+	fits := 0
+	for range 10_000 {
+		var b [8]byte
+		sum, ok := 0, true
+		for i := range b {
+			if b[i] = byte(rnd.Uint32()); rnd.IntN(3) > 0 {
+				b[i] |= valBit
+			}
+			n, size := runAt(append(b[:i+1:i+1], 0), i)
+			sum += n
+			ok = ok && size == 1
+		}
+		if n, got := eightRuns(binary.LittleEndian.Uint64(b[:])); got != ok || ok && n != sum {
+			t.Fatalf("%x: %d %v, want %d %v", b, n, got, sum, ok)
+		}
+		if ok {
+			fits++
+		}
+	}
+	if fits < 1000 {
+		t.Fatalf("only %d of these were runs", fits)
+	}
+}
+
+// TestRaise adds elements to values that become dense at different sizes and compares them with plain registers.
+func TestRaise(t *testing.T) {
+	for _, most := range []int64{0, 17, 100, 3000, 1 << 20} {
+		t.Run(strconv.FormatInt(most, 10), func(t *testing.T) {
+			rnd := rand.New(rand.NewPCG(uint64(most), 3))
+			v := Value{B: AppendEmpty(nil), MaxSparse: most}
+			want := make(Ranks, Registers)
+			for n := range 30_000 {
+				register, rank := Hash(binary.LittleEndian.AppendUint64(nil, rnd.Uint64()))
+				if n%100 == 0 { // the edges
+					register = []int{0, 1, Registers - 2, Registers - 1}[rnd.IntN(4)]
+				}
+				higher := want[register] < rank
+				want[register] = max(want[register], rank)
+				if got := v.Raise(register, rank); got == Unsound || (got == Higher) != higher {
+					t.Fatalf("element %d: raising register %d to %d: %v", n, register, rank, got)
+				}
+				if !IsDense(v.B) && int64(len(v.B)) > max(most, 18) {
+					t.Fatalf("%d bytes", len(v.B))
+				}
+				if n > 10 && n%997 > 0 {
+					continue
+				}
+				if !Valid(v.B, len(v.B)) || !bytes.Equal(ranksOf(t, v.B), want) {
+					t.Fatalf("element %d: other registers", n)
+				}
+				estimate, ok := Count(v.B)
+				if !ok || estimate != want.Count() {
+					t.Fatalf("element %d: estimated as %d %v, of registers %d", n, estimate, ok, want.Count())
+				}
+				if off := math.Abs(float64(estimate) - float64(n+1)); off > max(1, 0.06*float64(n)) {
+					t.Fatalf("%d elements are estimated as %d", n+1, estimate)
+				}
+			}
+			if most < 1<<20 && !IsDense(v.B) {
+				t.Error("it has not become dense")
+			}
+		})
+	}
+}
+
+// TestRaiseInOrder: raising registers in order, where a search goes on where the last one was, gives the same bytes as
+// searches that begin anew.
+func TestRaiseInOrder(t *testing.T) {
+	rnd := rand.New(rand.NewPCG(4, 4))
+	for range 50 {
+		start := Value{B: AppendEmpty(nil), MaxSparse: 1 << 20}
+		for range rnd.IntN(1000) {
+			start.Raise(rnd.IntN(Registers), byte(1+rnd.IntN(3)))
+		}
+		one := Value{B: bytes.Clone(start.B), MaxSparse: 1 << 20}
+		all := Value{B: bytes.Clone(start.B), MaxSparse: 1 << 20}
+		step := 1 + rnd.IntN(40)
+		for register := rnd.IntN(step); register < Registers; register += 1 + rnd.IntN(step) {
+			rank := byte(1 + rnd.IntN(4))
+			one.next = math.MaxInt // so that it begins anew
+			if a, b := one.Raise(register, rank), all.Raise(register, rank); a != b {
+				t.Fatalf("register %d: %v and %v", register, a, b)
+			}
+			if rnd.IntN(50) == 0 { // and back
+				back := rnd.IntN(register + 1)
+				one.next = math.MaxInt
+				one.Raise(back, 5)
+				all.Raise(back, 5)
+			}
+			if !bytes.Equal(one.B, all.B) {
+				t.Fatalf("register %d: other bytes", register)
+			}
+		}
+	}
+}
+
+func TestMerge(t *testing.T) {
+	rnd := rand.New(rand.NewPCG(5, 5))
+	for range 20 {
+		want, got := make(Ranks, Registers), make(Ranks, Registers)
+		for range 3 {
+			v := Value{B: AppendEmpty(nil), MaxSparse: 3000}
+			for range rnd.IntN(3000) {
+				v.Raise(Hash(binary.LittleEndian.AppendUint64(nil, uint64(rnd.IntN(5000)))))
+			}
+			for i, rank := range ranksOf(t, v.B) {
+				want[i] = max(want[i], rank)
+			}
+			if !got.Merge(v.B) {
+				t.Fatal("it is not sound")
+			}
+		}
+		if !bytes.Equal(got, want) {
+			t.Fatal("other registers")
+		}
+		if d := got.Dense(AppendEmpty(nil)); !bytes.Equal(ranksOf(t, d), want) {
+			t.Fatal("other registers in a dense value")
+		}
+	}
+}
+
+// unsound are sparse values that are not sound.
+var unsound = map[string]string{
+	"nothing":          "",
+	"too few":          "\x7f\xfe",
+	"one too many":     "\x7f\xff\x00",
+	"one VAL too many": "\x7f\xff\x80",
+	"VAL over the end": "\x7f\xfd\x83",
+	"half a run":       "\x7f\xff\x40",
+	"half a last run":  "\x40",
+	"far too many":     "\x7f\xff\x7f\xff\x7f\xff",
+	"an endless lot":   string(bytes.Repeat([]byte{0x7f}, 5000)),
+}
+
+func TestUnsound(t *testing.T) {
+	for name, runs := range unsound {
+		b := append(AppendEmpty(nil)[:HeaderBytes], runs...)
+		if !Valid(b, len(b)) {
+			t.Errorf("%s: not valid", name)
+		}
+		if n, ok := Count(b); ok {
+			t.Errorf("%s: estimated as %d", name, n)
+		}
+		if make(Ranks, Registers).Merge(b) {
+			t.Errorf("%s: merged", name)
+		}
+		if _, ok := DenseOf(b); ok {
+			t.Errorf("%s: made dense", name)
+		}
+		v := Value{B: bytes.Clone(b), MaxSparse: 3000}
+		if v.Raise(5, 40); IsDense(v.B) {
+			t.Errorf("%s: made dense by a rank", name)
+		}
+	}
+	v := Value{B: append(AppendEmpty(nil)[:HeaderBytes], "\x7f\xfe"...), MaxSparse: 3000}
+	if got := v.Raise(Registers-1, 1); got != Unsound {
+		t.Errorf("raising a register that is not there: %v", got)
+	}
+}
+
+func TestNotValid(t *testing.T) {
+	b := AppendEmpty(nil)
+	for i, c := range []struct {
+		head string
+		size int
+	}{
+		{string(b[:15]), 15}, {"", 0}, {"hYLL" + string(b[4:]), len(b)}, {"HYLL\x02" + string(b[5:]), len(b)},
+		{"HYLL\x00" + string(b[5:]), len(b)}, {"HYLL\x00" + string(b[5:]), DenseBytes - 1},
+		{"HYLL\x00" + string(b[5:]), DenseBytes + 1},
+	} {
+		if Valid([]byte(c.head), c.size) {
+			t.Errorf("%d: %q of %d bytes is valid", i, c.head, c.size)
+		}
+	}
+}
+
+func TestSelfTest(t *testing.T) {
+	run := func(s *SelfTest) error {
+		for {
+			if done, err := s.Step(); done || err != nil {
+				return err
+			}
+		}
+	}
+	if err := run(NewSelfTest()); err != nil {
+		t.Error(err)
+	}
+	s := NewSelfTest()
+	s.dense.B[HeaderBytes+100] = 0xff
+	if run(s) == nil {
+		t.Error("it doesn't notice wrong registers")
+	}
+	s = NewSelfTest()
+	s.sparse.B = append(s.sparse.B, 0)
+	if run(s) == nil {
+		t.Error("it doesn't notice a value that is not sound")
+	}
+	s = NewSelfTest()
+	s.n, s.check = 7000, 7001
+	if run(s) == nil {
+		t.Error("it doesn't notice a wrong estimate")
+	}
+}
+
+// FuzzValue looks at and changes arbitrary bytes that are taken for a value.
+func FuzzValue(f *testing.F) {
+	f.Add([]byte("\x7f\xff"), uint16(5), byte(3))
+	f.Add(bytes.Repeat([]byte{0x84}, 4096), uint16(16383), byte(33))
+	for _, runs := range unsound {
+		f.Add([]byte(runs), uint16(16383), byte(1))
+	}
+	f.Fuzz(func(t *testing.T, runs []byte, register uint16, rank byte) {
+		b := append(AppendEmpty(nil)[:HeaderBytes], runs...)
+		r, k := int(register)%Registers, rank%maxRank+1
+		_, sound := Count(b)
+		ranks := make(Ranks, Registers)
+		merged := ranks.Merge(b)
+		d, dense := DenseOf(b)
+		if merged != sound || dense != sound || EachRun(b, func(byte, int, int) {}) != sound {
+			t.Fatalf("sound %v, merged %v, dense %v", sound, merged, dense)
+		}
+		if sound && len(b) > MaxSparseBytes {
+			t.Fatalf("%d bytes are sound", len(b))
+		}
+		v := Value{B: bytes.Clone(b), MaxSparse: 3000}
+		got := v.Raise(r, k)
+		if !sound {
+			return
+		}
+		if !bytes.Equal(ranksOf(t, d), ranks) {
+			t.Fatal("other registers when dense")
+		}
+		if (got == Higher) != (ranks[r] < k) {
+			t.Fatalf("raising %d to %d: %v", ranks[r], k, got)
+		}
+		ranks[r] = max(ranks[r], k)
+		if !bytes.Equal(ranksOf(t, v.B), ranks) {
+			t.Fatal("other registers when raised")
+		}
+	})
+}
+
+func BenchmarkRaiseSparse(b *testing.B) {
+	v := Value{B: AppendEmpty(nil), MaxSparse: 3000}
+	var registers []int
+	for i := uint64(0); len(v.B) < 2950; i++ {
+		register, rank := Hash(binary.LittleEndian.AppendUint64(nil, i))
+		v.Raise(register, rank)
+		registers = append(registers, register)
+	}
+	for i := 0; b.Loop(); i++ {
+		v.Raise(registers[i%len(registers)], 1)
+	}
+}
+
+func BenchmarkCountDense(b *testing.B) {
+	d, _ := DenseOf(AppendEmpty(nil))
+	v := Value{B: d}
+	for i := range uint64(100_000) {
+		v.Raise(Hash(binary.LittleEndian.AppendUint64(nil, i)))
+	}
+	for b.Loop() {
+		Count(d)
+	}
+}
+
+func BenchmarkMergeDense(b *testing.B) {
+	d, _ := DenseOf(AppendEmpty(nil))
+	ranks := make(Ranks, Registers)
+	for b.Loop() {
+		ranks.Merge(d)
+	}
+}

@@ -1,0 +1,239 @@
+package hll
+
+import (
+	"encoding/binary"
+	"slices"
+)
+
+const (
+	valBit        = 0x80
+	kindBits      = 0xC0
+	xzero         = 0x40
+	maxZero       = 64
+	maxVal        = 4
+	maxSparseRank = 32
+	joinSteps     = 5
+)
+
+// runs walks the runs of a sparse value.
+type runs struct {
+	b       []byte
+	at      int // where the next run begins
+	covered int // registers of all runs so far
+	broken  bool
+
+	// the run that next has read
+	n    int  // registers
+	rank byte // of each
+}
+
+func runsOf(b []byte) runs { return runs{b: b, at: HeaderBytes} }
+
+// next reads the next run; false: there is none, or only half of one.
+func (w *runs) next() bool {
+	if w.at >= len(w.b) {
+		return false
+	}
+	n, size := runAt(w.b, w.at)
+	if size == 0 {
+		w.broken = true
+		return false
+	}
+	w.n, w.rank = n, rankOf(w.b[w.at])
+	w.at += size
+	w.covered += n
+	return true
+}
+
+// sound reports whether the value is, once there is no next run.
+func (w *runs) sound() bool { return !w.broken && w.covered == Registers }
+
+// runAt returns how many registers the run at b[at] is about, and its size in bytes: 0 if only half of it is there.
+func runAt(b []byte, at int) (n, size int) {
+	c := b[at]
+	if c&kindBits != xzero {
+		return shortRun(c), 1
+	}
+	if at+1 == len(b) {
+		return 0, 0
+	}
+	return int(c&^kindBits)<<8 | int(b[at+1]) + 1, 2
+}
+
+// shortRun is how many registers a ZERO or a VAL is about.
+func shortRun(c byte) int { return int(c&(0x3F>>(c>>7<<2))) + 1 }
+
+// rankOf returns the rank of a run that begins with c.
+func rankOf(c byte) byte {
+	if c&valBit == 0 {
+		return 0
+	}
+	return c>>2&0x1F + 1
+}
+
+// appendRun appends a run of n registers.
+func appendRun(dst []byte, rank byte, n int) []byte {
+	switch n--; {
+	case rank > 0:
+		return append(dst, valBit|(rank-1)<<2|byte(n))
+	case n < maxZero:
+		return append(dst, byte(n))
+	}
+	return append(dst, xzero|byte(n>>8), byte(n))
+}
+
+// Raised says what came of raising a register.
+type Raised uint8
+
+// What comes of raising a register.
+const (
+	Same    Raised = iota // it was no lower
+	Higher                // it is now
+	Unsound               // the value has no such register
+)
+
+// Value is a valid value whose registers are raised.
+type Value struct {
+	// B is the value, in memory of the caller's until it grows beyond the capacity.
+	B []byte
+	// MaxSparse is the size up to which a sparse value may grow.
+	MaxSparse int64
+
+	// A search for a register behind the last one that was raised begins at a run that ends before that.
+	next      int // the first such register
+	at, first int // where the run begins, and its first register
+}
+
+// Raise raises a register to a rank. Where the sparse form ends, the value becomes dense. An unsound value may stay as
+// it is or not. That the last estimate is out of date is the caller's to note.
+func (v *Value) Raise(register int, rank byte) Raised {
+	if IsDense(v.B) {
+		at, n := Place(register)
+		if RaiseIn(v.B[at:at+n], register, rank) {
+			return Higher
+		}
+		return Same
+	}
+	if rank <= maxSparseRank {
+		if raised, done := v.raiseSparse(register, rank); done {
+			return raised
+		}
+	}
+	d, ok := DenseOf(v.B)
+	if !ok {
+		return Unsound
+	}
+	v.B = d
+	return v.Raise(register, rank)
+}
+
+// place is a run among others.
+type place struct{ at, first int }
+
+// raiseSparse raises a register of a sparse value; done is false if that has no room for it.
+func (v *Value) raiseSparse(register int, rank byte) (r Raised, done bool) {
+	before, prev, run := v.find(register)
+	if run.at >= len(v.B) {
+		return Unsound, true
+	}
+	n, size := runAt(v.B, run.at)
+	if size == 0 {
+		return Unsound, true
+	}
+	had := rankOf(v.B[run.at])
+	if had >= rank {
+		return Same, true
+	}
+	var room [5]byte
+	with := room[:0]
+	if left := register - run.first; left > 0 {
+		with = appendRun(with, had, left)
+	}
+	with = appendRun(with, rank, 1)
+	if right := run.first + n - 1 - register; right > 0 {
+		with = appendRun(with, had, right)
+	}
+	if more := len(with) - size; more > 0 && int64(len(v.B)+more) > v.MaxSparse {
+		return Same, false
+	}
+	v.B = slices.Replace(v.B, run.at, run.at+size, with...)
+	v.join(prev.at)
+	v.at, v.first, v.next = before.at, before.first, register+1
+	return Higher, true
+}
+
+// find looks for the run of a register, which is at the end of the value or broken if there is none. prev is the run
+// before it and before the one before that; where there is none they are the run behind.
+func (v *Value) find(register int) (before, prev, run place) {
+	if run = (place{v.at, v.first}); register < v.next || v.at == 0 {
+		run = place{HeaderBytes, 0}
+	}
+	before, prev = run, run
+	b, at, first := v.B, run.at, run.first
+	for at+8 <= len(b) {
+		n, ok := eightRuns(binary.LittleEndian.Uint64(b[at:]))
+		if !ok || first+n > register {
+			break
+		}
+		at += 8
+		first += n
+	}
+	if at > run.at { // the last eight runs have a byte each
+		prev = place{at - 1, first - shortRun(b[at-1])}
+		before = place{at - 2, prev.first - shortRun(b[at-2])}
+	}
+	for at < len(b) {
+		n, size := runAt(b, at)
+		if size == 0 || register < first+n {
+			break
+		}
+		before, prev = prev, place{at, first}
+		at += size
+		first += n
+	}
+	return before, prev, place{at, first}
+}
+
+// eightRuns returns how many registers eight bytes are about; false: there are not eight runs.
+func eightRuns(w uint64) (n int, ok bool) {
+	const ones = 0x0101_0101_0101_0101
+	if w&^(w>>1)&(xzero*ones) != 0 {
+		return 0, false
+	}
+	val := w >> 7 & ones
+	w &= 0x3F*ones - val*0x3C // 3 for a VAL
+	w = w&0x00FF_00FF_00FF_00FF + w>>8&0x00FF_00FF_00FF_00FF
+	w = w * 0x0001_0001_0001_0001 >> 48
+	return int(w) + 8, true
+}
+
+// join makes one of neighbours with the same rank, from the run at b[at] on, joinSteps far.
+func (v *Value) join(at int) {
+	for step := 0; step < joinSteps && at < len(v.B); step++ {
+		c := v.B[at]
+		switch {
+		case c&kindBits == xzero:
+			at += 2
+			continue
+		case c&valBit != 0 && at+1 < len(v.B):
+			next := v.B[at+1]
+			n := shortRun(c) + shortRun(next)
+			if next&valBit != 0 && rankOf(next) == rankOf(c) && n <= maxVal {
+				v.B[at] = c&^3 | byte(n-1)
+				v.B = slices.Delete(v.B, at+1, at+2)
+				continue
+			}
+		}
+		at++
+	}
+}
+
+// EachRun calls fn for each run of a sparse value: the rank of its n registers, and its size in bytes. It reports
+// whether the value is sound.
+func EachRun(b []byte, fn func(rank byte, n, size int)) bool {
+	w := runsOf(b)
+	for at := w.at; w.next(); at = w.at {
+		fn(w.rank, w.n, w.at-at)
+	}
+	return w.sound()
+}
