@@ -121,6 +121,37 @@ func (db *DB) StringRaw(k Key) {
 	}
 }
 
+// StringReplace makes val the string in the entry of k, which is there: one that was written to, with the expiry and
+// the access clock that it has. Where both are paged and of one length the pages stay.
+func (db *DB) StringReplace(k Key, val []byte) {
+	x := db.x.Load()
+	p, ok := x.Find(k.Hash, k.Bytes)
+	if !ok {
+		panic("BUG: shard: replacing a string that isn't there")
+	}
+	e := x.Entry(p)
+	at := e.ExpireAt()
+	db.beforeChange(p)
+	switch inline := object.FitsInline(len(k.Bytes), len(val), at != 0); {
+	case inline:
+		db.dropValue(p, e)
+		e = db.reshape(p, len(val), at, 0)
+		e.SetTag(byte(object.StringInline) | object.FlagRaw)
+		copy(e.Payload(), val)
+	case object.KindOf(e.Tag()) == object.StringPaged && object.StringLen(e) == len(val):
+		pages := tree.LoadPaged(e.Payload())
+		pages.Write(db.shard.heapOf(pages.Pin()), 0, val)
+		pages.Store(e.Payload())
+		e.SetTag(e.Tag() | object.FlagRaw)
+	default:
+		db.dropValue(p, e)
+		e = db.reshape(p, tree.PagedSize, at, 0)
+		e.SetTag(byte(object.StringPaged) | object.FlagRaw)
+		db.fill(e, val)
+	}
+	db.shard.Changed(db.id, k.Bytes)
+}
+
 // StringBuild gives a key a string of n bytes, 0 < n ≤ object.MaxString, without expiry, whatever it had before. part
 // writes the bytes from off on to b, which is zero: len(buf) bytes at a time, from left to right. To make a
 // part the old value may be read, from off on. Parts that stay zero

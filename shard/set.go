@@ -59,6 +59,10 @@ type Set struct {
 // write meanwhile. It is begun with all batons held; safe from any goroutine otherwise.
 func (set *Set) Freeze(untilMs int64) { set.frozenMs.Store(untilMs) }
 
+// Frozen tells whether a command at nowMs must leave the data alone even where it would only note something in it. For
+// what a primary or a log says, which is always done, it is the time 0.
+func (set *Set) Frozen(nowMs int64) bool { return nowMs != 0 && nowMs < set.frozenMs.Load() }
+
 // NewSet makes n empty shards.
 func NewSet(o Options) (*Set, error) {
 	if o.Shards < 1 || o.Shards > MaxShards {

@@ -9,12 +9,9 @@ import (
 // laterRows: parameters of Redis whose effect is not built yet. Each stands at a default that is true today (or that
 // describes how a missing part would behave) and accepts nothing else; whoever builds the part moves the row up, takes
 // `later` out and adds a field to Values. A row that needs a value of its own beyond its text needs `store` only then.
-var laterRows = slices.Concat(persistenceRows, replicationRows, evictionRows, encodingRows, observationRows, otherLater)
+var laterRows = slices.Concat(persistenceRows, replicationRows, evictionRows, observationRows, otherLater)
 
-const (
-	replication = "replication"
-	lists       = "the type it belongs to"
-)
+const replication = "replication"
 
 var persistenceRows = []row{
 	{name: "rdb-del-sync-files", kind: boolean, standard: "no", inert: "files of full syncs are always removed"},
@@ -26,10 +23,6 @@ var replicationRows = []row{
 
 var evictionRows = []row{
 	{name: "active-expire-effort", kind: integer, standard: "1", min: 1, max: 10, later: "a choice of efforts"},
-}
-
-var encodingRows = []row{
-	{name: "hll-sparse-max-bytes", kind: memory, standard: "3000", later: lists},
 }
 
 var observationRows = []row{

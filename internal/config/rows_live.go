@@ -156,7 +156,7 @@ var dataRows = []row{{
 	store: func(v *Values, s setting) { v.ListMaxListpackSize = int(s.n) },
 }}
 
-// collectionRows: the names of encodings. All live.
+// collectionRows: the names of encodings, and sizes. All live.
 var collectionRows = []row{{
 	name: "hash-max-listpack-entries", aliases: []string{"hash-max-ziplist-entries"}, kind: integer, standard: "512",
 	max:   math.MaxInt64,
@@ -164,6 +164,9 @@ var collectionRows = []row{{
 }, {
 	name: "hash-max-listpack-value", aliases: []string{"hash-max-ziplist-value"}, kind: memory, standard: "64",
 	store: func(v *Values, s setting) { v.HashMaxListpackValueBytes = s.n },
+}, {
+	name: "hll-sparse-max-bytes", kind: memory, standard: "3000",
+	store: func(v *Values, s setting) { v.HLLSparseMaxBytes = s.n },
 }}
 
 // defragRows: active defragmentation. All live. It is on by default, and begins earlier than in Redis: it takes no

@@ -62,6 +62,8 @@ type Values struct {
 	HashMaxListpackEntries    int64
 	HashMaxListpackValueBytes int64
 
+	HLLSparseMaxBytes int64 // size beyond which a HyperLogLog is dense
+
 	// Snapshots.
 	SavePoints            []SavePoint
 	StopWritesOnSaveError bool

@@ -80,6 +80,9 @@ var (
 	ErrLCSTooLong      = generic("Insufficient memory, transient memory for LCS exceeds proto-max-bulk-len")
 	ErrNotHLL          = &Error{Code: "WRONGTYPE", Msg: "Key is not a valid HyperLogLog string value."}
 	ErrCorruptHLL      = &Error{Code: "INVALIDOBJ", Msg: "Corrupted HLL object detected"}
+	ErrNotSparse       = generic("HLL encoding is not sparse")
+	ErrKeyMissing      = generic("The specified key does not exist")
+	ErrSIMD            = generic("Argument must be ON or OFF")
 	ErrHashNotInteger  = generic("hash value is not an integer")
 	ErrHashNotFloat    = generic("hash value is not a float")
 	ErrMinMaxNotFloat  = generic("min or max is not a float")
@@ -273,6 +276,11 @@ func ErrInvalidExpire(cmd string) *Error {
 // ErrUnsupportedOption returns the error of EXPIRE and its kin for an option they don't know.
 func ErrUnsupportedOption(option []byte) *Error {
 	return generic("Unsupported option " + string(option))
+}
+
+// ErrPFDebugUnknown returns the error of PFDEBUG for a subcommand that it doesn't know.
+func ErrPFDebugUnknown(sub []byte) *Error {
+	return generic("Unknown PFDEBUG subcommand '" + string(sub) + "'")
 }
 
 // ErrUnknownArgument returns the error of HSETEX for an option that it doesn't know.

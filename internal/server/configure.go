@@ -18,6 +18,8 @@ func (srv *Server) apply(v *config.Values) {
 		LazyUserFlush:  v.LazyFlushByDefault,
 		CompressDumps:  v.RDBCompressed,
 
+		HLLSparseMaxBytes: v.HLLSparseMaxBytes,
+
 		HashMaxListpackEntries:    v.HashMaxListpackEntries,
 		HashMaxListpackValueBytes: v.HashMaxListpackValueBytes,
 
@@ -45,7 +47,7 @@ func (srv *Server) watchConfig() {
 		srv.apply(v)
 		return nil
 	}, "proto-max-bulk-len", "lazyfree-lazy-user-flush", "loglevel", "client-output-buffer-limit",
-		"list-max-listpack-size", "rdbcompression",
+		"list-max-listpack-size", "rdbcompression", "hll-sparse-max-bytes",
 		"slowlog-log-slower-than", "slowlog-max-len", "latency-monitor-threshold", "latency-tracking",
 		"maxmemory-policy", "maxmemory-samples", "maxmemory-eviction-tenacity", "lfu-log-factor", "lfu-decay-time",
 		"hash-max-listpack-entries", "hash-max-listpack-value",

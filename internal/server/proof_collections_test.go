@@ -109,6 +109,19 @@ var collectionWrites = map[string]func(s *stream) []string{
 	"smove":       func(s *stream) []string { return []string{s.typed("s"), s.typed("s"), s.member()} },
 	"sinterstore": fromMany("s"), "sunionstore": fromMany("s"), "sdiffstore": fromMany("s"),
 
+	"pfadd": keyed("p", func(s *stream) []string {
+		if s.rnd.IntN(10) > 0 {
+			return members(s)
+		}
+		var many []string
+		for range 500 {
+			many = append(many, s.int(1_000_000))
+		}
+		return many
+	}),
+	"pfcount": keyed("p", noRest), "pfmerge": fromMany("p"),
+	"pfdebug": func(s *stream) []string { return []string{s.pick("TODENSE", "GETREG"), s.typed("p")} },
+
 	"zadd": keyed("z", scored), "zrem": keyed("z", members),
 	"zincrby":          keyed("z", func(s *stream) []string { return []string{"1.5", s.member()} }),
 	"zpopmin":          keyed("z", countOf),

@@ -36,6 +36,7 @@ var writes = [][]string{
 	{"SET", "key", "text"}, {"SET", "key", "text", "PX", "1000"}, {"APPEND", "key", "text"}, {"INCR", "key"},
 	{"SETRANGE", "key", "number", "text"}, {"SETBIT", "key", "number", "1"}, {"GETDEL", "key"}, {"DEL", "key", "key"},
 	{"UNLINK", "key"}, {"PEXPIRE", "key", "number"}, {"PERSIST", "key"}, {"MSET", "key", "text", "key", "text"},
+	{"PFADD", "key", "member", "text"}, {"PFCOUNT", "key"},
 	{"RPUSH", "key", "text", "member"}, {"LPUSH", "key", "member"}, {"LPOP", "key"}, {"RPOP", "key", "3"},
 	{"LSET", "key", "0", "text"}, {"LINSERT", "key", "BEFORE", "member", "text"}, {"LREM", "key", "1", "member"},
 	{"LTRIM", "key", "1", "-2"}, {"LMOVE", "key", "key", "LEFT", "RIGHT"},

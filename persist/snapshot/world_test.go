@@ -91,7 +91,8 @@ func newWorld(t testing.TB, shards, packed int, seed uint64) *world {
 		Set: w.set, Worker: &w.w, Calls: command.NewCallStats(w.table), Table: w.table, Proto: 2,
 		Limits: &command.Limits{
 			MaxStringBytes: 512 << 20, ListFill: -2, HashMaxListpackEntries: 512, HashMaxListpackValueBytes: 64,
-			Sets: shard.SetLimits{IntsetEntries: 512, ListpackEntries: 128, ListpackValue: 64},
+			HLLSparseMaxBytes: 100,
+			Sets:              shard.SetLimits{IntsetEntries: 512, ListpackEntries: 128, ListpackValue: 64},
 		},
 		Observers: command.NoObservers(),
 	}

@@ -68,6 +68,8 @@ type Limits struct {
 	LazyServerDel  bool  // lazyfree-lazy-server-del
 	CompressDumps  bool  // rdbcompression
 
+	HLLSparseMaxBytes int64 // hll-sparse-max-bytes
+
 	HashMaxListpackEntries    int64 // hash-max-listpack-entries
 	HashMaxListpackValueBytes int64 // hash-max-listpack-value
 

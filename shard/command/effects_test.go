@@ -140,6 +140,15 @@ var effectCases = []struct {
 		[]string{"SET a 1 PXAT 5000000000000", "SET b 2 PXAT 5000000000000"}},
 	{"SET a 1", "MSETEX 2 a 1 b 2 NX", nil, nil},
 
+	{"", "PFADD k", []string{"PFADD k"}, nil},
+	{"PFADD k a", "PFADD k b c", []string{"PFADD k b c"}, nil},
+	{"PFADD k a", "PFADD k a", nil, nil},
+	{"PFADD k a", "PFCOUNT k", []string{"PFCOUNT k"}, nil},
+	{"PFADD k a", "PFCOUNT k other", nil, nil},
+	{"PFADD a x", "PFMERGE b a", []string{"PFMERGE b a"}, nil},
+	{"PFADD k a", "PFDEBUG TODENSE k", []string{"PFDEBUG TODENSE k"}, nil},
+	{"PFADD k a", "PFDEBUG DECODE k", nil, nil},
+
 	// A key that is past its time is deleted by whoever comes across it.
 	{"SET k v PXAT 1", "GET k", []string{"DEL k"}, nil},
 	{"SET k v PXAT 1", "INCR k", []string{"DEL k", "INCR k"}, nil},
@@ -348,7 +357,13 @@ func (g commandGen) restore(payload string) []string {
 
 func (g commandGen) command() []string {
 	expiry := [][]string{{"EX", g.seconds()}, {"PX", g.ms()}, {"PXAT", g.atMs()}}[g.IntN(3)]
-	switch g.IntN(44) {
+	switch g.IntN(48) {
+	case 44, 45:
+		return []string{"PFADD", g.key(), g.value(), strconv.Itoa(g.IntN(1000))}
+	case 46:
+		return []string{"PFCOUNT", g.key()}
+	case 47:
+		return []string{"PFMERGE", g.key(), g.key(), g.key()}
 	case 33, 34:
 		return []string{g.pick("HSET", "HMSET"), g.key(), g.value(), g.value(), g.pick("f", "g"), g.value()}
 	case 35:

@@ -15,10 +15,12 @@ func FuzzCommands(f *testing.F) {
 		f.Add([]byte("SET\nk\n10\n\n" + row.Name + "\nk\n1\nEX\n\n" + row.Name + "\nk\n-1\nv\nNX\nk"))
 	}
 	f.Add([]byte("SET\nk\nv\nPXAT\n1\n\nSET\nk\nw\nKEEPTTL\nGET\n\nGETEX\nk\nPERSIST\n\nSCAN\n0\nMATCH\n*\nCOUNT\n5"))
+	f.Add([]byte("SET\nk\nHYLL\x01" + string(make([]byte, 10)) + "\x80\x7f\xff\n\n" +
+		"PFADD\nk\na\n\nPFCOUNT\nk\n\nPFMERGE\nk\nl\n\nPFDEBUG\nDECODE\nk"))
 	f.Add([]byte("COMMAND\nDOCS\nset\n\nCOMMAND\nGETKEYS\nMSET\na\nb\nc\n\nCOMMAND\nLIST\nFILTERBY\nPATTERN\n*"))
 	f.Add([]byte("SADD\nk\n1\n\nSRANDMEMBER\nk\n-500000000\n\nGET\nk\n\nZADD\nz\n1\n1\n\nZRANDMEMBER\nz\n-500000000"))
 	h := newHarness(f, 3)
-	h.ctx.Limits = &Limits{MaxStringBytes: 100_000, ListFill: -2}
+	h.ctx.Limits = &Limits{MaxStringBytes: 100_000, ListFill: -2, HLLSparseMaxBytes: 100}
 	h.ctx.ReplyLimit = 1 << 20 // a few bytes can ask for a reply of gigabytes
 	f.Fuzz(func(t *testing.T, data []byte) {
 		h.t = t

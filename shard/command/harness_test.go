@@ -65,9 +65,10 @@ func newHarness(t testing.TB, shards int) *harness {
 		Set: h.set, Worker: &h.w, Calls: NewCallStats(h.table), Table: h.table, Proto: 2,
 		Limits: &Limits{
 			MaxStringBytes: 512 << 20, ListFill: -2, HashMaxListpackEntries: 512, HashMaxListpackValueBytes: 64,
-			Sets:   shard.SetLimits{IntsetEntries: 512, ListpackEntries: 128, ListpackValue: 64},
-			ZSet:   shard.ZSetLimits{Entries: 128, ValueBytes: 64},
-			Stream: shard.StreamLimits{NodeBytes: 4096, NodeEntries: 100},
+			HLLSparseMaxBytes: 3000,
+			Sets:              shard.SetLimits{IntsetEntries: 512, ListpackEntries: 128, ListpackValue: 64},
+			ZSet:              shard.ZSetLimits{Entries: 128, ValueBytes: 64},
+			Stream:            shard.StreamLimits{NodeBytes: 4096, NodeEntries: 100},
 		},
 		Observers: NoObservers(),
 	}

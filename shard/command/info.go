@@ -2,7 +2,7 @@ package command
 
 import "fulmen/internal/resp"
 
-// Flags say what a command does; the names are those of COMMAND INFO.
+// Flags say what a command does.
 type Flags uint32
 
 // Flags of commands, with Redis's meanings.
@@ -28,6 +28,7 @@ const (
 	NoAsyncLoading
 )
 
+// flagNames are the names of the flags that COMMAND INFO tells of.
 var flagNames = [...]struct {
 	flag Flags
 	name string
@@ -35,7 +36,7 @@ var flagNames = [...]struct {
 	{Write, "write"}, {ReadOnly, "readonly"}, {DenyOOM, "denyoom"}, {Admin, "admin"}, {PubSub, "pubsub"},
 	{NoScript, "noscript"}, {Blocking, "blocking"}, {Loading, "loading"}, {Stale, "stale"},
 	{SkipMonitor, "skip_monitor"}, {SkipSlowlog, "skip_slowlog"}, {Asking, "asking"}, {Fast, "fast"},
-	{NoAuth, "no_auth"}, {MayReplicate, "may_replicate"}, {NoAsyncLoading, "no_async_loading"},
+	{NoAuth, "no_auth"}, {NoAsyncLoading, "no_async_loading"},
 	{NoMulti, "no_multi"}, {MovableKeys, "movablekeys"}, {AllowBusy, "allow_busy"},
 }
 

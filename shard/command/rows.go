@@ -5,7 +5,7 @@ func Rows() []*Row {
 	var all []*Row
 	for _, family := range [][]*Row{
 		stringRows(), multiStringRows(), numericRows(), rangeRows(), compareRows(),
-		bitRows(), bitfieldRows(), lcsRows(),
+		bitRows(), bitfieldRows(), lcsRows(), hllRows(),
 		listRows(), listEditRows(), listMoveRows(),
 		hashRows(), hashReadRows(), hashExpireRows(), hashExRows(),
 		zsetRows(),

@@ -1,0 +1,436 @@
+package command
+
+import (
+	"strconv"
+
+	"fulmen/internal/resp"
+	"fulmen/shard"
+	"fulmen/shard/ds/hll"
+	"fulmen/shard/ds/index"
+	"fulmen/shard/object"
+)
+
+func hllRows() []*Row {
+	return []*Row{
+		{Info: Info{
+			Name: "pfadd", Arity: -2, Flags: Write | DenyOOM | Fast, Categories: CatHyperLogLog,
+			Keys:  OneKey(KeyRW | KeyInsert),
+			Group: "hyperloglog", Since: "2.8.9",
+			Summary:    "Adds the specified elements to the specified HyperLogLog.",
+			Complexity: "O(1) to add every element.", Args: "key element?*",
+		}, Run: cmdPFAdd},
+		{Info: Info{
+			Name: "pfcount", Arity: -2, Flags: ReadOnly | MayReplicate, Categories: CatHyperLogLog,
+			Keys: []KeySpec{{
+				First: 1, Last: -1, Step: 1, Flags: KeyRW | KeyAccess,
+				Notes: "RW because it may change the internal representation of the key, and propagate to replicas",
+			}},
+			Group: "hyperloglog", Since: "2.8.9",
+			Summary: "Return the approximated cardinality of the set(s) observed by the HyperLogLog at key(s).",
+			Complexity: "O(1) with a very small average constant time when called with a single key. O(N) with N " +
+				"being the number of keys, and much bigger constant times, when called with multiple keys.",
+			Args: "key*",
+		}, Run: cmdPFCount},
+		{Info: Info{
+			Name: "pfmerge", Arity: -2, Flags: Write | DenyOOM, Categories: CatHyperLogLog,
+			Keys: []KeySpec{
+				{First: 1, Step: 1, Flags: KeyRW | KeyAccess | KeyInsert},
+				{First: 2, Last: -1, Step: 1, Flags: KeyRO | KeyAccess},
+			},
+			Group: "hyperloglog", Since: "2.8.9",
+			Summary:    "Merge N different HyperLogLogs into a single one.",
+			Complexity: "O(N) to merge N HyperLogLogs, but with high constant times.",
+			Args:       "destkey:key#0 sourcekey:key#1*",
+		}, Run: cmdPFMerge},
+		{Info: Info{
+			Name: "pfdebug", Arity: 3, Flags: Write | DenyOOM | Admin, Categories: CatHyperLogLog,
+			Keys:  []KeySpec{{First: 2, Step: 1, Flags: KeyRW | KeyAccess}},
+			Group: "hyperloglog", Since: "2.8.9",
+			Summary: "Internal commands for debugging HyperLogLog values", Complexity: "N/A", Syscmd: true,
+			Args: "subcommand key",
+		}, Run: cmdPFDebug},
+		{Info: Info{
+			Name: "pfselftest", Arity: 1, Flags: Admin, Categories: CatHyperLogLog,
+			Group: "hyperloglog", Since: "2.8.9",
+			Summary: "An internal command for testing HyperLogLog values", Complexity: "N/A", Syscmd: true,
+		}, Slices: beginPFSelfTest},
+	}
+}
+
+// hllString is the string of a key that is taken for a HyperLogLog.
+type hllString struct {
+	db   *shard.DB
+	e    index.Entry
+	head [hll.HeaderBytes]byte
+	size int
+}
+
+// hllOf returns the HyperLogLog in an entry. Whatever else is there is an error.
+func hllOf(db *shard.DB, e index.Entry) (h hllString, err error) {
+	if db.Type(e) != object.String {
+		return h, resp.ErrWrongType
+	}
+	h.db, h.e, h.size = db, e, db.StringLen(e)
+	db.StringRead(h.head[:], e, 0)
+	if !hll.Valid(h.head[:], h.size) {
+		return h, resp.ErrNotHLL
+	}
+	return h, nil
+}
+
+func (h *hllString) dense() bool { return hll.IsDense(h.head[:]) }
+
+// appendTo appends the value to dst. One that is too long to be sound is refused before it is read.
+func (h *hllString) appendTo(dst []byte) ([]byte, error) {
+	if h.size > hll.MaxSparseBytes {
+		return dst, resp.ErrCorruptHLL
+	}
+	return h.db.AppendString(dst, h.e), nil
+}
+
+// view returns the value for reading, copied only if it is not in one piece. It is valid until the next change in the
+// shard, or the next use of c's scratch buffer.
+func (h *hllString) view(c *Ctx) ([]byte, error) {
+	if b, ok := h.db.StringView(h.e); ok {
+		return b, nil
+	}
+	var err error
+	c.scratch, err = h.appendTo(c.buffer(hll.MaxSparseBytes)[:0])
+	return c.scratch, err
+}
+
+// storeHLL makes b the string of a key; found: it is there and keeps its expiry.
+func (c *Ctx) storeHLL(k *Keyed, found bool, b []byte) {
+	if db := k.Shard.DB(c.DBID); found {
+		db.StringReplace(k.Key, b)
+	} else {
+		db.StringSetRange(k.Key, 0, b)
+	}
+}
+
+// PFADD key [element [element ...]]
+func cmdPFAdd(c *Ctx) error {
+	k := &c.Keys[0]
+	db := k.Shard.DB(c.DBID)
+	var h hllString
+	var err error
+	e, found := db.Get(k.Key, c.NowMs)
+	if found {
+		if h, err = hllOf(db, e); err != nil {
+			return err
+		}
+		db.StringRaw(k.Key)
+	}
+	changes := 0
+	if found && h.dense() {
+		changes = c.addDense(k, &h)
+	} else if changes, err = c.addSparse(k, found, &h); err != nil {
+		return err
+	}
+	c.Dirty += changes
+	c.Bool(changes > 0)
+	return nil
+}
+
+// addDense adds the call's elements to a dense value, of which it touches only what changes, and returns how many
+// changed something.
+func (c *Ctx) addDense(k *Keyed, h *hllString) (changes int) {
+	var b [2]byte
+	for _, element := range c.Args[2:] {
+		register, rank := hll.Hash(element)
+		at, n := hll.Place(register)
+		h.db.StringRead(b[:n], h.e, at)
+		if hll.RaiseIn(b[:n], register, rank) {
+			h.db.StringSetRange(k.Key, at, b[:n])
+			h.e, _ = h.db.Look(k.Key, c.NowMs)
+			changes++
+		}
+	}
+	if _, cached := hll.Cached(h.head[:]); changes > 0 && cached {
+		hll.Stale(h.head[:])
+		h.db.StringSetRange(k.Key, hll.CacheAt, h.head[hll.CacheAt:])
+	}
+	return changes
+}
+
+// addSparse adds the call's elements to a sparse value, or a new one if the key isn't there, and returns how many
+// changed something, making one included. An error changes nothing.
+func (c *Ctx) addSparse(k *Keyed, found bool, h *hllString) (changes int, err error) {
+	v := hll.Value{MaxSparse: c.Limits.HLLSparseMaxBytes}
+	room := c.buffer(hll.MaxSparseBytes)[:0]
+	if found {
+		v.B, err = h.appendTo(room)
+		if err != nil {
+			return 0, err
+		}
+	} else {
+		v.B = hll.AppendEmpty(room)
+		changes = 1
+	}
+	for _, element := range c.Args[2:] {
+		switch v.Raise(hll.Hash(element)) {
+		case hll.Higher:
+			changes++
+		case hll.Unsound:
+			return 0, resp.ErrCorruptHLL
+		}
+	}
+	if changes > 0 {
+		hll.Stale(v.B)
+		c.storeHLL(k, found, v.B)
+	}
+	return changes, nil
+}
+
+// PFCOUNT key [key ...]
+func cmdPFCount(c *Ctx) error {
+	if len(c.Keys) == 1 {
+		return c.countHLL(&c.Keys[0])
+	}
+	ranks, room := c.hllBuffers()
+	if _, err := c.mergeHLLs(ranks, room, c.Keys); err != nil {
+		return err
+	}
+	c.Int(int64(ranks.Count()))
+	return nil
+}
+
+// countHLL replies the estimate of one key, and notes it there if that has none. This changes the string, and is
+// logged: but not by who only looks at a replica's data, which is the primary's.
+func (c *Ctx) countHLL(k *Keyed) error {
+	db := k.Shard.DB(c.DBID)
+	e, found := c.read(k, db)
+	if !found {
+		c.Int(0)
+		return nil
+	}
+	h, err := hllOf(db, e)
+	if err != nil {
+		return err
+	}
+	db.StringRaw(k.Key)
+	n, cached := hll.Cached(h.head[:])
+	if !cached {
+		b, err := h.view(c)
+		if err != nil {
+			return err
+		}
+		var sound bool
+		if n, sound = hll.Count(b); !sound {
+			return resp.ErrCorruptHLL
+		}
+		if !c.Set.Frozen(c.NowMs) {
+			hll.PutCached(h.head[:], n)
+			db.StringSetRange(k.Key, hll.CacheAt, h.head[hll.CacheAt:])
+			c.Dirty++
+		}
+	}
+	c.Int(int64(n))
+	return nil
+}
+
+// hllBuffers returns ranks that are all 0, and room for a value.
+func (c *Ctx) hllBuffers() (ranks hll.Ranks, room []byte) {
+	b := c.buffer(hll.Registers + hll.MaxSparseBytes)
+	ranks = hll.Ranks(b[:hll.Registers])
+	clear(ranks)
+	return ranks, b[hll.Registers:hll.Registers]
+}
+
+// mergeHLLs raises ranks to those of all values under some keys, and tells whether one of them was dense.
+func (c *Ctx) mergeHLLs(ranks hll.Ranks, room []byte, keys []Keyed) (dense bool, err error) {
+	for i := range keys {
+		db := keys[i].Shard.DB(c.DBID)
+		e, found := c.read(&keys[i], db)
+		if !found {
+			continue
+		}
+		h, err := hllOf(db, e)
+		if err != nil {
+			return false, err
+		}
+		b, err := h.appendTo(room)
+		if err != nil {
+			return false, err
+		}
+		if !ranks.Merge(b) {
+			return false, resp.ErrCorruptHLL
+		}
+		dense = dense || h.dense()
+	}
+	return dense, nil
+}
+
+// PFMERGE destkey [sourcekey [sourcekey ...]]
+func cmdPFMerge(c *Ctx) error {
+	ranks, room := c.hllBuffers()
+	dense, err := c.mergeHLLs(ranks, room, c.Keys)
+	if err != nil {
+		return err
+	}
+	k := &c.Keys[0]
+	db := k.Shard.DB(c.DBID)
+	v := hll.Value{MaxSparse: c.Limits.HLLSparseMaxBytes}
+	e, found := db.Get(k.Key, c.NowMs)
+	if found { // it is one of those that were merged
+		v.B = db.AppendString(room, e)
+	} else {
+		v.B = hll.AppendEmpty(room)
+	}
+	switch {
+	case hll.IsDense(v.B):
+		ranks.PutDense(v.B)
+	case dense:
+		v.B = ranks.Dense(v.B)
+	default:
+		for register, rank := range ranks {
+			if rank > 0 && v.Raise(register, rank) == hll.Unsound {
+				panic("BUG: PFMERGE: a value was merged that is not sound")
+			}
+		}
+	}
+	hll.Stale(v.B)
+	c.storeHLL(k, found, v.B)
+	c.Dirty++
+	c.EffectOfKeys()
+	c.OK()
+	return nil
+}
+
+// PFDEBUG subcommand key
+//
+// "simd on" and "simd off" are of Redis 8, for its tests: there are no such instructions to be used.
+func cmdPFDebug(c *Ctx) error {
+	sub := cString(c.Args[1])
+	if equalFold(sub, "simd") {
+		if on := cString(c.Args[2]); !equalFold(on, "on") && !equalFold(on, "off") {
+			return resp.ErrSIMD
+		}
+		c.Simple("disabled")
+		return nil
+	}
+	k := &c.Keys[0]
+	db := k.Shard.DB(c.DBID)
+	e, found := db.Get(k.Key, c.NowMs)
+	if !found {
+		return resp.ErrKeyMissing
+	}
+	h, err := hllOf(db, e)
+	if err != nil {
+		return err
+	}
+	db.StringRaw(k.Key)
+	for _, known := range [...]struct {
+		name string
+		run  func(c *Ctx, k *Keyed, h *hllString) error
+	}{{"getreg", pfGetReg}, {"decode", pfDecode}, {"encoding", pfEncoding}, {"todense", pfToDense}} {
+		if equalFold(sub, known.name) {
+			return known.run(c, k, &h)
+		}
+	}
+	return resp.ErrPFDebugUnknown(sub)
+}
+
+// densify makes a value dense and returns it.
+func (c *Ctx) densify(k *Keyed, h *hllString) ([]byte, error) {
+	b, err := h.view(c)
+	if err != nil {
+		return nil, err
+	}
+	d, ok := hll.DenseOf(b)
+	if !ok {
+		return nil, resp.ErrCorruptHLL
+	}
+	if !h.dense() {
+		c.storeHLL(k, true, d)
+		c.Dirty++
+	}
+	return d, nil
+}
+
+func pfGetReg(c *Ctx, k *Keyed, h *hllString) error {
+	d, err := c.densify(k, h)
+	if err != nil {
+		return err
+	}
+	ranks := make(hll.Ranks, hll.Registers)
+	ranks.Merge(d)
+	c.Array(len(ranks))
+	for _, rank := range ranks {
+		c.Int(int64(rank))
+	}
+	return nil
+}
+
+func pfDecode(c *Ctx, _ *Keyed, h *hllString) error {
+	if h.dense() {
+		return resp.ErrNotSparse
+	}
+	b, err := h.view(c)
+	if err != nil {
+		return err
+	}
+	var text []byte
+	sound := hll.EachRun(b, func(rank byte, n, size int) {
+		switch {
+		case rank > 0:
+			text = append(text, "v:"...)
+			text = append(strconv.AppendInt(text, int64(rank), 10), ',')
+		case size == 1:
+			text = append(text, "z:"...)
+		default:
+			text = append(text, "Z:"...)
+		}
+		text = append(strconv.AppendInt(text, int64(n), 10), ' ')
+	})
+	if !sound {
+		return resp.ErrCorruptHLL
+	}
+	c.Bulk(text[:len(text)-1])
+	return nil
+}
+
+func pfEncoding(c *Ctx, _ *Keyed, h *hllString) error {
+	if h.dense() {
+		c.Simple("dense")
+	} else {
+		c.Simple("sparse")
+	}
+	return nil
+}
+
+func pfToDense(c *Ctx, k *Keyed, h *hllString) error {
+	if h.dense() {
+		c.Int(0)
+		return nil
+	}
+	if _, err := c.densify(k, h); err != nil {
+		return err
+	}
+	c.Int(1)
+	return nil
+}
+
+// hllSelfTest is a call of PFSELFTEST under way.
+type hllSelfTest struct{ test *hll.SelfTest }
+
+// PFSELFTEST
+func beginPFSelfTest(*Ctx) (Job, error) { return &hllSelfTest{hll.NewSelfTest()}, nil }
+
+// Shard implements Job; it works on none.
+func (j *hllSelfTest) Shard() int { return 0 }
+
+// Slice implements Job.
+func (j *hllSelfTest) Slice(c *Ctx) (done bool) {
+	done, err := j.test.Step()
+	switch {
+	case err != nil:
+		c.Out = resp.AppendError(c.Out, &resp.Error{Code: "TESTFAILED", Msg: err.Error()})
+	case done:
+		c.OK()
+	}
+	return done
+}
+
+// Head implements Job: there is nothing before the reply.
+func (j *hllSelfTest) Head(*Ctx) {}
