@@ -187,12 +187,7 @@ func (s *Stream) find(t *object.Trees, p *tree.Path, r *stream.Reader, id stream
 		return false
 	}
 	_, room.node = object.OpenNode(space, p, r, room.node)
-	for r.Next() {
-		if !r.Deleted && !r.ID.Less(id) {
-			return r.ID == id
-		}
-	}
-	return false
+	return r.Seek(id) && r.ID == id
 }
 
 // Has reports whether an entry is there.

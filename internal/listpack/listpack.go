@@ -202,11 +202,18 @@ func Next(b []byte, at int) int {
 		return at + int(c&0x3F) + 2
 	case c < 0xE0:
 		return at + 3
+	case c < string32:
+		n := 2 + int(c&0x0F)<<8 + int(b[at+1])
+		return at + n + BackSize(n)
+	case c == string32:
+		n := 5 + int(binary.LittleEndian.Uint32(b[at+1:]))
+		return at + n + BackSize(n)
 	}
-	var e Element
-	Read(b[at:], &e)
-	return at + e.Size
+	return at + int(intSizes[c&0x07])
 }
+
+// intSizes are the sizes of numbers that begin with int16s … int64s.
+var intSizes = [8]uint8{1: 4, 2: 5, 3: 6, 4: 10}
 
 // Back returns how long the element is, all of it, that ends where b does, of which five bytes are enough.
 func Back(b []byte) int {

@@ -184,20 +184,34 @@ func (x *Entries) Next() bool {
 	if x.over {
 		return false
 	}
-	if !x.begun {
-		x.open()
-		if x.rev {
+	ok := false
+	switch {
+	case x.rev:
+		if !x.begun {
+			x.open()
 			x.r.ToEnd()
 		}
-	}
-	ok := false
-	if x.rev {
 		ok = x.prev()
-	} else {
+	case !x.begun:
+		if x.open(); x.r.Seek(x.from) {
+			ok = x.take()
+		} else {
+			ok = x.next()
+		}
+	default:
 		ok = x.next()
 	}
 	x.over = !ok
 	return ok
+}
+
+// take takes what the reader is at, and reports whether that is still in the range.
+func (x *Entries) take() bool {
+	x.ID, x.Pairs = x.r.ID, x.r.Pairs
+	if x.rev {
+		return !x.ID.Less(x.from)
+	}
+	return !x.to.Less(x.ID)
 }
 
 func (x *Entries) next() bool {
@@ -206,8 +220,7 @@ func (x *Entries) next() bool {
 			if x.r.Deleted || x.r.ID.Less(x.from) {
 				continue
 			}
-			x.ID, x.Pairs = x.r.ID, x.r.Pairs
-			return !x.to.Less(x.ID)
+			return x.take()
 		}
 		if x.path.Next(); !x.path.Valid() {
 			return false
@@ -222,8 +235,7 @@ func (x *Entries) prev() bool {
 			if x.r.Deleted || x.to.Less(x.r.ID) {
 				continue
 			}
-			x.ID, x.Pairs = x.r.ID, x.r.Pairs
-			return !x.ID.Less(x.from)
+			return x.take()
 		}
 		if !x.path.Prev() {
 			return false

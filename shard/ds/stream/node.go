@@ -242,6 +242,33 @@ func (r *Reader) Prev() bool {
 	return true
 }
 
+// Seek goes to the first entry that is there and whose ID is not below id, and reports whether there is one. It comes
+// from the end that this is nearer to, to judge by the IDs.
+func (r *Reader) Seek(id ID) bool {
+	r.Rewind()
+	if r.id.Less(id) {
+		if r.ToEnd(); r.Prev() && !nearer(id, r.id, r.ID) {
+			r.Rewind()
+		}
+		for r.begin > 0 && (r.Deleted || !r.ID.Less(id)) && r.Prev() {
+		}
+	}
+	for r.Next() {
+		if !r.Deleted && !r.ID.Less(id) {
+			return true
+		}
+	}
+	return false
+}
+
+// nearer reports whether id is nearer to last than to first.
+func nearer(id, first, last ID) bool {
+	if last.Ms > first.Ms {
+		return id.Ms >= last.Ms || id.Ms-first.Ms > (last.Ms-first.Ms)/2
+	}
+	return id.Ms > last.Ms || id.Seq >= last.Seq || id.Seq-first.Seq > (last.Seq-first.Seq)/2
+}
+
 // enter reads what comes before the first pair of the entry at an offset.
 func (r *Reader) enter(at int) {
 	r.begin = at
