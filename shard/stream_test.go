@@ -35,6 +35,7 @@ type streamModel struct {
 	pinned  *Pinned
 	pinInfo object.StreamInfo
 	pinSaid []streamEntry
+	pinText string // of groups
 	err     error
 }
 
@@ -455,6 +456,8 @@ func (m *streamModel) pin() {
 	case m.pinned == nil && s.ok && m.rnd.IntN(20) == 0:
 		m.set.Cut()
 		m.pinInfo, m.pinSaid = s.Info(), slices.Clone(m.entries)
+		v := s.view()
+		m.pinText = groupsText(&v)
 		p := m.set.Shards[0].Pin(s.e)
 		m.pinned = &p
 	case m.pinned != nil && m.rnd.IntN(20) == 0:
@@ -473,10 +476,34 @@ func (m *streamModel) unpin() {
 	m.compare("what was pinned", entriesOf(&r), m.pinSaid)
 	if err := v.Group.Check(m.set.Space); err != nil {
 		m.failf("what was pinned: %w", err)
+	} else if got := groupsText(&v); got != m.pinText {
+		m.failf("groups that were pinned: %.200s, want %.200s", got, m.pinText)
 	}
 	for !m.set.Shards[0].Unpin(m.pinned, 20) {
 	}
 	m.pinned = nil
+}
+
+// groupsText is all that there is of groups.
+func groupsText(v *object.StreamView) string {
+	var b strings.Builder
+	v.EachGroup(func(name []byte, g *object.Group) bool {
+		fmt.Fprintf(&b, "group %q %+v\n", name, *g)
+		v.EachPending(g.Number, func(x *object.Pending) bool {
+			fmt.Fprintf(&b, "%+v\n", *x)
+			return true
+		})
+		v.EachConsumer(g.Number, func(name []byte, c *object.Consumer) bool {
+			fmt.Fprintf(&b, "consumer %q %+v\n", name, *c)
+			v.EachPending(c.Number, func(x *object.Pending) bool {
+				fmt.Fprintf(&b, "%v\n", x.ID)
+				return true
+			})
+			return true
+		})
+		return true
+	})
+	return b.String()
 }
 
 func (m *streamModel) run(steps int) error {
@@ -591,4 +618,107 @@ func TestPendingOrder(t *testing.T) {
 			t.Errorf("%v is not before %v", a, b)
 		}
 	}
+}
+
+// TestStreamModelNoticesFaults plants mistakes in a stream and shows that the model's next check finds them.
+func TestStreamModelNoticesFaults(t *testing.T) {
+	first := func(s *Stream, t *object.Trees) (g StreamGroup, x StreamPending) {
+		s.EachGroup(func(_ []byte, have *StreamGroup) bool {
+			g = *have
+			return s.PendingLen(have) == 0
+		})
+		var r PendingRange
+		if s.PendingRange(&r, &g, nil, stream.ID{}); !r.Next() {
+			panic("nothing is pending")
+		}
+		return g, r.StreamPending
+	}
+	for _, c := range []struct {
+		name  string
+		plant func(s *Stream, t *object.Trees, h *tree.Heap)
+	}{
+		{"none", func(*Stream, *object.Trees, *tree.Heap) {}},
+		{"a header counts one entry less", func(s *Stream, t *object.Trees, h *tree.Heap) {
+			var p tree.Path
+			t.A.First(s.space(), &p)
+			hd := object.NodeHeader(s.space(), &p)
+			hd.Count--
+			t.A.PatchBody(h, &p, 0, hd.Append(nil))
+		}},
+		{"a node is gone", func(s *Stream, t *object.Trees, h *tree.Heap) { t.A.DeleteRange(h, 1, 2) }},
+		{"an entry is marked and not counted", func(s *Stream, t *object.Trees, h *tree.Heap) {
+			var p tree.Path
+			var r stream.Reader
+			t.A.First(s.space(), &p)
+			object.OpenNode(s.space(), &p, &r, nil)
+			r.Next()
+			for r.Deleted {
+				r.Next()
+			}
+			s.mark(&t.A, h, &p, &r)
+		}},
+		{"the length is another", func(s *Stream, t *object.Trees, _ *tree.Heap) {
+			in := s.Info()
+			in.Length++
+			in.Store(s.payload())
+		}},
+		{"something is pending in the group alone", func(s *Stream, t *object.Trees, h *tree.Heap) {
+			_, x := first(s, t)
+			var p tree.Path
+			object.SeekPending(s.space(), &t.B, &p, x.Consumer, x.ID, s.room().pending[:])
+			t.B.Delete(h, &p, 1)
+		}},
+		{"something is pending for a consumer alone", func(s *Stream, t *object.Trees, h *tree.Heap) {
+			g, x := first(s, t)
+			var p tree.Path
+			object.SeekPending(s.space(), &t.B, &p, g.Number, x.ID, s.room().pending[:])
+			t.B.Delete(h, &p, 1)
+		}},
+		{"a name is gone", func(s *Stream, t *object.Trees, h *tree.Heap) {
+			from, _ := object.NameRanks(s.space(), &t.B, 0)
+			t.B.DeleteRange(h, from, from+1)
+		}},
+	} {
+		m := newStreamModel(t, 3, StreamLimits{4096, 20})
+		if err := m.run(300); err != nil {
+			t.Fatal(err)
+		}
+		s := m.stream()
+		s.change()
+		tr := s.trees()
+		h := s.heap(&tr)
+		c.plant(&s, &tr, h)
+		s.store(&tr)
+		for range 5 {
+			m.check()
+		}
+		if (m.err != nil) != (c.name != "none") {
+			t.Errorf("%s: %v", c.name, m.err)
+		}
+	}
+}
+
+// TestPendingMemory: what is pending takes no more than it does in Redis, and nothing of it is on the Go heap.
+func TestPendingMemory(t *testing.T) {
+	const n = 200_000
+	set, _ := newTestSet(t, 1, 1)
+	s := Stream{set.Shards[0].DB(0).LookValue(set.Key([]byte("s")), 1)}
+	s.Create()
+	s.CreateGroup([]byte("g"), stream.ID{}, 0)
+	var g StreamGroup
+	var c StreamConsumer
+	s.Group(&g, []byte("g"))
+	s.CreateConsumer(&g, &c, []byte("c"), 1)
+	before := set.Shards[0].arena.UsedBytes()
+	i := uint64(0)
+	allocs := testing.AllocsPerRun(n-1, func() {
+		id := stream.ID{Ms: 1_700_000_000_000 + i/10, Seq: i % 10}
+		s.SetPending(&g, &StreamPending{ID: id, DeliveredMs: 5, Deliveries: 1, Consumer: c.Number})
+		i++
+	})
+	each := float64(set.Shards[0].arena.UsedBytes()-before) / n
+	if allocs > 0 || each > 100 || s.PendingLen(&g) != n {
+		t.Errorf("%v allocations, %.1f bytes each, %d pending", allocs, each, s.PendingLen(&g))
+	}
+	t.Logf("%.1f bytes each", each)
 }
