@@ -40,10 +40,15 @@ type BufferObserver interface {
 
 // Limits bound what a connection may make the reactor hold; all in bytes, 0 = no limit.
 type Limits struct {
-	QueryBufferBytes  int // one connection's bytes not yet executed
-	OutputBytes       int // one connection's bytes not yet read by the peer: closed above
-	SoftOutputBytes   int // one connection's bytes not yet read by the peer: closed if above for longer than
-	SoftOutputMs      int64
+	QueryBufferBytes int // one connection's bytes not yet executed
+	OutputBytes      int // one connection's bytes not yet read by the peer: closed above
+	SoftOutputBytes  int // one connection's bytes not yet read by the peer: closed if above for longer than
+	SoftOutputMs     int64
+	// Instead of these three, of connections that get what they have not asked for (SetSubscriber).
+	PushOutputBytes     int
+	PushSoftOutputBytes int
+	PushSoftOutputMs    int64
+
 	StallBytes        int // one connection's bytes not yet read by the peer: not executed above, see credit
 	StalledTotalBytes int // query and output bytes of all connections that don't read: one that sends is closed above
 
@@ -104,6 +109,7 @@ type Conn struct {
 	full      bool // the socket did not take all that could leave
 	hungry    bool // in Loop.hungry
 	untrusted bool
+	pushed    bool // SetSubscriber
 	closing   bool // close once the output is flushed
 	closed    bool
 	eof       bool // the peer will not send any more: close when all is executed and flushed
@@ -186,6 +192,18 @@ func (c *Conn) Resume() {
 // SetTrusted says whether the peer has shown who it is; until then the limits for strangers hold. New
 // connections are trusted.
 func (c *Conn) SetTrusted(on bool) { c.untrusted = !on }
+
+// SetSubscriber says whether the connection gets what it has not asked for: other limits of output hold then.
+func (c *Conn) SetSubscriber(on bool) { c.pushed = on }
+
+// outputLimits returns the limits of the connection's output: at which it is closed, and above which it is for how
+// long.
+func (c *Conn) outputLimits(l *Limits) (hardBytes, softBytes int, softMs int64) {
+	if c.pushed {
+		return l.PushOutputBytes, l.PushSoftOutputBytes, l.PushSoftOutputMs
+	}
+	return l.OutputBytes, l.SoftOutputBytes, l.SoftOutputMs
+}
 
 // SetHeld says how many bytes of the peer's queries the handler keeps by itself: they count as query buffer.
 func (c *Conn) SetHeld(n int) {

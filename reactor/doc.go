@@ -37,7 +37,8 @@
 // The query buffer is bounded by Limits.QueryBufferBytes. A connection whose output isn't read stops being
 // executed at Limits.StallBytes plus the bytes of the commands executed meanwhile (so that it never holds
 // more than those commands would, which had to be kept otherwise); it is closed at Limits.OutputBytes, or
-// after Limits.SoftOutputMs above Limits.SoftOutputBytes, where those are set. All that is held for peers
+// after Limits.SoftOutputMs above Limits.SoftOutputBytes, where those are set (Limits.PushOutputBytes and so on for
+// those that get what they have not asked for, which goes on while they are not executed). All that is held for peers
 // that don't read is bounded by Limits.StalledTotalBytes: beyond, a connection that makes it grow and has no
 // less than its share is closed. What the gate holds closes nobody: at OutputBytes, too, and beyond
 // StalledTotalBytes for all connections together, who adds to it stops being executed. The worst case of one

@@ -148,8 +148,9 @@ func (c *Conn) countHeld() {
 // neither is one that adds to what is held when that is too much for all connections together.
 func (c *Conn) checkHeld(limits *Limits) {
 	out := c.out.bytes
+	hard, _, _ := c.outputLimits(limits)
 	c.countHeld()
-	if !c.stalled && (limits.StallBytes > 0 && out > limits.StallBytes+c.credit || tooMuch(out, limits.OutputBytes) ||
+	if !c.stalled && (limits.StallBytes > 0 && out > limits.StallBytes+c.credit || tooMuch(out, hard) ||
 		c.loop.gate.overfull(limits)) {
 		c.stalled = true
 		c.loop.handler.Stalled(c, true)

@@ -180,7 +180,7 @@ func (l *Loop) tick() {
 	if l.lagging > 0 {
 		l.WantTick()
 		limits, nowMs := l.limits.Load(), l.totals.tickMs.Load()
-		if limits.SoftOutputBytes > 0 && nowMs-l.softMs >= softEveryMs {
+		if max(limits.SoftOutputBytes, limits.PushSoftOutputBytes) > 0 && nowMs-l.softMs >= softEveryMs {
 			l.softMs = nowMs
 			l.Conns(func(c *Conn) { c.checkSoft(limits, nowMs) })
 		}

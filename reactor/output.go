@@ -67,7 +67,8 @@ func (c *Conn) checkOutput() {
 		c.checkHeld(limits)
 		return
 	}
-	if tooMuch(out, limits.OutputBytes) || (c.untrusted && tooMuch(out, limits.UntrustedOutputBytes)) {
+	hard, _, _ := c.outputLimits(limits)
+	if tooMuch(out, hard) || (c.untrusted && tooMuch(out, limits.UntrustedOutputBytes)) {
 		c.loop.totals.outputLimitHits.Add(1)
 		c.Abort(ErrOutputBufferLimit)
 		return
@@ -84,8 +85,9 @@ func (c *Conn) checkOutput() {
 
 // noteSoft remembers since when the output is above the soft limit.
 func (c *Conn) noteSoft(limits *Limits) {
+	_, soft, _ := c.outputLimits(limits)
 	switch {
-	case !tooMuch(c.out.bytes, limits.SoftOutputBytes):
+	case !tooMuch(c.out.bytes, soft):
 		c.softSince = 0
 	case c.softSince == 0:
 		c.softSince = max(c.loop.totals.tickMs.Load(), 1)
@@ -98,7 +100,8 @@ func (c *Conn) checkSoft(limits *Limits, nowMs int64) {
 		return
 	}
 	c.noteSoft(limits) // the limit may have changed
-	if c.softSince != 0 && nowMs-c.softSince >= limits.SoftOutputMs {
+	_, _, softMs := c.outputLimits(limits)
+	if c.softSince != 0 && nowMs-c.softSince >= softMs {
 		c.loop.totals.outputLimitHits.Add(1)
 		c.Abort(ErrOutputBufferLimit)
 	}
@@ -195,10 +198,10 @@ func (c *Conn) drain() {
 	c.noteLess()
 }
 
-// resumeBytes is at how little output a connection is executed again that had too much.
-func (l *Limits) resumeBytes() int {
-	if l.OutputBytes > 0 {
-		return min(l.StallBytes, l.OutputBytes) / 2
+// resumeBytes is at how little output the connection is executed again if it had too much.
+func (c *Conn) resumeBytes(l *Limits) int {
+	if hard, _, _ := c.outputLimits(l); hard > 0 {
+		return min(l.StallBytes, hard) / 2
 	}
 	return l.StallBytes / 2
 }
@@ -211,7 +214,7 @@ func (c *Conn) noteLess() {
 		c.noteSoft(limits)
 	}
 	c.account(limits)
-	if c.stalled && !c.closed && c.out.bytes <= limits.resumeBytes() &&
+	if c.stalled && !c.closed && c.out.bytes <= c.resumeBytes(limits) &&
 		(c.out.empty() || !c.loop.gate.overfull(limits)) {
 		c.stalled = false
 		c.loop.handler.Stalled(c, false)
