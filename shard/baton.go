@@ -20,11 +20,24 @@ type Worker struct {
 	// committed and of the last commits of the shards that it has held, so of all that it has seen there. A reply that
 	// tells of any of this has to wait for it.
 	LSN uint64
+	// Courier has what the worker's commands have caused beside the shards; nil: nothing. It is set by whoever causes
+	// something, and by nobody else but the Courier itself.
+	Courier Courier
 
 	// The last reading of its thread's processor time.
 	cpuReadNs, cpuNs, processNs int64
 	thread                      int
 	wallOnly                    bool // of a test with a clock of its own: processor time is wall time
+}
+
+// Courier carries what a worker's commands have caused beside the shards, such as messages. It is told where batons are
+// given back, so that whoever causes something need not think of who executes it, and in the order of the commits.
+type Courier interface {
+	// Committed is told, the batons still held, that what the worker has staged is committed: what it has caused up to
+	// now may be seen by others as soon as w.LSN is safe.
+	Committed(w *Worker)
+	// Released is told that a baton was given back: what takes a system call may be done now.
+	Released(w *Worker)
 }
 
 func (s *Shard) tryTake() bool {
@@ -62,6 +75,13 @@ func (s *Shard) waiting() bool { return s.backlog.first != nil || !s.inbox.empty
 
 // Release commits what is staged, runs what waits and gives the baton back.
 func (s *Shard) Release(w *Worker) {
+	s.release(w)
+	if w.Courier != nil {
+		w.Courier.Released(w)
+	}
+}
+
+func (s *Shard) release(w *Worker) {
 	left := drainTasks
 	for {
 		s.Commit(w)

@@ -105,9 +105,13 @@ func (s *Shard) Commit(w *Worker) (lsn uint64) {
 	return lsn
 }
 
+// saw notes the end of a commit, with its batons held.
 func (w *Worker) saw(lsn uint64) {
 	if lsn > w.LSN {
 		w.LSN = lsn
+	}
+	if w.Courier != nil {
+		w.Courier.Committed(w)
 	}
 }
 
