@@ -234,6 +234,12 @@ func ErrWrongArity(name string) *Error {
 	return generic("wrong number of arguments for '" + name + "' command")
 }
 
+// ErrListening is the error for a command that may not run in RESP2 while the client subscribes to something.
+func ErrListening(name string) *Error {
+	return generic("Can't execute '" + name + "': only (P|S)SUBSCRIBE / (P|S)UNSUBSCRIBE / PING / QUIT / RESET are " +
+		"allowed in this context")
+}
+
 // ErrNoInputKey is the error for a command that wants at least one key among its arguments.
 func ErrNoInputKey(name string) *Error {
 	return Errorf("ERR", "at least 1 input key is needed for '%s' command", name)

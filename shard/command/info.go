@@ -1,6 +1,10 @@
 package command
 
-import "fulmen/internal/resp"
+import (
+	"slices"
+
+	"fulmen/internal/resp"
+)
 
 // Flags say what a command does.
 type Flags uint32
@@ -188,9 +192,16 @@ func (in *Info) AllCategories() Categories {
 // KeyIndexes appends the positions of the keys among a call's arguments.
 func (in *Info) KeyIndexes(dst []int, args [][]byte) []int {
 	for i := range in.Keys {
-		dst = in.Keys[i].indexes(dst, args)
+		if in.Keys[i].Flags&KeyNotKey == 0 {
+			dst = in.Keys[i].indexes(dst, args)
+		}
 	}
 	return dst
+}
+
+// hasKeys tells whether some of its arguments are keys.
+func (in *Info) hasKeys() bool {
+	return slices.ContainsFunc(in.Keys, func(spec KeySpec) bool { return spec.Flags&KeyNotKey == 0 })
 }
 
 // indexes appends the positions of the spec's keys among arguments. A count that can't be has no keys.
@@ -256,7 +267,7 @@ func (in *Info) keyRange() (first, last, step int) {
 // SingleKey tells whether the command has exactly one key, its first argument.
 func (in *Info) SingleKey() bool {
 	return in.Route == RouteKeys && in.RouteOf == nil && len(in.Keys) == 1 && in.Keys[0].First == 1 &&
-		in.Keys[0].Last == 0 && !in.Keys[0].Counted
+		in.Keys[0].Last == 0 && !in.Keys[0].Counted && in.hasKeys()
 }
 
 // ArityOK tells whether argc arguments, the name included, satisfy the arity.

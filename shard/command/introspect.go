@@ -250,7 +250,7 @@ func (c *Ctx) keysOf(reply func(key []byte, flags KeyFlags)) error {
 	switch {
 	case row == nil:
 		return resp.ErrInvalidCommand
-	case len(row.Keys) == 0:
+	case !row.hasKeys():
 		return resp.ErrNoKeyArguments
 	case !row.ArityOK(len(args)):
 		return resp.ErrInvalidArgCount
@@ -260,6 +260,9 @@ func (c *Ctx) keysOf(reply func(key []byte, flags KeyFlags)) error {
 	for i := range row.Keys {
 		spec := &row.Keys[i]
 		flags := spec.Flags
+		if flags&KeyNotKey != 0 {
+			continue
+		}
 		if flags&KeyVariable != 0 {
 			flags = row.KeyFlags(args)
 		}

@@ -39,6 +39,11 @@ type Row struct {
 	Canary bool
 	// EndsSync: runs while data comes from a primary, though its flags refuse that: it ends the transfer (REPLICAOF).
 	EndsSync bool
+	// Listener: runs in RESP2 also while the session subscribes to something.
+	Listener bool
+	// ForReplicas: what replicas are sent of it goes through the shard that its first argument would belong to as a
+	// key; while there are any, its handler has that baton.
+	ForReplicas bool
 	// NotQueued: refused inside MULTI, though COMMAND does not say so.
 	NotQueued bool
 	// Protected: refused unless enable-debug-command allows it.
