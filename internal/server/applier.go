@@ -150,7 +150,7 @@ func (l *applierLane) session(row *command.Row, args [][]byte) error {
 		}
 		l.ctx.DBID = id
 	case "multi", "exec": // what is executed together was committed together
-	case "ping": // it was for replicas
+	case "ping", "publish", "spublish": // it was for replicas
 	case "replconf":
 		return l.told.read(args)
 	default:

@@ -19,14 +19,14 @@ func (r *recording) load(q *proof) error {
 	var p aof.LoadProgress
 	o := q.outsider()
 	o.all(func() {
-		z := o.tx.Lend(&o.worker)
+		z := o.tx.Lend(o.worker)
 		was := q.clock.NowMs()
 		q.clock.wall.SetMs(r.p.clock.NowMs()) // keys whose time has come stay until the log says otherwise
 		err = aof.Load(&aof.LoadOptions{
 			FS: vfs.OS{}, Dir: dir, Name: aofTestName, Manifest: m, Applier: newApplier(q.srv, z, m.Shards),
 		}, &p)
 		q.clock.wall.SetMs(was)
-		z.Release(&o.worker)
+		z.Release(o.worker)
 	})
 	if p.ReadBytes.Load() != p.TotalBytes.Load() && err == nil {
 		err = errors.New("the progress ends before everything is read")

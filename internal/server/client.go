@@ -8,6 +8,7 @@ import (
 	"strings"
 	"sync/atomic"
 
+	"fulmen/internal/pubsub"
 	"fulmen/internal/resp"
 	"fulmen/shard/command"
 )
@@ -299,6 +300,9 @@ func (s *Session) kind() string {
 	if s.isPrimary.Load() {
 		return "master"
 	}
+	if s.subscriptions() > 0 {
+		return "pubsub"
+	}
 	return "normal"
 }
 
@@ -319,6 +323,7 @@ func (s *Session) flags() string {
 		{s.follower.Load() != nil, 'S'},
 		{s.isPrimary.Load(), 'M'},
 		{s.monitoring.Load(), 'O'},
+		{s.subscriptions() > 0, 'P'},
 		{s.queued.Load() >= 0, 'x'},
 		{s.waiting.Load() || s.blocked.Load() != nil, 'b'},
 		{s.dirtyCAS(), 'd'},
@@ -357,11 +362,12 @@ func (s *Session) describe(nowMs int64) string {
 	if omem > 0 {
 		events = "rw"
 	}
-	return fmt.Sprintf("id=%d addr=%s laddr=%s fd=%d name=%s age=%d idle=%d flags=%s db=%d sub=0 psub=0 ssub=0 "+
+	return fmt.Sprintf("id=%d addr=%s laddr=%s fd=%d name=%s age=%d idle=%d flags=%s db=%d sub=%d psub=%d ssub=%d "+
 		"multi=%d watch=%d qbuf=%d qbuf-free=%d argv-mem=%d multi-mem=%d rbs=0 rbp=0 obl=0 oll=%d omem=%d "+
 		"tot-mem=%d events=%s cmd=%s user=default redir=-1 resp=%d lib-name=%s lib-ver=%s",
 		s.id, s.addr, s.laddr, s.fd, orEmpty(s.name.Load()), max(nowMs-s.born, 0)/1000,
-		max(nowMs-s.lastMs.Load(), 0)/1000, flags, s.pubDB.Load(), s.queued.Load(),
+		max(nowMs-s.lastMs.Load(), 0)/1000, flags, s.pubDB.Load(), s.subCounts[pubsub.Channel].Load(),
+		s.subCounts[pubsub.Pattern].Load(), s.subCounts[pubsub.ShardChannel].Load(), s.queued.Load(),
 		s.watched.Load(), qbuf, max(qcap-qbuf, 0), s.parkedBytes.Load(), s.multiBytes.Load(),
 		s.outChunks.Load(), omem, s.memoryBytes(), events, cmd, s.pubProto.Load(),
 		orEmpty(s.libName.Load()), orEmpty(s.libVer.Load()))
@@ -380,7 +386,7 @@ const sessionBytes = 2048
 // memoryBytes is what the session occupies. Safe from any goroutine.
 func (s *Session) memoryBytes() int64 {
 	return sessionBytes + s.queryCap.Load() + s.outBytes.Load() + s.replyBytes.Load() + s.transactionBytes() +
-		s.parkedBytes.Load()
+		s.parkedBytes.Load() + s.subBytes.Load()
 }
 
 // transactionBytes is what MULTI and WATCH made the session keep. Safe from any goroutine.

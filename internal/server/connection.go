@@ -1,6 +1,7 @@
 package server
 
 import (
+	"bytes"
 	"crypto/sha256"
 	"crypto/subtle"
 
@@ -15,7 +16,7 @@ func connectionRows() []*command.Row {
 			Name: "ping", Arity: -1, Flags: command.Fast, Categories: command.CatConnection, Group: "connection",
 			Since: "1.0.0", Summary: "Ping the server", Complexity: "O(1)",
 			Tips: []string{"request_policy:all_shards", "response_policy:all_succeeded"}, Args: "message?",
-		}, Canary: true, RunSession: onSession(cmdPing)},
+		}, Canary: true, Listener: true, RunSession: onSession(cmdPing)},
 		{Info: command.Info{
 			Name: "echo", Arity: 2, Flags: command.Loading | command.Stale | command.Fast,
 			Categories: command.CatConnection, Group: "connection", Since: "1.0.0",
@@ -45,23 +46,28 @@ func connectionRows() []*command.Row {
 		{Info: command.Info{
 			Name: "reset", Arity: 1, Flags: anytime, Categories: command.CatConnection, Group: "connection",
 			Since: "6.2.0", Summary: "Reset the connection", Complexity: "O(1)",
-		}, InMulti: true, EvenOOM: true, RunSession: onSession(cmdReset)},
+		}, InMulti: true, EvenOOM: true, Listener: true, RunSession: onSession(cmdReset)},
 		{Info: command.Info{
 			Name: "quit", Arity: -1, Flags: anytime, Categories: command.CatConnection, Group: "connection",
 			Since: "1.0.0", Summary: "Close the connection", Complexity: "O(1)",
-		}, InMulti: true, EvenOOM: true, RunSession: onSession(cmdQuit)},
+		}, InMulti: true, EvenOOM: true, Listener: true, RunSession: onSession(cmdQuit)},
 	}
 }
 
 // PING [message]
 func cmdPing(s *Session) error {
-	switch len(s.c.Args) {
-	case 1:
-		s.c.Simple("PONG")
-	case 2:
-		s.c.Bulk(s.c.Args[1])
-	default:
+	c := s.c
+	switch message := c.Args[1:]; {
+	case len(message) > 1:
 		return resp.ErrWrongArity("ping")
+	case s.listens(): // who waits for messages reads nothing else
+		c.Array(2)
+		c.BulkString("pong")
+		c.Bulk(bytes.Join(message, nil))
+	case len(message) == 1:
+		c.Bulk(message[0])
+	default:
+		c.Simple("PONG")
 	}
 	return nil
 }
@@ -182,6 +188,7 @@ func cmdReset(s *Session) error {
 	}
 	s.forgetWatches()
 	s.endMonitor()
+	s.endSubscriptions()
 	s.selectDB(0)
 	s.setProto(2)
 	s.name.Store(nil)

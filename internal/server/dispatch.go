@@ -5,6 +5,7 @@ import (
 
 	"fulmen/internal/resp"
 	"fulmen/reactor"
+	"fulmen/shard"
 	"fulmen/shard/command"
 )
 
@@ -16,15 +17,19 @@ func (s *Session) dispatch(b *parsed) {
 	if s.reply == replySkipNext {
 		s.reply = replySkip
 	}
+	s.silenced = s.reply != replyOn
 	s.decide(b)
 	if s.postponed && !s.parked() {
 		s.reply = reply // it is decided about once more
+		s.silenced = false
 		return
 	}
 	if s.reply == replyOn {
+		s.speakUp()
 		return
 	}
 	c.Cut(mark)
+	s.speakUp()
 	if s.parked() {
 		s.park.silent = true
 	}
@@ -87,6 +92,9 @@ func (s *Session) decide(b *parsed) {
 		return
 	case s.refusedForReplicas(row):
 		s.refuse(row, resp.ErrNoReplicas)
+		return
+	case s.listens() && !row.Listener && s.refusedForRole(row) != resp.ErrReadOnly:
+		s.refuse(row, resp.ErrListening(row.FullName))
 		return
 	case s.refusedForRole(row) != nil:
 		s.refuse(row, s.refusedForRole(row))
@@ -179,9 +187,15 @@ func (l *loop) route(row *command.Row, args [][]byte, keys []command.Keyed) []in
 	for i := range keys {
 		set.add(keys[i].Shard.ID)
 	}
+	if row.ForReplicas && l.srv.replication.feeding() {
+		set.add(l.srv.shardOf(args[1]).ID)
+	}
 	l.shards = set.appendTo(l.shards)
 	return l.shards
 }
+
+// shardOf returns the shard that a key belongs to.
+func (srv *Server) shardOf(key []byte) *shard.Shard { return srv.set.Shards[srv.set.ShardOf(key)] }
 
 // httpWords begin lines of an HTTP request that a browser can be made to send, with commands of an attacker's in
 // its body. They are no commands, and COMMAND doesn't list them: a connection that sends one is closed before it

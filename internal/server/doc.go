@@ -10,6 +10,8 @@
 // that is resumed on the session's own loop. The bytes behind a parked command stay in the connection's
 // query buffer.
 //
+// What a command causes others to be sent goes by one way to any session on any loop, behind the commit gate: push.go.
+//
 // # Ownership
 //
 // A session belongs to its connection's loop; what other goroutines may read of it is in atomics

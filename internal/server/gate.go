@@ -41,6 +41,7 @@ const (
 	servedEarly           // a reply to a command that has waited for a key doesn't wait for who has written that
 	besideRing            // nobody notices that the log goes on beside the ring
 	parkedEarly           // a reply to a command that another loop has executed doesn't wait
+	pushesEarly           // what a command has caused others to be sent doesn't wait
 )
 
 // look follows commits: what they wrote may be beside the ring.

@@ -315,6 +315,11 @@ var gateCases = []struct {
 	{"MONITOR", gateMonitor},
 	{"long reply", gateLong},
 	{"output limit", gateOutputLimit},
+	{"PUBLISH in a transaction", gatePublish},
+	{"PUBLISH behind a write", gatePublishBehind},
+	{"PUBLISH behind a read", gatePublishSeen},
+	{"PUBLISH of nothing", gatePublishFree},
+	{"PUBLISH to oneself", gateOwnMessage},
 }
 
 // TestGate: under always nothing leaves that tells of what is not synced, whatever way it takes; all of it leaves, in
@@ -337,6 +342,8 @@ func TestGateNotices(t *testing.T) {
 	}{
 		{acksEarly, "pipeline"}, {acksEarly, "transaction"}, {readsEarly, "read of an unsynced write"},
 		{readsEarly, "slices"}, {servedEarly, "served by another's write"}, {parkedEarly, "executed by another"},
+		{pushesEarly, "PUBLISH in a transaction"}, {pushesEarly, "PUBLISH behind a write"},
+		{pushesEarly, "PUBLISH behind a read"},
 	} {
 		for _, c := range gateCases {
 			if c.name == test.name {

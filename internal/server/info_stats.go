@@ -7,6 +7,7 @@ import (
 	"strconv"
 	"syscall"
 
+	"fulmen/internal/pubsub"
 	"fulmen/shard"
 )
 
@@ -29,9 +30,9 @@ func (t *infoText) stats() {
 	t.line("sync_partial_ok:%d", t.srv.replication.partialSyncs.Load())
 	t.line("sync_partial_err:%d", t.srv.replication.refusedPartials.Load())
 	t.keyspaceStats()
-	t.line("pubsub_channels:0")
-	t.line("pubsub_patterns:0")
-	t.line("pubsubshard_channels:0")
+	t.line("pubsub_channels:%d", srv.channels.Count(pubsub.Channel))
+	t.line("pubsub_patterns:%d", srv.channels.Count(pubsub.Pattern))
+	t.line("pubsubshard_channels:%d", srv.channels.Count(pubsub.ShardChannel))
 	cuts, lastNs := srv.saves.cutFigures()
 	t.line("latest_fork_usec:%d", lastNs/1000)
 	t.line("total_forks:%d", cuts)

@@ -35,12 +35,17 @@ const (
 )
 
 func connLimits(v *config.Values) reactor.Limits {
-	normal := v.OutputLimits[config.ClassNormal]
+	normal, pubsub := v.OutputLimits[config.ClassNormal], v.OutputLimits[config.ClassPubSub]
 	return reactor.Limits{
 		QueryBufferBytes: int(v.QueryBufferLimitBytes),
 		OutputBytes:      int(normal.HardBytes),
 		SoftOutputBytes:  int(normal.SoftBytes),
 		SoftOutputMs:     normal.SoftSeconds * 1000,
+
+		PushOutputBytes:     int(pubsub.HardBytes),
+		PushSoftOutputBytes: int(pubsub.SoftBytes),
+		PushSoftOutputMs:    pubsub.SoftSeconds * 1000,
+
 		// Where limits are configured they are reached: being cut is what their user expects of a slow reader.
 		StallBytes:           int(max(stallBytes, normal.HardBytes, normal.SoftBytes)),
 		StalledTotalBytes:    int(max(minStalledBytes, totalMemory()/stalledShare)),

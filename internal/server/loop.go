@@ -67,6 +67,12 @@ type loop struct {
 
 	saving saving // saving.go
 
+	// What commands cause others to be sent; push.go.
+	parcel  *parcel     // nil: nothing
+	rings   []*pushDesk // that are to be told
+	desk    pushDesk
+	crowded bool // so much is under way that those who may cause more have to wait
+
 	// CLIENT PAUSE; pause.go.
 	pause      *pause        // as it was when the batch began, nil: none
 	restricted uint32        // Server.restricted then
@@ -123,6 +129,7 @@ func (srv *Server) Close(c *reactor.Conn, err error) {
 	default:
 		srv.log.Debug("client closed connection", "addr", s.addr, "why", err)
 	}
+	s.endSubscriptions()
 	if f := s.follower.Load(); f != nil {
 		f.closed()
 	}
@@ -154,6 +161,7 @@ func (srv *Server) Buffers(c *reactor.Conn) {
 func (srv *Server) Data(c *reactor.Conn, p []byte) (consumed int) {
 	s := c.Context.(*Session)
 	l := s.loop
+	l.desk.catchUp()
 	l.begin(s)
 	l.checkMemory()
 	passed := 0
@@ -213,6 +221,7 @@ func (l *loop) begin(s *Session) {
 	l.ctx.Limits, l.ctx.Observers = l.srv.limits.Load(), l.srv.observers.Load()
 	l.ctx.Cut(command.Mark{})
 	l.ctx.ReplyLimit = int(l.srv.replyLimit.Load())
+	l.crowded = l.srv.pushing.Load() >= crowdedBytes
 	l.regate()
 	l.primary = s.primary
 	if s.primary != nil {
@@ -257,6 +266,7 @@ func (l *loop) flush(s *Session) {
 	if l.srv.gate.fault == readsEarly && lsn <= l.begunLSN {
 		lsn = 0
 	}
+	l.sendParcel()
 	s.send(&l.ctx, lsn, keepBytes)
 }
 
@@ -393,6 +403,11 @@ func (l *loop) run(s *Session, n int) (done int) {
 			l.awaitRoom(s)
 			return i
 		}
+		if l.crowded && b.row != nil && s.mustYield(b.row) {
+			l.drop()
+			l.awaitDelivery(s)
+			return i
+		}
 		if s.plain && b.row != nil && b.row.Single() && b.keyHi > b.keyLo && l.admits(b.row) {
 			if !l.runSingle(s, b, i, n) {
 				return i + 1
@@ -412,7 +427,7 @@ func (l *loop) run(s *Session, n int) (done int) {
 		if follow != nil {
 			follow.ran(s, b.args)
 		}
-		if l.ctx.Bytes() > flushBytes {
+		if l.ctx.Bytes() > flushBytes || l.parcel != nil && len(l.parcel.text) > flushBytes {
 			l.drop() // no baton is held during a system call
 			l.flush(s)
 		}

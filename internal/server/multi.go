@@ -189,6 +189,9 @@ func (s *Session) enqueue(row *command.Row, args [][]byte) {
 	for _, i := range s.loop.route(row, q.args, keys) {
 		m.shards.add(i)
 	}
+	if row.ForReplicas { // there may be some by then
+		m.shards.add(s.srv.shardOf(q.args[1]).ID)
+	}
 	m.queue = append(m.queue, q)
 	flags := row.Flags
 	if row.EndsSync { // whether it may run now was asked when it came

@@ -187,6 +187,7 @@ func (p *parking) Deliver(*reactor.Loop, *reactor.Letter) {
 	p.busy = false
 	mark := l.ctx.Mark()
 	l.ctx.Wait = command.Wait{}
+	s.silenced = p.silent
 	if !s.barredByRole(p.row) {
 		s.runHeld(p.row, p.args, p.keys)
 	}
@@ -202,6 +203,7 @@ func (p *parking) Deliver(*reactor.Loop, *reactor.Letter) {
 	if p.silent {
 		l.ctx.Cut(mark)
 	}
+	s.speakUp()
 	p.tx.Release(&l.worker)
 	l.postServed()
 	if s.awaits != nil {

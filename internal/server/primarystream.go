@@ -87,6 +87,9 @@ func (f *primaryStream) open(s *Session) {
 // noPartOfStream tells whether a command has nothing to say to a replica: no primary sends it, and whoever speaks for
 // one is not to administer this server.
 func noPartOfStream(row *command.Row) bool {
+	if row.Flags&(command.PubSub|command.MayReplicate) == command.PubSub {
+		return true // a primary listens to no messages
+	}
 	return row.Flags&(command.Admin|command.Write) == command.Admin && row.RunSession != nil && row.Name != "replconf"
 }
 

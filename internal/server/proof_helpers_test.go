@@ -118,7 +118,7 @@ func startProof(t testing.TB, shards, loops int, rest uint64, args ...string) *p
 // outsider is a goroutine that takes batons without being a loop.
 type outsider struct {
 	srv    *Server
-	worker shard.Worker
+	worker *shard.Worker
 	tx     shard.Tx
 	again  chan struct{}
 }
@@ -126,9 +126,11 @@ type outsider struct {
 func (p *proof) outsider() *outsider {
 	o := &outsider{srv: p.srv, again: make(chan struct{}, 1)}
 	// Tasks that are met in an inbox are executed as on a loop.
-	o.worker.Owner = &loop{
+	l := &loop{
 		srv: p.srv, calls: command.NewCallStats(p.srv.table), shared: newSharedStats(p.srv.table),
 	}
+	l.worker.Owner = l
+	o.worker = &l.worker
 	o.tx.Init(p.srv.set, o)
 	return o
 }
@@ -140,12 +142,12 @@ func (o *outsider) Resume(*shard.Tx) { o.again <- struct{}{} }
 func (o *outsider) take(shards ...int) {
 	o.worker.NowNs = o.srv.set.Clock.NowNs()
 	o.tx.Begin(shards)
-	for !o.tx.Acquire(&o.worker) {
+	for !o.tx.Acquire(o.worker) {
 		<-o.again
 	}
 }
 
-func (o *outsider) drop() { o.tx.Release(&o.worker) }
+func (o *outsider) drop() { o.tx.Release(o.worker) }
 
 // all runs fn under all batons.
 func (o *outsider) all(fn func()) {
@@ -197,11 +199,11 @@ func (o *outsider) meddle(rnd *rand.Rand) {
 		return
 	}
 	o.worker.NowNs = o.srv.set.Clock.NowNs()
-	if one := s[rnd.IntN(len(s))]; one.Acquire(&o.worker) {
+	if one := s[rnd.IntN(len(s))]; one.Acquire(o.worker) {
 		for range 1 + rnd.IntN(3) {
 			runtime.Gosched()
 		}
-		one.Release(&o.worker)
+		one.Release(o.worker)
 	}
 }
 

@@ -49,6 +49,8 @@ type replication struct {
 
 	hadTime atomic.Bool // replicas were waited for before the end, or are not to be
 
+	kept atomic.Bool // there is a backlog; written with mu
+
 	mu          sync.Mutex
 	backlog     replica.Pin // keeps what a replica may ask for that comes back; nil: nobody has followed
 	wantBacklog bool        // one is to begin
@@ -253,6 +255,12 @@ func (r *replication) keepBacklog() {
 	r.limitLocked(r.srv.cfg.Values())
 }
 
+// feeding tells whether what changes no data is to be sent to replicas, or to be kept for those that come back. Safe
+// from any goroutine.
+func (r *replication) feeding() bool {
+	return (r.kept.Load() || len(*r.followers.Load()) > 0) && !r.srv.following()
+}
+
 // applyLimits has the log follow its parameters.
 func (r *replication) applyLimits(v *config.Values) {
 	r.mu.Lock()
@@ -265,6 +273,7 @@ func (r *replication) limitLocked(v *config.Values) {
 		link.relay.Load().SetKeep(v.BacklogBytes)
 	}
 	r.spools.SetLimit(v.SpoolBytes)
+	r.kept.Store(r.backlog != nil)
 	backlog := int64(0)
 	if r.backlog != nil && !r.srv.following() {
 		backlog = v.BacklogBytes

@@ -11,6 +11,7 @@ import (
 
 	"fulmen/internal/clock"
 	"fulmen/internal/config"
+	"fulmen/internal/pubsub"
 	"fulmen/persist/log"
 	"fulmen/persist/snapshot"
 	"fulmen/persist/vfs"
@@ -84,6 +85,12 @@ type Server struct {
 	migrator        migrator
 	upstream        upstream
 	failover        failover
+
+	// Pub/sub; push.go and pubsub.go.
+	channels    *pubsub.Registry[*Session]
+	subscribers atomic.Int64 // sessions that subscribe to something
+	pushing     atomic.Int64 // bytes that loops have not handed out
+	parcels     sync.Pool    // of *parcel
 }
 
 // Options are what New needs beside the configuration.
@@ -109,7 +116,7 @@ func New(o Options) (*Server, error) {
 	}
 	srv := &Server{
 		cfg: o.Config, files: o.Files, log: o.Log, logLevel: o.Level, space: space,
-		runID: replica.NewHistory().ID, startMs: o.Clock.NowMs(),
+		runID: replica.NewHistory().ID, startMs: o.Clock.NowMs(), channels: pubsub.New[*Session](),
 	}
 	srv.set, err = shard.NewSet(shard.Options{
 		Shards: v.Shards, Databases: v.Databases, Space: space, Log: log.New(v.Shards, srv.logLimits(v)),
@@ -159,6 +166,7 @@ func (srv *Server) makeLoops(v *config.Values) {
 		l := &loop{srv: srv, rl: rl, calls: command.NewCallStats(srv.table), shared: newSharedStats(srv.table)}
 		l.worker.Owner = l
 		l.saving.init(l)
+		l.desk.l, l.desk.Letter.To = l, &l.desk
 		l.unpaused.l = l
 		l.unpaused.Letter.To = &l.unpaused
 		l.ctx = command.Ctx{Set: srv.set, Worker: &l.worker, Calls: l.calls, Table: srv.table}

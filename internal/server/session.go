@@ -5,6 +5,7 @@ import (
 	"strings"
 	"sync/atomic"
 
+	"fulmen/internal/pubsub"
 	"fulmen/internal/resp"
 	"fulmen/reactor"
 	"fulmen/shard"
@@ -55,6 +56,15 @@ type Session struct {
 	// executing: the commands that run are those of EXEC, which must not block.
 	executing bool
 	primary   *primaryStream // this is the primary's connection; nil: a client's
+	// Pub/sub; push.go and pubsub.go.
+	subscriber *pubsub.Subscriber[*Session] // nil: it subscribes to nothing
+	listening  bool                         // it subscribes to something
+	pushes     []byte                       // collected, while collects
+	pushLSN    uint64                       // what they tell of
+	collects   bool                         // in pushDesk.touched
+	silenced   bool                         // the replies of the command that runs are dropped
+	aloud      []byte                       // what it has to push nevertheless
+
 	closed    bool
 	killed    bool // close after the replies of this batch
 	postponed bool // a pause holds the next command back, or the parked one: in loop.postponed
@@ -69,6 +79,7 @@ type Session struct {
 	pubProto   atomic.Int32
 	queued     atomic.Int32 // commands queued by MULTI, -1 outside
 	watched    atomic.Int32
+	subCounts  [pubsub.Kinds]atomic.Int32 // subscriptions
 	queryBytes atomic.Int64
 	queryCap   atomic.Int64
 	outBytes   atomic.Int64
@@ -91,6 +102,7 @@ type Session struct {
 	// What commands make the session keep.
 	watchBytes  atomic.Int64
 	parkedBytes atomic.Int64 // of a command that waits
+	subBytes    atomic.Int64 // of subscriptions
 	doomedBytes atomic.Int64 // counted in clientEvictor.doomed
 	gone        atomic.Bool  // no longer counted in Server.clientMemory
 }
@@ -153,7 +165,7 @@ func (s *Session) setAuthed(on bool) {
 
 // refresh works out whether the session may take the short way; after every change of its state.
 func (s *Session) refresh() {
-	s.plain = s.authed && s.multi == nil && s.reply == replyOn && s.monitor == nil
+	s.plain = s.authed && s.multi == nil && s.reply == replyOn && s.monitor == nil && !s.listens()
 }
 
 // selectDB makes db the session's database.
@@ -167,6 +179,7 @@ func (s *Session) setProto(proto int) {
 	s.proto = proto
 	s.c.Proto = proto
 	s.pubProto.Store(int32(proto))
+	s.refresh()
 }
 
 // publish lets other goroutines see what a batch changed.

@@ -1,0 +1,105 @@
+package server
+
+import "fmt"
+
+// aMessage is how a subscriber gets a message.
+func aMessage(channel, payload string) string {
+	return fmt.Sprintf("*3\r\n$7\r\nmessage\r\n$%d\r\n%s\r\n$%d\r\n%s\r\n",
+		len(channel), channel, len(payload), payload)
+}
+
+// listener returns a client that subscribes to a channel.
+func (g *gated) listener(channel string) *guest {
+	g.t.Helper()
+	c := g.dial()
+	c.say("SUBSCRIBE " + channel)
+	if err := c.gets(fmt.Sprintf("*3\r\n$9\r\nsubscribe\r\n$%d\r\n%s\r\n:1\r\n", len(channel), channel)); err != nil {
+		g.t.Fatal(err)
+	}
+	return c
+}
+
+// gatePublish: a message in a transaction tells of what that has written.
+func gatePublish(g *gated) error {
+	subscriber, publisher := g.listener("news"), g.dial()
+	g.disk.stop()
+	publisher.say("MULTI", "SET "+g.keyOn(2)+" 1", "PUBLISH news written", "EXEC")
+	const reply = "+OK\r\n+QUEUED\r\n+QUEUED\r\n*2\r\n+OK\r\n:1\r\n"
+	message := aMessage("news", "written")
+	return g.holdsMessage(subscriber, publisher, message, reply)
+}
+
+// holdsMessage waits until the gate holds a message and the reply to who has published it, then lets both leave.
+func (g *gated) holdsMessage(subscriber, publisher *guest, message, reply string) error {
+	if err := subscriber.held(int64(len(message) + len(reply))); err != nil {
+		return err
+	}
+	if err := publisher.held(int64(len(message) + len(reply))); err != nil {
+		return err
+	}
+	g.disk.resume()
+	return steps(func() error { return publisher.gets(reply) }, func() error { return subscriber.gets(message) })
+}
+
+// gatePublishBehind: a message tells of what its publisher has written before.
+func gatePublishBehind(g *gated) error {
+	subscriber, publisher := g.listener("news"), g.dial()
+	g.disk.stop()
+	publisher.say("SET "+g.keyOn(1)+" 1", "PUBLISH news written")
+	return g.holdsMessage(subscriber, publisher, aMessage("news", "written"), "+OK\r\n:1\r\n")
+}
+
+// gatePublishSeen: a message tells of what its publisher has read, in a batch before.
+func gatePublishSeen(g *gated) error {
+	subscriber, writer, publisher := g.listener("news"), g.dial(), g.dial()
+	g.disk.stop()
+	writer.say("SET " + g.keyOn(1) + " 1")
+	if err := writer.held(5); err != nil {
+		return err
+	}
+	publisher.say("GET " + g.keyOn(1))
+	if err := publisher.held(5 + 7); err != nil {
+		return err
+	}
+	publisher.say("PUBLISH news seen")
+	message := aMessage("news", "seen")
+	for _, c := range []*guest{subscriber, publisher, writer} {
+		if err := c.held(int64(5 + 7 + 4 + len(message))); err != nil {
+			return err
+		}
+	}
+	g.disk.resume()
+	return steps(func() error { return subscriber.gets(message) },
+		func() error { return publisher.gets("$1\r\n1\r\n:1\r\n") })
+}
+
+// gatePublishFree: a message of who knows of nothing unsynced does not wait for others' writes.
+func gatePublishFree(g *gated) error {
+	subscriber, writer, publisher := g.listener("news"), g.dial(), g.dial()
+	g.disk.stop()
+	writer.say("SET a 1")
+	if err := writer.held(5); err != nil {
+		return err
+	}
+	publisher.say("PUBLISH news free")
+	if err := steps(func() error { return publisher.gets(":1\r\n") },
+		func() error { return subscriber.gets(aMessage("news", "free")) }); err != nil {
+		return err
+	}
+	g.disk.resume()
+	return writer.gets("+OK\r\n")
+}
+
+// gateOwnMessage: a session's own message among its replies waits with them.
+func gateOwnMessage(g *gated) error {
+	c := g.dial()
+	g.disk.stop()
+	c.say("MULTI", "SUBSCRIBE news", "SET a 1", "PUBLISH news own", "EXEC")
+	want := "+OK\r\n+QUEUED\r\n+QUEUED\r\n+QUEUED\r\n*3\r\n*3\r\n$9\r\nsubscribe\r\n$4\r\nnews\r\n:1\r\n" +
+		"+OK\r\n" + aMessage("news", "own") + ":1\r\n"
+	if err := c.held(int64(len(want))); err != nil {
+		return err
+	}
+	g.disk.resume()
+	return c.gets(want)
+}
