@@ -13,7 +13,6 @@ import (
 
 	"fulmen/internal/pubsub"
 	"fulmen/internal/resp"
-	"fulmen/reactor"
 )
 
 // onLoop dials until a connection is on the loop.
@@ -158,9 +157,8 @@ func TestPublishersWait(t *testing.T) {
 	subscriber.do("SUBSCRIBE", "news")
 	payload := strings.Repeat("x", 1<<20)
 	other := p.onLoop(0)
-	stop := &stopper{release: make(chan struct{})}
-	stop.To = stop
-	p.srv.loops[1].rl.Post(&stop.Letter)
+	release := make(chan struct{})
+	p.srv.loops[1].rl.Post(onLoop(func() { <-release }))
 	const messages = 64
 	var sent sync.WaitGroup
 	sent.Go(func() {
@@ -177,7 +175,7 @@ func TestPublishersWait(t *testing.T) {
 	if n := p.srv.pushing.Load(); n > 2*crowdedBytes {
 		t.Errorf("%d bytes are under way", n)
 	}
-	close(stop.release)
+	close(release)
 	for i := range messages {
 		v := subscriber.reply()
 		if len(v.Elems) != 3 || len(v.Elems[2].Str) != len(payload) {
@@ -192,14 +190,6 @@ func TestPublishersWait(t *testing.T) {
 		}
 	}
 }
-
-// stopper is a letter that has a loop wait until release is closed.
-type stopper struct {
-	reactor.Letter
-	release chan struct{}
-}
-
-func (s *stopper) Deliver(*reactor.Loop, *reactor.Letter) { <-s.release }
 
 // TestSubscriberLine: what CLIENT LIST, CLIENT KILL and INFO say of clients that subscribe.
 func TestSubscriberLine(t *testing.T) {
@@ -390,6 +380,50 @@ func receiveMessage(t *testing.T, s *redis.PubSub) (*redis.Message, error) {
 		got, err := s.ReceiveTimeout(t.Context(), patience)
 		if m, ok := got.(*redis.Message); ok || err != nil {
 			return m, err
+		}
+	}
+}
+
+// TestPushTo: a loop pushes to single sessions of any loop, in order, in their protocol and though replies are off.
+func TestPushTo(t *testing.T) {
+	p := startProof(t, 4, 2, 0)
+	from := p.srv.loops[0]
+	for _, c := range []*proofConn{p.onLoop(0), p.onLoop(1)} {
+		id, err := strconv.ParseUint(text(c.do("CLIENT", "ID")), 10, 64)
+		if err != nil {
+			t.Fatal(err)
+		}
+		s := p.srv.clients.find(id)
+		for _, proto := range []string{"2", "3"} {
+			c.do("HELLO", proto)
+			c.raw(resp.AppendCommandStrings(nil, "CLIENT", "REPLY", "OFF"))
+			big := strings.Repeat("x", 3*bigPushBytes)
+			from.rl.Post(onLoop(func() {
+				for i := range 100 {
+					text := resp.AppendInt([]byte(">3\r\n$4\r\nword\r\n"), int64(i))
+					from.pushTo(s, resp.AppendBulkString(text, big[:i*i]))
+				}
+				from.pushTo(s, resp.AppendBulkString([]byte(">1\r\n"), big))
+				from.sendParcel()
+			}))
+			for i := range 101 {
+				v := c.reply()
+				c.n++
+				want := fmt.Sprintf("[word %d %s]", i, big[:min(i*i, 99*99)])
+				if i == 100 {
+					want = "[" + big + "]"
+				}
+				kind := resp.KindPush
+				if proto == "2" {
+					kind = resp.KindArray
+				}
+				if text(v) != want || v.Kind != kind {
+					t.Fatalf("push %d is %c %.100q", i, v.Kind, text(v))
+				}
+			}
+			if got := text(c.do("CLIENT", "REPLY", "ON")); got != "OK" {
+				t.Fatal(got)
+			}
 		}
 	}
 }
