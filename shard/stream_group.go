@@ -35,8 +35,8 @@ func (s *Stream) begin() (t object.Trees, h *tree.Heap) {
 func (s *Stream) seekName(t *object.Trees, p *tree.Path, group uint32, name []byte) (number uint32, begin []byte,
 	ok bool) {
 	room := s.room()
-	if cap(room.name) > keptRoom {
-		room.name = nil
+	if cap(room.name)+cap(room.record) > keptRoom {
+		room.name, room.record = nil, nil
 	}
 	room.name = object.AppendName(room.name[:0], name)
 	number, ok = object.SeekName(s.space(), &t.B, p, group, room.name)

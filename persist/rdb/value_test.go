@@ -70,6 +70,11 @@ func valueTests() []valueTest {
 			`set "-9223372036854775808" "9223372036854775807"`},
 		{"a set, listpack", TypeSetListpack, lp("b", "1"), `set "1" "b"`},
 
+		{"a stream", TypeStreamListpacks3, streamValue(TypeStreamListpacks3),
+			`stream 1-1 "f"="v" 2-0 "1"="2" "a"="" length 2 added 1280 first 1-1 last 1024-1 deleted 0-4 ` +
+				`group "group" last 1-1 read 265 pending 1-1 at 1 times 5 pending 7-8 at 2 times 144 ` +
+				`consumer "consumer" seen 3 owns 1-1 owns 7-8`},
+
 		{"a zset, text", TypeZSet, "\x06" + str("a") + "\x031.5" + str("b") + "\xFE" + str("c") + "\xFF" + str("d") +
 			"\x1920000000000000000000e-320" + str("e") + "\x180.10000000000000000555e0" + str("f") + "\x02-7",
 			`zset "a" 1.5 "b" +Inf "c" -Inf "d" 2e-301 "e" 0.1 "f" -7`},
@@ -227,7 +232,7 @@ func TestBuilderErrors(t *testing.T) {
 		TypeZSetZiplist: zl("a", "1"), TypeHash: "\x01\x01a\x01b", TypeHashListpack: lp("a", "b"),
 		TypeHashListpackEx: ms(0) + lp("a", "b", "5"),
 		TypeHashMetadata:   ms(5) + "\x01\x00\x01f\x01v", TypeHashZipmap: str("\x01\x01f\x01\x00v\xFF"),
-		TypeStreamListpacks2: streamValue(TypeStreamListpacks2),
+		TypeStreamListpacks: streamValue(TypeStreamListpacks),
 	} {
 		for failAt := 1; failAt <= 2; failAt++ {
 			b := recorder{t: t, failAt: failAt}

@@ -59,7 +59,7 @@ type LoadResult struct {
 	Keys    int64 // loaded
 	Expired int64 // left out because their time has come
 	Empty   int64 // collections without elements, left out
-	// Skipped counts what there is no type for yet, by what it is: "stream", "module … ", "function", "module data".
+	// Skipped counts what there is no place for, by what it is: "value of module …", "function library", "data of …".
 	Skipped map[string]int64
 	Aux     map[string]string // facts about the snapshot: redis-ver, ctime, repl-id …
 	// EndOffset is where an EmbeddedPart ends in its file.
