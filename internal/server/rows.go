@@ -7,7 +7,7 @@ func sessionRows() []*command.Row {
 	var all []*command.Row
 	for _, family := range [][]*command.Row{
 		connectionRows(), clientRows(), multiRows(), serverRows(), migrateRows(), saveRows(), rewriteRows(), waitRows(),
-		replicaRows(), replicaofRows(), failoverRows(), pubsubRows(),
+		replicaRows(), replicaofRows(), failoverRows(), pubsubRows(), clusterRows(),
 	} {
 		all = append(all, family...)
 	}
