@@ -404,7 +404,7 @@ func (r *replication) behind() bool {
 		select {
 		case <-f.feed.Closed():
 		default:
-			if f.is(online) && f.feed.Sent() < r.stream().Offset() {
+			if f.shownState() == online && f.feed.Sent() < r.stream().Offset() {
 				return true
 			}
 		}
@@ -501,13 +501,13 @@ func (r *replication) countGood(v *config.Values) (good int64, wanted bool) {
 	return good, wanted
 }
 
-// stop accepts no more replicas, and gives up what is not online yet. The loops still run.
+// stop accepts no more replicas, and gives up those that have not been sent all data yet. The loops still run.
 func (r *replication) stop() {
 	r.mu.Lock()
 	r.closed = true
 	r.mu.Unlock()
 	for _, f := range *r.followers.Load() {
-		if !f.is(online) {
+		if f.shownState() != online {
 			f.feed.Close()
 		}
 	}
