@@ -17,13 +17,11 @@ func TestDefaultValues(t *testing.T) {
 		t.Errorf("got  %v\nwant %v", got, want)
 	}
 	env := testEnv(t)
-	env.CPUs = 16
-	if v := New(env).Values(); v.Shards != 16 || v.EventLoops != 15 {
-		t.Errorf("16 processors: %d shards, %d event loops", v.Shards, v.EventLoops)
-	}
-	env.CPUs = 1
-	if v := New(env).Values(); v.Shards != 8 || v.EventLoops != 1 {
-		t.Errorf("1 processor: %d shards, %d event loops", v.Shards, v.EventLoops)
+	for _, w := range []struct{ cpus, shards, loops int }{{1, 1, 1}, {2, 2, 1}, {3, 8, 2}, {16, 16, 15}, {300, 256, 128}} {
+		env.CPUs = w.cpus
+		if v := New(env).Values(); v.Shards != w.shards || v.EventLoops != w.loops {
+			t.Errorf("%d processors: %d shards, %d event loops", w.cpus, v.Shards, v.EventLoops)
+		}
 	}
 }
 

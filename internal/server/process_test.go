@@ -45,7 +45,7 @@ func tryProcess(t testing.TB, args []string) *process {
 	port := freePort(t)
 	p := &process{t: t, addr: "127.0.0.1:" + strconv.Itoa(port), log: &logBuffer{}, done: make(chan error, 1)}
 	p.cmd = exec.Command(program.Path(t), append([]string{
-		"--port", strconv.Itoa(port), "--bind", "127.0.0.1", "--dir", t.TempDir(),
+		"--port", strconv.Itoa(port), "--bind", "127.0.0.1", "--dir", t.TempDir(), "--shards", "8",
 	}, args...)...)
 	p.cmd.Stdout, p.cmd.Stderr = p.log, p.log
 	if err := p.cmd.Start(); err != nil {
