@@ -6,11 +6,13 @@ CHECKS       := inherit,-ST1005
 FUZZ_SECONDS := 30
 CHAOS_ROUNDS := 60
 CHAOS_FROM   := 1
+# What is written while a replica stands still.
+STOPPED_MB   := 2048
 DIFF_COMMANDS := 1000000
 # How often the power is cut under a server, for each appendfsync.
 POWERCUTS := 4
 
-.PHONY: help build run lint test race diff powercut crash chaos big fuzz cover bench report clean ci
+.PHONY: help build run lint test race diff powercut crash chaos stopped big fuzz cover bench report clean ci
 
 help: ## print the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -57,6 +59,9 @@ chaos: ## cut 500 links and kill 100 servers of replicas and primaries under loa
 	@.ci/tools redis-server
 	go test -count=1 -timeout 60m -parallel 3 -run '^TestChaos$$' -v ./internal/chaos \
 		-long -rounds $(CHAOS_ROUNDS) -from $(CHAOS_FROM)
+
+stopped: ## write STOPPED_MB while a replica stands still: its primary's memory is bounded, and it goes on where it was
+	FULMEN_STOPPED_MB=$(STOPPED_MB) go test -count=1 -timeout 60m -run '^TestStoppedReplica$$' -v ./internal/server
 
 big: ## prove replay and walks with collections of a million elements
 	go test -count=1 -timeout 60m -run 'BigCollections' -v ./internal/server -big 1000000
