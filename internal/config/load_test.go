@@ -17,7 +17,9 @@ func TestDefaultValues(t *testing.T) {
 		t.Errorf("got  %v\nwant %v", got, want)
 	}
 	env := testEnv(t)
-	for _, w := range []struct{ cpus, shards, loops int }{{1, 1, 1}, {2, 2, 1}, {3, 8, 2}, {16, 16, 15}, {300, 256, 128}} {
+	for _, w := range []struct{ cpus, shards, loops int }{
+		{1, 1, 1}, {2, 2, 1}, {3, 8, 2}, {16, 16, 15}, {300, 256, 128},
+	} {
 		env.CPUs = w.cpus
 		if v := New(env).Values(); v.Shards != w.shards || v.EventLoops != w.loops {
 			t.Errorf("%d processors: %d shards, %d event loops", w.cpus, v.Shards, v.EventLoops)
