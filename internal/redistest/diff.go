@@ -26,12 +26,20 @@ const (
 // race detector, which slows both down, a quarter of it is sent.
 func Diff(t *testing.T, right, tested Server, grammar Grammar) {
 	t.Helper()
+	diff(t, right, tested, grammar, "")
+}
+
+// diff is Diff or, with classes of events, DiffEvents.
+func diff(t *testing.T, right, tested Server, grammar Grammar, events string) {
+	t.Helper()
 	seed := *flagSeed
 	if seed == 0 {
 		seed = rand.Uint64()
 	}
 	begun := time.Now()
-	d := &differ{right: right.startDebugged(t), tested: tested.startDebugged(t), tolerances: grammar.tolerances()}
+	d := &differ{
+		right: right.startDebugged(t), tested: tested.startDebugged(t), tolerances: grammar.tolerances(), events: events,
+	}
 	steps := newStream(grammar, seed, *flagCommands/raceShare, begun.Unix())
 	found, err := d.play(steps)
 	if err != nil {
@@ -71,6 +79,7 @@ func newStream(grammar Grammar, seed uint64, length int, nowSec int64) []streamS
 type differ struct {
 	right, tested string // addresses
 	tolerances    map[string]tolerance
+	events        string // classes of keyspace events that are compared, too; empty: none are
 }
 
 // difference is where two servers part.
@@ -134,6 +143,13 @@ func (d *differ) play(steps []streamStep) (found *difference, err error) {
 			return nil, err
 		}
 	}
+	var ears *listening
+	if d.events != "" {
+		if ears, err = d.listen(); err != nil {
+			return nil, err
+		}
+		defer func() { err = errors.Join(err, ears.close()) }()
+	}
 	sinceDigest := 0
 	for at := 0; at < len(steps); {
 		end := at + 1
@@ -145,6 +161,11 @@ func (d *differ) play(steps []streamStep) (found *difference, err error) {
 				found.at += at
 			}
 			return found, err
+		}
+		if ears != nil {
+			if found, err = ears.compare(end - 1); found != nil || err != nil {
+				return found, err
+			}
 		}
 		sinceDigest += end - at
 		at = end
@@ -158,6 +179,11 @@ func (d *differ) play(steps []streamStep) (found *difference, err error) {
 		}
 		if right != tested {
 			return &difference{at: at - 1, right: right, tested: tested}, nil
+		}
+		if ears != nil { // what the comparison has come across
+			if _, _, err := ears.heard(); err != nil {
+				return nil, err
+			}
 		}
 	}
 	return nil, nil

@@ -13,8 +13,9 @@ const selfCommands = 20_000
 
 func newTestDiffer(t *testing.T, tested Server) *differ {
 	t.Helper()
+	right := Redis()
 	return &differ{
-		right: Redis().Start(t), tested: tested.Start(t), tolerances: Everything().tolerances(),
+		right: right.startDebugged(t), tested: tested.startDebugged(t), tolerances: Everything().tolerances(),
 	}
 }
 

@@ -14,7 +14,7 @@ import (
 // connection is closed instead, as if the server had died of the command.
 func wrongServer(change func(args []string) []string) Server {
 	return Server{Name: "wrong", Start: func(t testing.TB) string {
-		behind := StartOracle(t).Addr
+		behind := StartOracle(t, allowDebug()...).Addr
 		listener, err := net.Listen("tcp", "127.0.0.1:0")
 		if err != nil {
 			t.Fatal(err)

@@ -1,0 +1,93 @@
+package redistest
+
+import (
+	"errors"
+	"slices"
+	"strings"
+	"testing"
+)
+
+// DiffEvents is Diff for servers that publish keyspace events of some classes, as notify-keyspace-events has them: a
+// subscriber must hear the same of both, in the same order.
+func DiffEvents(t *testing.T, right, tested Server, grammar Grammar, classes string) {
+	t.Helper()
+	diff(t, right, tested, grammar, classes)
+}
+
+// listening is a connection to each of two servers that hears of keyspace events.
+type listening struct{ right, tested *Conn }
+
+// listen has both servers publish events. Keys that are past their time stay until somebody comes across them, since
+// otherwise events would come at any time.
+func (d *differ) listen() (*listening, error) {
+	p, err := d.dial()
+	if err != nil {
+		return nil, err
+	}
+	for _, args := range [][]string{
+		{"DEBUG", "SET-ACTIVE-EXPIRE", "0"}, {"CONFIG", "SET", "notify-keyspace-events", d.events},
+		{"PSUBSCRIBE", "__key*@*__:*"},
+	} {
+		one, other, err := p.do(args...)
+		if err != nil || one.kind == '-' || other.kind == '-' {
+			return nil, errors.Join(errors.New(joinArgs(args)+" failed"), err, p.close())
+		}
+	}
+	return &listening{right: p.right, tested: p.tested}, nil
+}
+
+func (l *listening) close() error { return errors.Join(l.right.Close(), l.tested.Close()) }
+
+// heard gives what was published since the last time, the replies to all commands having come.
+func (l *listening) heard() (right, tested []string, err error) {
+	right, err = heard(l.right)
+	if err == nil {
+		tested, err = heard(l.tested)
+	}
+	return right, tested, err
+}
+
+// heard reads what was published before now. A server with several threads may answer the first of two PINGs before it
+// has looked at what others have published, but not the second one.
+func heard(conn *Conn) (messages []string, err error) {
+	for range 2 {
+		conn.Queue("PING")
+		if err := conn.Flush(); err != nil {
+			return nil, err
+		}
+		for {
+			v, err := conn.Receive()
+			if err != nil {
+				return nil, err
+			}
+			if len(v.Elems) == 2 {
+				break // pong
+			}
+			var words []string
+			for _, e := range v.Elems {
+				words = append(words, quote(string(e.Str)))
+			}
+			messages = append(messages, strings.Join(words[min(2, len(words)):], " "))
+		}
+	}
+	return messages, nil
+}
+
+// compare gives the difference between what was heard of both servers, nil if there is none; at is the last command.
+func (l *listening) compare(at int) (*difference, error) {
+	right, tested, err := l.heard()
+	if err != nil {
+		return nil, err
+	}
+	same := 0
+	for same < len(right) && same < len(tested) && right[same] == tested[same] {
+		same++
+	}
+	if same == len(right) && same == len(tested) {
+		return nil, nil
+	}
+	rest := func(messages []string) string {
+		return "publishes " + strings.Join(slices.Concat(messages[same:min(same+4, len(messages))], []string{"..."}), ", ")
+	}
+	return &difference{at: at, right: rest(right), tested: rest(tested)}, nil
+}
