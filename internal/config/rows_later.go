@@ -3,7 +3,6 @@ package config
 import (
 	"math"
 	"slices"
-	"strings"
 )
 
 // laterRows: parameters of Redis whose effect is not built yet. Each stands at a default that is true today (or that
@@ -26,7 +25,6 @@ var evictionRows = []row{
 }
 
 var observationRows = []row{
-	{name: "notify-keyspace-events", kind: text, standard: `""`, check: checkEvents, later: "publish/subscribe"},
 	{name: "tracking-table-max-keys", kind: integer, standard: "1000000", max: math.MaxInt64,
 		later: "client-side caching"},
 	{name: "acllog-max-len", kind: integer, standard: "128", max: math.MaxInt64, later: "access control"},
@@ -76,13 +74,6 @@ var inertRows = []row{
 }
 
 const freesLazily = "large values are always freed in slices"
-
-func checkEvents(s setting) error {
-	if strings.Trim(s.text, "Ag$lshzxeKEtmdn") != "" {
-		return reason("Invalid event class character. Use 'Ag$lshzxeKEtmdn'.")
-	}
-	return nil
-}
 
 func checkOOMScores(s setting) error {
 	for _, w := range s.words {

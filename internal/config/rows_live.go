@@ -233,6 +233,9 @@ var watchRows = []row{{
 }, {
 	name: "latency-tracking-info-percentiles", kind: list, standard: "50 99 99.9", check: checkPercentiles,
 	store: func(v *Values, s setting) { v.LatencyPercentiles = percentiles(s) },
+}, {
+	name: "notify-keyspace-events", kind: events, standard: `""`,
+	store: func(v *Values, s setting) { v.KeyspaceEvents = eventLetters(s) },
 }}
 
 func checkPercentiles(s setting) error {

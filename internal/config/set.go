@@ -76,7 +76,7 @@ func parseTargets(args []string, targets []int, old *Values, env *Env) ([]change
 		if err != nil {
 			return nil, &SetError{strings.ToLower(args[2*i]), err}
 		}
-		if s.text != old.settings[t].text {
+		if s.text != old.settings[t].text || s.n != old.settings[t].n {
 			changes = append(changes, change{t, s})
 		}
 	}

@@ -53,7 +53,8 @@ var (
 	enum        = &kind{parse: parseEnum, lines: plainLine}
 	flags       = &kind{multi: true, parse: parseFlags, lines: plainLine} // words of an enum; the first one: none
 	text        = &kind{parse: parseText, lines: textLine}
-	path        = &kind{parse: parseDir, lines: dirLine} // an existing directory, made absolute
+	events      = &kind{parse: parseEvents, lines: eventsLine} // letters of classes of keyspace events
+	path        = &kind{parse: parseDir, lines: dirLine}       // an existing directory, made absolute
 	list        = &kind{multi: true, parse: parseList, lines: listLine}
 	savePoints  = &kind{multi: true, parse: parseSave, join: joinSave, lines: saveLine}
 	outputLimit = &kind{multi: true, parse: parseOutputLimits, lines: outputLimitLines}
@@ -171,6 +172,47 @@ func parseFlags(r *row, args []string, _ setting, _ *Env) (setting, error) {
 
 func parseText(_ *row, args []string, _ setting, _ *Env) (setting, error) {
 	return setting{text: args[0]}, nil
+}
+
+// eventClasses are the letters of the classes that A stands for, in Redis's order.
+const eventClasses = "g$lshzxetd"
+
+// parseEvents puts letters in Redis's order, each once, and A for all that it stands for. As in Redis n isn't shown
+// behind A; then the setting's n is 1.
+func parseEvents(_ *row, args []string, _ setting, _ *Env) (setting, error) {
+	given := args[0]
+	if strings.Trim(given, eventClasses+"AKEmn") != "" {
+		return setting{}, reason("Invalid event class character. Use 'Ag$lshzxeKEtmdn'.")
+	}
+	if strings.Contains(given, "A") {
+		given += eventClasses
+	}
+	pick := func(letters string) (picked string) {
+		for _, c := range letters {
+			if strings.ContainsRune(given, c) {
+				picked += string(c)
+			}
+		}
+		return picked
+	}
+	types, hidden := pick(eventClasses+"n"), int64(0)
+	if all, more := strings.CutPrefix(types, eventClasses); more {
+		types, hidden = "A", int64(len(all))
+	}
+	return setting{text: types + pick("KEm"), n: hidden}, nil
+}
+
+// eventLetters are the letters of all classes, also of one that isn't shown.
+func eventLetters(s setting) string {
+	if s.n == 1 {
+		return s.text + "n"
+	}
+	return s.text
+}
+
+func eventsLine(r *row, s setting) []line {
+	s.text = eventLetters(s)
+	return textLine(r, s)
 }
 
 // parseDir makes the path absolute, so that it keeps its meaning wherever the process stands later.

@@ -145,8 +145,9 @@ type Values struct {
 	// What is noted of commands.
 	SlowLogFromUs      int64 // the slow log takes calls that took as long, negative: none
 	SlowLogEntries     int64
-	LatencyFromMs      int64 // the latency monitor notes what took as long, 0: nothing
-	LatencyTracking    bool  // durations are counted by command
+	LatencyFromMs      int64  // the latency monitor notes what took as long, 0: nothing
+	LatencyTracking    bool   // durations are counted by command
+	KeyspaceEvents     string // the classes of events that are published, a letter each; A: those of the data types
 	LatencyPercentiles []float64
 
 	cpus     int       // immutable, from Env

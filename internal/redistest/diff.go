@@ -38,7 +38,8 @@ func diff(t *testing.T, right, tested Server, grammar Grammar, events string) {
 	}
 	begun := time.Now()
 	d := &differ{
-		right: right.startDebugged(t), tested: tested.startDebugged(t), tolerances: grammar.tolerances(), events: events,
+		right: right.startDebugged(t), tested: tested.startDebugged(t), tolerances: grammar.tolerances(),
+		events: events,
 	}
 	steps := newStream(grammar, seed, *flagCommands/raceShare, begun.Unix())
 	found, err := d.play(steps)

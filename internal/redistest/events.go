@@ -86,8 +86,10 @@ func (l *listening) compare(at int) (*difference, error) {
 	if same == len(right) && same == len(tested) {
 		return nil, nil
 	}
+	const shown = 4
 	rest := func(messages []string) string {
-		return "publishes " + strings.Join(slices.Concat(messages[same:min(same+4, len(messages))], []string{"..."}), ", ")
+		messages = append(slices.Clone(messages[same:min(same+shown, len(messages))]), "...")
+		return "publishes " + strings.Join(messages, ", ")
 	}
 	return &difference{at: at, right: rest(right), tested: rest(tested)}, nil
 }

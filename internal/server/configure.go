@@ -33,6 +33,7 @@ func (srv *Server) apply(v *config.Values) {
 		Stream: shard.StreamLimits{NodeBytes: v.StreamNodeMaxBytes, NodeEntries: v.StreamNodeMaxEntries},
 	})
 	srv.observe(v)
+	srv.set.SetEvents(shard.ParseEvents(v.KeyspaceEvents))
 	srv.applyMemory(v)
 	srv.replyLimit.Store(v.OutputLimits[config.ClassNormal].HardBytes)
 	if srv.logLevel != nil {
@@ -49,6 +50,7 @@ func (srv *Server) watchConfig() {
 	}, "proto-max-bulk-len", "lazyfree-lazy-user-flush", "loglevel", "client-output-buffer-limit",
 		"list-max-listpack-size", "rdbcompression", "hll-sparse-max-bytes",
 		"slowlog-log-slower-than", "slowlog-max-len", "latency-monitor-threshold", "latency-tracking",
+		"notify-keyspace-events",
 		"maxmemory-policy", "maxmemory-samples", "maxmemory-eviction-tenacity", "lfu-log-factor", "lfu-decay-time",
 		"hash-max-listpack-entries", "hash-max-listpack-value",
 		"zset-max-listpack-entries", "zset-max-listpack-value",

@@ -103,3 +103,17 @@ func gateOwnMessage(g *gated) error {
 	g.disk.resume()
 	return c.gets(want)
 }
+
+// gateEvent: a keyspace event waits for the change that it tells of.
+func gateEvent(g *gated) error {
+	writer := g.dial()
+	writer.say("CONFIG SET notify-keyspace-events Ex$")
+	if err := writer.gets("+OK\r\n"); err != nil {
+		return err
+	}
+	subscriber := g.listener("__keyevent@0__:set")
+	g.disk.stop()
+	key := g.keyOn(1)
+	writer.say("SET " + key + " 1")
+	return g.holdsMessage(subscriber, writer, aMessage("__keyevent@0__:set", key), "+OK\r\n")
+}

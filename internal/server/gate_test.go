@@ -319,6 +319,7 @@ var gateCases = []struct {
 	{"PUBLISH behind a write", gatePublishBehind},
 	{"PUBLISH behind a read", gatePublishSeen},
 	{"PUBLISH of nothing", gatePublishFree},
+	{"a keyspace event", gateEvent},
 	{"PUBLISH to oneself", gateOwnMessage},
 }
 

@@ -67,6 +67,8 @@ type loop struct {
 
 	saving saving // saving.go
 
+	event, eventChannel []byte // memory for what is published of keyspace events
+
 	// What commands cause others to be sent; push.go.
 	parcel  *parcel     // nil: nothing
 	rings   []*pushDesk // that are to be told

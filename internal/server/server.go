@@ -125,6 +125,7 @@ func New(o Options) (*Server, error) {
 	if err != nil {
 		return nil, errors.Join(err, space.Close())
 	}
+	srv.set.Listen(srv)
 	srv.table = command.NewTable(command.Rows(), sessionRows())
 	for _, r := range o.Config.Renames() {
 		if err := srv.table.Rename(r.Old, r.New); err != nil {

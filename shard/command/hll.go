@@ -127,7 +127,9 @@ func cmdPFAdd(c *Ctx) error {
 	} else if changes, err = c.addSparse(k, found, &h); err != nil {
 		return err
 	}
-	c.Dirty += changes
+	if c.Dirty += changes; changes > 0 {
+		c.Notify(k, shard.EventString, "pfadd")
+	}
 	c.Bool(changes > 0)
 	return nil
 }
@@ -291,6 +293,7 @@ func cmdPFMerge(c *Ctx) error {
 	}
 	hll.Stale(v.B)
 	c.storeHLL(k, found, v.B)
+	c.Notify(k, shard.EventString, "pfadd")
 	c.Dirty++
 	c.EffectOfKeys()
 	c.OK()
