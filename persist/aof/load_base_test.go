@@ -104,3 +104,40 @@ func TestReadBaseDamaged(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// FuzzReadBase reads anything as a BASE of commands: what is given on is whole commands, and all of the file unless an
+// error says what is wrong with it.
+func FuzzReadBase(f *testing.F) {
+	text := resp.AppendCommandStrings(nil, "SET", "a", "b")
+	text = resp.AppendCommandStrings(text, "SELECT", "7")
+	f.Add(resp.AppendCommandStrings(text, "DEL", "a"), true)
+	f.Add([]byte("*2\r\n$6\r\nSELECT\r\n$2\r\n-1\r\n*1\r\n$4\r\nPING"), true)
+	f.Add([]byte("*1\r\n$999999999\r\nx"), false)
+	f.Fuzz(func(t *testing.T, data []byte, rightSum bool) {
+		disk := vfstest.NewMem()
+		file, err := disk.Create("base", 0o644)
+		must(t, err)
+		_, err = file.Write(data)
+		must(t, err)
+		must(t, file.Close())
+		want := File{SizeBytes: int64(len(data))}
+		if rightSum {
+			want.CRC64 = lines.Sum(0, data)
+		}
+		read := int64(0)
+		err = ReadBase(disk, "base", &want, func(records []byte, n int64) error {
+			if records = records[len(records)-int(n):]; !bytes.Equal(records, data[read:read+n]) {
+				t.Fatalf("from %d on it gives on %q", read, records)
+			}
+			read += n
+			return log.ForEachIn(records, func([][]byte) error { return nil })
+		})
+		var wrong *CorruptError
+		switch {
+		case err == nil && read != int64(len(data)):
+			t.Fatalf("%d of %d bytes are given on", read, len(data))
+		case err != nil && (!errors.As(err, &wrong) || wrong.Offset > int64(len(data))):
+			t.Fatal(err)
+		}
+	})
+}
