@@ -163,7 +163,9 @@ func (srv *Server) Buffers(c *reactor.Conn) {
 func (srv *Server) Data(c *reactor.Conn, p []byte) (consumed int) {
 	s := c.Context.(*Session)
 	l := s.loop
-	l.desk.catchUp()
+	if s.listening {
+		l.desk.catchUp()
+	}
 	l.begin(s)
 	l.checkMemory()
 	passed := 0

@@ -19,7 +19,7 @@ import (
 // (loop.flush).
 // Then it lies on a stack of each loop that has receivers, once for all of them, and a letter tells these. A loop hands
 // what has come to its sessions, in the order in which it came, marks them with the LSN and writes to each once. It
-// does so before it reads what a client has sent, too: who knows that something was published finds it delivered.
+// does so before it executes what a subscriber has sent, too: who knows that something was published finds it delivered.
 //
 // So a session gets what another one has caused in that one's order, all sessions of a loop get everything in the same
 // order, and nobody gets anything before the log is as safe as it is for a reply that tells of the same.
@@ -198,7 +198,7 @@ func (k *courier) Released(w *shard.Worker) {
 		w.Courier = k // something was caused since
 	}
 	for i, desk := range l.rings {
-		desk.ring()
+		desk.ring(l)
 		l.rings[i] = nil
 	}
 	l.rings = l.rings[:0]
@@ -231,9 +231,14 @@ func (d *pushDesk) put(part *parcelPart, text int64) {
 	}
 }
 
-// ring tells the loop that something was put. Safe from any goroutine.
-func (d *pushDesk) ring() {
-	if d.rung.CompareAndSwap(false, true) {
+// ring tells the loop that something was put, by the loop from. Its own has its other connections' turn first: they may
+// cause more, and a write for each session is what pushes cost most.
+func (d *pushDesk) ring(from *loop) {
+	switch {
+	case !d.rung.CompareAndSwap(false, true):
+	case d.l == from:
+		d.l.rl.PostLater(&d.Letter)
+	default:
 		d.l.rl.Post(&d.Letter)
 	}
 }
@@ -244,8 +249,8 @@ func (d *pushDesk) Deliver(*reactor.Loop, *reactor.Letter) {
 	d.work()
 }
 
-// catchUp hands out what has come and has no letter yet that was delivered: what is read from now on may have been sent
-// by somebody who knows that it was published.
+// catchUp hands out what has come, its letter being under way: what a subscriber has sent meanwhile may be sent by
+// somebody who knows that it was published.
 func (d *pushDesk) catchUp() {
 	if d.stack.Load() != nil {
 		d.work()
