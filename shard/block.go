@@ -70,8 +70,9 @@ func (c *Claim) Reason() uint32 { return c.state.Load() - claimEnded }
 // Link is a command's place among those that wait for one key.
 type Link struct {
 	// Set by the owner before Block.
-	Claim *Claim
-	Owner any // the command
+	Claim    *Claim
+	Owner    any  // the command
+	EvenGone bool // it wants to know, too, that the key is gone or has a value of another type
 
 	list       *WaitList
 	prev, next *Link
@@ -85,6 +86,7 @@ type WaitList struct {
 	id          watchKey
 	first, last *Link
 	away        *Link  // has departed: nobody is served before it is back
+	evenGone    int    // links with EvenGone
 	ready       bool   // in blocking.ready
 	seq         uint64 // when it became ready
 }
@@ -97,6 +99,9 @@ func (wl *WaitList) DB() int { return wl.id.db }
 
 // Key returns the key that the commands wait for.
 func (wl *WaitList) Key() string { return wl.id.key }
+
+// EvenGone tells whether a command of the list wants to know that the key is gone.
+func (wl *WaitList) EvenGone() bool { return wl.evenGone > 0 }
 
 // SetAway notes that a command of the list has departed.
 func (wl *WaitList) SetAway(k *Link) { wl.away = k }
@@ -136,6 +141,9 @@ func (s *Shard) Block(db int, key []byte, k *Link) bool {
 	if wl.last != nil && wl.last.Claim == k.Claim { // all its keys are registered at one moment
 		return false
 	}
+	if k.EvenGone {
+		wl.evenGone++
+	}
 	if b.fault == faultLastFirst && wl.first != nil {
 		k.list, k.prev, k.next = wl, nil, wl.first
 		wl.first.prev, wl.first = k, k
@@ -167,6 +175,9 @@ func (s *Shard) Unblock(k *Link) {
 		k.next.prev = k.prev
 	} else {
 		wl.last = k.prev
+	}
+	if k.EvenGone {
+		wl.evenGone--
 	}
 	k.list, k.prev, k.next = nil, nil, nil
 	if wl.first == nil {
@@ -202,7 +213,8 @@ func (s *Shard) markReady(wl *WaitList) {
 	s.waits.ready = append(s.waits.ready, wl)
 }
 
-// swapped notes the keys of two databases that were swapped: they may be there now.
+// swapped notes the keys of two databases that were swapped, or of one, given twice, that was emptied: they may be
+// there now, or be gone.
 func (s *Shard) swapped(i, j int) {
 	for id, wl := range s.waits.by {
 		if id.db == i || id.db == j {

@@ -319,6 +319,7 @@ func (db *DB) Flush() {
 	db.x.Store(db.newIndex())
 	db.expires, db.fieldExpires, db.expireSumMs, db.cursor = 0, 0, 0, index.ExpireCursor{}
 	db.touch()
+	s.swapped(db.id, db.id)
 	s.lazy.addIndex(x)
 }
 

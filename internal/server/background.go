@@ -94,7 +94,11 @@ func (l *loop) backgroundSlice(s *shard.Shard) (more bool) {
 	if ns := l.worker.NowNs - start; ns >= latencyUnitNs {
 		srv.observation.latency.add("expire-cycle", ns, now)
 	}
+	if s.HasReady() { // a stream that has expired, for those who wait for entries of its groups
+		l.serveReady(srv.allShards[s.ID : s.ID+1])
+	}
 	s.Release(&l.worker)
+	l.postServed()
 	return more
 }
 

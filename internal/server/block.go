@@ -78,6 +78,7 @@ func (p *parking) beginWait(untilMs int64) bool {
 		k, link := &p.keys[i], &w.links[i]
 		link.w, link.sh, link.key = w, k.Shard, i
 		link.Claim, link.Owner, link.Task = &w.Claim, link, link
+		link.EvenGone = p.row.EvenGone
 		link.gone = !k.Shard.Block(s.db, k.Key.Bytes, &link.Link)
 		s.parkedBytes.Add(linkBytes + int64(len(k.Key.Bytes)))
 	}
@@ -158,11 +159,11 @@ func (l *loop) serveKey(sh *shard.Shard, wl *shard.WaitList, held []int) {
 	}
 	for k := first; k != nil; {
 		e, ok := db.Look(key, nowMs)
-		if !ok {
+		if !ok && !wl.EvenGone() {
 			return
 		}
 		link, next := k.Owner.(*waitLink), k.Next()
-		if link.w.waitsFor == object.TypeOf(e.Tag()) && link.w.Take() {
+		if (link.EvenGone || ok && link.w.waitsFor == object.TypeOf(e.Tag())) && link.w.Take() {
 			if !l.serveLink(link, held, nowMs) {
 				wl.SetAway(k)
 				link.w.Depart()
@@ -174,8 +175,8 @@ func (l *loop) serveKey(sh *shard.Shard, wl *shard.WaitList, held []int) {
 	}
 }
 
-// serveLink runs a command that waited, and was taken, for the key of one of its links, which is there. false: it needs
-// batons that aren't held.
+// serveLink runs a command that waited, and was taken, for the key of one of its links. false: it needs batons that
+// aren't held.
 func (l *loop) serveLink(link *waitLink, held []int, nowMs int64) bool {
 	w, p := link.w, link.w.p
 	keys := p.keys[link.key : link.key+1 : link.key+1]

@@ -8,7 +8,7 @@ import (
 	"fulmen/shard/object"
 )
 
-// Commands that wait for an element. Each is a command that doesn't wait, its form, and the wait: it runs the form for
+// Commands that wait for an element (those of streams, which differ, are in stream_read.go). Each is a command that doesn't wait, its form, and the wait: it runs the form for
 // the first of its keys that is there, and so replies and logs what that does. Where there is nothing it says so in
 // Ctx.Wait; whoever executes it has the session wait and runs it again, with Ctx.Woken, when a key is ready.
 
@@ -16,6 +16,13 @@ import (
 type Wait struct {
 	On      bool  // it waits
 	UntilMs int64 // when its time is up; 0: never
+	Pins    []Pin // arguments that are others when it is run again
+}
+
+// Pin is an argument's text from the beginning of a wait on: what it meant then.
+type Pin struct {
+	Arg  int
+	Text []byte
 }
 
 // WaitKeys returns how many of a call's keys it waits for: those of the first key spec. The others must be at hand when

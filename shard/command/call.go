@@ -123,6 +123,9 @@ func Call(c *Ctx, row *Row) {
 	c.Worker.NowNs = now
 	if c.Wait.On {
 		c.noteWait(row)
+		for _, p := range c.Wait.Pins { // executors copy the arguments afterwards
+			c.Args[p.Arg] = p.Text
+		}
 	} else {
 		c.Measured(row, now-began)
 	}

@@ -50,6 +50,8 @@ type Row struct {
 	Protected bool
 	// WaitsFor is the type of values that the command may wait for; a string: it never waits.
 	WaitsFor object.Type
+	// EvenGone: while it waits it is woken, too, when a key is removed or gets a value of another type (XREADGROUP).
+	EvenGone bool
 	// Member is the position of the first argument that is looked up in the value of the first key; 0: there is none.
 	Member int
 	// MaySlice: Run does only a part of what takes long where executors take up the rest (Ctx.Then).
