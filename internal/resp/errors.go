@@ -100,6 +100,55 @@ var (
 	ErrSortScores     = generic("One or more scores can't be converted into double")
 )
 
+// Errors of streams.
+var (
+	ErrStreamID         = generic("Invalid stream ID specified as stream command argument")
+	ErrStreamStart      = generic("invalid start ID for the interval")
+	ErrStreamEnd        = generic("invalid end ID for the interval")
+	ErrStreamMaxLen     = generic("The MAXLEN argument must be >= 0.")
+	ErrStreamLimit      = generic("The LIMIT argument must be >= 0.")
+	ErrStreamStrategies = generic("syntax error, MAXLEN and MINID options at the same time are not compatible")
+	ErrStreamLimitAlone = generic("syntax error, LIMIT cannot be used without specifying a trimming strategy")
+	ErrStreamNoStrategy = generic("syntax error, XTRIM must be called with a trimming strategy")
+	ErrStreamLimitExact = generic("syntax error, LIMIT cannot be used without the special ~ option")
+	ErrStreamZeroID     = generic("The ID specified in XADD must be greater than 0-0")
+	ErrStreamExhausted  = generic("The stream has exhausted the last possible ID, unable to add more items")
+	ErrStreamSmallID    = generic("The ID specified in XADD is equal or smaller than the target stream top item")
+	ErrStreamEntry      = generic("Elements are too large to be stored")
+	ErrXSetIDNegative   = generic("entries_added must be positive")
+	ErrXSetIDDeleted    = generic("The ID specified in XSETID is smaller than the provided max_deleted_entry_id")
+	ErrXSetIDSmall      = generic("The ID specified in XSETID is smaller than the target stream top item")
+	ErrXSetIDAdded      = generic("The entries_added specified in XSETID is smaller than the target stream length")
+
+	ErrUnbalancedStreams = generic("Unbalanced XREAD list of streams: for each stream key an ID or '$' must be " +
+		"specified.")
+	ErrXReadGroup     = generic("The GROUP option is only supported by XREADGROUP. You called XREAD instead.")
+	ErrXReadNoAck     = generic("The NOACK option is only supported by XREADGROUP. You called XREAD instead.")
+	ErrXReadNoGroup   = generic("Missing GROUP option for XREADGROUP")
+	ErrXReadGroupLast = generic("The $ ID is meaningless in the context of XREADGROUP: you want to read the history " +
+		"of this consumer by specifying a proper ID, or use the > ID to get new messages. The $ ID would just return " +
+		"an empty result set.")
+	ErrXReadNew = generic("The > ID can be specified only when calling XREADGROUP using the GROUP <group> " +
+		"<consumer> option.")
+	ErrStreamGone = &Error{Code: "UNBLOCKED", Msg: "the stream key no longer exists"}
+	ErrGroupGone  = &Error{Code: "NOGROUP", Msg: "the consumer group this client was blocked on no longer exists"}
+)
+
+// Errors of consumer groups.
+var (
+	ErrXGroupNoKey = generic("The XGROUP subcommand requires the key to exist. Note that for CREATE you may want " +
+		"to use the MKSTREAM option to create an empty stream automatically.")
+	ErrBusyGroup        = &Error{Code: "BUSYGROUP", Msg: "Consumer Group name already exists"}
+	ErrEntriesRead      = generic("value for ENTRIESREAD must be positive or -1")
+	ErrXClaimIdle       = generic("Invalid min-idle-time argument for XCLAIM")
+	ErrXClaimIdleOption = generic("Invalid IDLE option argument for XCLAIM")
+	ErrXClaimTime       = generic("Invalid TIME option argument for XCLAIM")
+	ErrXClaimRetryCount = generic("Invalid RETRYCOUNT option argument for XCLAIM")
+	ErrXAutoClaimIdle   = generic("Invalid min-idle-time argument for XAUTOCLAIM")
+	ErrXAutoClaimCount  = generic("COUNT must be > 0")
+	ErrXAutoClaimRoom   = generic("Insufficient memory, failed allocating transient memory, COUNT too high.")
+)
+
 // Errors of the expiries of fields.
 var (
 	ErrFieldsMissing     = generic("Mandatory argument FIELDS is missing or not at the right position")
@@ -271,6 +320,30 @@ func ErrSubcommandSyntax(container, sub []byte) *Error {
 	upper := string(bytes.ToUpper(container))
 	return generic("unknown subcommand or wrong number of arguments for '" + cut(sub, 128) + "'. Try " +
 		upper + " HELP.")
+}
+
+// ErrNoGroup returns the error for a consumer group that isn't there, or whose key isn't.
+func ErrNoGroup(key, group []byte) *Error {
+	return &Error{Code: "NOGROUP",
+		Msg: "No such key '" + cut(key, len(key)) + "' or consumer group '" + cut(group, len(group)) + "'"}
+}
+
+// ErrNoGroupToRead is ErrNoGroup as XREADGROUP says it.
+func ErrNoGroupToRead(key, group []byte) *Error {
+	e := ErrNoGroup(key, group)
+	e.Msg += " in XREADGROUP with GROUP option"
+	return e
+}
+
+// ErrNoGroupOfKey returns the error for a consumer group that a stream doesn't have.
+func ErrNoGroupOfKey(group, key []byte) *Error {
+	return &Error{Code: "NOGROUP",
+		Msg: "No such consumer group '" + cut(group, len(group)) + "' for key name '" + cut(key, len(key)) + "'"}
+}
+
+// ErrXClaimOption returns the error of XCLAIM for an option that it doesn't know.
+func ErrXClaimOption(option []byte) *Error {
+	return generic("Unrecognized XCLAIM option '" + cut(option, len(option)) + "'")
 }
 
 // ErrInvalidExpire returns the error for an expiry that is not positive or overflows; cmd is the command's name in

@@ -505,7 +505,12 @@ func (w *waitTalk) await(t *testing.T, n int) {
 }
 
 // TestWaitsEqualRedis holds each conversation with redis-server and with servers of one and of eight shards.
-func TestWaitsEqualRedis(t *testing.T) {
+func TestWaitsEqualRedis(t *testing.T) { waitsEqualRedis(t, waits) }
+
+// TestStreamWaitsEqualRedis does so with those of streams.
+func TestStreamWaitsEqualRedis(t *testing.T) { waitsEqualRedis(t, streamWaits) }
+
+func waitsEqualRedis(t *testing.T, waits map[string]string) {
 	for name, text := range waits {
 		for _, shards := range []int{1, 8} {
 			t.Run(fmt.Sprintf("%s/%d", name, shards), func(t *testing.T) {

@@ -8,9 +8,10 @@ import (
 	"fulmen/shard/object"
 )
 
-// Commands that wait for an element (those of streams, which differ, are in stream_read.go). Each is a command that doesn't wait, its form, and the wait: it runs the form for
-// the first of its keys that is there, and so replies and logs what that does. Where there is nothing it says so in
-// Ctx.Wait; whoever executes it has the session wait and runs it again, with Ctx.Woken, when a key is ready.
+// Commands that wait for an element; those of streams, which differ, are in stream_read.go. Each is a command that
+// doesn't wait, its form, and the wait: it runs the form for the first of its keys that is there, and so replies and
+// logs what that does. Where there is nothing it says so in Ctx.Wait; whoever executes it has the session wait and runs
+// it again, with Ctx.Woken, when a key is ready.
 
 // Wait is what a command that found nothing says about waiting.
 type Wait struct {

@@ -53,7 +53,7 @@ func TestBlockingRows(t *testing.T) {
 			n++
 		}
 	}
-	if n != 8 {
-		t.Errorf("%d commands wait, want 8", n)
+	if n != 10 {
+		t.Errorf("%d commands wait, want 10", n)
 	}
 }

@@ -53,7 +53,8 @@ type Ctx struct {
 	Wait     Wait
 	Woken    bool
 
-	scratch []byte // for handlers; contents do not outlive the call
+	scratch []byte   // for handlers; contents do not outlive the call
+	record  [][]byte // … the words of an effect
 	scan    valueScan
 	dumps   *payloads // nil until it is needed
 }

@@ -77,6 +77,7 @@ func TestEventsAreRedis(t *testing.T) {
 		"sets":        append(redistest.Sets(), redistest.Keyspace()...),
 		"hashes":      append(redistest.Hashes(), redistest.Keyspace()...),
 		"sorted sets": append(redistest.SortedSets(), redistest.Sets()...),
+		"streams":     append(redistest.Streams(), redistest.Keyspace()...),
 	} {
 		t.Run(name, func(t *testing.T) {
 			compareEvents(t, grammar, 3000)

@@ -101,12 +101,14 @@ var keyFlagNames = [...]string{"RO", "RW", "OW", "RM", "access", "update", "inse
 // from the end of the arguments (-1 = the last one), a non-negative one from First. Of a counted spec argument First
 // says how many keys follow it, the first of them at once, and Last means nothing. Those of a spec with a keyword stand
 // behind that, which is looked for from argument First on, backwards from the First-last one if First is negative.
+// With a Limit of n they are the first of n parts of what stands there.
 // Where keys of an unknown spec stand no number says. Find finds them, if it is there, whatever else the spec says;
 // those of an unknown spec without it stand nowhere.
 type KeySpec struct {
 	First, Last, Step int
 	Counted, Unknown  bool
 	Keyword           string
+	Limit             int
 	Find              func(dst []int, args [][]byte) []int // appends positions
 	Flags             KeyFlags
 	Notes             string

@@ -160,7 +160,7 @@ func (c *Ctx) keySpec(spec *KeySpec) {
 		c.specPart("keynum", "keynumidx", 0, "firstkey", 1, "keystep", spec.Step)
 		return
 	}
-	c.specPart("range", "lastkey", spec.Last, "keystep", spec.Step, "limit", 0)
+	c.specPart("range", "lastkey", spec.Last, "keystep", spec.Step, "limit", spec.Limit)
 }
 
 // specPart replies one half of a key spec: its type and its numbers and words, each after its name.

@@ -9,6 +9,7 @@ func Rows() []*Row {
 		listRows(), listEditRows(), listMoveRows(),
 		hashRows(), hashReadRows(), hashExpireRows(), hashExRows(),
 		zsetRows(),
+		streamRows(), streamGroupRows(), streamInfoRows(),
 		memberRows(), memberReadRows(), algebraRows(),
 		keyRows(), moveRows(), dumpRows(), objectRows(), expireRows(), ttlRows(), scanRows(), flushRows(),
 		sortRows(), commandRows(),
