@@ -601,12 +601,14 @@ func TestPendingOrder(t *testing.T) {
 		number uint32
 		id     stream.ID
 	}
-	numbers := []uint32{1, 2, 1<<21 - 4, 1<<21 - 3, 1<<21 - 2, 1<<21 - 1, 1 << 21, math.MaxUint32 - 1}
-	times := []uint64{0, 1, 1<<43 - 2, 1<<43 - 1, 1 << 43, 1<<43 + 1, math.MaxUint64}
+	numbers := []uint32{1, 2, 1<<11 - 4, 1<<11 - 3, 1<<11 - 2, 1<<11 - 1, 1 << 11, 1 << 21, math.MaxUint32 - 1}
+	times := []uint64{0, 1, 255, 256, 1<<42 - 2, 1<<42 - 1, 1 << 42, 1<<42 + 1, math.MaxUint64}
 	var all []place
 	for _, n := range numbers {
 		for _, ms := range times {
-			all = append(all, place{n, stream.ID{Ms: ms}}, place{n, stream.ID{Ms: ms, Seq: math.MaxUint64}})
+			for _, seq := range []uint64{0, 1, 1022, 1023, 1024, 1<<44 - 2, 1<<44 - 1, 1 << 44, math.MaxUint64} {
+				all = append(all, place{n, stream.ID{Ms: ms, Seq: seq}})
+			}
 		}
 	}
 	for i := 1; i < len(all); i++ {

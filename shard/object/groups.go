@@ -17,18 +17,28 @@ import (
 //	number                    the record of a group or consumer
 //	                          group: u64 ms, u64 seq of the last ID delivered, u64 entries read, name
 //	                          consumer: u64 when it was seen, Unix time in ms, u32 its group, name
-//	1 << 43 | group           a name, of a consumer of this group or, 0, of a group: the name, with 1 behind each zero
+//	1 << 53 | group           a name, of a consumer of this group or, 0, of a group: the name, with 1 behind each zero
 //	                          byte, two zero bytes, and its number
-//	(number+1) << 43 | ms     an entry that is pending for a group or a consumer: u32 that number, u64 ms, u64 seq
+//	(number+1) << 53 | ID     an entry that is pending for a group or a consumer: u32 that number, u64 ms, u64 seq
 //	                          for a group, also: u64 when it was delivered last, u64 how often, u32 to which consumer
 //
 // The numbers in names and what precedes the "also" have their highest byte first, so that their order is that of
-// bytes. Where an ID's ms or a number are too high for the key it has the highest value: the body's order is the same.
+// bytes.
+//
+// Of an ID the key has what tells most IDs apart: behind 1, 42 bits of the ms and 10 of the sequence, or, behind 0,
+// where the ms are below 256, 8 bits of these and 44 of the sequence. What is too high has the highest value: of equal
+// keys the bodies are compared, in whose order the keys are. That costs a look at each inner node's children, which
+// was two thirds of acknowledging one of 300,000 IDs with the same ms.
 const (
-	classShift = 43
+	classShift = 53
 	namesClass = 1 << classShift
-	highestMs  = 1<<classShift - 1
 	highestTop = 1<<(64-classShift) - 1
+
+	idShift    = classShift - 1
+	seqBits    = 10
+	highestMs  = 1<<(idShift-seqBits) - 1
+	fewMs      = 1 << 8
+	fewSeqBits = idShift - 8
 
 	// pendingID is the size in bytes of what the body of something pending begins with, PendingSize that of a
 	// group's whole body.
@@ -76,7 +86,18 @@ func PendingKey(number uint32, id stream.ID) uint64 {
 	if top >= highestTop {
 		return math.MaxUint64
 	}
-	return top<<classShift | min(id.Ms, highestMs)
+	return top<<classShift | idKey(id)
+}
+
+// idKey is the part of a key that an ID has.
+func idKey(id stream.ID) uint64 {
+	switch {
+	case id.Ms < fewMs:
+		return id.Ms<<fewSeqBits | min(id.Seq, 1<<fewSeqBits-1)
+	case id.Ms > highestMs:
+		return 1<<classShift - 1
+	}
+	return 1<<idShift | id.Ms<<seqBits | min(id.Seq, 1<<seqBits-1)
 }
 
 // NameKey is the key of the names of a group's consumers; 0: of groups.
