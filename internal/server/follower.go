@@ -318,8 +318,8 @@ func (f *follower) checkLimits(v *config.Values, nowMs int64) {
 	} else if f.softSinceMs == 0 {
 		f.softSinceMs = nowMs
 	}
-	// What the log has no room for makes writers wait: then it goes that keeps a good part of it.
-	fills := f.r.srv.set.Log.OverLimit() && lag > v.LogMemoryBytes/4
+	// What the log has no room for makes writers wait: then it goes that keeps a good part of what is beyond the backlog.
+	fills := f.r.srv.set.Log.OverLimit() && lag > v.BacklogBytes+v.LogMemoryBytes/4
 	since := f.feed.StuckSinceMs()
 	silentSinceMs := f.ackMs.Load()
 	stuck := since != 0 && f.is(awaitsData) && f.r.srv.saver.Overdrawn() && nowMs-since > idleWriteMs

@@ -340,6 +340,38 @@ func TestSlowCopyKeepsNoLog(t *testing.T) {
 	}
 }
 
+// TestBacklogIsLong: a backlog is as long as it is said to be, also if the log may have little memory besides, and a
+// replica that is behind by less is not slow.
+func TestBacklogIsLong(t *testing.T) {
+	srv := startServer(t, "--shards", "2", "--log-memory-limit", "1mb", "--repl-backlog-size", "24mb",
+		"--repl-diskless-sync-delay", "0", "--repl-ping-replica-period", "1000", "--repl-spool-limit", "0")
+	ours := dial(t, srv.Addr())
+	stays, goes := dialReplica(t, srv), dialReplica(t, srv)
+	stays.full()
+	id, lsn := goes.full()
+	if err := goes.Close(); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "it is gone", func() bool { return ours.info("replication", "connected_slaves") == "1" })
+	var want strings.Builder
+	for i := range 20 {
+		value := strings.Repeat(string(rune('a'+i)), 1<<20)
+		want.WriteString(record("SET", "k", value))
+		if got := ours.do("SET", "k", value); got != "OK" {
+			t.Fatal(got)
+		}
+	}
+	srv.set.Log.Trim()
+	back := dialReplica(t, srv)
+	back.goOn(id, lsn)
+	if got := back.take(want.Len()); got != want.String() {
+		t.Error("what comes back gets something else")
+	}
+	if got := stays.take(want.Len()); got != want.String() {
+		t.Error("who was behind got something else")
+	}
+}
+
 // TestBacklogEnds: without replicas it is freed in time, and whoever comes later needs everything.
 func TestBacklogEnds(t *testing.T) {
 	srv := startServer(t, "--repl-diskless-sync-delay", "0", "--repl-backlog-ttl", "1")

@@ -278,7 +278,7 @@ func (r *replication) limitLocked(v *config.Values) {
 	if r.backlog != nil && !r.srv.following() {
 		backlog = v.BacklogBytes
 	}
-	r.srv.set.Log.SetLimits(backlog, v.LogMemoryBytes)
+	r.srv.set.Log.SetLimits(backlog, backlog+v.LogMemoryBytes)
 }
 
 // freeBacklog lets go of the backlog when nobody has followed for long.
