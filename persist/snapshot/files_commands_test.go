@@ -28,7 +28,7 @@ func commandOptions(disk *vfstest.Mem, shards int, commit func(segments []Segmen
 
 // plainly is comparable without the encoding, which commands don't bring along.
 func plainly(t testing.TB, entry string) string {
-	expiry, rest, _ := strings.Cut(comparable(t, entry), " ")
+	expiry, rest, _ := strings.Cut(written(t, entry, &elements{plain: true}), " ")
 	_, rest, _ = strings.Cut(rest, " ")
 	return expiry + " " + rest
 }
@@ -41,7 +41,7 @@ func TestCommandsAreWhatWasSaved(t *testing.T) {
 	for range 3000 {
 		from.step()
 	}
-	for range 300 {
+	for range 1000 {
 		from.grow()
 	}
 	disk := newDisk(t)

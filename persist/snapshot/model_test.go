@@ -13,6 +13,9 @@ import (
 
 func (w *world) key() string { return fmt.Sprint("key:", w.rnd.IntN(w.keys)) }
 
+// stream is the name of a stream, of few.
+func (w *world) stream() string { return fmt.Sprint("stream:", w.rnd.IntN(6)) }
+
 func (w *world) member() string {
 	if w.rnd.IntN(3) == 0 {
 		return strconv.Itoa(w.rnd.IntN(500))
@@ -47,6 +50,16 @@ var writes = [][]string{
 	{"ZRANGESTORE", "key", "key", "0", "20"},
 	{"HSET", "key", "member", "text", "member", "number"}, {"HDEL", "key", "member"}, {"HINCRBY", "key", "member", "7"},
 	{"HPEXPIRE", "key", "1000", "FIELDS", "1", "member"}, {"HPERSIST", "key", "FIELDS", "1", "member"},
+	{"XADD", "stream", "*", "member", "text", "member", "number"},
+	{"XADD", "stream", "MAXLEN", "~", "9", "*", "f", "text"},
+	{"XTRIM", "stream", "MAXLEN", "20"}, {"XDEL", "stream", "id", "id", "id"}, {"XSETID", "stream", "9000000000000-1"},
+	{"XGROUP", "CREATE", "stream", "group", "0", "MKSTREAM"}, {"XGROUP", "DESTROY", "stream", "group"},
+	{"XGROUP", "SETID", "stream", "group", "id"}, {"XGROUP", "DELCONSUMER", "stream", "group", "consumer"},
+	{"XREADGROUP", "GROUP", "group", "consumer", "COUNT", "3", "STREAMS", "stream", ">"},
+	{"XREADGROUP", "GROUP", "group", "consumer", "STREAMS", "stream", ">"},
+	{"XACK", "stream", "group", "id", "id", "id"},
+	{"XCLAIM", "stream", "group", "consumer", "0", "id", "id"}, {"XAUTOCLAIM", "stream", "group", "consumer", "0", "0"},
+	{"RENAME", "stream", "stream"}, {"COPY", "stream", "stream", "DB", "db", "REPLACE"}, {"UNLINK", "stream"},
 	{"RENAME", "key", "key"}, {"RENAMENX", "key", "key"}, {"COPY", "key", "key", "REPLACE"},
 	{"COPY", "key", "key", "DB", "db", "REPLACE"}, {"MOVE", "key", "db"}, {"SORT", "key", "ALPHA", "STORE", "key"},
 	{"GET", "key"}, {"HGETALL", "key"}, {"TOUCH", "key"},
@@ -61,12 +74,18 @@ func (w *world) write(list [][]string) {
 		switch args[i] {
 		case "key":
 			args[i] = w.key()
+		case "stream":
+			args[i] = w.stream()
 		case "member":
 			args[i] = w.member()
 		case "number":
 			args[i] = strconv.Itoa(w.rnd.IntN(10_000))
 		case "text":
 			args[i] = w.text()
+		case "id":
+			args[i] = fmt.Sprint(w.now.NowMs()-w.rnd.Int64N(2)*w.rnd.Int64N(2000), "-", w.rnd.IntN(40))
+		case "group", "consumer":
+			args[i] += strconv.Itoa(w.rnd.IntN(3))
 		case "db":
 			args[i] = strconv.Itoa(w.rnd.IntN(testDatabases))
 		}
@@ -78,9 +97,15 @@ func (w *world) write(list [][]string) {
 func (w *world) grow() {
 	n := 1 + w.rnd.IntN(40)
 	args := []string{"SADD", w.key()}
-	switch w.rnd.IntN(5) {
+	switch w.rnd.IntN(6) {
 	case 0:
 		w.do(w.rnd.IntN(testDatabases), "SET", w.key(), w.text())
+		return
+	case 4:
+		db, key := w.rnd.IntN(testDatabases), w.stream()
+		for range n {
+			w.do(db, "XADD", key, "*", w.member(), w.member(), "field", w.member())
+		}
 		return
 	case 1:
 		args[0] = "RPUSH"

@@ -93,6 +93,7 @@ func newWorld(t testing.TB, shards, packed int, seed uint64) *world {
 			MaxStringBytes: 512 << 20, ListFill: -2, HashMaxListpackEntries: 512, HashMaxListpackValueBytes: 64,
 			HLLSparseMaxBytes: 100,
 			Sets:              shard.SetLimits{IntsetEntries: 512, ListpackEntries: 128, ListpackValue: 64},
+			Stream:            shard.StreamLimits{NodeBytes: 4096, NodeEntries: 10},
 		},
 		Observers: command.NoObservers(),
 	}
@@ -113,6 +114,9 @@ func (w *world) run(db int, args ...string) {
 		c.Args = append(c.Args, []byte(a))
 	}
 	row := w.table.Lookup(c.Args[0])
+	if row != nil && len(row.Subs) > 0 {
+		row = row.Sub(c.Args[1])
+	}
 	if row == nil || !row.ArityOK(len(args)) {
 		w.t.Fatalf("%q is no command", args)
 	}
