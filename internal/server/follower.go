@@ -313,12 +313,16 @@ const idleWriteMs = 1000
 // checkLimits drops a replica that takes too little in, or says nothing. It is the sampler's.
 func (f *follower) checkLimits(v *config.Values, nowMs int64) {
 	limit, lag := v.OutputLimits[config.ClassReplica], f.lagBytes()
+	if limit.HardBytes != 0 {
+		limit.HardBytes = max(limit.HardBytes, v.BacklogBytes) // as Redis: that much is kept anyway
+	}
 	if limit.SoftBytes == 0 || lag <= limit.SoftBytes {
 		f.softSinceMs = 0
 	} else if f.softSinceMs == 0 {
 		f.softSinceMs = nowMs
 	}
-	// What the log has no room for makes writers wait: then it goes that keeps a good part of what is beyond the backlog.
+	// What the log has no room for makes writers wait: then it goes that keeps a good part of what is beyond the
+	// backlog.
 	fills := f.r.srv.set.Log.OverLimit() && lag > v.BacklogBytes+v.LogMemoryBytes/4
 	since := f.feed.StuckSinceMs()
 	silentSinceMs := f.ackMs.Load()

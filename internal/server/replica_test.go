@@ -344,7 +344,8 @@ func TestSlowCopyKeepsNoLog(t *testing.T) {
 // replica that is behind by less is not slow.
 func TestBacklogIsLong(t *testing.T) {
 	srv := startServer(t, "--shards", "2", "--log-memory-limit", "1mb", "--repl-backlog-size", "24mb",
-		"--repl-diskless-sync-delay", "0", "--repl-ping-replica-period", "1000", "--repl-spool-limit", "0")
+		"--repl-diskless-sync-delay", "0", "--repl-ping-replica-period", "1000", "--repl-spool-limit", "0",
+		"--client-output-buffer-limit", "replica 1mb 0 0")
 	ours := dial(t, srv.Addr())
 	stays, goes := dialReplica(t, srv), dialReplica(t, srv)
 	stays.full()
@@ -362,6 +363,9 @@ func TestBacklogIsLong(t *testing.T) {
 		}
 	}
 	srv.set.Log.Trim()
+	eventually(t, "the limits were looked at since", func() bool {
+		return !strings.HasSuffix(ours.info("replication", "slave0"), "lag=0")
+	})
 	back := dialReplica(t, srv)
 	back.goOn(id, lsn)
 	if got := back.take(want.Len()); got != want.String() {
