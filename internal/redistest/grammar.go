@@ -98,6 +98,7 @@ func Everything() Grammar {
 	all = append(all, Keyspace()...)
 	all = append(all, Moving()...)
 	all = append(all, Bitmaps()...)
+	all = append(all, Streams()...)
 	all = append(all, HyperLogLogs()...)
 	all = append(all, Hashes()...)
 	all = append(all, Lists()...)

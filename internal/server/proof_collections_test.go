@@ -61,7 +61,7 @@ func zsources(s *stream) []string {
 }
 
 // collectionWrites makes the arguments of the commands that write collections.
-var collectionWrites = map[string]func(s *stream) []string{
+var collectionWrites = joined(streamWrites, map[string]func(s *stream) []string{
 	"hset": keyed("h", pairsOf), "hmset": keyed("h", pairsOf), "hdel": keyed("h", members),
 	"hsetnx":       keyed("h", func(s *stream) []string { return []string{s.member(), s.value()} }),
 	"hincrby":      keyed("h", func(s *stream) []string { return []string{s.member(), s.int(100)} }),
@@ -134,4 +134,4 @@ var collectionWrites = map[string]func(s *stream) []string{
 		return []string{"2", s.typed("z"), s.typed("z"), "MIN", "COUNT", "2"}
 	},
 	"zunionstore": zsources, "zinterstore": zsources, "zdiffstore": zsources,
-}
+})

@@ -185,7 +185,11 @@ func (s *stream) pairs() (args []string) {
 // writeNames are the commands that write, by their rows.
 func writeNames(t testing.TB) (names []string) {
 	for _, row := range command.Rows() {
-		if row.Flags&(command.Write|command.MayReplicate) == 0 {
+		flags := row.Flags
+		for _, sub := range row.Subs {
+			flags |= sub.Flags
+		}
+		if flags&(command.Write|command.MayReplicate) == 0 {
 			continue
 		}
 		if writes[row.Name] == nil && collectionWrites[row.Name] == nil {
