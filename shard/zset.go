@@ -228,12 +228,43 @@ func (z *ZSet) Each(rank, n int, rev bool, fn func(member []byte, score float64)
 	z.eachOf(&t, rank, n, rev, z.has(object.FlagMixed), fn)
 }
 
+// EachFrom calls fn for the members whose score is not below the given one, in their order, until it returns false. fn
+// must not change anything, and what it is given is good until it returns.
+func (z *ZSet) EachFrom(score float64, fn func(member []byte, score float64) bool) {
+	if !z.ok {
+		return
+	}
+	key := rankKey(object.ScoreKey(score))
+	if z.packed() {
+		payload := z.payload()
+		for _, at := seekPacked(payload, key, nil); at < len(payload); {
+			b, next := object.Item(payload, at+scoreBytes)
+			if !fn(b, object.ScoreOf(binary.LittleEndian.Uint64(payload[at:]))) {
+				return
+			}
+			at = next
+		}
+		return
+	}
+	var p tree.Path
+	t := z.trees()
+	if t.A.Seek(z.space(), &p, key); p.Valid() {
+		z.eachAt(&t, &p, t.A.Len()-p.Rank(), false, z.has(object.FlagMixed), fn)
+	}
+}
+
 // eachOf is Each of trees; signed: some scores may be -0.
 func (v *Value) eachOf(t *object.Trees, rank, n int, rev, signed bool, fn func(member []byte, score float64) bool) {
-	space := v.space()
 	var p tree.Path
+	t.A.At(v.space(), &p, rank)
+	v.eachAt(t, &p, n, rev, signed, fn)
+}
+
+// eachAt is eachOf for n > 0 members from where p is.
+func (v *Value) eachAt(t *object.Trees, p *tree.Path, n int, rev, signed bool,
+	fn func(member []byte, score float64) bool,
+) {
 	var buf []byte
-	t.A.At(space, &p, rank)
 	for {
 		b, ok := p.Body()
 		if !ok {

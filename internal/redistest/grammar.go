@@ -104,6 +104,7 @@ func Everything() Grammar {
 	all = append(all, Lists()...)
 	all = append(all, Sets()...)
 	all = append(all, SortedSets()...)
+	all = append(all, Positions()...)
 	all = append(all, Sorting()...)
 	all = append(all, Dumps()...)
 	return append(all, Connection()...)

@@ -2,6 +2,8 @@ package resp
 
 import (
 	"bytes"
+	"math"
+	"strconv"
 	"strings"
 )
 
@@ -147,6 +149,19 @@ var (
 	ErrXAutoClaimIdle   = generic("Invalid min-idle-time argument for XAUTOCLAIM")
 	ErrXAutoClaimCount  = generic("COUNT must be > 0")
 	ErrXAutoClaimRoom   = generic("Insufficient memory, failed allocating transient memory, COUNT too high.")
+)
+
+// Errors of positions.
+var (
+	ErrGeoUnit     = generic("unsupported unit provided. please use M, KM, FT, MI")
+	ErrGeoRadius   = generic("need numeric radius")
+	ErrGeoWidth    = generic("need numeric width")
+	ErrGeoHeight   = generic("need numeric height")
+	ErrGeoNegative = generic("radius cannot be negative")
+	ErrGeoBox      = generic("height or width cannot be negative")
+	ErrGeoMember   = generic("could not decode requested zset member")
+	ErrGeoCount    = generic("COUNT must be > 0")
+	ErrGeoAny      = generic("the ANY argument requires COUNT argument")
 )
 
 // Errors of the expiries of fields.
@@ -355,6 +370,34 @@ func ErrInvalidExpire(cmd string) *Error {
 // ErrUnsupportedOption returns the error of EXPIRE and its kin for an option they don't know.
 func ErrUnsupportedOption(option []byte) *Error {
 	return generic("Unsupported option " + string(option))
+}
+
+// ErrGeoPair returns the error of a position that is none.
+func ErrGeoPair(lon, lat float64) *Error {
+	return generic("invalid longitude,latitude pair " + fixed(lon) + "," + fixed(lat))
+}
+
+// fixed writes a number with six decimals.
+func fixed(f float64) string {
+	if math.IsInf(f, 0) {
+		return string(FormatDouble(nil, f))
+	}
+	return strconv.FormatFloat(f, 'f', 6, 64)
+}
+
+// ErrGeoStore returns the error of a search that is to store what it finds and to reply more of it.
+func ErrGeoStore(what string) *Error {
+	return generic(what + " is not compatible with WITHDIST, WITHHASH and WITHCOORD options")
+}
+
+// ErrGeoFrom returns the error of a search that lacks a center; name is the command's as it was written.
+func ErrGeoFrom(name []byte) *Error {
+	return generic("exactly one of FROMMEMBER or FROMLONLAT can be specified for " + string(name))
+}
+
+// ErrGeoBy returns the error of a search that lacks a shape; name is the command's as it was written.
+func ErrGeoBy(name []byte) *Error {
+	return generic("exactly one of BYRADIUS and BYBOX can be specified for " + string(name))
 }
 
 // ErrPFDebugUnknown returns the error of PFDEBUG for a subcommand that it doesn't know.

@@ -122,6 +122,20 @@ var collectionWrites = joined(streamWrites, map[string]func(s *stream) []string{
 	"pfcount": keyed("p", noRest), "pfmerge": fromMany("p"),
 	"pfdebug": func(s *stream) []string { return []string{s.pick("TODENSE", "GETREG"), s.typed("p")} },
 
+	"geoadd": keyed("g", func(s *stream) []string {
+		return s.many(func() string { return s.int(180) }, func() string { return s.int(85) }, s.member)
+	}),
+	"geosearchstore": func(s *stream) []string {
+		return append([]string{s.typed("z"), s.typed("g"), "FROMLONLAT", s.int(180), s.int(85), "BYRADIUS", s.int(3000),
+			"km"}, s.options("STOREDIST")...)
+	},
+	"georadius": keyed("g", func(s *stream) []string {
+		return []string{s.int(180), s.int(85), s.int(3000), "km", s.pick("STORE", "STOREDIST"), s.typed("g")}
+	}),
+	"georadiusbymember": keyed("g", func(s *stream) []string {
+		return []string{s.member(), s.int(3000), "km", "COUNT", "3", "STORE", s.typed("z")}
+	}),
+
 	"zadd": keyed("z", scored), "zrem": keyed("z", members),
 	"zincrby":          keyed("z", func(s *stream) []string { return []string{"1.5", s.member()} }),
 	"zpopmin":          keyed("z", countOf),

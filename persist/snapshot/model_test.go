@@ -46,6 +46,7 @@ var writes = [][]string{
 	{"SADD", "key", "member", "member"}, {"SREM", "key", "member"}, {"SPOP", "key"}, {"SMOVE", "key", "key", "member"},
 	{"SUNIONSTORE", "key", "key", "key"}, {"SDIFFSTORE", "key", "key", "key"},
 	{"ZADD", "key", "number", "member", "number", "member"}, {"ZINCRBY", "key", "-1.5", "member"},
+	{"GEOADD", "key", "1.5", "2.5", "member"},
 	{"ZREM", "key", "member"}, {"ZPOPMIN", "key", "2"}, {"ZREMRANGEBYRANK", "key", "0", "2"},
 	{"ZRANGESTORE", "key", "key", "0", "20"},
 	{"HSET", "key", "member", "text", "member", "number"}, {"HDEL", "key", "member"}, {"HINCRBY", "key", "member", "7"},

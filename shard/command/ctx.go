@@ -56,7 +56,8 @@ type Ctx struct {
 	scratch []byte   // for handlers; contents do not outlive the call
 	record  [][]byte // … the words of an effect
 	scan    valueScan
-	dumps   *payloads // nil until it is needed
+	dumps   *payloads  // nil until it is needed
+	search  *geoSearch // nil until it is needed
 }
 
 // Limits are parameters that handlers need; immutable, replaced as a whole.

@@ -149,6 +149,17 @@ var effectCases = []struct {
 	{"PFADD k a", "PFDEBUG TODENSE k", []string{"PFDEBUG TODENSE k"}, nil},
 	{"PFADD k a", "PFDEBUG DECODE k", nil, nil},
 
+	{"", "GEOADD k CH 0 0 a 13.361389 38.115556 b", []string{"ZADD k CH 3377699720527872 a 3479099956230698 b"}, nil},
+	{"", "GEOADD k 180 85.05112878 a", []string{"ZADD k 13510798882111488 a"}, nil},
+	{"GEOADD k 0 0 a", "GEOADD k NX 1 1 a", nil, nil},
+	{"GEOADD k 0 0 a 1 0 b", "GEOSEARCHSTORE d k FROMLONLAT 0 0 BYRADIUS 1 km",
+		[]string{"ZADD d 3377699720527872 a"}, nil},
+	{"GEOADD d 0 0 a 1 0 b", "GEOSEARCHSTORE d d FROMMEMBER b BYRADIUS 1 km STOREDIST",
+		[]string{"DEL d", "ZADD d 0 b"}, nil},
+	{"GEOADD k 0 0 a", "GEORADIUS k 0 0 1 m STORE d", []string{"ZADD d 3377699720527872 a"}, nil},
+	{"SET d v", "GEORADIUS k 0 0 1 m STOREDIST d", []string{"DEL d"}, nil},
+	{"GEOADD k 0 0 a", "GEORADIUS k 1 1 1 m STORE d", nil, nil},
+
 	// A key that is past its time is deleted by whoever comes across it.
 	{"SET k v PXAT 1", "GET k", []string{"DEL k"}, nil},
 	{"SET k v PXAT 1", "INCR k", []string{"DEL k", "INCR k"}, nil},

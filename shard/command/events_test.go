@@ -73,11 +73,13 @@ func TestEventsAreRedis(t *testing.T) {
 		"strings": append(redistest.Strings(), redistest.Bitmaps()...),
 		"keys": slices.Concat(redistest.Strings(), redistest.Moving(), redistest.Keyspace(), redistest.Lists(),
 			redistest.Dumps()),
-		"lists":       append(redistest.Lists(), redistest.Sorting()...),
-		"sets":        append(redistest.Sets(), redistest.Keyspace()...),
-		"hashes":      append(redistest.Hashes(), redistest.Keyspace()...),
-		"sorted sets": append(redistest.SortedSets(), redistest.Sets()...),
-		"streams":     append(redistest.Streams(), redistest.Keyspace()...),
+		"lists":        append(redistest.Lists(), redistest.Sorting()...),
+		"sets":         append(redistest.Sets(), redistest.Keyspace()...),
+		"hashes":       append(redistest.Hashes(), redistest.Keyspace()...),
+		"sorted sets":  append(redistest.SortedSets(), redistest.Sets()...),
+		"hyperloglogs": append(redistest.HyperLogLogs(), redistest.Keyspace()...),
+		"positions":    append(redistest.Positions(), redistest.SortedSets()...),
+		"streams":      append(redistest.Streams(), redistest.Keyspace()...),
 	} {
 		t.Run(name, func(t *testing.T) {
 			compareEvents(t, grammar, 3000)

@@ -17,6 +17,10 @@ func FuzzCommands(f *testing.F) {
 	f.Add([]byte("SET\nk\nv\nPXAT\n1\n\nSET\nk\nw\nKEEPTTL\nGET\n\nGETEX\nk\nPERSIST\n\nSCAN\n0\nMATCH\n*\nCOUNT\n5"))
 	f.Add([]byte("SET\nk\nHYLL\x01" + string(make([]byte, 10)) + "\x80\x7f\xff\n\n" +
 		"PFADD\nk\na\n\nPFCOUNT\nk\n\nPFMERGE\nk\nl\n\nPFDEBUG\nDECODE\nk"))
+	f.Add([]byte("GEOADD\nk\n13\n38\na\n15\n37\nb\n\nGEOSEARCH\nk\nFROMMEMBER\na\nBYBOX\n9\n9\nkm\nCOUNT\n1\nANY\n\n" +
+		"GEORADIUS\nk\n13\n38\n1e9\nm\nWITHDIST\nWITHCOORD\n\nGEOHASH\nk\na\nb\n\nGEODIST\nk\na\nb\nft"))
+	f.Add([]byte("GEOSEARCHSTORE\nd\nk\nFROMLONLAT\n1\n1\nBYRADIUS\n1\nm\nSTOREDIST\n\n" +
+		"GEORADIUSBYMEMBER\nk\na\n1\nm\nSTORE\nd\nSTOREDIST\ne"))
 	f.Add([]byte("COMMAND\nDOCS\nset\n\nCOMMAND\nGETKEYS\nMSET\na\nb\nc\n\nCOMMAND\nLIST\nFILTERBY\nPATTERN\n*"))
 	f.Add([]byte("SADD\nk\n1\n\nSRANDMEMBER\nk\n-500000000\n\nGET\nk\n\nZADD\nz\n1\n1\n\nZRANDMEMBER\nz\n-500000000"))
 	h := newHarness(f, 3)

@@ -8,7 +8,7 @@ func Rows() []*Row {
 		bitRows(), bitfieldRows(), lcsRows(), hllRows(),
 		listRows(), listEditRows(), listMoveRows(),
 		hashRows(), hashReadRows(), hashExpireRows(), hashExRows(),
-		zsetRows(),
+		zsetRows(), geoRows(),
 		streamRows(), streamGroupRows(), streamInfoRows(),
 		memberRows(), memberReadRows(), algebraRows(),
 		keyRows(), moveRows(), dumpRows(), objectRows(), expireRows(), ttlRows(), scanRows(), flushRows(),
