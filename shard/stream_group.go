@@ -193,22 +193,46 @@ func (s *Stream) Seen(c *StreamConsumer, nowMs int64) {
 func (s *Stream) DeleteConsumer(g *StreamGroup, c *StreamConsumer) (pending int) {
 	t, h := s.begin()
 	space, room := s.space(), s.room()
-	from, to := object.PendingRanks(space, &t.B, c.Number, room.pending[:])
-	pending = to - from
 	var p tree.Path
-	var id stream.ID
-	for range pending {
-		object.SeekPending(space, &t.B, &p, c.Number, id, room.pending[:])
-		id = object.PendingAt(&p).ID
-		t.B.Delete(h, &p, 1)
-		object.SeekPending(space, &t.B, &p, g.Number, id, room.pending[:])
-		t.B.Delete(h, &p, 1)
+	for {
+		from, to := object.PendingRanks(space, &t.B, c.Number, room.pending[:])
+		if from == to {
+			break
+		}
+		pending += disown(&t.B, h, g.Number, from, to, room)
 	}
 	var have StreamConsumer
 	name := object.SeekConsumer(space, &t.B, &p, c.Number, &have)
 	s.dropNamed(&t, h, g.Number, c.Number, name)
 	s.store(&t)
 	return pending
+}
+
+// disown removes some of what is pending for a consumer, which is what has the ranks from `from` up to, not including,
+// `to`, there and in the group, where neighbours go together. It returns how many entries that was.
+func disown(t *tree.Tree, h *tree.Heap, group uint32, from, to int, room *streamRoom) (n int) {
+	var ids [256]stream.ID
+	space := h.Arena.Space()
+	var p tree.Path
+	n = min(to-from, len(ids))
+	t.At(space, &p, from)
+	for i := range n {
+		ids[i] = object.PendingAt(&p).ID
+		p.Next()
+	}
+	t.DeleteRange(h, from, from+n)
+	for i := 0; i < n; {
+		object.SeekPending(space, t, &p, group, ids[i], room.pending[:])
+		run, next := 1, p
+		for left := p.LeafLeft(); run < left && i+run < n; run++ {
+			if next.Next(); !object.IsPending(&next, group) || object.PendingAt(&next).ID != ids[i+run] {
+				break
+			}
+		}
+		t.Delete(h, &p, run)
+		i += run
+	}
+	return n
 }
 
 // EachConsumer calls fn for all consumers of a group, as EachGroup does.

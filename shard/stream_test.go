@@ -700,6 +700,46 @@ func TestStreamModelNoticesFaults(t *testing.T) {
 	}
 }
 
+// TestDeleteConsumer: what is pending for other consumers, and in other groups, stays.
+func TestDeleteConsumer(t *testing.T) {
+	set, _ := newTestSet(t, 1, 1)
+	s := Stream{set.Shards[0].DB(0).LookValue(set.Key([]byte("s")), 1)}
+	s.Create()
+	rnd := rand.New(rand.NewPCG(1, 2))
+	var groups [2]StreamGroup
+	var consumers [2][3]StreamConsumer
+	for i := range groups {
+		s.CreateGroup(fmt.Append(nil, i), stream.ID{}, 0)
+		s.Group(&groups[i], fmt.Append(nil, i))
+		for j := range consumers[i] {
+			s.CreateConsumer(&groups[i], &consumers[i][j], fmt.Append(nil, j), 1)
+		}
+	}
+	want := [2][3]int{}
+	for id := range uint64(5000) {
+		for i := range groups {
+			j := min(rnd.IntN(30), 2) // mostly the last one
+			s.SetPending(&groups[i], &StreamPending{ID: stream.ID{Ms: 1, Seq: id}, Consumer: consumers[i][j].Number})
+			want[i][j]++
+		}
+	}
+	for _, j := range []int{2, 0, 1} {
+		if got := s.DeleteConsumer(&groups[0], &consumers[0][j]); got != want[0][j] {
+			t.Errorf("%d pending are gone, want %d", got, want[0][j])
+		}
+		want[0][j] = 0
+		for i := range groups {
+			if got := s.PendingLen(&groups[i]); got != want[i][0]+want[i][1]+want[i][2] {
+				t.Errorf("%d pending in group %d, want %v", got, i, want[i])
+			}
+		}
+		tr := s.trees()
+		if err := tr.B.Check(s.space()); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
 // TestPendingMemory: what is pending takes no more than it does in Redis, and nothing of it is on the Go heap.
 func TestPendingMemory(t *testing.T) {
 	const n = 200_000

@@ -52,3 +52,26 @@ func keyLines(t *testing.T, path string) string {
 	slices.Sort(lines)
 	return strings.Join(lines, "")
 }
+
+// TestShowStream: all that there is of a stream is shown, and is the same after two conversions.
+func TestShowStream(t *testing.T) {
+	const file = "../../persist/rdb/testdata/redis-7.0/streams.rdb"
+	dir := t.TempDir()
+	segments, back := filepath.Join(dir, "segments"), filepath.Join(dir, "back.rdb")
+	expect(t, 0, nil, "convert", "--shards", "3", file, segments)
+	expect(t, 0, nil, "convert", segments+manifestSuffix, back)
+	for key, want := range map[string][]string{
+		"19:groups": {
+			`1) 1-1 "f" "v" "g" "w"`, "last ID 9-9, 3 added, highest ID deleted 9-9", `group "g1": last ID 9-9, 3 read`,
+			"  pending 1-1, delivered at 20", `  consumer "alice", seen at 20`, "    pending 1-1\n",
+			`group "g2": last ID 9-9, -1 read`, `  consumer "carol"`,
+		},
+		"19:empty":   {`group "\x00g": last ID 0-0, 7 read`},
+		"19:numbers": {`2) 18446744073709551614-0 "1" "5000000000" "a" "xxx`},
+	} {
+		text := expect(t, 0, want, "show", "--key", key, file)
+		if got := expect(t, 0, want, "show", "--key", key, back); got != text {
+			t.Errorf("%s: after two conversions\n%s\nwant\n%s", key, got, text)
+		}
+	}
+}
