@@ -162,8 +162,10 @@ func checkRead(t *testing.T, r *Reader, b []byte, want []entry) {
 				t.Fatalf("entry %d is %v, want %v", i, got, want[i])
 			}
 		}
-		if r.Next() || r.Next() {
-			t.Fatal("there is one more")
+		for range 2 {
+			if r.Next() {
+				t.Fatal("there is one more")
+			}
 		}
 		for i := len(want) - 1; i >= 0; i-- {
 			if !r.Prev() {
@@ -173,8 +175,10 @@ func checkRead(t *testing.T, r *Reader, b []byte, want []entry) {
 				t.Fatalf("backwards entry %d is %v, want %v", i, got, want[i])
 			}
 		}
-		if r.Prev() || r.Prev() {
-			t.Fatal("there is one before")
+		for range 2 {
+			if r.Prev() {
+				t.Fatal("there is one before")
+			}
 		}
 		r.Rewind()
 	}
