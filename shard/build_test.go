@@ -287,8 +287,8 @@ func TestBuildGivesUp(t *testing.T) {
 	if refused < 50 {
 		t.Errorf("%d refused only", refused)
 	}
-	if err := b.Begin(object.Source{Type: object.Stream}); err != ErrNoType {
-		t.Errorf("a stream: %v", err)
+	if err := b.Begin(object.Source{Type: object.Stream + 1}); err != ErrNoType {
+		t.Errorf("no type: %v", err)
 	}
 }
 
