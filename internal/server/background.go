@@ -76,7 +76,7 @@ func (l *loop) backgroundSlice(s *shard.Shard) (more bool) {
 	for !more {
 		began := l.worker.NowNs
 		expired := full || srv.activeExpireOff.Load() || srv.following() ||
-			srv.pausing.at(srv, now) != nil ||
+			srv.pausing.at(srv, now) != nil || srv.pushing.Load() >= crowdedBytes ||
 			s.ExpireSome(now, sliceBudget)
 		freed := s.FreeSome(sliceBudget) || full
 		shrunk := full || s.ShrinkSome(sliceBudget)

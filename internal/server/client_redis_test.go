@@ -37,11 +37,17 @@ func TestClientLineEqualsRedis(t *testing.T) {
 		{{"CLIENT", "NO-EVICT", "OFF"}, {"RESET"}}, // RESET switches it off since Redis 7.2
 		{{"CLIENT", "REPLY", "ON"}, {"WATCH", "x"}, {"GET", "x"}},
 		{{"UNWATCH"}, {"HELLO", "2", "SETNAME", "jim"}},
+		{{"HELLO", "3"}, {"SUBSCRIBE", "a"}, {"PSUBSCRIBE", "b"}, {"SSUBSCRIBE", "c"}, {"SUBSCRIBE", "b"}},
+		{{"UNSUBSCRIBE", "a"}, {"UNSUBSCRIBE", "b"}, {"PUNSUBSCRIBE"}, {"SUNSUBSCRIBE"}},
 	} {
 		for _, args := range state {
 			b.do(args...)
 		}
-		for _, ask := range [][]string{{"CLIENT", "INFO"}, {"CLIENT", "LIST"}, {"client", "list", "type", "normal"}} {
+		kind := "normal"
+		if state[0][0] == "HELLO" {
+			kind = "pubsub"
+		}
+		for _, ask := range [][]string{{"CLIENT", "INFO"}, {"CLIENT", "LIST"}, {"client", "list", "type", kind}} {
 			right, ours := b.do(ask...)
 			// A client that was here before may be in the oracle's list: the last line is the asker's.
 			want, wantValues := clientFields(lastLine(string(right.Str)))

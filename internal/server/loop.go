@@ -213,6 +213,9 @@ func (l *loop) begin(s *Session) {
 		l.active = true
 		l.rl.WantTick()
 	}
+	if invariant.Enabled && l.parcel != nil {
+		panic("BUG: what was caused before has not been sent")
+	}
 	clock := l.srv.set.Clock
 	l.worker.NowNs, l.worker.LSN = clock.NowNs(), 0
 	if l.srv.gate.fault == readsEarly {

@@ -181,7 +181,9 @@ func cmdSPublish(s *Session) error { return s.publishMessage(pubsub.ShardChannel
 // neither leaves.
 func (s *Session) publishMessage(kind pubsub.Kind) error {
 	w := &s.loop.worker
-	w.LSN = max(w.LSN, s.conn.Marked())
+	if w.LSN = max(w.LSN, s.conn.Marked()); s.primary != nil {
+		w.LSN = s.srv.set.Log.LSN() // it is replied nothing: all that it has written is meant
+	}
 	n := s.loop.publish(kind, s.c.Args[1], s.c.Args[2], s)
 	s.replicate()
 	s.c.Int(n)

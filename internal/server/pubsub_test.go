@@ -150,26 +150,40 @@ func TestSlowSubscriber(t *testing.T) {
 	eventually(t, "nothing is under way", func() bool { return srv.pushing.Load() == 0 })
 }
 
-// TestPublishersWait: those who publish faster than it can be handed out are held back, and go on.
+// TestPublishersWait: those who cause messages faster than they can be handed out are held back, and go on.
 func TestPublishersWait(t *testing.T) {
-	p := startProof(t, 4, 2, 0)
-	subscriber, publisher := p.onLoop(1), p.onLoop(0)
-	subscriber.do("SUBSCRIBE", "news")
-	payload := strings.Repeat("x", 1<<20)
-	other := p.onLoop(0)
+	big := strings.Repeat("x", 1<<20)
+	for name, cause := range map[string][]string{
+		"PUBLISH": {"PUBLISH", "news", big}, "MULTI": {"PUBLISH", "news", big}, "SET": {"SET", big, "v"},
+	} {
+		t.Run(name, func(t *testing.T) { publishersWait(t, name == "MULTI", cause) })
+	}
+}
+
+func publishersWait(t *testing.T, multi bool, cause []string) {
+	p := startProof(t, 4, 2, 0, "--notify-keyspace-events", "E$", "--client-output-buffer-limit", "pubsub", "0", "0", "0")
+	subscriber, publisher, other := p.onLoop(1), p.onLoop(0), p.onLoop(0)
+	subscriber.do("PSUBSCRIBE", "*")
 	release := make(chan struct{})
 	p.srv.loops[1].rl.Post(onLoop(func() { <-release }))
 	const messages = 64
-	var sent sync.WaitGroup
-	sent.Go(func() {
-		for range messages {
-			publisher.add("PUBLISH", "news", payload)
+	want := 0 // replies
+	for range messages {
+		if multi {
+			publisher.add("MULTI")
+			publisher.add(cause...)
+			publisher.add("EXEC")
+			want += 2
+		} else {
+			publisher.add(cause...)
 		}
-		publisher.flush()
-	})
+		want++
+	}
+	var sent sync.WaitGroup
+	sent.Go(publisher.flush)
 	eventually(t, "it waits", func() bool { return p.srv.pushing.Load() >= crowdedBytes })
 	for range 20 {
-		other.do("SET", "k", "v") // which needs not wait
+		other.do("GET", "k") // which needs not wait
 		runtime.Gosched()
 	}
 	if n := p.srv.pushing.Load(); n > 2*crowdedBytes {
@@ -178,14 +192,14 @@ func TestPublishersWait(t *testing.T) {
 	close(release)
 	for i := range messages {
 		v := subscriber.reply()
-		if len(v.Elems) != 3 || len(v.Elems[2].Str) != len(payload) {
+		if len(v.Elems) != 4 || len(v.Elems[3].Str) != 1<<20 {
 			t.Fatalf("message %d is %.100q", i, text(v))
 		}
 		subscriber.n++
 	}
 	sent.Wait()
-	for range messages {
-		if got := text(publisher.reply()); got != "1" {
+	for range want {
+		if got := text(publisher.reply()); strings.HasPrefix(got, "ERR") {
 			t.Fatal(got)
 		}
 	}
@@ -426,4 +440,72 @@ func TestPushTo(t *testing.T) {
 			}
 		}
 	}
+}
+
+// TestSubscribersComeAndGo: clients subscribe, unsubscribe and go away in the middle of messages, some without having
+// read them; those who stay get every message, and in the end nobody is left in any list.
+func TestSubscribersComeAndGo(t *testing.T) {
+	const loops = 3
+	rounds := 60 / proofShare
+	p := startProof(t, 4, loops, 50)
+	stays := p.onLoop(1)
+	stays.do("PSUBSCRIBE", "news:*")
+	var running, reading sync.WaitGroup
+	for i := range 6 {
+		running.Go(func() {
+			for round := range rounds {
+				c := p.dial()
+				for k := range 5 {
+					c.add("SUBSCRIBE", "news:1", fmt.Sprint("own:", i, k))
+					c.add([]string{"PSUBSCRIBE", "PUNSUBSCRIBE"}[k%2], "news:*", "n*")
+					c.add([]string{"SSUBSCRIBE", "UNSUBSCRIBE", "RESET"}[(k+round)%3])
+				}
+				c.flush()
+				if round%2 == 0 {
+					c.reply()
+				}
+				_ = c.nc.Close()
+			}
+		})
+	}
+	published := 0
+	reading.Go(func() {
+		for i := 0; ; i++ {
+			v := stays.reply()
+			if got := text(v.Elems[3]); got == "end" {
+				published = i
+				return
+			} else if got != strconv.Itoa(i) {
+				panic(fmt.Sprintf("message %d is %s", i, got))
+			}
+		}
+	})
+	publisher, n := p.onLoop(0), 0
+	done := make(chan struct{})
+	go func() {
+		running.Wait()
+		close(done)
+	}()
+	for going := true; going; {
+		for range 16 {
+			publisher.add("PUBLISH", "news:1", strconv.Itoa(n))
+			n++
+		}
+		publisher.all()
+		select {
+		case <-done:
+			going = false
+		default:
+		}
+	}
+	publisher.do("PUBLISH", "news:1", "end")
+	reading.Wait()
+	if published != n {
+		t.Errorf("%d of %d messages have come", published, n)
+	}
+	eventually(t, "all are gone", func() bool {
+		reg := p.srv.channels
+		return p.srv.subscribers.Load() == 1 && reg.Count(pubsub.Channel) == 0 && reg.Count(pubsub.ShardChannel) == 0 &&
+			reg.Count(pubsub.Pattern) == 1 && p.srv.pushing.Load() == 0
+	})
 }

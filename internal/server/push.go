@@ -398,15 +398,16 @@ func (s *Session) speakUp() {
 	}
 }
 
-// mayPush are the flags of commands that may cause pushes.
-const mayPush = command.MayReplicate
-
 // mustYield tells whether a command of this row has to wait, because so much is under way that it must not cause more.
 func (s *Session) mustYield(row *command.Row) bool {
-	if s.multi != nil {
-		return row.RunsQueue && s.multi.flags&mayPush != 0
+	causes := command.MayReplicate // PUBLISH
+	if s.srv.set.Events() != 0 {
+		causes |= command.Write
 	}
-	return row.Flags&mayPush != 0
+	if s.multi != nil {
+		return row.RunsQueue && s.multi.flags&causes != 0
+	}
+	return row.Flags&causes != 0
 }
 
 // awaitDelivery has the session wait until less is under way.
