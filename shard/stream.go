@@ -36,7 +36,7 @@ type streamRoom struct {
 	name    []byte
 	record  []byte
 	pending [object.PendingSize]byte
-	digits  object.Digits
+	lent    object.EntryRoom // to the range that was prepared last
 	// edits counts changes of what there is of groups, in all streams.
 	edits uint32
 }
@@ -176,7 +176,7 @@ func (s *Shard) putHeader(t *tree.Tree, h *tree.Heap, p *tree.Path, old int, hd 
 // valid until entries change.
 func (s *Stream) Range(r *StreamRange, from, to stream.ID, rev bool) {
 	v := s.view()
-	r.Lend(&s.room().digits)
+	r.Lend(&s.room().lent)
 	r.Range(&v, from, to, rev)
 }
 

@@ -200,3 +200,33 @@ func forgetSeen(v *resp.Value) {
 		forgetSeen(&v.Elems[i])
 	}
 }
+
+// TestGroupsAllocateNothing delivers entries and acknowledges them, with the log read and without.
+func TestGroupsAllocateNothing(t *testing.T) {
+	for _, logging := range []bool{false, true} {
+		h := newHarness(t, 8)
+		next := func() []string { return nil }
+		if logging {
+			next = h.follow()
+		}
+		h.do("XGROUP", "CREATE", "x", "g", "0", "MKSTREAM")
+		h.do("XADD", "x", "1-1", "f", "v")
+		read := bytesOf([]string{"XREADGROUP", "GROUP", "g", "c", "COUNT", "10", "STREAMS", "x", ">"})
+		again := bytesOf([]string{"XREADGROUP", "GROUP", "g", "c", "STREAMS", "x", "0"})
+		claim := bytesOf([]string{"XCLAIM", "x", "g", "d", "0", "1-1"})
+		auto := bytesOf([]string{"XAUTOCLAIM", "x", "g", "c", "0", "0"})
+		ack := bytesOf([]string{"XACK", "x", "g", "1-1"})
+		back := bytesOf([]string{"XGROUP", "SETID", "x", "g", "0"})
+		n := testing.AllocsPerRun(200, func() {
+			for _, args := range [][][]byte{read, again, claim, auto, ack, back} {
+				if reply := h.call(args); reply[0] == '-' {
+					t.Fatalf("%s", reply)
+				}
+			}
+		})
+		if n != 0 {
+			t.Errorf("logging %v: %v allocations", logging, n)
+		}
+		next()
+	}
+}

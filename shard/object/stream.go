@@ -106,18 +106,20 @@ type Entries struct {
 	r        stream.Reader
 	piece    []byte     // the node; nil: it is too long for one piece
 	paged    tree.Paged // then
-	whole    []byte     // room for a node of several pages
-	digits   *Digits    // not part of this, so that this can stay on a stack
+	room     *EntryRoom // not part of this, so that this can stay on a stack
 }
 
-// Digits is room for the texts of two numbers.
-type Digits [2 * maxDigits]byte
+// EntryRoom is room for what entries are read with: the texts of two numbers, and a node of several pages.
+type EntryRoom struct {
+	digits [2 * maxDigits]byte
+	whole  []byte
+}
 
 // maxDigits is the length of the longest text of a number.
 const maxDigits = 20
 
-// Lend has it use room of its caller's for numbers, instead of some of its own.
-func (x *Entries) Lend(room *Digits) { x.digits = room }
+// Lend has it use room of its caller's, instead of some of its own. Nobody else may use that before it is done.
+func (x *Entries) Lend(room *EntryRoom) { x.room = room }
 
 // wholeBytes is the size up to which a node that is in several pieces is put together: reading it bit by bit is slow.
 const wholeBytes = 4 * tree.NodeBytes
@@ -143,7 +145,10 @@ func (x *Entries) Range(s *StreamView, from, to stream.ID, rev bool) {
 func (x *Entries) open() {
 	x.begun = true
 	x.paged = x.path.Spilled()
-	x.piece, x.whole = OpenNode(x.space, &x.path, &x.r, x.whole)
+	if x.room == nil {
+		x.room = new(EntryRoom)
+	}
+	x.piece, x.room.whole = OpenNode(x.space, &x.path, &x.r, x.room.whole)
 }
 
 // OpenNode begins to read the node that p is at. It returns the node, if it is in one piece, or put together as one in
@@ -248,13 +253,10 @@ func (x *Entries) prev() bool {
 // Pair gives the next field of the entry at hand and its value: up to Pairs times after Next. The texts are valid until
 // the next call of Pair or Next.
 func (x *Entries) Pair(field, value *Text) {
-	if x.digits == nil {
-		x.digits = new(Digits)
-	}
 	var f, v stream.Part
 	x.r.Pair(&f, &v)
-	x.text(field, &f, x.digits[:0:maxDigits])
-	x.text(value, &v, x.digits[maxDigits:maxDigits])
+	x.text(field, &f, x.room.digits[:0:maxDigits])
+	x.text(value, &v, x.room.digits[maxDigits:maxDigits])
 }
 
 // text makes a text of a part; digits is room for that of a number.
