@@ -292,20 +292,7 @@ func (q *queueClient) run(n int) {
 
 // queueHistories makes n histories, one after the other, while time goes on.
 func (p *proof) queueHistories(n, ops int, fault queueFault) (all [][]porcupine.Operation) {
-	quit := make(chan struct{})
-	var ticking sync.WaitGroup
-	ticking.Go(func() {
-		c := p.dial()
-		for {
-			select {
-			case <-quit:
-				return
-			default:
-				p.clock.wall.Advance(time.Millisecond) // so that those who wait for nothing run out of time
-				c.do("PING")
-			}
-		}
-	})
+	stop := p.passTime()
 	next, from := make([]atomic.Int64, n), p.gathered
 	all = p.gather(n, queueClients, func(h, i int, c *proofConn, now *atomic.Int64) []porcupine.Operation {
 		q := &queueClient{
@@ -315,9 +302,30 @@ func (p *proof) queueHistories(n, ops int, fault queueFault) (all [][]porcupine.
 		q.run(ops)
 		return q.history
 	})
-	close(quit)
-	ticking.Wait()
+	stop()
 	return all
+}
+
+// passTime has time pass until stop is called, so that those who wait for nothing run out of it.
+func (p *proof) passTime() (stop func()) {
+	quit := make(chan struct{})
+	var ticking sync.WaitGroup
+	ticking.Go(func() {
+		c := p.dial()
+		for {
+			select {
+			case <-quit:
+				return
+			default:
+				p.clock.wall.Advance(time.Millisecond)
+				c.do("PING")
+			}
+		}
+	})
+	return func() {
+		close(quit)
+		ticking.Wait()
+	}
 }
 
 // countServed returns how many pops that may wait were given something.
