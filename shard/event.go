@@ -58,15 +58,21 @@ type Listener interface {
 	// the shard's baton and has not committed it yet: nobody may hear of it before. Nothing may be done to the shard.
 	// key is valid during the call only.
 	Happened(w *Worker, db int, key []byte, event string)
+	// Changed is told, in the same way, of a change that those who track keys are to be told of.
+	Changed(w *Worker, c Change)
+	// AllChanged is told that all keys may have changed.
+	AllChanged(w *Worker)
 }
 
 // eventSwitch says which events are told.
 type eventSwitch struct {
 	classes atomic.Uint32 // EventClass: those that are told now
 
-	mu     sync.Mutex
-	wanted EventClass // by the configuration
-	muted  bool       // nothing is told: what is done is a load
+	mu      sync.Mutex
+	wanted  EventClass // by the configuration
+	clients EventClass // by SetTracking
+	muted   bool       // nothing is told: what is done is a load
+	missed  bool       // AllChanged, meanwhile
 }
 
 // SetEvents says which classes of events are told from now on, and Listen to whom. Events that nobody could get, since
@@ -82,19 +88,21 @@ func (set *Set) SetEvents(classes EventClass) {
 	w.mu.Unlock()
 }
 
-// mute has nothing told, or no longer: while shards are seized.
-func (w *eventSwitch) mute(on bool) {
+// mute has nothing told, or no longer: while shards are seized. It reports whether AllChanged was called meanwhile.
+func (w *eventSwitch) mute(on bool) (allChanged bool) {
 	w.mu.Lock()
+	defer w.mu.Unlock()
+	allChanged, w.missed = w.missed, false
 	w.muted = on
 	w.publish()
-	w.mu.Unlock()
+	return allChanged
 }
 
 func (w *eventSwitch) publish() {
 	if w.muted {
 		w.classes.Store(0)
 	} else {
-		w.classes.Store(uint32(w.wanted))
+		w.classes.Store(uint32(w.wanted | w.clients))
 	}
 }
 

@@ -239,7 +239,7 @@ func (s *Shard) evictOne(rival uint64) EvictEnd {
 func (db *DB) evict(p index.Pos, e index.Entry) {
 	s, key := db.shard, e.Key()
 	s.StageDel(db.id, key)
-	s.Changed(db.id, key)
+	s.vanished(db.id, key)
 	db.Notify(key, EventEvicted, "evicted")
 	s.Stats.EvictedKeys++
 	db.remove(p)

@@ -57,7 +57,7 @@ func (db *DB) expire(p index.Pos, e index.Entry) {
 	s, key := db.shard, e.Key()
 	s.StageDel(db.id, key)
 	db.Notify(key, EventExpired, "expired")
-	s.Changed(db.id, key)
+	s.vanished(db.id, key)
 	s.Stats.ExpiredKeys++
 	db.remove(p)
 }

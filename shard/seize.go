@@ -78,7 +78,7 @@ func (z *Seizure) Unlock(i int) {
 // goroutine may be at work on a shard any more.
 func (z *Seizure) Release(w *Worker) {
 	z.set.seized.Store(false)
-	z.set.mute(false)
+	allChanged := z.set.mute(false)
 	w.NowNs = z.set.Clock.NowNs()
 	for _, s := range z.set.Shards {
 		if z.tx != nil {
@@ -94,5 +94,8 @@ func (z *Seizure) Release(w *Worker) {
 		if waits || !s.inbox.empty() {
 			s.bell.Ring(s)
 		}
+	}
+	if allChanged && z.tx != nil {
+		z.set.AllChanged()
 	}
 }

@@ -51,6 +51,7 @@ type Set struct {
 	throttled atomic.Bool // see Throttle
 
 	eventSwitch
+	tracking trackingState
 
 	pins pins
 }

@@ -35,6 +35,7 @@ func (set *Set) Replace(shadow *Set) {
 	for i, s := range set.Shards {
 		s.replace(shadow.Shards[i])
 	}
+	set.AllChanged()
 }
 
 // replace is Replace for one shard.

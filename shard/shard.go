@@ -59,16 +59,17 @@ type Shard struct {
 	_     [40]byte
 
 	// Held with the baton.
-	holder  *Worker // who has it
-	backlog nodeList
-	hold    holdStats
-	Stats   Stats
-	watches watchTable
-	waits   blocking
-	quiet   bool   // lookups leave access clocks alone
-	random  uint64 // state of a generator
-	evict   evictor
-	heap    tree.Heap // what nodes are made with: newHeap, heapOf
+	holder   *Worker // who has it
+	backlog  nodeList
+	hold     holdStats
+	Stats    Stats
+	watches  watchTable
+	waits    blocking
+	tracking tracking
+	quiet    bool   // lookups leave access clocks alone
+	random   uint64 // state of a generator
+	evict    evictor
+	heap     tree.Heap // what nodes are made with: newHeap, heapOf
 	keyspace
 }
 

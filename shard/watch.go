@@ -74,9 +74,17 @@ func (t *watchTable) sweep() {
 	t.sweepAt = max(2*len(t.by), sweepMin)
 }
 
-// Changed tells the watchers of a key that it changed, and notes it for those that wait for it. Called by every change
-// of a key's value, expiry or existence.
-func (s *Shard) Changed(db int, key []byte) {
+// Changed tells who watches or tracks a key that it changed, and notes it for those that wait for it. Called by every
+// change of a key's value, expiry or existence.
+func (s *Shard) Changed(db int, key []byte) { s.changed(db, key, false) }
+
+// vanished is Changed for a key whose time has come, or whose memory is needed.
+func (s *Shard) vanished(db int, key []byte) { s.changed(db, key, true) }
+
+func (s *Shard) changed(db int, key []byte, vanished bool) {
+	if s.set.Events()&tracked != 0 {
+		s.invalidate(key, vanished)
+	}
 	if len(s.waits.by) > 0 {
 		s.keyReady(db, key)
 	}

@@ -25,8 +25,6 @@ var evictionRows = []row{
 }
 
 var observationRows = []row{
-	{name: "tracking-table-max-keys", kind: integer, standard: "1000000", max: math.MaxInt64,
-		later: "client-side caching"},
 	{name: "acllog-max-len", kind: integer, standard: "128", max: math.MaxInt64, later: "access control"},
 	{name: "aclfile", kind: text, standard: `""`, immutable: true, later: "access control"},
 	{name: "acl-pubsub-default", kind: enum, words: []string{"allchannels", "resetchannels"},

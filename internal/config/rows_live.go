@@ -236,6 +236,9 @@ var watchRows = []row{{
 }, {
 	name: "notify-keyspace-events", kind: events, standard: `""`,
 	store: func(v *Values, s setting) { v.KeyspaceEvents = eventLetters(s) },
+}, {
+	name: "tracking-table-max-keys", kind: integer, standard: "1000000", max: math.MaxInt64,
+	store: func(v *Values, s setting) { v.TrackingMaxKeys = s.n },
 }}
 
 func checkPercentiles(s setting) error {

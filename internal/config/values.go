@@ -149,6 +149,7 @@ type Values struct {
 	LatencyTracking    bool   // durations are counted by command
 	KeyspaceEvents     string // the classes of events that are published, a letter each; A: those of the data types
 	LatencyPercentiles []float64
+	TrackingMaxKeys    int64 // keys that are remembered for clients that track what they read, 0: any number
 
 	cpus     int       // immutable, from Env
 	settings []setting // by row

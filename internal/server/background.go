@@ -80,10 +80,11 @@ func (l *loop) backgroundSlice(s *shard.Shard) (more bool) {
 			s.ExpireSome(now, sliceBudget)
 		freed := s.FreeSome(sliceBudget) || full
 		shrunk := full || s.ShrinkSome(sliceBudget)
+		limited := !s.LimitTracked(sliceBudget)
 		l.worker.NowNs = srv.set.Clock.NowNs()
 		s.Stats.ExpireCycleNs += l.worker.NowNs - began
 		s.Ran("background", l.worker.NowNs-began)
-		if expired && freed && shrunk {
+		if expired && freed && shrunk && limited {
 			break
 		}
 		more = l.worker.NowNs >= until

@@ -31,6 +31,7 @@ func clientRows() []*command.Row {
 			clientSetInfoRow(),
 			clientSub("setname", 3, "2.6.9", "Set the current connection name", "connection-name", cmdClientSetName),
 		}),
+		KeepsCaching: true,
 	}}
 }
 
@@ -326,6 +327,9 @@ func (s *Session) flags() string {
 		{s.subscriptions() > 0, 'P'},
 		{s.queued.Load() >= 0, 'x'},
 		{s.waiting.Load() || s.blocked.Load() != nil, 'b'},
+		{s.tracker.Load().has(trackOn), 't'},
+		{s.tracker.Load().has(trackBroken), 'R'},
+		{s.tracker.Load().has(trackBcast), 'B'},
 		{s.dirtyCAS(), 'd'},
 		{s.closing.Load(), 'c'},
 		{s.killNow.Load(), 'A'},
@@ -364,12 +368,12 @@ func (s *Session) describe(nowMs int64) string {
 	}
 	return fmt.Sprintf("id=%d addr=%s laddr=%s fd=%d name=%s age=%d idle=%d flags=%s db=%d sub=%d psub=%d ssub=%d "+
 		"multi=%d watch=%d qbuf=%d qbuf-free=%d argv-mem=%d multi-mem=%d rbs=0 rbp=0 obl=0 oll=%d omem=%d "+
-		"tot-mem=%d events=%s cmd=%s user=default redir=-1 resp=%d lib-name=%s lib-ver=%s",
+		"tot-mem=%d events=%s cmd=%s user=default redir=%d resp=%d lib-name=%s lib-ver=%s",
 		s.id, s.addr, s.laddr, s.fd, orEmpty(s.name.Load()), max(nowMs-s.born, 0)/1000,
 		max(nowMs-s.lastMs.Load(), 0)/1000, flags, s.pubDB.Load(), s.subCounts[pubsub.Channel].Load(),
 		s.subCounts[pubsub.Pattern].Load(), s.subCounts[pubsub.ShardChannel].Load(), s.queued.Load(),
 		s.watched.Load(), qbuf, max(qcap-qbuf, 0), s.parkedBytes.Load(), s.multiBytes.Load(),
-		s.outChunks.Load(), omem, s.memoryBytes(), events, cmd, s.pubProto.Load(),
+		s.outChunks.Load(), omem, s.memoryBytes(), events, cmd, s.tracker.Load().redirectID(), s.pubProto.Load(),
 		orEmpty(s.libName.Load()), orEmpty(s.libVer.Load()))
 }
 

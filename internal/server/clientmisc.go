@@ -13,14 +13,6 @@ var (
 	errTimeoutNoInteger = resp.Errorf("ERR", "timeout is not an integer or out of range")
 	errTimeoutNegative  = resp.Errorf("ERR", "timeout is negative")
 	errTimeoutRange     = resp.Errorf("ERR", "timeout is out of range")
-	errNoTracking       = resp.Errorf("ERR", "CLIENT TRACKING ON is not supported yet")
-	errCaching          = resp.Errorf("ERR", "CLIENT CACHING can be called only when the client is in tracking mode "+
-		"with OPTIN or OPTOUT mode enabled")
-	errOneRedirect   = resp.Errorf("ERR", "A client can only redirect to a single other client")
-	errRedirectGone  = resp.Errorf("ERR", "The client ID you want redirect to does not exist")
-	errPrefixNoBcast = resp.Errorf("ERR", "PREFIX option requires BCAST mode to be enabled")
-	errOptBcast      = resp.Errorf("ERR", "OPTIN and OPTOUT are not compatible with BCAST")
-	errBothOpts      = resp.Errorf("ERR", "You can't specify both OPTIN mode and OPTOUT mode")
 )
 
 // errSubcommandUse refuses a subcommand of CLIENT that has too many arguments.
@@ -58,24 +50,6 @@ func clientUnblockRow() *command.Row {
 	row.Flags |= command.Admin
 	row.Complexity = "O(log N) where N is the number of client connections"
 	return row
-}
-
-// clientTrackingRows are the subcommands of client-side caching, of which there is none yet: what they say is what
-// Redis says while a client tracks nothing.
-func clientTrackingRows() []*command.Row {
-	tracking := clientSub("tracking", -3, "6.0.0", "Enable or disable server assisted client side caching support",
-		"status(ON|OFF) client-id:integer=REDIRECT? prefix=PREFIX?*+ BCAST? OPTIN? OPTOUT? NOLOOP?", cmdClientTracking)
-	tracking.Complexity = "O(1). Some options may introduce additional complexity."
-	return []*command.Row{
-		clientSub("caching", 3, "6.0.0", "Instruct the server about tracking or not keys in the next request",
-			"mode(YES|NO)", func(*Session) error { return errCaching }),
-		clientSub("getredir", 2, "6.0.0", "Get tracking notifications redirection client ID if any", "",
-			cmdClientGetRedir),
-		tracking,
-		clientSub("trackinginfo", 2, "6.2.0",
-			"Return information about server assisted client side caching for the current connection", "",
-			cmdClientTrackingInfo),
-	}
 }
 
 // CLIENT NO-TOUCH ON|OFF
@@ -134,85 +108,4 @@ func cmdClientUnblock(s *Session) error {
 	}
 	c.Bool(done)
 	return nil
-}
-
-// CLIENT GETREDIR
-func cmdClientGetRedir(s *Session) error {
-	s.c.Int(-1)
-	return nil
-}
-
-// CLIENT TRACKINGINFO
-func cmdClientTrackingInfo(s *Session) error {
-	c := s.c
-	c.Map(3)
-	c.BulkString("flags")
-	c.SetOf(1)
-	c.BulkString("off")
-	c.BulkString("redirect")
-	c.Int(-1)
-	c.BulkString("prefixes")
-	c.Array(0)
-	return nil
-}
-
-// trackingOptions are the options of CLIENT TRACKING.
-type trackingOptions struct {
-	redirect                     int64
-	prefixes                     int
-	bcast, optIn, optOut, noLoop bool
-}
-
-// CLIENT TRACKING ON|OFF [REDIRECT client-id] [PREFIX prefix [PREFIX prefix ...]] [BCAST] [OPTIN] [OPTOUT] [NOLOOP]
-func cmdClientTracking(s *Session) error {
-	var o trackingOptions
-	a := s.c.ArgsFrom(3)
-	for a.More() {
-		o.read(s, &a)
-	}
-	if err := a.Err(); err != nil {
-		return err
-	}
-	status := s.c.ArgsFrom(2)
-	switch {
-	case status.Option("off"):
-		s.c.OK()
-		return nil
-	case !status.Option("on"):
-		return resp.ErrSyntax
-	case !o.bcast && o.prefixes > 0:
-		return errPrefixNoBcast
-	case o.bcast && (o.optIn || o.optOut):
-		return errOptBcast
-	case o.optIn && o.optOut:
-		return errBothOpts
-	}
-	return errNoTracking
-}
-
-// read reads one option; a has the error if there is one.
-func (o *trackingOptions) read(s *Session, a *command.Args) {
-	switch {
-	case a.Left() > 1 && a.Option("redirect"):
-		if o.redirect != 0 {
-			a.Fail(errOneRedirect)
-			return
-		}
-		if o.redirect = a.Int(); a.Err() == nil && s.srv.clients.find(uint64(o.redirect)) == nil {
-			a.Fail(errRedirectGone)
-		}
-	case a.Option("bcast"):
-		o.bcast = true
-	case a.Option("optin"):
-		o.optIn = true
-	case a.Option("optout"):
-		o.optOut = true
-	case a.Option("noloop"):
-		o.noLoop = true
-	case a.Left() > 1 && a.Option("prefix"):
-		a.Bytes()
-		o.prefixes++
-	default:
-		a.Syntax()
-	}
 }

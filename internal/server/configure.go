@@ -34,6 +34,7 @@ func (srv *Server) apply(v *config.Values) {
 	})
 	srv.observe(v)
 	srv.set.SetEvents(shard.ParseEvents(v.KeyspaceEvents))
+	srv.set.SetTrackingLimit(v.TrackingMaxKeys)
 	srv.applyMemory(v)
 	srv.replyLimit.Store(v.OutputLimits[config.ClassNormal].HardBytes)
 	if srv.logLevel != nil {
@@ -50,7 +51,7 @@ func (srv *Server) watchConfig() {
 	}, "proto-max-bulk-len", "lazyfree-lazy-user-flush", "loglevel", "client-output-buffer-limit",
 		"list-max-listpack-size", "rdbcompression", "hll-sparse-max-bytes",
 		"slowlog-log-slower-than", "slowlog-max-len", "latency-monitor-threshold", "latency-tracking",
-		"notify-keyspace-events",
+		"notify-keyspace-events", "tracking-table-max-keys",
 		"maxmemory-policy", "maxmemory-samples", "maxmemory-eviction-tenacity", "lfu-log-factor", "lfu-decay-time",
 		"hash-max-listpack-entries", "hash-max-listpack-value",
 		"zset-max-listpack-entries", "zset-max-listpack-value",

@@ -194,6 +194,7 @@ func cmdReset(s *Session) error {
 	s.name.Store(nil)
 	s.noEvict.Store(false)
 	s.setNoTouch(false)
+	s.untrack()
 	s.reply = replyOn
 	s.setAuthed(s.srv.cfg.Values().RequirePass == "")
 	s.c.Simple("RESET")

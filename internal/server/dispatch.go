@@ -24,6 +24,9 @@ func (s *Session) dispatch(b *parsed) {
 		s.silenced = false
 		return
 	}
+	if (s.multi == nil || s.parked()) && (b.row == nil || !b.row.KeepsCaching) {
+		s.endCaching()
+	}
 	if s.reply == replyOn {
 		s.speakUp()
 		return

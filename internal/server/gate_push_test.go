@@ -1,6 +1,9 @@
 package server
 
-import "fmt"
+import (
+	"fmt"
+	"strings"
+)
 
 // aMessage is how a subscriber gets a message.
 func aMessage(channel, payload string) string {
@@ -116,4 +119,18 @@ func gateEvent(g *gated) error {
 	key := g.keyOn(1)
 	writer.say("SET " + key + " 1")
 	return g.holdsMessage(subscriber, writer, aMessage("__keyevent@0__:set", key), "+OK\r\n")
+}
+
+// gateInvalidation: who is told that a key has changed is told it when the change is safe.
+func gateInvalidation(g *gated) error {
+	key := g.keyOn(1)
+	reader, writer := g.dial(), g.dial()
+	reader.say("HELLO 3", "CLIENT TRACKING ON", "GET "+key)
+	for !strings.HasSuffix(string(reader.got), "+OK\r\n_\r\n") && reader.arrived(patience) {
+	}
+	reader.got = nil
+	g.disk.stop()
+	writer.say("SET " + key + " 1")
+	message := fmt.Sprintf(">2\r\n$10\r\ninvalidate\r\n*1\r\n$%d\r\n%s\r\n", len(key), key)
+	return g.holdsMessage(reader, writer, message, "+OK\r\n")
 }

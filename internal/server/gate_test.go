@@ -320,6 +320,7 @@ var gateCases = []struct {
 	{"PUBLISH behind a read", gatePublishSeen},
 	{"PUBLISH of nothing", gatePublishFree},
 	{"a keyspace event", gateEvent},
+	{"an invalidation", gateInvalidation},
 	{"PUBLISH to oneself", gateOwnMessage},
 }
 
@@ -344,7 +345,7 @@ func TestGateNotices(t *testing.T) {
 		{acksEarly, "pipeline"}, {acksEarly, "transaction"}, {readsEarly, "read of an unsynced write"},
 		{readsEarly, "slices"}, {servedEarly, "served by another's write"}, {parkedEarly, "executed by another"},
 		{pushesEarly, "PUBLISH in a transaction"}, {pushesEarly, "PUBLISH behind a write"},
-		{pushesEarly, "PUBLISH behind a read"},
+		{pushesEarly, "a keyspace event"}, {pushesEarly, "an invalidation"}, {pushesEarly, "PUBLISH behind a read"},
 	} {
 		for _, c := range gateCases {
 			if c.name == test.name {

@@ -165,7 +165,7 @@ func (t *infoText) clients() {
 	t.line("client_recent_max_input_buffer:%d", maxIn)
 	t.line("client_recent_max_output_buffer:%d", maxOut)
 	t.line("blocked_clients:%d", blocked)
-	t.line("tracking_clients:0")
+	t.line("tracking_clients:%d", len(listOf(&t.srv.trackers.all)))
 	t.line("pubsub_clients:%d", t.srv.subscribers.Load())
 	t.line("clients_in_timeout_table:%d", timed)
 	keys := 0

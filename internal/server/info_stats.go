@@ -39,9 +39,10 @@ func (t *infoText) stats() {
 	t.line("migrate_cached_sockets:%d", t.srv.migrator.cached())
 	t.line("slave_expires_tracked_keys:0")
 	t.defragStats()
-	t.line("tracking_total_keys:0")
-	t.line("tracking_total_items:0")
-	t.line("tracking_total_prefixes:0")
+	keys, items := srv.set.TrackedKeys()
+	t.line("tracking_total_keys:%d", keys)
+	t.line("tracking_total_items:%d", items)
+	t.line("tracking_total_prefixes:%d", len(listOf(&srv.trackers.prefixes)))
 	t.line("unexpected_error_replies:%d", srv.upstream.errors.Load())
 	var errorReplies int64
 	for _, n := range srv.errorCodes() {

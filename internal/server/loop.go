@@ -67,13 +67,15 @@ type loop struct {
 
 	saving saving // saving.go
 
-	event, eventChannel []byte // memory for what is published of keyspace events
-
 	// What commands cause others to be sent; push.go.
 	parcel  *parcel     // nil: nothing
 	rings   []*pushDesk // that are to be told
 	desk    pushDesk
 	crowded bool // so much is under way that those who may cause more have to wait
+
+	// Memory for what is published and pushed of changes; events.go and tracking.go.
+	event, eventChannel, keyText, pushText []byte
+	broadcasts                             []broadcastKeys // since the last commit
 
 	// CLIENT PAUSE; pause.go.
 	pause      *pause        // as it was when the batch began, nil: none
@@ -117,6 +119,7 @@ func (srv *Server) Close(c *reactor.Conn, err error) {
 	s := c.Context.(*Session)
 	s.closed = true
 	s.endMonitor()
+	s.closeTracking()
 	postponed := s.postponed
 	if postponed {
 		s.loop.forgetPostponed(s)
@@ -225,6 +228,7 @@ func (l *loop) begin(s *Session) {
 	l.srv.set.Tick(l.ctx.NowMs)
 	l.ctx.Session = s
 	l.ctx.DBID, l.ctx.Proto, l.ctx.NoTouch = s.db, s.proto, s.noTouch.Load()
+	l.ctx.Tracker, l.ctx.Remembers = s.tracks()
 	l.ctx.Limits, l.ctx.Observers = l.srv.limits.Load(), l.srv.observers.Load()
 	l.ctx.Cut(command.Mark{})
 	l.ctx.ReplyLimit = int(l.srv.replyLimit.Load())

@@ -244,6 +244,7 @@ func (s *Session) runQueue(row *command.Row, args [][]byte) {
 		s.srv.pausing.freeze(s.srv)
 	}
 	s.endMulti()
+	s.endCaching()
 	s.loop.worker.NowNs = s.srv.set.Clock.NowNs()
 	s.c.Args, s.c.Keys = args, nil
 	s.c.Measured(row, s.loop.worker.NowNs-began)

@@ -21,13 +21,14 @@ type parking struct {
 	busy bool // a command waits
 
 	// The waiting command: own copies, since the read buffer is the loop's.
-	row    *command.Row
-	args   [][]byte
-	keys   []command.Keyed
-	buf    []byte
-	shards []int
-	silent bool   // CLIENT REPLY has its reply dropped
-	paused *pause // that held the task back; nil: none has
+	row       *command.Row
+	args      [][]byte
+	keys      []command.Keyed
+	buf       []byte
+	shards    []int
+	silent    bool   // CLIENT REPLY has its reply dropped
+	remembers bool   // it runs with Ctx.Remembers
+	paused    *pause // that held the task back; nil: none has
 
 	// A command that runs in slices.
 	slicing bool
@@ -80,6 +81,7 @@ func (p *parking) copyCommand(row *command.Row, args [][]byte, keys []command.Ke
 	}
 	p.row = row
 	p.busy, p.silent = true, p.s.primary != nil
+	p.remembers = p.s.c.Remembers
 	p.s.parkedBytes.Store(int64(size))
 }
 
@@ -91,6 +93,7 @@ func (l *loop) parkTask(s *Session, row *command.Row, args [][]byte, keys []comm
 	p.ctx = command.Ctx{
 		Set: l.ctx.Set, Table: l.ctx.Table, Limits: l.ctx.Limits, Session: s,
 		DBID: s.db, Proto: s.proto, NowMs: l.ctx.NowMs, NoTouch: l.ctx.NoTouch,
+		Tracker: l.ctx.Tracker, Remembers: l.ctx.Remembers,
 		Reply: command.Reply{Out: p.ctx.Out[:0]}, ReplyLimit: l.ctx.ReplyLimit, Args: p.args, Keys: p.keys,
 	}
 	s.lastRow.Store(int32(row.Index) + 1)
@@ -184,7 +187,7 @@ func (p *parking) Deliver(*reactor.Loop, *reactor.Letter) {
 		l.finish(s)
 		return
 	}
-	p.busy = false
+	p.busy, l.ctx.Remembers = false, p.remembers
 	mark := l.ctx.Mark()
 	l.ctx.Wait = command.Wait{}
 	s.silenced = p.silent

@@ -47,6 +47,7 @@ type pushItem struct {
 	to       *Session                // with local: who has had it already, or nil
 	moment   uint64                  // with local: when it was published
 	from, up int                     // in parcel.text; '>' at its beginning is '*' for RESP2
+	exact    bool                    // of to alone: it gets the text in that protocol, or not at all
 }
 
 const (
@@ -97,12 +98,27 @@ func (p *parcel) reuse(srv *Server) {
 
 // pushTo has text pushed to a session, on whatever loop that is. text is copied; if it begins with '>', the type of a
 // push in RESP3, a session that speaks RESP2 gets an array.
-func (l *loop) pushTo(s *Session, text []byte) {
+func (l *loop) pushTo(s *Session, text []byte) { l.push(pushItem{to: s}, l.addPush(text)) }
+
+// pushExactly has a text of the parcel pushed to a session if that speaks its protocol when it comes: RESP3 if it
+// begins with '>', else RESP2.
+func (l *loop) pushExactly(s *Session, text pushSpan) { l.push(pushItem{to: s, exact: true}, text) }
+
+// pushSpan is a text in the loop's parcel.
+type pushSpan struct{ from, up int }
+
+// addPush adds a text, which is copied, to the loop's parcel.
+func (l *loop) addPush(text []byte) pushSpan {
 	p := l.openParcel()
 	from := len(p.text)
 	p.text = append(p.text, text...)
-	part := &p.parts[s.loop.rl.ID]
-	part.items = append(part.items, pushItem{to: s, from: from, up: len(p.text)})
+	return pushSpan{from, len(p.text)}
+}
+
+func (l *loop) push(item pushItem, text pushSpan) {
+	item.from, item.up = text.from, text.up
+	part := &l.openParcel().parts[item.to.loop.rl.ID]
+	part.items = append(part.items, item)
 }
 
 // publish has a message sent to all who subscribe to a channel, or to a pattern that matches it, and returns their
@@ -165,6 +181,9 @@ type courier loop
 // Committed implements shard.Courier: the parcel goes to the loops that have receivers.
 func (k *courier) Committed(w *shard.Worker) {
 	l := (*loop)(k)
+	if len(l.broadcasts) > 0 {
+		l.sendBroadcasts()
+	}
 	p := l.parcel
 	if p == nil {
 		return
@@ -301,8 +320,10 @@ func (d *pushDesk) handOut(part *parcelPart) (bytes int) {
 		item := &part.items[i]
 		text := p.text[item.from:item.up]
 		if item.local == nil {
-			d.hand(item.to, text, p.lsn)
-			bytes += len(text)
+			if !item.exact || (text[0] == '>') == (item.to.proto > 2) {
+				d.hand(item.to, text, p.lsn)
+				bytes += len(text)
+			}
 			continue
 		}
 		for s := range item.local.Since(item.moment) {

@@ -76,6 +76,7 @@ func (srv *Server) flushHeld() {
 			sh.DB(id).Flush()
 		}
 	}
+	srv.set.AllChanged()
 }
 
 // saveHeld saves while all batons are held: a save that is under way is given up for it.

@@ -85,6 +85,7 @@ type Server struct {
 	migrator        migrator
 	upstream        upstream
 	failover        failover
+	trackers        trackers
 
 	// Pub/sub; push.go and pubsub.go.
 	channels    *pubsub.Registry[*Session]

@@ -89,6 +89,7 @@ type Session struct {
 	noEvict    atomic.Bool
 	isPrimary  atomic.Bool // primary is set
 	noTouch    atomic.Bool
+	tracker    atomic.Pointer[tracker] // nil: it has never tracked keys; set once, by the loop
 	monitoring atomic.Bool
 	waiting    atomic.Bool              // postponed
 	heldBy     *pause                   // that it waits for the end of; the loop's
@@ -165,7 +166,9 @@ func (s *Session) setAuthed(on bool) {
 
 // refresh works out whether the session may take the short way; after every change of its state.
 func (s *Session) refresh() {
-	s.plain = s.authed && s.multi == nil && s.reply == replyOn && s.monitor == nil && !s.listens()
+	t := s.tracker.Load()
+	s.plain = s.authed && s.multi == nil && s.reply == replyOn && s.monitor == nil && !s.listens() &&
+		(t == nil || !t.caching)
 }
 
 // selectDB makes db the session's database.

@@ -7,6 +7,7 @@ import (
 
 	"fulmen/internal/resp"
 	"fulmen/internal/stats"
+	"fulmen/shard"
 )
 
 // Observers say who wants to know of calls; immutable, replaced as a whole. The server fills them in.
@@ -99,6 +100,10 @@ func Call(c *Ctx, row *Row) {
 	if quiet {
 		c.quiet(true)
 	}
+	tracker := c.Tracker
+	if tracker != nil {
+		c.acting(tracker)
+	}
 	var err error
 	switch {
 	case row.Run != nil:
@@ -110,6 +115,10 @@ func Call(c *Ctx, row *Row) {
 	}
 	if quiet {
 		c.quiet(false)
+	}
+	if tracker != nil {
+		c.acting(nil)
+		c.remember(row)
 	}
 	if err != nil {
 		c.Cut(mark)
@@ -138,6 +147,23 @@ func Call(c *Ctx, row *Row) {
 func (c *Ctx) quiet(on bool) {
 	for i := range c.Keys {
 		c.Keys[i].Shard.Quiet(on)
+	}
+}
+
+// acting says in the shards of the call's keys whose command runs; nil: no longer.
+func (c *Ctx) acting(t *shard.Tracker) {
+	for i := range c.Keys {
+		c.Keys[i].Shard.Acting(t)
+	}
+}
+
+// remember notes that the session has read the call's keys, if they are to be remembered. Their batons are held.
+func (c *Ctx) remember(row *Row) {
+	if !c.Remembers || row.Flags&ReadOnly == 0 || c.Tracker == nil {
+		return
+	}
+	for i := range c.Keys {
+		c.Keys[i].Shard.Remember(c.Keys[i].Key.Bytes, c.Tracker)
 	}
 }
 

@@ -24,6 +24,10 @@ type Ctx struct {
 	Proto   int // 2 or 3
 	NowMs   int64
 	NoTouch bool // CLIENT NO-TOUCH: lookups leave access clocks alone
+	// Tracker is the session as one that tracks keys; nil: it tracks none. Remembers: the keys that read-only commands
+	// look at are noted for it.
+	Tracker   *shard.Tracker
+	Remembers bool
 
 	// Set by the executor for the call.
 	Row  *Row

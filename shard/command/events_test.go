@@ -20,6 +20,12 @@ func (h *hearing) Happened(_ *shard.Worker, db int, key []byte, event string) {
 	h.events = append(h.events, fmt.Sprintf("%s %q in %d", event, key, db))
 }
 
+// Changed implements shard.Listener.
+func (h *hearing) Changed(*shard.Worker, shard.Change) {}
+
+// AllChanged implements shard.Listener.
+func (h *hearing) AllChanged(*shard.Worker) {}
+
 // take returns what was heard since the last time.
 func (h *hearing) take() []string {
 	heard := h.events

@@ -66,6 +66,7 @@ func (c *Ctx) flush(name []byte, from, to int) error {
 			db.Flush()
 		})
 	}
+	c.Set.AllChanged()
 	c.EffectOfAll(name)
 	if !async {
 		c.Then = &freeJob{}

@@ -173,6 +173,7 @@ func cmdSwapDB(c *Ctx) error {
 	if a.Err() != nil {
 		return a.Err()
 	}
+	c.Set.AllChanged() // whoever tracks keys knows them by name alone
 	for _, s := range c.Set.Shards {
 		s.SwapDBs(int(ids[0]), int(ids[1]), c.NowMs)
 	}

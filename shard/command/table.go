@@ -56,6 +56,8 @@ type Row struct {
 	Member int
 	// MaySlice: Run does only a part of what takes long where executors take up the rest (Ctx.Then).
 	MaySlice bool
+	// KeepsCaching: what CLIENT CACHING has said goes on for the command behind this one.
+	KeepsCaching bool
 	// Touches: sets access clocks even for a session that said CLIENT NO-TOUCH (TOUCH).
 	Touches bool
 	// Secret appends the positions of arguments that neither MONITOR nor the slow log may show; nil: there are none.
