@@ -161,7 +161,8 @@ func TestPublishersWait(t *testing.T) {
 }
 
 func publishersWait(t *testing.T, multi bool, cause []string) {
-	p := startProof(t, 4, 2, 0, "--notify-keyspace-events", "E$", "--client-output-buffer-limit", "pubsub", "0", "0", "0")
+	p := startProof(t, 4, 2, 0, "--notify-keyspace-events", "E$",
+		"--client-output-buffer-limit", "pubsub", "0", "0", "0")
 	subscriber, publisher, other := p.onLoop(1), p.onLoop(0), p.onLoop(0)
 	subscriber.do("PSUBSCRIBE", "*")
 	release := make(chan struct{})
