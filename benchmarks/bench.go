@@ -54,6 +54,7 @@ func scenarios() []scenario {
 		{"unpinned", "the same where the scheduler chooses the cores", (*bench).runUnpinned},
 		{"collections", "server CPU per command on lists, hashes, sets and sorted sets", (*bench).runCollections},
 		{"memtier", "the same under memtier_benchmark", (*bench).runMemtier},
+		{"push", "server CPU per message that is published to subscribers", (*bench).runPush},
 		{"latency", "latency of an open loop at half of redis-server's maximum rate", (*bench).runLatency},
 		{"loops", "Fulmen with more event loops and shards", (*bench).runLoops},
 		{"memory", "resident memory per key, Go heap and GC", (*bench).runMemory},
