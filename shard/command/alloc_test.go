@@ -62,9 +62,6 @@ func TestHotPathsAllocateNothing(t *testing.T) {
 			{"ZADD", "bigz", "1", "a"}, {"ZADD", "bigz", "7", "a"}, {"ZADD", "bigz", "7", "a"},
 			{"ZINCRBY", "bigz", "-6", "a"}, {"ZSCORE", "bigz", "a"}, {"ZRANK", "bigz", "a"}, {"ZREVRANK", "bigz", "a"},
 			{"ZRANGEBYSCORE", "bigz", "1", "3"}, {"ZREM", "bigz", "a"}},
-		{{"XADD", "x", "MAXLEN", "~", "1000", "*", "f", value}, {"XADD", "x", "MAXLEN", "500", "*", "f", "1", "g", "2"},
-			{"XLEN", "x"}, {"XRANGE", "x", "-", "+", "COUNT", "10"}, {"XREVRANGE", "x", "+", "-", "COUNT", "10"},
-			{"XREAD", "COUNT", "10", "STREAMS", "x", "0"}, {"XREAD", "STREAMS", "x", "$"}},
 	}
 	for _, shards := range []int{1, 8} {
 		h := newHarness(t, shards)

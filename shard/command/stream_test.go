@@ -201,6 +201,30 @@ func forgetSeen(v *resp.Value) {
 	}
 }
 
+// TestStreamsAllocateNothing adds entries, trims and reads.
+func TestStreamsAllocateNothing(t *testing.T) {
+	value := strings.Repeat("v", 64)
+	h := newHarness(t, 8)
+	var commands [][][]byte
+	for _, args := range [][]string{
+		{"XADD", "x", "MAXLEN", "~", "1000", "*", "f", value}, {"XADD", "x", "MAXLEN", "500", "*", "f", "1", "g", "2"},
+		{"XLEN", "x"}, {"XRANGE", "x", "-", "+", "COUNT", "10"}, {"XREVRANGE", "x", "+", "-", "COUNT", "10"},
+		{"XREAD", "COUNT", "10", "STREAMS", "x", "0"}, {"XREAD", "STREAMS", "x", "$"},
+	} {
+		commands = append(commands, bytesOf(args))
+	}
+	n := testing.AllocsPerRun(600, func() {
+		for _, args := range commands {
+			if reply := h.call(args); reply[0] == '-' {
+				t.Fatalf("%s", reply)
+			}
+		}
+	})
+	if n != 0 {
+		t.Errorf("%v allocations", n)
+	}
+}
+
 // TestGroupsAllocateNothing delivers entries and acknowledges them, with the log read and without.
 func TestGroupsAllocateNothing(t *testing.T) {
 	for _, logging := range []bool{false, true} {
