@@ -173,7 +173,7 @@ func (s *Shard) putHeader(t *tree.Tree, h *tree.Heap, p *tree.Path, old int, hd 
 }
 
 // Range prepares r for the entries with from ≤ ID ≤ to, from the first on or, if rev, from the last backwards. r is
-// valid until entries change.
+// valid until entries change, or another one is prepared in the shard.
 func (s *Stream) Range(r *StreamRange, from, to stream.ID, rev bool) {
 	v := s.view()
 	r.Lend(&s.room().lent)
@@ -249,8 +249,7 @@ func (s *Stream) settle(t *object.Trees, in *StreamInfo, first bool) {
 	if first {
 		in.FirstID = stream.ID{}
 		var r StreamRange
-		v := s.view()
-		r.Range(&v, stream.ID{}, stream.MaxID(), false)
+		s.Range(&r, stream.ID{}, stream.MaxID(), false)
 		if r.Next() {
 			in.FirstID = r.ID
 		}
