@@ -141,15 +141,15 @@ func cmdGeoDist(c *Ctx) error {
 	}
 	from := geohash.From(geohash.PointOf(one))
 	to := geohash.PointOf(other)
-	c.distance(&from, to, from.About(to), unit)
+	c.distance(&from, to, from.Square(to), unit)
 	return nil
 }
 
-// distance replies a distance in a unit with four decimals. about is what Origin.About says: where that doesn't settle
-// the last decimal it is calculated exactly.
-func (c *Ctx) distance(from *geohash.Origin, to geohash.Point, about, unit float64) {
+// distance replies the distance to a position with the given square in a unit, with four decimals. Where About doesn't
+// settle the last one it is calculated exactly.
+func (c *Ctx) distance(from *geohash.Origin, to geohash.Point, square, unit float64) {
 	const decimals = 1e4
-	d := about / unit
+	d := from.About(to, square) / unit
 	if part := d*decimals - math.Floor(d*decimals); math.Abs(part-0.5) <= 2*geohash.Slack*decimals/unit {
 		d = from.Distance(to) / unit
 	}

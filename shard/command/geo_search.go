@@ -54,7 +54,7 @@ type geoFound struct {
 	from, to int // in geoSearch.names
 	p        geohash.Point
 	score    float64
-	about    float64 // distance in meters as Origin.About has it, if it is needed
+	square   float64 // geohash.Origin.Square, if it is needed
 }
 
 // geo returns the memory for a search.
@@ -241,13 +241,11 @@ func (g *geoSearch) box(args [][]byte) (err error) {
 
 // run searches, and puts what it finds in order.
 func (g *geoSearch) run() {
-	g.found, g.names = g.found[:0], g.names[:0]
 	limit := math.MaxInt
 	if g.any {
 		limit = int(min(g.count, math.MaxInt))
 	}
 	g.shape.Begin()
-	measure := g.sorts || g.dist
 	for _, area := range g.shape.Areas(g.areas[:0]) {
 		if len(g.found) >= limit {
 			break
@@ -257,25 +255,49 @@ func (g *geoSearch) run() {
 				return false
 			}
 			p := geohash.PointOf(score)
-			if !g.shape.Has(p) {
+			square, has := g.shape.Has(p)
+			if !has {
 				return true
 			}
-			f := geoFound{from: len(g.names), p: p, score: score}
-			g.names = append(g.names, member...)
-			f.to = len(g.names)
-			if measure {
-				f.about = g.shape.Origin().About(p)
+			if g.shape.Box && (g.sorts || g.dist) {
+				square = g.shape.Origin().Square(p)
 			}
-			g.found = append(g.found, f)
+			g.add(member, geoFound{p: p, score: score, square: square})
 			return len(g.found) < limit
 		})
 	}
-	if g.sorts {
+	if g.sorts && !g.few() {
 		slices.SortStableFunc(g.found, g.compare)
 	}
-	if g.count > 0 && int64(len(g.found)) > g.count {
-		g.found = g.found[:g.count]
+	if g.count > 0 {
+		g.found = g.found[:min(int64(len(g.found)), g.count)]
 	}
+}
+
+// few tells whether what is found is so little that it is kept in order all the while.
+func (g *geoSearch) few() bool { return g.sorts && !g.any && g.count > 0 && g.count <= keptInOrder }
+
+// keptInOrder is how many members are.
+const keptInOrder = 64
+
+// add notes a member that was found, unless enough are known that come before it.
+func (g *geoSearch) add(member []byte, f geoFound) {
+	at := len(g.found)
+	if g.few() {
+		for at > 0 && g.compare(f, g.found[at-1]) < 0 {
+			at--
+		}
+		if at == int(g.count) {
+			return
+		}
+		if len(g.found) == int(g.count) {
+			g.found = g.found[:g.count-1]
+		}
+	}
+	f.from = len(g.names)
+	g.names = append(g.names, member...)
+	f.to = len(g.names)
+	g.found = slices.Insert(g.found, at, f)
 }
 
 // compare orders by distance, as it is asked for.
@@ -283,11 +305,11 @@ func (g *geoSearch) compare(a, b geoFound) int {
 	if g.desc {
 		a, b = b, a
 	}
-	if math.Abs(a.about-b.about) > 2*geohash.Slack {
-		return cmp.Compare(a.about, b.about)
-	}
-	if a.score == b.score {
+	switch {
+	case a.score == b.score:
 		return 0
+	case !geohash.Near(a.square, b.square):
+		return cmp.Compare(a.square, b.square)
 	}
 	from := g.shape.Origin()
 	return cmp.Compare(from.Distance(a.p), from.Distance(b.p))
@@ -304,7 +326,7 @@ func (g *geoSearch) reply(c *Ctx) {
 		}
 		c.Bulk(g.names[f.from:f.to])
 		if g.dist {
-			c.distance(g.shape.Origin(), f.p, f.about, g.shape.Unit)
+			c.distance(g.shape.Origin(), f.p, f.square, g.shape.Unit)
 		}
 		if g.hash {
 			c.Int(int64(f.score))

@@ -80,6 +80,13 @@ func hllOf(db *shard.DB, e index.Entry) (h hllString, err error) {
 
 func (h *hllString) dense() bool { return hll.IsDense(h.head[:]) }
 
+// raw marks the string as one that was written to, as Redis does even if only its estimate is looked at.
+func (h *hllString) raw(k *Keyed) {
+	if h.e.Tag()&object.FlagRaw == 0 {
+		h.db.StringRaw(k.Key)
+	}
+}
+
 // appendTo appends the value to dst. One that is too long to be sound is refused before it is read.
 func (h *hllString) appendTo(dst []byte) ([]byte, error) {
 	if h.size > hll.MaxSparseBytes {
@@ -119,7 +126,7 @@ func cmdPFAdd(c *Ctx) error {
 		if h, err = hllOf(db, e); err != nil {
 			return err
 		}
-		db.StringRaw(k.Key)
+		h.raw(k)
 	}
 	changes := 0
 	if found && h.dense() {
@@ -210,7 +217,7 @@ func (c *Ctx) countHLL(k *Keyed) error {
 	if err != nil {
 		return err
 	}
-	db.StringRaw(k.Key)
+	h.raw(k)
 	n, cached := hll.Cached(h.head[:])
 	if !cached {
 		b, err := h.view(c)
@@ -322,7 +329,7 @@ func cmdPFDebug(c *Ctx) error {
 	if err != nil {
 		return err
 	}
-	db.StringRaw(k.Key)
+	h.raw(k)
 	for _, known := range [...]struct {
 		name string
 		run  func(c *Ctx, k *Keyed, h *hllString) error

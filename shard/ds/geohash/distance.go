@@ -8,7 +8,7 @@ const (
 	// Slack is by how many meters Origin.About may be wrong.
 	Slack = 1e-7
 
-	// relativeSlack is by how much a square of a sine may be wrong that is calculated with Go's functions.
+	// relativeSlack is by how much of itself a square may be wrong.
 	relativeSlack = 1e-14
 	radian        = float64(math.Pi) / 180
 )
@@ -25,17 +25,21 @@ func From(p Point) Origin {
 	return Origin{p, lat, p.Lon * radian, math.Cos(lat)}
 }
 
-// square returns the square of the sine of half the angle between the origin and a position.
-func (o *Origin) square(p Point) float64 {
+// Square returns the square of the sine of half the angle between the origin and a position, which orders positions by
+// their distance: see Near.
+func (o *Origin) Square(p Point) float64 {
 	lat := p.Lat * radian
 	u, v := math.Sin((lat-o.lat)/2), math.Sin((p.Lon*radian-o.lon)/2)
 	return float64(u*u) + float64(o.cos*math.Cos(lat)*v*v)
 }
 
-// About returns the distance to a position in meters, give or take Slack.
-func (o *Origin) About(p Point) float64 {
-	if a := o.square(p); a < 0.5 {
-		return 2 * EarthRadius * math.Asin(math.Sqrt(a))
+// Near reports whether two squares are so near each other that only Distance can tell which position is further away.
+func Near(a, b float64) bool { return math.Abs(a-b) <= relativeSlack*b }
+
+// About returns the distance in meters to a position with the given square, give or take Slack.
+func (o *Origin) About(p Point, square float64) float64 {
+	if square < 0.5 {
+		return 2 * EarthRadius * math.Asin(math.Sqrt(square))
 	}
 	return o.Distance(p)
 }

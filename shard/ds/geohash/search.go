@@ -11,7 +11,7 @@ type Shape struct {
 	Radius, Width, Height, Unit float64
 
 	origin Origin
-	most   float64 // the greatest square of Origin.square within the circle; of a longitude within the rectangle
+	most   float64 // the greatest of Origin.Square within the circle; of a longitude within the rectangle
 	lat    float64 // the greatest difference of latitudes in radians
 }
 
@@ -131,33 +131,35 @@ func greatestSquare(distance float64) float64 {
 // Origin returns the center.
 func (s *Shape) Origin() *Origin { return &s.origin }
 
-// Has reports whether a position is within the shape.
-func (s *Shape) Has(p Point) bool {
+// Has reports whether a position is within the shape, and its square from the center if it is within a circle.
+func (s *Shape) Has(p Point) (square float64, has bool) {
 	const latSlack = 4 * Slack / EarthRadius
 	lat := math.Abs(p.Lat*radian - s.origin.lat)
 	if lat > s.lat+latSlack {
-		return false
+		return 0, false
 	}
-	if !s.Box {
-		a := s.origin.square(p)
-		if near(a, s.most) {
-			return !(s.origin.Distance(p) > s.Radius*s.Unit)
-		}
-		return a < s.most
+	if s.Box {
+		return 0, s.boxHas(p, lat > s.lat-latSlack)
 	}
-	if lat > s.lat-latSlack {
+	square = s.origin.Square(p)
+	if s.most <= 1 && Near(square, s.most) {
+		return square, !(s.origin.Distance(p) > s.Radius*s.Unit)
+	}
+	return square, square < s.most
+}
+
+// boxHas is Has for a rectangle and a position that is not too far north or south; doubt: or that is not certain.
+func (s *Shape) boxHas(p Point, doubt bool) bool {
+	if doubt {
 		if from := From(p); from.Distance(Point{p.Lon, s.Center.Lat}) > s.Height*s.Unit/2 {
 			return false
 		}
 	}
 	cos, sine := math.Cos(p.Lat*radian), math.Sin((p.Lon*radian-s.origin.lon)/2)
 	a := float64(cos * cos * sine * sine)
-	if near(a, s.most) {
+	if s.most <= 1 && Near(a, s.most) {
 		from := From(p)
 		return !(from.Distance(Point{s.Center.Lon, p.Lat}) > s.Width*s.Unit/2)
 	}
 	return a < s.most
 }
-
-// near reports whether two squares are so near each other that which is greater can't be told.
-func near(a, b float64) bool { return b <= 1 && math.Abs(a-b) <= relativeSlack*b }

@@ -13,6 +13,10 @@ const (
 	maxVal        = 4
 	maxSparseRank = 32
 	joinSteps     = 5
+
+	// wideFrom is the size in bytes of values in which there hardly are any XZEROs, so that eight runs are looked at at
+	// a time.
+	wideFrom = 1200
 )
 
 // runs walks the runs of a sparse value.
@@ -168,28 +172,49 @@ func (v *Value) find(register int) (before, prev, run place) {
 	if run = (place{v.at, v.first}); register < v.next || v.at == 0 {
 		run = place{HeaderBytes, 0}
 	}
-	before, prev = run, run
 	b, at, first := v.B, run.at, run.first
-	for at+8 <= len(b) {
-		n, ok := eightRuns(binary.LittleEndian.Uint64(b[at:]))
-		if !ok || first+n > register {
-			break
-		}
-		at += 8
-		first += n
-	}
-	if at > run.at { // the last eight runs have a byte each
-		prev = place{at - 1, first - shortRun(b[at-1])}
-		before = place{at - 2, prev.first - shortRun(b[at-2])}
-	}
+	last, lastButOne := at, at
+	wide := len(b) >= wideFrom
 	for at < len(b) {
-		n, size := runAt(b, at)
-		if size == 0 || register < first+n {
+		c := b[at]
+		if c&kindBits != xzero {
+			if wide && at+8 <= len(b) {
+				if n, ok := eightRuns(binary.LittleEndian.Uint64(b[at:])); ok && first+n <= register {
+					lastButOne, last = at+6, at+7
+					at += 8
+					first += n
+					continue
+				}
+			}
+			n := shortRun(c)
+			if register < first+n {
+				break
+			}
+			lastButOne, last = last, at
+			at++
+			first += n
+			continue
+		}
+		if at+1 == len(b) {
 			break
 		}
-		before, prev = prev, place{at, first}
-		at += size
+		n := int(c&^kindBits)<<8 | int(b[at+1]) + 1
+		if register < first+n {
+			break
+		}
+		lastButOne, last = last, at
+		at += 2
 		first += n
+	}
+	before, prev = run, run
+	if at > run.at {
+		n, _ := runAt(b, last)
+		prev = place{last, first - n}
+		before = prev
+	}
+	if last > run.at {
+		n, _ := runAt(b, lastButOne)
+		before = place{lastButOne, prev.first - n}
 	}
 	return before, prev, place{at, first}
 }
