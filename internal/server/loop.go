@@ -166,7 +166,7 @@ func (srv *Server) Buffers(c *reactor.Conn) {
 func (srv *Server) Data(c *reactor.Conn, p []byte) (consumed int) {
 	s := c.Context.(*Session)
 	l := s.loop
-	if s.listening {
+	if s.listening || s.tracker.Load() != nil {
 		l.desk.catchUp()
 	}
 	l.begin(s)

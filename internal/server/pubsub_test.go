@@ -121,6 +121,25 @@ func TestPublishedBeforeReply(t *testing.T) {
 	}
 }
 
+// TestInvalidatedBeforeReply: the same of keys that a client tracks, and others write to.
+func TestInvalidatedBeforeReply(t *testing.T) {
+	p := startProof(t, 4, 2, 0)
+	writer, reader := p.onLoop(0), p.onLoop(1)
+	reader.do("HELLO", "3")
+	reader.do("CLIENT", "TRACKING", "ON")
+	for i := range 2000 / proofShare {
+		reader.do("GET", "k")
+		if got := text(writer.do("SET", "k", strconv.Itoa(i))); got != "OK" {
+			t.Fatal(got)
+		}
+		reader.add("PING")
+		reader.n++
+		if got := reader.all(); text(got[0]) != "[invalidate [k]]" || text(got[1]) != "PONG" {
+			t.Fatalf("write %d: %v, %v", i, text(got[0]), text(got[1]))
+		}
+	}
+}
+
 // TestSlowSubscriber: one that doesn't read is cut at its class's limit, and holds nobody up.
 func TestSlowSubscriber(t *testing.T) {
 	srv, log := startLogged(t, "--event-loops", "2", "--client-output-buffer-limit", "pubsub 4mb 0 0")

@@ -19,8 +19,8 @@ import (
 // (loop.flush).
 // Then it lies on a stack of each loop that has receivers, once for all of them, and a letter tells these. A loop hands
 // what has come to its sessions, in the order in which it came, marks them with the LSN and writes to each once. It
-// does so before it executes what a subscriber has sent, too: who knows that something was published finds it
-// delivered.
+// does so before it executes what a client has sent that may get any, too: who knows that something was published, or
+// written to, finds it delivered.
 //
 // So a session gets what another one has caused in that one's order, all sessions of a loop get everything in the same
 // order, and nobody gets anything before the log is as safe as it is for a reply that tells of the same.
