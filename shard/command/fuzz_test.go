@@ -23,6 +23,10 @@ func FuzzCommands(f *testing.F) {
 		"GEORADIUSBYMEMBER\nk\na\n1\nm\nSTORE\nd\nSTOREDIST\ne"))
 	f.Add([]byte("COMMAND\nDOCS\nset\n\nCOMMAND\nGETKEYS\nMSET\na\nb\nc\n\nCOMMAND\nLIST\nFILTERBY\nPATTERN\n*"))
 	f.Add([]byte("SADD\nk\n1\n\nSRANDMEMBER\nk\n-500000000\n\nGET\nk\n\nZADD\nz\n1\n1\n\nZRANDMEMBER\nz\n-500000000"))
+	f.Add([]byte("XADD\ns\n1\nf\nv\n\nXGROUP\nCREATE\ns\ng\n0\n\nXREADGROUP\nGROUP\ng\nc\nSTREAMS\ns\nk\n>\n>\n\n" +
+		"XDEL\ns\n1\n\nXAUTOCLAIM\ns\ng\nd\n0\n(0\nCOUNT\n9\n\nXINFO\nSTREAM\ns\nFULL\nCOUNT\n0\n\nXPENDING\ns\ng"))
+	f.Add([]byte("XADD\ns\nMAXLEN\n~\n1\nLIMIT\n9\n18446744073709551615-*\nf\nv\n\nXSETID\ns\n9\nENTRIESADDED\n" +
+		"9223372036854775807\n\nXREAD\nBLOCK\n0\nSTREAMS\ns\n$\n\nXTRIM\ns\nMINID\n~\n5\n\nXREVRANGE\ns\n(+\n-"))
 	h := newHarness(f, 3)
 	h.ctx.Limits = &Limits{MaxStringBytes: 100_000, ListFill: -2, HLLSparseMaxBytes: 100}
 	h.ctx.ReplyLimit = 1 << 20 // a few bytes can ask for a reply of gigabytes
