@@ -32,6 +32,7 @@ const (
 	bigHash   = "HSET big field:# xxxxxxxx"
 	bigSet    = "SADD big member:#"
 	bigZSet   = "ZADD big # member:#"
+	bigStream = "XADD big #-1 f xxxxxxxx g #"
 )
 
 func collections() []collection {
@@ -63,6 +64,9 @@ func collections() []collection {
 		{"ZRANK, small", smallZSet, "ZRANK small:# m5", true},
 		{"ZRANGEBYSCORE(10), 1 M", bigZSet, "ZRANGEBYSCORE big # +inf LIMIT 0 10", false},
 		{"ZRANGEBYSCORE(10), small", smallZSet, "ZRANGEBYSCORE small:# -inf +inf", true},
+		{"XADD, 1 M", bigStream, "XADD big * f xxxxxxxx g #", false},
+		{"XRANGE(10), 1 M", bigStream, "XRANGE big # + COUNT 10", false},
+		{"XREAD(10), 1 M", bigStream, "XREAD COUNT 10 STREAMS big #", false},
 	}
 }
 
