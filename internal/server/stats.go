@@ -7,6 +7,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"fulmen/internal/clock"
 	"fulmen/shard/command"
 )
 
@@ -111,8 +112,8 @@ type sampler struct {
 	in, out rate
 	again   atomic.Bool // CONFIG RESETSTAT: the rates begin anew
 
-	heapNs int64       // when the Go heap was looked at
-	heap   heapFigures // allocated then, and kept after it was last given back
+	heapDueNs int64       // when the Go heap is to be looked at
+	heap      heapFigures // allocated then, and kept after it was last given back
 }
 
 // rate averages the growth of a counter.
@@ -196,7 +197,7 @@ func (s *sampler) start(srv *Server) {
 			}
 			srv.migrator.sweep(srv.set.Clock.NowMs())
 			srv.space.Release(releaseBudget)
-			s.releaseHeap(now)
+			s.releaseHeap(srv.set.Clock)
 		}
 	}()
 }
@@ -204,12 +205,14 @@ func (s *sampler) start(srv *Server) {
 // releaseBudget bounds the bytes given back to the operating system per sampling period.
 const releaseBudget = 32 << 20
 
-// The Go heap holds buffers only, without pointers: collecting it is cheap at any size. After a peak of big queries or
-// replies it is given back; the runtime by itself would keep it for minutes. What a lesser load has left behind, some
-// megabytes, is given back when the load is over: when next to nothing is allocated any more.
+// The Go heap holds buffers, without pointers, mostly: collecting it is cheap at any size. After a peak of big queries
+// or replies it is given back; the runtime by itself would keep it for minutes. What a lesser load has left behind,
+// some megabytes, is given back when the load is over: when next to nothing is allocated any more. Many subscriptions
+// have many pointers: where collecting takes long it is done the less often.
 const (
 	heapEveryNs    = 500_000_000
 	heapSlackBytes = 64 << 20
+	heapCostShare  = 50 // one part in so many of the time, at most
 	heapGrownBytes = 1 << 20
 )
 
@@ -220,16 +223,18 @@ type heapFigures struct {
 }
 
 // releaseHeap collects the Go heap and returns its memory to the system, if it is larger than a server needs.
-func (s *sampler) releaseHeap(nowNs int64) {
-	if nowNs-s.heapNs < heapEveryNs {
+func (s *sampler) releaseHeap(clock clock.Clock) {
+	nowNs := clock.NowNs()
+	if nowNs < s.heapDueNs {
 		return
 	}
-	s.heapNs = nowNs
+	s.heapDueNs = nowNs + heapEveryNs
 	now := readHeap()
 	quiet := now.allocated-s.heap.allocated < heapGrownBytes
 	s.heap.allocated = now.allocated
 	if now.kept > heapSlackBytes || quiet && now.kept > s.heap.kept+heapGrownBytes {
 		debug.FreeOSMemory()
+		s.heapDueNs = nowNs + max(heapEveryNs, heapCostShare*(clock.NowNs()-nowNs))
 		s.heap.kept = readHeap().kept
 	}
 }
