@@ -30,6 +30,17 @@ var served = []struct{ waits, then []string }{
 	{nil, []string{"SADD s 1 2", "SPOP s 2", "RANDOMKEY"}},
 }
 
+// awaitBlocked waits until so many commands wait.
+func (c *listenerConn) awaitBlocked(t *testing.T, n int) {
+	t.Helper()
+	line := fmt.Sprintf("blocked_clients:%d\r\n", n)
+	for begun := time.Now(); !strings.Contains(c.run(t, [][]string{{"INFO", "clients"}}, "done")[0], line); {
+		if time.Since(begun) > time.Minute {
+			t.Fatal("not in time: " + line)
+		}
+	}
+}
+
 // eventsOfServed returns what a subscriber hears while waiting commands are served.
 func eventsOfServed(t *testing.T, addr string) (heard []string) {
 	w := dialListener(t, addr)
@@ -42,18 +53,14 @@ func eventsOfServed(t *testing.T, addr string) (heard []string) {
 			if _, err := fmt.Fprintf(x.nc, "%s\r\n", words); err != nil {
 				t.Fatal(err)
 			}
-			waits := fmt.Sprintf("blocked_clients:%d\r\n", i+1)
-			for begun := time.Now(); !strings.Contains(w.run(t, [][]string{{"INFO", "clients"}}, "done")[0], waits); {
-				if time.Since(begun) > time.Minute {
-					t.Fatalf("%s: does not wait", words)
-				}
-			}
+			w.awaitBlocked(t, i+1)
 		}
 		var then [][]string
 		for _, words := range c.then {
 			then = append(then, strings.Fields(words))
 		}
 		w.run(t, then, "done")
+		w.awaitBlocked(t, 0) // one that needs other shards is served a moment later
 		heard = append(heard, fmt.Sprintf("%q", c))
 		for _, token := range []string{"one", "two"} {
 			heard = append(heard, sub.run(t, nil, token)...)
