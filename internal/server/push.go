@@ -361,7 +361,7 @@ func (d *pushDesk) hand(s *Session, text []byte, lsn uint64) {
 	}
 	s.pushes = s.appendPush(s.pushes, text[:headBytes])
 	if s.writePushes(); !s.closed {
-		s.conn.Write(text[headBytes:])
+		s.write(text[headBytes:], false)
 	}
 }
 
@@ -382,7 +382,7 @@ func (d *pushDesk) write(s *Session) {
 func (s *Session) writePushes() {
 	if !s.closed {
 		s.mark(s.pushLSN)
-		s.conn.Write(s.pushes)
+		s.write(s.pushes, false)
 	}
 	s.pushes = s.pushes[:0]
 }
