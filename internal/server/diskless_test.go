@@ -119,8 +119,8 @@ func checkShadowFreed(t testing.TB, srv *Server) {
 }
 
 // mixedLooks reads all keys of a replica, again and again in one command, until stop is closed, and returns how many
-// looks have found all keys old, all new, and anything else.
-func mixedLooks(t testing.TB, addr string, stop <-chan struct{}) (old, fresh, mixed int) {
+// looks have found all keys old, all new, and anything else. looks counts them all.
+func mixedLooks(t testing.TB, addr string, looks *atomic.Int64, stop <-chan struct{}) (old, fresh, mixed int) {
 	c := dial(t, addr)
 	look := []string{"MGET"}
 	for i := 0; i < swapKeys; i += swapKeys / 64 {
@@ -141,6 +141,7 @@ func mixedLooks(t testing.TB, addr string, stop <-chan struct{}) (old, fresh, mi
 		default:
 			mixed++
 		}
+		looks.Add(1)
 	}
 }
 
@@ -152,14 +153,23 @@ func swapUnderReaders(t *testing.T, fault upstreamFault, broken bool) (old, fres
 	stop := make(chan struct{})
 	var readers sync.WaitGroup
 	var olds, news, mixes atomic.Int64
-	for range 2 {
+	var looks [2]atomic.Int64
+	everybodyLooks := func(when string) {
+		t.Helper()
+		for i := range looks {
+			n := looks[i].Load() + 2 // one that is under way does not count
+			eventually(t, "everybody looks "+when, func() bool { return looks[i].Load() >= n })
+		}
+	}
+	for i := range looks {
 		readers.Go(func() {
-			a, b, m := mixedLooks(t, srv.Addr(), stop)
+			a, b, m := mixedLooks(t, srv.Addr(), &looks[i], stop)
 			olds.Add(int64(a))
 			news.Add(int64(b))
 			mixes.Add(int64(m))
 		})
 	}
+	everybodyLooks("before")
 	_ = p.Close()
 	p.accept(again, fullResync(500))
 	body := snapshotOf(t, swapKeys, "new")
@@ -179,9 +189,7 @@ func swapUnderReaders(t *testing.T, fault upstreamFault, broken bool) (old, fres
 		p.send(fakeMark)
 		p.hears("REPLCONF ACK 500")
 	}
-	for range 20 { // of everybody, afterwards
-		c.do("PING")
-	}
+	everybodyLooks("afterwards")
 	close(stop)
 	readers.Wait()
 	return int(olds.Load()), int(news.Load()), int(mixes.Load())
