@@ -28,6 +28,7 @@ type Overflow struct {
 	from, to int64
 	closed   bool // nothing more comes
 	err      error
+	fileErr  error // why the file did not take something, the first time
 }
 
 // NewOverflow returns an empty queue.
@@ -72,6 +73,9 @@ func (q *Overflow) spill(p []byte) bool {
 		_, err = q.file.WriteAt(p, q.to)
 	}
 	if err != nil {
+		if q.fileErr == nil {
+			q.fileErr = err
+		}
 		q.spools.free(int64(len(p)))
 		return false
 	}
@@ -142,15 +146,16 @@ func (q *Overflow) Fail(err error) {
 	q.turn.Broadcast()
 }
 
-// Close gives back what the queue has. Nobody uses it any more.
+// Close gives back what the queue has. Nobody uses it any more. The error is that of the file, also if it is why the
+// writer had to wait.
 func (q *Overflow) Close() error {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	if q.file == nil {
-		return nil
+		return q.fileErr
 	}
 	q.spools.free(q.to)
-	err := errors.Join(q.file.Close(), q.back.Close())
+	err := errors.Join(q.fileErr, q.file.Close(), q.back.Close())
 	q.file = nil
 	return err
 }

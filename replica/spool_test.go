@@ -233,3 +233,49 @@ func TestOverflow(t *testing.T) {
 		}
 	}
 }
+
+// TestOverflowWithoutDisk: where the disk takes nothing the writer waits for the reader, who gets everything, and Close
+// says why.
+func TestOverflowWithoutDisk(t *testing.T) {
+	w := newSpoolWorld(t, vfstest.NewTap(vfs.OS{}, func(s vfstest.Step) error {
+		if s.Op == "writeat" {
+			return syscall.ENOSPC
+		}
+		return nil
+	}))
+	q := NewOverflow(w.spools)
+	const pieces, pieceBytes = 40, 1 << 20
+	wrote := make(chan error, 1)
+	go func() {
+		for i := range pieces {
+			if _, err := q.Write(bytes.Repeat([]byte{byte(i)}, pieceBytes)); err != nil {
+				wrote <- err
+				return
+			}
+		}
+		q.CloseWrite()
+		wrote <- nil
+	}()
+	buf := make([]byte, pieceBytes)
+	w.soon("the disk was tried", func() bool {
+		q.mu.Lock()
+		defer q.mu.Unlock()
+		return q.fileErr != nil
+	})
+	for i := range pieces {
+		if p, err := q.Next(buf); err != nil || !bytes.Equal(p, bytes.Repeat([]byte{byte(i)}, pieceBytes)) {
+			t.Fatalf("piece %d: %v", i, err)
+		}
+	}
+	if err := <-wrote; err != nil {
+		t.Error(err)
+	}
+	if _, err := q.Next(buf); err != io.EOF {
+		t.Error(err)
+	}
+	if err := q.Close(); !errors.Is(err, syscall.ENOSPC) || w.spools.Bytes() != 0 {
+		t.Errorf("%d bytes are left, %v", w.spools.Bytes(), err)
+	}
+	w.hold.Close()
+	w.spools.Close()
+}

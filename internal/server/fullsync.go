@@ -259,7 +259,8 @@ func (job *fullSync) passOn() {
 		if err != nil {
 			job.out.Fail(err) // the walk need not go on
 			if closeErr := job.out.Close(); closeErr != nil {
-				job.r.srv.log.Debug("the temporary file of a synchronization", "error", closeErr)
+				job.r.srv.log.Warn("A slow replica has held up a synchronization, as its data has no room in " +
+					"temporary files: " + closeErr.Error())
 			}
 			job.sent <- err
 			return
