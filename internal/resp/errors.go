@@ -28,6 +28,7 @@ var (
 	ErrNegativeKeys     = generic("Number of keys can't be negative")
 	ErrTooManyKeys      = generic("Number of keys can't be greater than number of args")
 	ErrNegativeCount    = generic("COUNT can't be negative")
+	ErrCountNotPositive = generic("COUNT must be > 0")
 	ErrCountZero        = generic("count should be greater than 0")
 	ErrNegativeLimit    = generic("LIMIT can't be negative")
 	ErrTimeoutNotInt    = generic("timeout is not an integer or out of range")
@@ -147,7 +148,6 @@ var (
 	ErrXClaimTime       = generic("Invalid TIME option argument for XCLAIM")
 	ErrXClaimRetryCount = generic("Invalid RETRYCOUNT option argument for XCLAIM")
 	ErrXAutoClaimIdle   = generic("Invalid min-idle-time argument for XAUTOCLAIM")
-	ErrXAutoClaimCount  = generic("COUNT must be > 0")
 	ErrXAutoClaimRoom   = generic("Insufficient memory, failed allocating transient memory, COUNT too high.")
 )
 
@@ -160,7 +160,6 @@ var (
 	ErrGeoNegative = generic("radius cannot be negative")
 	ErrGeoBox      = generic("height or width cannot be negative")
 	ErrGeoMember   = generic("could not decode requested zset member")
-	ErrGeoCount    = generic("COUNT must be > 0")
 	ErrGeoAny      = generic("the ANY argument requires COUNT argument")
 )
 

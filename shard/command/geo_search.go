@@ -138,7 +138,7 @@ func (g *geoSearch) replyOption(a *Args) bool {
 		g.sorts, g.desc = true, true
 	case a.Left() > 1 && a.Option("count"):
 		if g.count = a.Int(); g.count <= 0 {
-			a.Fail(resp.ErrGeoCount)
+			a.Fail(resp.ErrCountNotPositive)
 		}
 	default:
 		return false

@@ -300,8 +300,8 @@ func (x *xautoclaim) parse(c *Ctx) (err error) {
 	for a.More() {
 		switch {
 		case a.Left() > 1 && a.Option("count"):
-			if x.count = a.IntOr(resp.ErrXAutoClaimCount); x.count < 1 || x.count > maxAutoClaims {
-				a.Fail(resp.ErrXAutoClaimCount)
+			if x.count = a.IntOr(resp.ErrCountNotPositive); x.count < 1 || x.count > maxAutoClaims {
+				a.Fail(resp.ErrCountNotPositive)
 			}
 		case a.Option("justid"):
 			x.justID = true
