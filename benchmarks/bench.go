@@ -52,7 +52,8 @@ func scenarios() []scenario {
 	return []scenario{
 		{"cpu", "server CPU per command, server and client pinned to a core each", (*bench).runCPU},
 		{"unpinned", "the same where the scheduler chooses the cores", (*bench).runUnpinned},
-		{"collections", "server CPU per command on lists, hashes, sets, sorted sets and streams", (*bench).runCollections},
+		{"collections", "server CPU per command on lists, hashes, sets, sorted sets and streams",
+			(*bench).runCollections},
 		{"memtier", "the same under memtier_benchmark", (*bench).runMemtier},
 		{"push", "server CPU per message that is published to subscribers", (*bench).runPush},
 		{"latency", "latency of an open loop at half of redis-server's maximum rate", (*bench).runLatency},
@@ -71,8 +72,8 @@ func scenarios() []scenario {
 
 const preface = `# Benchmarks
 
-Written by ` + "`go run ./benchmarks` (`make report`)" + `; each section below is measured and replaced by itself. It says of which
-commit its figures are; a row of the summary has the commit of its section.
+Written by ` + "`go run ./benchmarks` (`make report`)" + `; each section below is measured and replaced by itself.
+It says of which commit its figures are; a row of the summary has the commit of its section.
 
 How to read it:
 
