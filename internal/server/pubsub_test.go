@@ -332,9 +332,6 @@ func TestMessagesInLog(t *testing.T) {
 
 // TestPublishAllocatesLittle: a message to subscribers of several loops, in pipelines, allocates next to nothing.
 func TestPublishAllocatesLittle(t *testing.T) {
-	if proofShare > 1 {
-		t.Skip("the race detector allocates")
-	}
 	p := startProof(t, 4, 2, 0)
 	publisher := p.onLoop(0)
 	for i := range 4 {
@@ -354,7 +351,8 @@ func TestPublishAllocatesLittle(t *testing.T) {
 	for range 50 {
 		publish() // buffers grow
 	}
-	if allocs := testing.AllocsPerRun(rounds, publish) / pipeline; allocs > 0.5 {
+	// The race detector allocates itself, and pools forget.
+	if allocs := testing.AllocsPerRun(rounds, publish) / pipeline; allocs > 0.5 && proofShare == 1 {
 		t.Errorf("%.2f allocations a message", allocs)
 	}
 }
