@@ -1,6 +1,9 @@
 package server
 
 import (
+	"slices"
+	"strings"
+
 	"fulmen/internal/resp"
 	"fulmen/shard/command"
 )
@@ -203,25 +206,40 @@ func (o *trackingOptions) check(t *tracker) error {
 // overlap tells which of some prefixes begins another, or one of those that the session has already, or the other way
 // round.
 func overlap(prefixes, had []string) error {
-	for i, p := range prefixes {
-		for _, q := range had {
-			if beginsOther(p, q) {
-				return resp.Errorf("ERR", "Prefix '%s' overlaps with an existing prefix '%s'. Prefixes for a single "+
-					"client must not overlap.", cString([]byte(p)), cString([]byte(q)))
-			}
-		}
-		for _, q := range prefixes[i+1:] {
-			if beginsOther(p, q) {
-				return resp.Errorf("ERR", "Prefix '%s' overlaps with another provided prefix '%s'. Prefixes for a "+
-					"single client must not overlap.", cString([]byte(p)), cString([]byte(q)))
-			}
-		}
+	i := firstOverlapping(prefixes, had)
+	if i < 0 {
+		return nil
 	}
-	return nil
+	p := prefixes[i]
+	begins := func(q string) bool { return strings.HasPrefix(q, p) || strings.HasPrefix(p, q) }
+	if k := slices.IndexFunc(had, begins); k >= 0 {
+		return resp.Errorf("ERR", "Prefix '%s' overlaps with an existing prefix '%s'. Prefixes for a single "+
+			"client must not overlap.", cString([]byte(p)), cString([]byte(had[k])))
+	}
+	q := prefixes[i+1+slices.IndexFunc(prefixes[i+1:], begins)]
+	return resp.Errorf("ERR", "Prefix '%s' overlaps with another provided prefix '%s'. Prefixes for a single client "+
+		"must not overlap.", cString([]byte(p)), cString([]byte(q)))
 }
 
-// beginsOther tells whether one of two begins with the other.
-func beginsOther(p, q string) bool {
-	n := min(len(p), len(q))
-	return p[:n] == q[:n]
+// firstOverlapping returns the first of some prefixes that begins another one, of these or of had, or that one of them
+// begins; -1 if there is none. In order all that one begins come behind it, so that it is a matter of neighbours.
+func firstOverlapping(prefixes, had []string) int {
+	all := slices.Concat(prefixes, had)
+	order := make([]int, len(all))
+	for i := range order {
+		order[i] = i
+	}
+	slices.SortFunc(order, func(i, k int) int { return strings.Compare(all[i], all[k]) })
+	first, shortest := len(prefixes), -1
+	for _, i := range order {
+		if shortest >= 0 && strings.HasPrefix(all[i], all[shortest]) {
+			first = min(first, i, shortest)
+		} else {
+			shortest = i
+		}
+	}
+	if first == len(prefixes) {
+		return -1
+	}
+	return first
 }

@@ -85,16 +85,18 @@ func (tr *trackers) add(srv *Server, t *tracker, bcast bool, prefixes []string) 
 	tr.publish(srv)
 }
 
-// addPrefixes has t told of more keys; with the lock held.
+// addPrefixes has t told of more keys, by prefixes that are all different; with the lock held.
 func (tr *trackers) addPrefixes(t *tracker, prefixes []string) {
 	list := slices.Clone(listOf(&tr.prefixes))
+	known := list
 	for _, prefix := range prefixes {
-		i, found := slices.BinarySearchFunc(list, prefix, comparePrefix)
-		if !found {
-			list = slices.Insert(list, i, trackedPrefix{prefix: prefix})
+		if i, found := slices.BinarySearchFunc(known, prefix, comparePrefix); found {
+			list[i].by = append(slices.Clone(list[i].by), t)
+		} else {
+			list = append(list, trackedPrefix{prefix, []*tracker{t}})
 		}
-		list[i].by = append(slices.Clone(list[i].by), t)
 	}
+	slices.SortFunc(list, func(p, q trackedPrefix) int { return comparePrefix(p, q.prefix) })
 	tr.prefixes.Store(&list)
 }
 
@@ -140,7 +142,10 @@ func (s *Session) track(flags trackerFlags, to *redirection, prefixes []string) 
 	if bcast && len(prefixes) == 0 {
 		prefixes = []string{""}
 	}
-	prefixes = slices.DeleteFunc(prefixes, func(p string) bool { return slices.Contains(t.prefixes, p) })
+	prefixes = slices.DeleteFunc(prefixes, func(p string) bool {
+		_, has := slices.BinarySearch(t.prefixes, p)
+		return has
+	})
 	t.prefixes = append(t.prefixes, prefixes...)
 	slices.Sort(t.prefixes)
 	t.caching = false

@@ -248,3 +248,48 @@ func TestTrackingOfReplacedData(t *testing.T) {
 		c.n++
 	}
 }
+
+// TestOverlap: the prefix that is told of is that which comparing every pair in order finds first.
+func TestOverlap(t *testing.T) {
+	rnd := rand.New(rand.NewPCG(1, 2))
+	some := func(most int) (list []string) {
+		for range rnd.IntN(most) {
+			text := make([]byte, rnd.IntN(5))
+			for i := range text {
+				text[i] = "ab\x00"[rnd.IntN(3)]
+			}
+			list = append(list, string(text))
+		}
+		return list
+	}
+	begins := func(p, q string) bool { return strings.HasPrefix(p, q) || strings.HasPrefix(q, p) }
+	found := 0
+	for range 20_000 {
+		prefixes, had := some(5), some(4)
+		had = slices.DeleteFunc(had, func(p string) bool { // they do not overlap with each other
+			return slices.ContainsFunc(had, func(q string) bool { return p != q && begins(p, q) })
+		})
+		slices.Sort(had)
+		had = slices.Compact(had)
+		want := slices.IndexFunc(prefixes, func(p string) bool {
+			others := 0
+			for _, q := range slices.Concat(prefixes, had) {
+				if begins(p, q) {
+					others++
+				}
+			}
+			return others > 1 // it begins itself
+		})
+		if got := firstOverlapping(prefixes, had); got != want {
+			t.Fatalf("%q with %q: %d, want %d", prefixes, had, got, want)
+		}
+		if err := overlap(prefixes, had); (err != nil) != (want >= 0) {
+			t.Fatalf("%q with %q: %v", prefixes, had, err)
+		} else if err != nil {
+			found++
+		}
+	}
+	if found == 0 || found == 20_000 {
+		t.Errorf("%d of 20,000 overlap", found)
+	}
+}
