@@ -365,16 +365,8 @@ func TestUnsoundWaitsAreNoticed(t *testing.T) {
 	for name, fault := range map[string]queueFault{
 		"torn BLMOVE": tornMove, "torn transactions": tornPushes, "a pop that is lost": lostPop,
 	} {
-		p := startProof(t, 8, 2, 3)
-		p.meddlers()
-		bad, n := 0, 0
-		for ; bad == 0 && n < 4000; n += 10 {
-			bad, _ = countIllegal(t, queueModel(), p.queueHistories(10, 15, fault))
-		}
-		p.calm()
-		if bad == 0 {
-			t.Errorf("%s: not noticed", name)
-		}
-		t.Logf("%s: %d of %d histories refused", name, bad, n)
+		unsoundIsNoticed(t, name, queueModel(), func(p *proof) [][]porcupine.Operation {
+			return p.queueHistories(10, 15, fault)
+		})
 	}
 }

@@ -234,16 +234,8 @@ func TestUnsoundGroupsAreNoticed(t *testing.T) {
 	for name, fault := range map[string]groupFault{
 		"delivered twice": readsTwice, "lost": losesEntry, "torn transactions": tornEntries,
 	} {
-		p := startProof(t, 8, 2, 3)
-		p.meddlers()
-		bad, n := 0, 0
-		for ; bad == 0 && n < 4000; n += 10 {
-			bad, _ = countIllegal(t, groupModel(), p.groupHistories(10, 15, fault))
-		}
-		p.calm()
-		if bad == 0 {
-			t.Errorf("%s: not noticed", name)
-		}
-		t.Logf("%s: %d of %d histories refused", name, bad, n)
+		unsoundIsNoticed(t, name, groupModel(), func(p *proof) [][]porcupine.Operation {
+			return p.groupHistories(10, 15, fault)
+		})
 	}
 }
