@@ -44,6 +44,13 @@ func TestCommandsAreWhatWasSaved(t *testing.T) {
 	for range 1000 {
 		from.grow()
 	}
+	for _, key := range []string{"back", "back and empty"} { // of streams whose last ID is below one that was deleted
+		from.do(0, "XADD", key, "3", "f", "v")
+		from.do(0, "XADD", key, "10", "f", "v")
+		from.do(0, "XDEL", key, "10")
+		from.do(0, "XSETID", key, "5")
+	}
+	from.do(0, "XDEL", "back and empty", "3")
 	disk := newDisk(t)
 	var segments []Segment
 	v, want := from.cut(NewSegmentSink(commandOptions(disk, shards, func(s []Segment) { segments = s })))

@@ -97,12 +97,22 @@ func (e *commandEncoder) StreamInfo(in *object.StreamInfo) error {
 			return err
 		}
 	}
+	// XSETID refuses a last ID below the highest that was deleted if it is given both, and takes it alone.
+	first := in.LastID
+	if first.Less(in.MaxDeleted) {
+		first = in.MaxDeleted
+	}
 	e.begin(7, "XSETID", e.key)
-	e.id(in.LastID)
+	e.id(first)
 	e.word("ENTRIESADDED")
 	e.number(int64(in.Added))
 	e.word("MAXDELETEDID")
 	e.id(in.MaxDeleted)
+	if err := e.end(); err != nil || first == in.LastID {
+		return err
+	}
+	e.begin(3, "XSETID", e.key)
+	e.id(in.LastID)
 	return e.end()
 }
 
