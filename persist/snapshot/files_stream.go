@@ -2,6 +2,7 @@ package snapshot
 
 import (
 	"errors"
+	"math"
 	"slices"
 	"strconv"
 
@@ -105,7 +106,7 @@ func (e *commandEncoder) StreamInfo(in *object.StreamInfo) error {
 	e.begin(7, "XSETID", e.key)
 	e.id(first)
 	e.word("ENTRIESADDED")
-	e.number(int64(in.Added))
+	e.number(int64(min(in.Added, math.MaxInt64))) // XSETID takes no more
 	e.word("MAXDELETEDID")
 	e.id(in.MaxDeleted)
 	if err := e.end(); err != nil || first == in.LastID {
