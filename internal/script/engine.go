@@ -1,0 +1,186 @@
+package script
+
+import (
+	"bytes"
+	"crypto/sha1"
+	"encoding/hex"
+	"strings"
+
+	lua "github.com/yuin/gopher-lua"
+	"github.com/yuin/gopher-lua/ast"
+	"github.com/yuin/gopher-lua/parse"
+
+	"fulmen/internal/resp"
+	"fulmen/shard/command"
+)
+
+// Limits bound what a script may use. The zero value of a field means its default.
+type Limits struct {
+	// SourceBytes is the length of the longest script that is compiled.
+	SourceBytes int
+	// StringBytes is the length of the longest string that a script may make.
+	StringBytes int
+	// HeapBytes is how much memory a run may add to what the process has in use.
+	HeapBytes int
+	// Version is what redis.REDIS_VERSION says: "7.0.15".
+	Version string
+}
+
+// Defaults of Limits.
+const (
+	defaultSourceBytes = 4 << 20
+	defaultStringBytes = 64 << 20
+	defaultHeapBytes   = 256 << 20
+	defaultVersion     = "7.0.15"
+)
+
+func (l Limits) withDefaults() Limits {
+	if l.SourceBytes == 0 {
+		l.SourceBytes = defaultSourceBytes
+	}
+	if l.StringBytes == 0 {
+		l.StringBytes = defaultStringBytes
+	}
+	if l.HeapBytes == 0 {
+		l.HeapBytes = defaultHeapBytes
+	}
+	if l.Version == "" {
+		l.Version = defaultVersion
+	}
+	return l
+}
+
+// Flags are what a script's shebang line says about it.
+type Flags uint8
+
+// Flags of scripts and functions.
+const (
+	NoWrites Flags = 1 << iota
+	AllowOOM
+	AllowStale
+	NoCluster
+	AllowCrossSlot
+	// HasShebang tells scripts with a shebang line, even one without flags, from others, which Redis treats as before
+	// 7.0.
+	HasShebang
+)
+
+// flagNames are the flags' names, in the order of their bits.
+var flagNames = [...]string{"no-writes", "allow-oom", "allow-stale", "no-cluster", "allow-cross-slot-keys"}
+
+// flagByName returns the flag called so; 0: there is none.
+func flagByName(name string) Flags {
+	for i, known := range flagNames {
+		if name == known {
+			return 1 << i
+		}
+	}
+	return 0
+}
+
+// Script is a compiled script. It is immutable.
+type Script struct {
+	SHA          string // 40 lower-case hexadecimal digits of the SHA-1 of Source
+	Source       string
+	Flags        Flags
+	DeclaredKeys bool // every key that the script can touch is an element of KEYS: its syntax tree shows it
+	chunk        *chunk
+}
+
+// Engine compiles scripts. It is safe from any goroutine.
+type Engine struct {
+	row    func(args [][]byte) *command.Row
+	limits Limits
+}
+
+// NewEngine returns an engine. row finds the row of a command, or of its subcommand; nil: there is none.
+func NewEngine(row func(args [][]byte) *command.Row, limits Limits) *Engine {
+	return &Engine{row: row, limits: limits.withDefaults()}
+}
+
+// Compile compiles a script. The error is worded as EVAL's.
+func (e *Engine) Compile(source []byte) (*Script, *resp.Error) {
+	sum := sha1.Sum(source)
+	s := &Script{SHA: hex.EncodeToString(sum[:]), Source: string(source)}
+	flags, length, err := shebang(source)
+	if err != nil {
+		return nil, err
+	}
+	s.Flags = flags
+	if len(source) > e.limits.SourceBytes {
+		return nil, compileError("not enough memory")
+	}
+	chunk, declared, problem := e.compileChunk(s.Source[length:], "@user_script", mainScript)
+	if problem != nil {
+		return nil, compileError(problem.Error())
+	}
+	s.chunk, s.DeclaredKeys = chunk, declared
+	return s, nil
+}
+
+func compileError(why string) *resp.Error {
+	return resp.Errorf("ERR", "Error compiling script (new function): %s", why)
+}
+
+// shebang takes the line "#!lua flags=…" at the beginning of a script apart. length is how many bytes are not Lua; the
+// line end stays, so that lines keep their numbers.
+func shebang(source []byte) (flags Flags, length int, err *resp.Error) {
+	if !bytes.HasPrefix(source, []byte("#!")) {
+		return 0, 0, nil
+	}
+	length = bytes.IndexByte(source, '\n')
+	if length < 0 {
+		return 0, 0, resp.Errorf("ERR", "Invalid script shebang")
+	}
+	parts, ok := resp.SplitArgs(bytes.Clone(source[:length]), nil)
+	if !ok || len(parts) == 0 {
+		return 0, 0, resp.Errorf("ERR", "Invalid engine in script shebang")
+	}
+	if string(parts[0]) != "#!lua" {
+		return 0, 0, resp.Errorf("ERR", "Unexpected engine in script shebang: %s", parts[0])
+	}
+	flags = HasShebang
+	for _, part := range parts[1:] {
+		names, ok := strings.CutPrefix(string(part), "flags=")
+		if !ok {
+			return 0, 0, resp.Errorf("ERR", "Unknown lua shebang option: %s", part)
+		}
+		for _, name := range strings.Split(names, ",") {
+			flag := flagByName(name)
+			if flag == 0 {
+				return 0, 0, resp.Errorf("ERR", "Unexpected flag in script shebang: %s", name)
+			}
+			flags |= flag
+		}
+	}
+	return flags, length, nil
+}
+
+// chunkKind says how a chunk is called.
+type chunkKind int
+
+const (
+	mainScript chunkKind = iota // a script of EVAL: KEYS and ARGV are its parameters
+	library                     // a library of functions: its top level runs once in each state
+	loaded                      // what load and loadstring make
+)
+
+// chunk is compiled source, bound to a state by Runner.bind.
+type chunk struct {
+	proto *lua.FunctionProto
+	kind  chunkKind
+}
+
+// compileChunk compiles Lua source. name is what errors call it, behind its first character.
+func (e *Engine) compileChunk(source, name string, kind chunkKind) (c *chunk, declaredKeys bool, err error) {
+	stmts, err := parse.Parse(strings.NewReader(source), name[1:])
+	if err != nil {
+		return nil, false, err
+	}
+	fn := &ast.FunctionExpr{ParList: &ast.ParList{Names: []string{"KEYS", "ARGV"}}, Stmts: stmts}
+	proto, err := lua.Compile([]ast.Stmt{&ast.ReturnStmt{Exprs: []ast.Expr{fn}}}, name[1:])
+	if err != nil {
+		return nil, false, err
+	}
+	return &chunk{proto: proto.FunctionPrototypes[0], kind: kind}, false, nil
+}

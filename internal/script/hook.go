@@ -1,0 +1,114 @@
+package script
+
+import (
+	"errors"
+	"runtime"
+	"runtime/metrics"
+	"time"
+
+	lua "github.com/yuin/gopher-lua"
+)
+
+// hook is asked before every instruction of the virtual machine: it is the context of the Lua states, whose Done the
+// machine calls. That is how a script that takes long gives way, and how it is ended.
+type hook struct {
+	r *Runner
+	// left is how many instructions may run until Tick is due.
+	left int
+	// killed, once set, is raised at every instruction, so that nothing catches it.
+	killed error
+	// baseBytes is what the heap's objects took when the run was first looked at; -1: not yet.
+	baseBytes int64
+	sample    [1]metrics.Sample
+}
+
+// ticks is how many instructions run between two looks at the clock and the heap: less than 100 µs.
+const ticks = 1000
+
+// closed is always ready to be received from.
+var closed = func() chan struct{} {
+	c := make(chan struct{})
+	close(c)
+	return c
+}()
+
+// Done returns a channel that is ready when the script has to end, and counts.
+func (h *hook) Done() <-chan struct{} {
+	if h.left--; h.left > 0 {
+		return nil
+	}
+	return h.due()
+}
+
+func (h *hook) due() <-chan struct{} {
+	if h.killed == nil {
+		h.left = ticks
+		h.tick()
+	}
+	if h.killed != nil {
+		h.left = 0
+		return closed
+	}
+	return nil
+}
+
+// tick looks at the heap and asks the host.
+func (h *hook) tick() {
+	if h.killed = h.checkHeap(); h.killed == nil {
+		h.killed = h.r.host.Tick()
+	}
+}
+
+// Err is why the script has to end.
+func (h *hook) Err() error { return h.killed }
+
+// Deadline and Value make a context of it.
+func (h *hook) Deadline() (deadline time.Time, ok bool) { return deadline, false }
+
+// Value returns nothing.
+func (h *hook) Value(any) any { return nil }
+
+// errMemory ends a script that takes too much memory.
+var errMemory = errors.New("ERR not enough memory")
+
+// checkHeap compares what the process has in use with what it had at the run's first look. Others may have added to it,
+// and garbage has: who seems to have too much is only ended if a collection doesn't help.
+func (h *hook) checkHeap() error {
+	now := h.heapBytes()
+	if h.baseBytes < 0 {
+		h.baseBytes = now
+	}
+	limit := int64(h.r.engine.limits.HeapBytes)
+	if now-h.baseBytes <= limit {
+		return nil
+	}
+	runtime.GC()
+	if h.heapBytes()-h.baseBytes <= limit {
+		return nil
+	}
+	return errMemory
+}
+
+func (h *hook) heapBytes() int64 {
+	h.sample[0].Name = "/memory/classes/heap/objects:bytes"
+	metrics.Read(h.sample[:])
+	return int64(h.sample[0].Value.Uint64())
+}
+
+// work counts n steps of a function that runs outside of the machine, so that it gives way and can be ended, too.
+func (r *Runner) work(L *lua.LState, n int) {
+	h := &r.hook
+	if h.left -= n; h.left > 0 {
+		return
+	}
+	if h.due() != nil {
+		L.Error(lua.LString(h.killed.Error()), 0)
+	}
+}
+
+// checkString raises an error if a string of so many bytes is longer than a script may make.
+func (r *Runner) checkString(L *lua.LState, size int) {
+	if size > r.engine.limits.StringBytes {
+		L.RaiseError("not enough memory")
+	}
+}
