@@ -78,6 +78,14 @@ var (
 	ErrDelexCond       = generic("Invalid condition. Use IFEQ, IFNE, IFDEQ, or IFDNE")
 	ErrMSetExNumkeys   = generic("invalid numkeys value")
 	ErrMSetExPairs     = generic("wrong number of key-value pairs")
+	ErrTakeStep        = generic("STEP must be positive")
+	ErrTakeMultiple    = generic("amount is not a multiple of STEP")
+	ErrTakeBounds      = generic("FLOOR is above CEILING")
+	ErrTakeNoExpire    = generic("TOKEN needs one of EX, PX, EXAT and PXAT")
+	ErrTakeSameKey     = generic("the token's key is the counter's")
+	ErrNotToken        = &Error{Code: "WRONGTYPE", Msg: "Key is not a valid token string value."}
+	ErrTokenUsed       = &Error{Code: "BADTOKEN", Msg: "Token was used with other arguments."}
+	ErrTokenExpired    = &Error{Code: "BADTOKEN", Msg: "Token has expired, it is unknown whether it was used."}
 	ErrLCSLenAndIdx    = generic("If you want both the length and indexes, please just use IDX.")
 	ErrLCSNotStrings   = generic("The specified keys must contain string values")
 	ErrLCSTooLong      = generic("Insufficient memory, transient memory for LCS exceeds proto-max-bulk-len")

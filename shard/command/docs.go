@@ -26,13 +26,16 @@ func (c *Ctx) rowsDocs(rows []*Row) {
 // rowDocs replies a row as COMMAND DOCS shows it: a map of what there is to say.
 func (c *Ctx) rowDocs(row *Row) {
 	args := parseSyntax(row.Args)
-	c.Map(3 + count(row.Complexity != "", row.Syscmd || row.DeprecatedSince != "", row.DeprecatedSince != "",
-		row.ReplacedBy != "", len(row.History) > 0, len(args) > 0, len(row.Subs) > 0))
+	c.Map(3 + count(row.Complexity != "", row.Flags&Module != 0, row.Syscmd || row.DeprecatedSince != "",
+		row.DeprecatedSince != "", row.ReplacedBy != "", len(row.History) > 0, len(args) > 0, len(row.Subs) > 0))
 	c.field("summary", row.Summary)
 	c.field("since", row.Since)
 	c.field("group", row.Group)
 	if row.Complexity != "" {
 		c.field("complexity", row.Complexity)
+	}
+	if row.Flags&Module != 0 {
+		c.field("module", ModuleName)
 	}
 	if row.Syscmd || row.DeprecatedSince != "" {
 		c.BulkString("doc_flags")

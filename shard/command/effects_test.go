@@ -140,6 +140,17 @@ var effectCases = []struct {
 		[]string{"SET a 1 PXAT 5000000000000", "SET b 2 PXAT 5000000000000"}},
 	{"SET a 1", "MSETEX 2 a 1 b 2 NX", nil, nil},
 
+	{"SET a 9", "TAKE a 2", []string{"DECRBY a 2"}, nil},
+	{"SET a 9", "TAKE a -2", []string{"INCRBY a 2"}, nil},
+	{"SET a 9 EX 9", "TAKE a 20 PARTIAL", []string{"DECRBY a 9"}, nil},
+	{"SET a 9", "TAKE a 10", nil, nil},
+	{"", "TAKE a 1", nil, nil},
+	{"SET a v PXAT 1", "TAKE a 1", []string{"DEL a"}, nil},
+	{"SET a 9", "TAKE a 2 TOKEN b EX 9",
+		[]string{"DECRBY a 2", "SET b 2 7 cb3ca21263463987 PXAT NOW+9000"}, nil},
+	{"SET a 9", "TAKE a 10 TOKEN b PXAT 5000000000000",
+		[]string{"SET b 0 9 1928bcad7be4b5df PXAT 5000000000000"}, nil},
+
 	{"", "PFADD k", []string{"PFADD k"}, nil},
 	{"PFADD k a", "PFADD k b c", []string{"PFADD k b c"}, nil},
 	{"PFADD k a", "PFADD k a", nil, nil},
@@ -366,9 +377,18 @@ func (g commandGen) restore(payload string) []string {
 		[]string{g.pick("IDLETIME", "FREQ"), g.seconds()})...)
 }
 
+// take makes a TAKE.
+func (g commandGen) take(expiry []string) []string {
+	token := append([]string{"TOKEN", g.key()}, expiry...)
+	return append([]string{"TAKE", g.key(), g.number()},
+		g.options([]string{"PARTIAL"}, []string{"FLOOR", g.number()}, token)...)
+}
+
 func (g commandGen) command() []string {
 	expiry := [][]string{{"EX", g.seconds()}, {"PX", g.ms()}, {"PXAT", g.atMs()}}[g.IntN(3)]
-	switch g.IntN(48) {
+	switch g.IntN(50) {
+	case 48, 49:
+		return g.take(expiry)
 	case 44, 45:
 		return []string{"PFADD", g.key(), g.value(), strconv.Itoa(g.IntN(1000))}
 	case 46:

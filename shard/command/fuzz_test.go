@@ -21,6 +21,8 @@ func FuzzCommands(f *testing.F) {
 		"GEORADIUS\nk\n13\n38\n1e9\nm\nWITHDIST\nWITHCOORD\n\nGEOHASH\nk\na\nb\n\nGEODIST\nk\na\nb\nft"))
 	f.Add([]byte("GEOSEARCHSTORE\nd\nk\nFROMLONLAT\n1\n1\nBYRADIUS\n1\nm\nSTOREDIST\n\n" +
 		"GEORADIUSBYMEMBER\nk\na\n1\nm\nSTORE\nd\nSTOREDIST\ne"))
+	f.Add([]byte("SET\nk\n9\n\nTAKE\nk\n4\nSTEP\n2\nPARTIAL\nTOKEN\nl\nEX\n9\n\nTAKE\nk\n-3\nTOKEN\nTOKEN\nPX\n1\n\n" +
+		"TAKE\nk\n1\nEX\ntoken\nTOKEN\nl\n\nTAKE\nl\n1\nFLOOR\n-9223372036854775808\nCEILING\n9223372036854775807"))
 	f.Add([]byte("COMMAND\nDOCS\nset\n\nCOMMAND\nGETKEYS\nMSET\na\nb\nc\n\nCOMMAND\nLIST\nFILTERBY\nPATTERN\n*"))
 	f.Add([]byte("SADD\nk\n1\n\nSRANDMEMBER\nk\n-500000000\n\nGET\nk\n\nZADD\nz\n1\n1\n\nZRANDMEMBER\nz\n-500000000"))
 	f.Add([]byte("XADD\ns\n1\nf\nv\n\nXGROUP\nCREATE\ns\ng\n0\n\nXREADGROUP\nGROUP\ng\nc\nSTREAMS\ns\nk\n>\n>\n\n" +

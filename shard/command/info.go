@@ -6,6 +6,9 @@ import (
 	"fulmen/internal/resp"
 )
 
+// ModuleName is whose the commands flagged Module are; the versions in their rows are of this.
+const ModuleName = "fulmen"
+
 // Flags say what a command does.
 type Flags uint32
 
@@ -30,6 +33,8 @@ const (
 	MovableKeys
 	AllowBusy
 	NoAsyncLoading
+	// Module: no Redis has the command. As of a module, COMMAND DOCS names whose it is.
+	Module
 )
 
 // flagNames are the names of the flags that COMMAND INFO tells of.
@@ -37,8 +42,8 @@ var flagNames = [...]struct {
 	flag Flags
 	name string
 }{
-	{Write, "write"}, {ReadOnly, "readonly"}, {DenyOOM, "denyoom"}, {Admin, "admin"}, {PubSub, "pubsub"},
-	{NoScript, "noscript"}, {Blocking, "blocking"}, {Loading, "loading"}, {Stale, "stale"},
+	{Write, "write"}, {ReadOnly, "readonly"}, {DenyOOM, "denyoom"}, {Module, "module"}, {Admin, "admin"},
+	{PubSub, "pubsub"}, {NoScript, "noscript"}, {Blocking, "blocking"}, {Loading, "loading"}, {Stale, "stale"},
 	{SkipMonitor, "skip_monitor"}, {SkipSlowlog, "skip_slowlog"}, {Asking, "asking"}, {Fast, "fast"},
 	{NoAuth, "no_auth"}, {NoAsyncLoading, "no_async_loading"},
 	{NoMulti, "no_multi"}, {MovableKeys, "movablekeys"}, {AllowBusy, "allow_busy"},

@@ -190,7 +190,8 @@ func cmdCommandList(c *Ctx) error {
 		}
 		switch {
 		case a.Option("module"):
-			filter = func(*Row) bool { return false }
+			ours := string(cString(c.Args[a.At()])) == ModuleName
+			filter = func(row *Row) bool { return ours && row.Flags&Module != 0 }
 		case a.Option("aclcat"):
 			category := categoryNamed(c.Args[a.At()])
 			filter = func(row *Row) bool { return row.AllCategories()&category != 0 }

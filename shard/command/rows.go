@@ -4,7 +4,7 @@ package command
 func Rows() []*Row {
 	var all []*Row
 	for _, family := range [][]*Row{
-		stringRows(), multiStringRows(), numericRows(), rangeRows(), compareRows(),
+		stringRows(), multiStringRows(), numericRows(), rangeRows(), compareRows(), takeRows(),
 		bitRows(), bitfieldRows(), lcsRows(), hllRows(),
 		listRows(), listEditRows(), listMoveRows(),
 		hashRows(), hashReadRows(), hashExpireRows(), hashExRows(),
