@@ -1,0 +1,272 @@
+package script
+
+import (
+	"slices"
+
+	"github.com/yuin/gopher-lua/ast"
+
+	"fulmen/shard/command"
+)
+
+// How it is found out which keys a script can touch.
+//
+// A script may run under the batons of the shards of its KEYS alone if whatever it passes to redis.call where a command
+// has its keys is an element of KEYS, whichever way it runs. The analysis proves that, or gives up: then all batons
+// are taken, which is slower and never wrong. It knows no order of statements: each local variable stands for all
+// values that are assigned to it anywhere. They are joined, pass over pass, until nothing changes; then what is passed
+// to redis.call is judged by the last pass.
+//
+// It gives up where KEYS, redis, redis.call or redis.pcall get to where they can't be followed: into a table, to a
+// function that isn't known, out of a function; where anything may assign to an element of KEYS or to a global variable;
+// and where a script names a global variable but those of harmlessGlobals, since some of the others reach all variables.
+//
+// In a library, what is KEYS in a script is the first parameter of its functions, and the analysis tells of each
+// function. The variables of a library outlive calls: there, an element of KEYS is a string as any other.
+
+// kind says what is known of a value.
+type kind uint8
+
+const (
+	kindNone     kind = iota // nil, false, or no value so far: as an argument of redis.call it is an error
+	kindKey                  // an element of KEYS, which may be nil
+	kindConstant             // the string or the whole number that text spells
+	kindOther                // anything, but none of those below
+	kindKeys                 // the table KEYS
+	kindRedis                // the table redis
+	kindCall                 // redis.call or redis.pcall
+	kindRegister             // redis.register_function
+	kindPairs                // what ipairs(KEYS) or pairs(KEYS) returns
+	kindUnpack               // the global functions of these names
+	kindIterator             // … ipairs or pairs
+	kindSingle               // … that return exactly one value, whatever they are given
+	kindProtect              // … pcall
+	kindFunction             // the function that fn defines
+)
+
+// guarded tells whether a value must not get out of sight.
+func (k kind) guarded() bool { return k >= kindKeys && k <= kindPairs }
+
+// value is what is known of an expression's value.
+type value struct {
+	kind kind
+	text string
+	fn   *ast.FunctionExpr
+}
+
+// harmlessGlobals are the global variables that lead neither to KEYS nor to redis, and what they are.
+var harmlessGlobals = map[string]kind{
+	"ARGV": kindOther, "assert": kindOther, "bit": kindOther, "cjson": kindOther, "cmsgpack": kindOther,
+	"error": kindOther, "ipairs": kindIterator, "math": kindOther, "next": kindOther, "os": kindOther,
+	"pairs": kindIterator, "pcall": kindProtect, "select": kindOther, "string": kindOther, "struct": kindOther,
+	"table": kindOther, "tonumber": kindSingle, "tostring": kindSingle, "type": kindSingle, "unpack": kindUnpack,
+}
+
+// Bounds of the analysis; where they don't do it gives up.
+const (
+	maxPasses = 12
+	maxDepth  = 400 // of nested expressions and statements
+)
+
+// variable is a local variable with all that may be assigned to it.
+type variable struct {
+	value
+	owner *ast.FunctionExpr // nil: the chunk
+}
+
+// place identifies a local variable: what declares it, and the position among what that declares.
+type place struct {
+	node  any
+	index int
+}
+
+// analysis is one look at one chunk.
+type analysis struct {
+	row     func(args [][]byte) *command.Row
+	library bool
+
+	variables map[place]*variable
+	escaped   map[*ast.FunctionExpr]bool // may be called by anybody, with anything
+	changed   bool
+
+	// Of the pass that goes on.
+	scopes     []scope
+	function   *ast.FunctionExpr // whose body it is in; nil: the chunk
+	depth      int
+	failed     map[*ast.FunctionExpr]bool                // those that do what can't be followed; nil: the chunk
+	uses       map[*ast.FunctionExpr][]*ast.FunctionExpr // those that one contains or names
+	outside    map[*ast.FunctionExpr]bool                // those that use a key of the function around them
+	registered map[string][]*ast.FunctionExpr            // in libraries, by name; nil among them: one that isn't known
+	parents    map[*ast.FunctionExpr]*ast.FunctionExpr   // nil: the chunk
+}
+
+// scope are the local variables of a block.
+type scope struct {
+	names     []string
+	variables []*variable
+}
+
+// declaredKeys tells whether every key that the script can touch is an element of KEYS, whatever its arguments and
+// replies are. The tree is as it was parsed. Row finds a command by its words, as far as they are known: its name, and
+// the word behind it if that is a constant; nil: there is none.
+func declaredKeys(chunk []ast.Stmt, row func(args [][]byte) *command.Row) bool {
+	a := &analysis{row: row}
+	return a.settle(chunk) && len(a.failed) == 0
+}
+
+// declaredFunctions tells the same of each function that a library registers by a constant name. Those that aren't in
+// the result may touch other keys.
+func declaredFunctions(chunk []ast.Stmt, row func(args [][]byte) *command.Row) map[string]bool {
+	a := &analysis{row: row, library: true}
+	if !a.settle(chunk) || a.failed[nil] {
+		return nil
+	}
+	for fn := range a.escaped {
+		if a.failed[fn] || a.outside[fn] {
+			return nil
+		}
+	}
+	declared := map[string]bool{}
+	for name, all := range a.registered {
+		declared[name] = !slices.ContainsFunc(all, func(fn *ast.FunctionExpr) bool {
+			return fn == nil || a.outside[fn] || a.reachesFailed(fn, map[*ast.FunctionExpr]bool{})
+		})
+	}
+	return declared
+}
+
+// reachesFailed tells whether fn, or what it contains or names, has failed.
+func (a *analysis) reachesFailed(fn *ast.FunctionExpr, seen map[*ast.FunctionExpr]bool) bool {
+	if seen[fn] {
+		return false
+	}
+	seen[fn] = true
+	return a.failed[fn] || slices.ContainsFunc(a.uses[fn], func(used *ast.FunctionExpr) bool {
+		return a.reachesFailed(used, seen)
+	})
+}
+
+// settle goes over the chunk until no variable changes; false: that takes too long.
+func (a *analysis) settle(chunk []ast.Stmt) bool {
+	a.variables = map[place]*variable{}
+	a.escaped = map[*ast.FunctionExpr]bool{}
+	a.parents = map[*ast.FunctionExpr]*ast.FunctionExpr{}
+	for range maxPasses {
+		a.changed, a.depth, a.function = false, 0, nil
+		a.failed = map[*ast.FunctionExpr]bool{}
+		a.uses = map[*ast.FunctionExpr][]*ast.FunctionExpr{}
+		a.outside = map[*ast.FunctionExpr]bool{}
+		a.registered = map[string][]*ast.FunctionExpr{}
+		a.scopes = append(a.scopes[:0], scope{})
+		a.declare("arg", place{a, 0}, value{kind: kindOther})
+		a.block(chunk)
+		if !a.changed {
+			return true
+		}
+		if a.failed[nil] && a.library || len(a.failed) > 0 && !a.library {
+			return true // what has failed once does for good: values only become less known
+		}
+	}
+	return false
+}
+
+// fail notes that the function at hand does what can't be followed.
+func (a *analysis) fail() { a.failed[a.function] = true }
+
+// enter begins a nested statement or expression; false: it is nested too deeply.
+func (a *analysis) enter() bool {
+	a.depth++
+	if a.depth > maxDepth {
+		a.fail()
+		return false
+	}
+	return true
+}
+
+func (a *analysis) leave() { a.depth-- }
+
+// declare makes a local variable known in the innermost scope, with a value that it may have.
+func (a *analysis) declare(name string, at place, v value) {
+	there := a.variables[at]
+	if there == nil {
+		there = &variable{owner: a.function}
+		a.variables[at] = there
+	}
+	s := &a.scopes[len(a.scopes)-1]
+	s.names = append(s.names, name)
+	s.variables = append(s.variables, there)
+	a.assign(there, v)
+}
+
+// lookup finds a local variable by name; nil: the name is that of a global variable.
+func (a *analysis) lookup(name string) *variable {
+	for i := len(a.scopes) - 1; i >= 0; i-- {
+		s := &a.scopes[i]
+		for k := len(s.names) - 1; k >= 0; k-- {
+			if s.names[k] == name {
+				return s.variables[k]
+			}
+		}
+	}
+	return nil
+}
+
+// assign joins a value to those that the variable may have.
+func (a *analysis) assign(to *variable, v value) {
+	if a.library && to.owner == nil {
+		v = a.kept(v)
+	}
+	if joined := a.join(to.value, v); joined != to.value {
+		to.value = joined
+		a.changed = true
+	}
+}
+
+// kept returns what a value is to the next call of a library's function, if it is in a variable of the library then.
+func (a *analysis) kept(v value) value {
+	switch {
+	case v.kind == kindKey:
+		return value{kind: kindOther}
+	case v.kind == kindKeys:
+		a.fail()
+		return value{kind: kindOther}
+	case v.kind == kindFunction && a.function != nil:
+		return a.plain(v)
+	}
+	return v
+}
+
+// join returns what is known of a value that is one of two.
+func (a *analysis) join(x, y value) value {
+	switch {
+	case x == y || y.kind == kindNone:
+		return x
+	case x.kind == kindNone:
+		return y
+	}
+	a.plain(x)
+	a.plain(y)
+	return value{kind: kindOther}
+}
+
+// plain returns a value that gets to where it isn't followed any more.
+func (a *analysis) plain(v value) value {
+	switch {
+	case v.kind.guarded():
+		a.fail()
+	case v.kind == kindFunction:
+		if !a.escaped[v.fn] {
+			a.escaped[v.fn] = true
+			a.changed = true
+		}
+	case v.kind == kindNone || v.kind == kindKey || v.kind == kindConstant:
+		return v
+	}
+	return value{kind: kindOther}
+}
+
+// use notes that the function at hand names fn.
+func (a *analysis) use(fn *ast.FunctionExpr) {
+	if !slices.Contains(a.uses[a.function], fn) {
+		a.uses[a.function] = append(a.uses[a.function], fn)
+	}
+}

@@ -1,0 +1,169 @@
+package script
+
+import "github.com/yuin/gopher-lua/ast"
+
+// block goes through statements with a scope of their own.
+func (a *analysis) block(stmts []ast.Stmt) {
+	a.scopes = append(a.scopes, scope{})
+	a.statements(stmts)
+	a.scopes = a.scopes[:len(a.scopes)-1]
+}
+
+func (a *analysis) statements(stmts []ast.Stmt) {
+	if !a.enter() {
+		return
+	}
+	for _, stmt := range stmts {
+		a.statement(stmt)
+	}
+	a.leave()
+}
+
+func (a *analysis) statement(stmt ast.Stmt) {
+	switch s := stmt.(type) {
+	case *ast.LocalAssignStmt:
+		a.localAssign(s)
+	case *ast.AssignStmt:
+		values := a.values(s.Rhs, len(s.Lhs))
+		for i, to := range s.Lhs {
+			a.assignTo(to, values[i])
+		}
+	case *ast.FuncDefStmt:
+		a.functionDefinition(s)
+	case *ast.FuncCallStmt:
+		a.expression(s.Expr)
+	case *ast.DoBlockStmt:
+		a.block(s.Stmts)
+	case *ast.WhileStmt:
+		a.condition(s.Condition)
+		a.block(s.Stmts)
+	case *ast.RepeatStmt: // the condition sees the locals of the body
+		a.scopes = append(a.scopes, scope{})
+		a.statements(s.Stmts)
+		a.condition(s.Condition)
+		a.scopes = a.scopes[:len(a.scopes)-1]
+	case *ast.IfStmt:
+		a.ifElse(s)
+	case *ast.NumberForStmt:
+		a.numberFor(s)
+	case *ast.GenericForStmt:
+		a.genericFor(s)
+	case *ast.ReturnStmt:
+		for _, e := range s.Exprs {
+			a.plain(a.expression(e))
+		}
+	case *ast.BreakStmt, *ast.LabelStmt, *ast.GotoStmt:
+	default:
+		a.fail()
+	}
+}
+
+// ifElse follows a chain of elseif without nesting, which may be long.
+func (a *analysis) ifElse(s *ast.IfStmt) {
+	for {
+		a.condition(s.Condition)
+		a.block(s.Then)
+		if len(s.Else) != 1 {
+			break
+		}
+		next, ok := s.Else[0].(*ast.IfStmt)
+		if !ok {
+			break
+		}
+		s = next
+	}
+	a.block(s.Else)
+}
+
+func (a *analysis) localAssign(s *ast.LocalAssignStmt) {
+	if len(s.Names) == 1 && len(s.Exprs) == 1 {
+		if fn, ok := s.Exprs[0].(*ast.FunctionExpr); ok {
+			// The compiler lets the function see itself, also where the statement isn't "local function".
+			a.declare(s.Names[0], place{s, 0}, value{kind: kindFunction, fn: fn})
+			a.expression(fn)
+			return
+		}
+	}
+	values := a.values(s.Exprs, len(s.Names))
+	for i, name := range s.Names {
+		a.declare(name, place{s, i}, values[i])
+	}
+}
+
+// values returns what n variables may get from a list of expressions.
+func (a *analysis) values(exprs []ast.Expr, n int) []value {
+	all := make([]value, max(n, len(exprs)))
+	for i, e := range exprs {
+		all[i] = a.expression(e)
+		if i == len(exprs)-1 && severalValues(e) {
+			rest := a.element(all[i])
+			for k := i; k < len(all); k++ {
+				all[k] = rest
+			}
+		}
+	}
+	for _, v := range all[n:] {
+		a.plain(v)
+	}
+	return all
+}
+
+// assignTo assigns to what stands left of an equals sign.
+func (a *analysis) assignTo(to ast.Expr, v value) {
+	switch to := to.(type) {
+	case *ast.IdentExpr:
+		if local := a.lookup(to.Value); local != nil {
+			a.assign(local, v)
+			return
+		}
+	case *ast.AttrGetExpr:
+		a.plain(a.expression(to.Object))
+		a.plain(a.expression(to.Key))
+		a.plain(v)
+		return
+	}
+	a.plain(v)
+	a.fail()
+}
+
+func (a *analysis) functionDefinition(s *ast.FuncDefStmt) {
+	if s.Name.Func == nil {
+		a.plain(a.expression(s.Name.Receiver))
+		a.body(s.Func, true)
+		a.plain(value{kind: kindFunction, fn: s.Func})
+		return
+	}
+	a.assignTo(s.Name.Func, a.expression(s.Func))
+}
+
+func (a *analysis) numberFor(s *ast.NumberForStmt) {
+	for _, e := range []ast.Expr{s.Init, s.Limit, s.Step} {
+		if e != nil {
+			a.plain(a.expression(e))
+		}
+	}
+	a.scopes = append(a.scopes, scope{})
+	a.declare(s.Name, place{s, 0}, value{kind: kindOther})
+	a.statements(s.Stmts)
+	a.scopes = a.scopes[:len(a.scopes)-1]
+}
+
+func (a *analysis) genericFor(s *ast.GenericForStmt) {
+	keys := false
+	for _, e := range s.Exprs {
+		v := a.expression(e)
+		if keys = v.kind == kindPairs && len(s.Exprs) == 1; !keys {
+			a.plain(v)
+		}
+	}
+	a.scopes = append(a.scopes, scope{})
+	for i, name := range s.Names {
+		v := value{kind: kindOther}
+		if keys && i == 1 {
+			v.kind = kindKey
+		}
+		a.declare(name, place{s, i}, v)
+	}
+	a.statements(s.Stmts)
+	a.scopes = a.scopes[:len(a.scopes)-1]
+}
