@@ -172,15 +172,18 @@ type chunk struct {
 }
 
 // compileChunk compiles Lua source. name is what errors call it, behind its first character.
-func (e *Engine) compileChunk(source, name string, kind chunkKind) (c *chunk, declaredKeys bool, err error) {
+func (e *Engine) compileChunk(source, name string, kind chunkKind) (c *chunk, declared bool, err error) {
 	stmts, err := parse.Parse(strings.NewReader(source), name[1:])
 	if err != nil {
 		return nil, false, err
+	}
+	if kind == mainScript {
+		declared = declaredKeys(stmts, e.row)
 	}
 	fn := &ast.FunctionExpr{ParList: &ast.ParList{Names: []string{"KEYS", "ARGV"}}, Stmts: stmts}
 	proto, err := lua.Compile([]ast.Stmt{&ast.ReturnStmt{Exprs: []ast.Expr{fn}}}, name[1:])
 	if err != nil {
 		return nil, false, err
 	}
-	return &chunk{proto: proto.FunctionPrototypes[0], kind: kind}, false, nil
+	return &chunk{proto: proto.FunctionPrototypes[0], kind: kind}, declared, nil
 }

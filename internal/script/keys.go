@@ -17,8 +17,9 @@ import (
 // to redis.call is judged by the last pass.
 //
 // It gives up where KEYS, redis, redis.call or redis.pcall get to where they can't be followed: into a table, to a
-// function that isn't known, out of a function; where anything may assign to an element of KEYS or to a global variable;
-// and where a script names a global variable but those of harmlessGlobals, since some of the others reach all variables.
+// function that isn't known, out of a function; where anything may assign to an element of KEYS or to a global
+// variable; and where a script names a global variable but those of harmlessGlobals, since some of the others reach all
+// variables.
 //
 // In a library, what is KEYS in a script is the first parameter of its functions, and the analysis tells of each
 // function. The variables of a library outlive calls: there, an element of KEYS is a string as any other.
@@ -73,8 +74,8 @@ type variable struct {
 	owner *ast.FunctionExpr // nil: the chunk
 }
 
-// place identifies a local variable: what declares it, and the position among what that declares.
-type place struct {
+// declaration identifies a local variable: what declares it, and the position among what that declares.
+type declaration struct {
 	node  any
 	index int
 }
@@ -84,7 +85,7 @@ type analysis struct {
 	row     func(args [][]byte) *command.Row
 	library bool
 
-	variables map[place]*variable
+	variables map[declaration]*variable
 	escaped   map[*ast.FunctionExpr]bool // may be called by anybody, with anything
 	changed   bool
 
@@ -147,7 +148,7 @@ func (a *analysis) reachesFailed(fn *ast.FunctionExpr, seen map[*ast.FunctionExp
 
 // settle goes over the chunk until no variable changes; false: that takes too long.
 func (a *analysis) settle(chunk []ast.Stmt) bool {
-	a.variables = map[place]*variable{}
+	a.variables = map[declaration]*variable{}
 	a.escaped = map[*ast.FunctionExpr]bool{}
 	a.parents = map[*ast.FunctionExpr]*ast.FunctionExpr{}
 	for range maxPasses {
@@ -157,7 +158,7 @@ func (a *analysis) settle(chunk []ast.Stmt) bool {
 		a.outside = map[*ast.FunctionExpr]bool{}
 		a.registered = map[string][]*ast.FunctionExpr{}
 		a.scopes = append(a.scopes[:0], scope{})
-		a.declare("arg", place{a, 0}, value{kind: kindOther})
+		a.declare("arg", declaration{a, 0}, value{kind: kindOther})
 		a.block(chunk)
 		if !a.changed {
 			return true
@@ -185,7 +186,7 @@ func (a *analysis) enter() bool {
 func (a *analysis) leave() { a.depth-- }
 
 // declare makes a local variable known in the innermost scope, with a value that it may have.
-func (a *analysis) declare(name string, at place, v value) {
+func (a *analysis) declare(name string, at declaration, v value) {
 	there := a.variables[at]
 	if there == nil {
 		there = &variable{owner: a.function}

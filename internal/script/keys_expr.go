@@ -164,13 +164,13 @@ func (a *analysis) body(fn *ast.FunctionExpr, method bool) {
 		given.kind = kindOther
 	}
 	if method {
-		a.declare("self", place{fn, -1}, value{kind: kindOther})
+		a.declare("self", declaration{fn, -1}, value{kind: kindOther})
 	}
 	for i, name := range fn.ParList.Names {
-		a.declare(name, place{fn, i}, given)
+		a.declare(name, declaration{fn, i}, given)
 	}
 	if fn.ParList.HasVargs {
-		a.declare("arg", place{fn, -2}, value{kind: kindOther})
+		a.declare("arg", declaration{fn, -2}, value{kind: kindOther})
 	}
 	a.block(fn.Stmts)
 	a.scopes = a.scopes[:depth]
@@ -179,7 +179,7 @@ func (a *analysis) body(fn *ast.FunctionExpr, method bool) {
 
 // parameter returns the variable of a parameter.
 func (a *analysis) parameter(fn *ast.FunctionExpr, i int) *variable {
-	at := place{fn, i}
+	at := declaration{fn, i}
 	if a.variables[at] == nil {
 		a.variables[at] = &variable{owner: fn}
 		a.changed = true

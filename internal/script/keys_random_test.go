@@ -61,7 +61,8 @@ func (m *scriptMaker) expression() string {
 	defer func() { m.depth-- }()
 	switch m.r.IntN(18) {
 	case 0:
-		return m.pick("KEYS", "redis", "redis.call", "redis.pcall", "unpack", "ipairs(KEYS)", "pairs(KEYS)", "_G", "...")
+		return m.pick("KEYS", "redis", "redis.call", "redis.pcall", "unpack", "ipairs(KEYS)", "pairs(KEYS)",
+			"_G", "...")
 	case 1:
 		return m.variable() + "[" + m.pick("1", "2", "#KEYS", "ARGV[1]") + "]"
 	case 2:
@@ -95,7 +96,9 @@ func (m *scriptMaker) command() string {
 		return fmt.Sprintf("%s(%s, %s)", m.variable(), m.expression(), m.key())
 	}
 	form := m.pick("('get', $)", "('set', $, $)", "('del', $, $, $)", "('mset', $, 1, $)",
-		"('zunionstore', $, 1, $, $)", "('lmpop', #KEYS, $, $, 'left')", "('sort', $, 'store', $)", "('hset', $, unpack(ARGV))", "('ping')")
+		"('zunionstore', $, 1, $, $)",
+		"('lmpop', #KEYS, $, $, 'left')",
+		"('sort', $, 'store', $)", "('hset', $, unpack(ARGV))", "('ping')")
 	for strings.Contains(form, "$") {
 		form = strings.Replace(form, "$", m.key(), 1)
 	}
@@ -120,7 +123,8 @@ func (m *scriptMaker) statement() string {
 	case 7:
 		return "for " + m.pick("i", "j", "a") + " = 1, #KEYS do " + m.block() + " end"
 	case 8, 9:
-		return "local function " + m.pick("e", "e", "a") + "(" + m.pick("a", "b, a", "a, ...") + ") " + m.block() + " end"
+		return "local function " + m.pick("e", "e", "a") + "(" + m.pick("a", "b, a", "a, ...") + ") " +
+			m.block() + " end"
 	case 10:
 		return "e = " + m.function()
 	case 11:

@@ -79,14 +79,14 @@ func (a *analysis) localAssign(s *ast.LocalAssignStmt) {
 	if len(s.Names) == 1 && len(s.Exprs) == 1 {
 		if fn, ok := s.Exprs[0].(*ast.FunctionExpr); ok {
 			// The compiler lets the function see itself, also where the statement isn't "local function".
-			a.declare(s.Names[0], place{s, 0}, value{kind: kindFunction, fn: fn})
+			a.declare(s.Names[0], declaration{s, 0}, value{kind: kindFunction, fn: fn})
 			a.expression(fn)
 			return
 		}
 	}
 	values := a.values(s.Exprs, len(s.Names))
 	for i, name := range s.Names {
-		a.declare(name, place{s, i}, values[i])
+		a.declare(name, declaration{s, i}, values[i])
 	}
 }
 
@@ -143,7 +143,7 @@ func (a *analysis) numberFor(s *ast.NumberForStmt) {
 		}
 	}
 	a.scopes = append(a.scopes, scope{})
-	a.declare(s.Name, place{s, 0}, value{kind: kindOther})
+	a.declare(s.Name, declaration{s, 0}, value{kind: kindOther})
 	a.statements(s.Stmts)
 	a.scopes = a.scopes[:len(a.scopes)-1]
 }
@@ -162,7 +162,7 @@ func (a *analysis) genericFor(s *ast.GenericForStmt) {
 		if keys && i == 1 {
 			v.kind = kindKey
 		}
-		a.declare(name, place{s, i}, v)
+		a.declare(name, declaration{s, i}, v)
 	}
 	a.statements(s.Stmts)
 	a.scopes = a.scopes[:len(a.scopes)-1]
