@@ -24,38 +24,38 @@ import (
 // In a library, what is KEYS in a script is the first parameter of its functions, and the analysis tells of each
 // function. The variables of a library outlive calls: there, an element of KEYS is a string as any other.
 
-// kind says what is known of a value.
-type kind uint8
+// factKind says what is known of a value.
+type factKind uint8
 
 const (
-	kindNone     kind = iota // nil, false, or no value so far: as an argument of redis.call it is an error
-	kindKey                  // an element of KEYS, which may be nil
-	kindConstant             // the string or the whole number that text spells
-	kindOther                // anything, but none of those below
-	kindKeys                 // the table KEYS
-	kindRedis                // the table redis
-	kindCall                 // redis.call or redis.pcall
-	kindRegister             // redis.register_function
-	kindPairs                // what ipairs(KEYS) or pairs(KEYS) returns
-	kindUnpack               // the global functions of these names
-	kindIterator             // … ipairs or pairs
-	kindSingle               // … that return exactly one value, whatever they are given
-	kindProtect              // … pcall
-	kindFunction             // the function that fn defines
+	kindNone     factKind = iota // nil, false, or no value so far: as an argument of redis.call it is an error
+	kindKey                      // an element of KEYS, which may be nil
+	kindConstant                 // the string or the whole number that text spells
+	kindOther                    // anything, but none of those below
+	kindKeys                     // the table KEYS
+	kindRedis                    // the table redis
+	kindCall                     // redis.call or redis.pcall
+	kindRegister                 // redis.register_function
+	kindPairs                    // what ipairs(KEYS) or pairs(KEYS) returns
+	kindUnpack                   // the global functions of these names
+	kindIterator                 // … ipairs or pairs
+	kindSingle                   // … that return exactly one value, whatever they are given
+	kindProtect                  // … pcall
+	kindFunction                 // the function that fn defines
 )
 
 // guarded tells whether a value must not get out of sight.
-func (k kind) guarded() bool { return k >= kindKeys && k <= kindPairs }
+func (k factKind) guarded() bool { return k >= kindKeys && k <= kindPairs }
 
-// value is what is known of an expression's value.
-type value struct {
-	kind kind
+// fact is what is known of an expression's value.
+type fact struct {
+	kind factKind
 	text string
 	fn   *ast.FunctionExpr
 }
 
 // harmlessGlobals are the global variables that lead neither to KEYS nor to redis, and what they are.
-var harmlessGlobals = map[string]kind{
+var harmlessGlobals = map[string]factKind{
 	"ARGV": kindOther, "assert": kindOther, "bit": kindOther, "cjson": kindOther, "cmsgpack": kindOther,
 	"error": kindOther, "ipairs": kindIterator, "math": kindOther, "next": kindOther, "os": kindOther,
 	"pairs": kindIterator, "pcall": kindProtect, "select": kindOther, "string": kindOther, "struct": kindOther,
@@ -68,9 +68,9 @@ const (
 	maxDepth  = 400 // of nested expressions and statements
 )
 
-// variable is a local variable with all that may be assigned to it.
-type variable struct {
-	value
+// holder is a local variable with all that may be assigned to it.
+type holder struct {
+	fact
 	owner *ast.FunctionExpr // nil: the chunk
 }
 
@@ -85,7 +85,7 @@ type analysis struct {
 	row     func(args [][]byte) *command.Row
 	library bool
 
-	variables map[declaration]*variable
+	variables map[declaration]*holder
 	escaped   map[*ast.FunctionExpr]bool // may be called by anybody, with anything
 	changed   bool
 
@@ -103,7 +103,7 @@ type analysis struct {
 // scope are the local variables of a block.
 type scope struct {
 	names     []string
-	variables []*variable
+	variables []*holder
 }
 
 // declaredKeys tells whether every key that the script can touch is an element of KEYS, whatever its arguments and
@@ -148,7 +148,7 @@ func (a *analysis) reachesFailed(fn *ast.FunctionExpr, seen map[*ast.FunctionExp
 
 // settle goes over the chunk until no variable changes; false: that takes too long.
 func (a *analysis) settle(chunk []ast.Stmt) bool {
-	a.variables = map[declaration]*variable{}
+	a.variables = map[declaration]*holder{}
 	a.escaped = map[*ast.FunctionExpr]bool{}
 	a.parents = map[*ast.FunctionExpr]*ast.FunctionExpr{}
 	for range maxPasses {
@@ -158,7 +158,7 @@ func (a *analysis) settle(chunk []ast.Stmt) bool {
 		a.outside = map[*ast.FunctionExpr]bool{}
 		a.registered = map[string][]*ast.FunctionExpr{}
 		a.scopes = append(a.scopes[:0], scope{})
-		a.declare("arg", declaration{a, 0}, value{kind: kindOther})
+		a.declare("arg", declaration{a, 0}, fact{kind: kindOther})
 		a.block(chunk)
 		if !a.changed {
 			return true
@@ -186,10 +186,10 @@ func (a *analysis) enter() bool {
 func (a *analysis) leave() { a.depth-- }
 
 // declare makes a local variable known in the innermost scope, with a value that it may have.
-func (a *analysis) declare(name string, at declaration, v value) {
+func (a *analysis) declare(name string, at declaration, v fact) {
 	there := a.variables[at]
 	if there == nil {
-		there = &variable{owner: a.function}
+		there = &holder{owner: a.function}
 		a.variables[at] = there
 	}
 	s := &a.scopes[len(a.scopes)-1]
@@ -199,7 +199,7 @@ func (a *analysis) declare(name string, at declaration, v value) {
 }
 
 // lookup finds a local variable by name; nil: the name is that of a global variable.
-func (a *analysis) lookup(name string) *variable {
+func (a *analysis) lookup(name string) *holder {
 	for i := len(a.scopes) - 1; i >= 0; i-- {
 		s := &a.scopes[i]
 		for k := len(s.names) - 1; k >= 0; k-- {
@@ -212,24 +212,24 @@ func (a *analysis) lookup(name string) *variable {
 }
 
 // assign joins a value to those that the variable may have.
-func (a *analysis) assign(to *variable, v value) {
+func (a *analysis) assign(to *holder, v fact) {
 	if a.library && to.owner == nil {
 		v = a.kept(v)
 	}
-	if joined := a.join(to.value, v); joined != to.value {
-		to.value = joined
+	if joined := a.join(to.fact, v); joined != to.fact {
+		to.fact = joined
 		a.changed = true
 	}
 }
 
 // kept returns what a value is to the next call of a library's function, if it is in a variable of the library then.
-func (a *analysis) kept(v value) value {
+func (a *analysis) kept(v fact) fact {
 	switch {
 	case v.kind == kindKey:
-		return value{kind: kindOther}
+		return fact{kind: kindOther}
 	case v.kind == kindKeys:
 		a.fail()
-		return value{kind: kindOther}
+		return fact{kind: kindOther}
 	case v.kind == kindFunction && a.function != nil:
 		return a.plain(v)
 	}
@@ -237,7 +237,7 @@ func (a *analysis) kept(v value) value {
 }
 
 // join returns what is known of a value that is one of two.
-func (a *analysis) join(x, y value) value {
+func (a *analysis) join(x, y fact) fact {
 	switch {
 	case x == y || y.kind == kindNone:
 		return x
@@ -246,11 +246,11 @@ func (a *analysis) join(x, y value) value {
 	}
 	a.plain(x)
 	a.plain(y)
-	return value{kind: kindOther}
+	return fact{kind: kindOther}
 }
 
 // plain returns a value that gets to where it isn't followed any more.
-func (a *analysis) plain(v value) value {
+func (a *analysis) plain(v fact) fact {
 	switch {
 	case v.kind.guarded():
 		a.fail()
@@ -262,7 +262,7 @@ func (a *analysis) plain(v value) value {
 	case v.kind == kindNone || v.kind == kindKey || v.kind == kindConstant:
 		return v
 	}
-	return value{kind: kindOther}
+	return fact{kind: kindOther}
 }
 
 // use notes that the function at hand names fn.

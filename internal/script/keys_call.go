@@ -9,9 +9,9 @@ import (
 	"fulmen/shard/command"
 )
 
-// words is what is known of the arguments of a redis.call, the command's name first.
-type words struct {
-	known []value
+// callWords is what is known of the arguments of a redis.call, the command's name first.
+type callWords struct {
+	known []fact
 	// Behind those that are known, any number of others may follow; keys: each is an element of KEYS.
 	more, keys bool
 }
@@ -31,8 +31,8 @@ func (a *analysis) commandCall(args []ast.Expr) {
 }
 
 // words goes through the arguments of a call.
-func (a *analysis) words(args []ast.Expr) words {
-	var w words
+func (a *analysis) words(args []ast.Expr) callWords {
+	var w callWords
 	for i, e := range args {
 		last := i == len(args)-1
 		single := !last || !severalValues(e) || a.returnsOne(e)
@@ -66,7 +66,7 @@ func (a *analysis) returnsOne(e ast.Expr) bool {
 }
 
 // touchesKeysOnly tells whether the command of a call touches nothing but keys that are elements of KEYS.
-func (a *analysis) touchesKeysOnly(w words) bool {
+func (a *analysis) touchesKeysOnly(w callWords) bool {
 	if w.known[0].kind != kindConstant {
 		return false
 	}
@@ -106,7 +106,7 @@ func touchesNoData(row *command.Row) bool {
 }
 
 // isKey tells whether the argument at i, if there is one, is an element of KEYS.
-func (w *words) isKey(i int) bool {
+func (w *callWords) isKey(i int) bool {
 	if i < len(w.known) {
 		return w.known[i].kind == kindKey || w.known[i].kind == kindNone
 	}
@@ -114,7 +114,7 @@ func (w *words) isKey(i int) bool {
 }
 
 // allKeys tells whether all arguments from the one at first on are elements of KEYS, every step-th.
-func (w *words) allKeys(first, step int) bool {
+func (w *callWords) allKeys(first, step int) bool {
 	for i := first; i < len(w.known); i += step {
 		if !w.isKey(i) {
 			return false
@@ -124,7 +124,7 @@ func (w *words) allKeys(first, step int) bool {
 }
 
 // specHolds tells whether the keys of a spec are elements of KEYS.
-func (w *words) specHolds(row *command.Row, spec *command.KeySpec) bool {
+func (w *callWords) specHolds(row *command.Row, spec *command.KeySpec) bool {
 	switch {
 	case spec.Find != nil:
 		return w.foundHolds(row, spec)
@@ -153,7 +153,7 @@ func (w *words) specHolds(row *command.Row, spec *command.KeySpec) bool {
 }
 
 // countedHolds judges keys whose number is an argument.
-func (w *words) countedHolds(spec *command.KeySpec) bool {
+func (w *callWords) countedHolds(spec *command.KeySpec) bool {
 	if spec.First >= len(w.known) || w.known[spec.First].kind != kindConstant {
 		return w.allKeys(spec.First+1, spec.Step)
 	}
@@ -173,7 +173,7 @@ func (w *words) countedHolds(spec *command.KeySpec) bool {
 
 // foundHolds judges keys that are found by looking at the arguments. All those that are looked at must be known; behind
 // a keyword that ends the options, none is.
-func (w *words) foundHolds(row *command.Row, spec *command.KeySpec) bool {
+func (w *callWords) foundHolds(row *command.Row, spec *command.KeySpec) bool {
 	args := w.spelled()
 	positions := spec.Find(nil, args)
 	end := len(args)
@@ -189,7 +189,7 @@ func (w *words) foundHolds(row *command.Row, spec *command.KeySpec) bool {
 }
 
 // spelled returns the arguments as far as they are known; an empty one stands for any other.
-func (w *words) spelled() [][]byte {
+func (w *callWords) spelled() [][]byte {
 	args := make([][]byte, len(w.known))
 	for i, v := range w.known {
 		if v.kind == kindConstant {
@@ -201,7 +201,7 @@ func (w *words) spelled() [][]byte {
 
 // fixed tells whether where keys stand is the same whatever the arguments that aren't known are: before end there is
 // none but where a key stands, which is never taken for an option.
-func (w *words) fixed(row *command.Row, args [][]byte, end int) bool {
+func (w *callWords) fixed(row *command.Row, args [][]byte, end int) bool {
 	positions := row.KeyIndexes(nil, args)
 	for i, v := range w.known[:end] {
 		if v.kind != kindConstant && (!w.isKey(i) || !slices.Contains(positions, i)) {

@@ -3,19 +3,19 @@ package script
 import "github.com/yuin/gopher-lua/ast"
 
 // expression goes through an expression and returns what is known of its value; of several ones, of the first.
-func (a *analysis) expression(e ast.Expr) value {
+func (a *analysis) expression(e ast.Expr) fact {
 	if !a.enter() {
-		return value{kind: kindOther}
+		return fact{kind: kindOther}
 	}
 	defer a.leave()
 	switch e := e.(type) {
 	case *ast.NilExpr, *ast.FalseExpr:
-		return value{kind: kindNone}
+		return fact{kind: kindNone}
 	case *ast.StringExpr:
-		return value{kind: kindConstant, text: e.Value}
+		return fact{kind: kindConstant, text: e.Value}
 	case *ast.NumberExpr:
 		if wholeNumber(e.Value) {
-			return value{kind: kindConstant, text: e.Value}
+			return fact{kind: kindConstant, text: e.Value}
 		}
 	case *ast.IdentExpr:
 		return a.name(e.Value)
@@ -25,7 +25,7 @@ func (a *analysis) expression(e ast.Expr) value {
 		return a.call(e)
 	case *ast.FunctionExpr:
 		a.body(e, false)
-		return value{kind: kindFunction, fn: e}
+		return fact{kind: kindFunction, fn: e}
 	case *ast.TableExpr:
 		for _, f := range e.Fields {
 			if f.Key != nil {
@@ -54,7 +54,7 @@ func (a *analysis) expression(e ast.Expr) value {
 	default:
 		a.fail()
 	}
-	return value{kind: kindOther}
+	return fact{kind: kindOther}
 }
 
 // condition goes through an expression whose value is only looked at: it gets nowhere.
@@ -83,7 +83,7 @@ func severalValues(e ast.Expr) bool {
 
 // element returns what is known of each value of an expression that may have several, given what is known of the
 // first: only unpack(KEYS …) has keys there.
-func (a *analysis) element(first value) value {
+func (a *analysis) element(first fact) fact {
 	if first.kind == kindKey {
 		return first
 	}
@@ -91,7 +91,7 @@ func (a *analysis) element(first value) value {
 }
 
 // name returns what is known of a variable.
-func (a *analysis) name(name string) value {
+func (a *analysis) name(name string) fact {
 	if local := a.lookup(name); local != nil {
 		if local.kind == kindFunction {
 			a.use(local.fn)
@@ -101,30 +101,30 @@ func (a *analysis) name(name string) value {
 				a.outside[fn] = true
 			}
 		}
-		return local.value
+		return local.fact
 	}
 	switch {
 	case name == "KEYS" && !a.library:
-		return value{kind: kindKeys}
+		return fact{kind: kindKeys}
 	case name == "redis":
-		return value{kind: kindRedis}
+		return fact{kind: kindRedis}
 	}
 	k, ok := harmlessGlobals[name]
 	if !ok {
 		a.fail()
 		k = kindOther
 	}
-	return value{kind: k}
+	return fact{kind: k}
 }
 
 // attribute returns what is known of an element of a table.
-func (a *analysis) attribute(e *ast.AttrGetExpr) value {
+func (a *analysis) attribute(e *ast.AttrGetExpr) fact {
 	object, key := a.expression(e.Object), a.plain(a.expression(e.Key))
 	switch object.kind {
 	case kindNone:
 		return object
 	case kindKeys:
-		return value{kind: kindKey}
+		return fact{kind: kindKey}
 	case kindRedis:
 		switch {
 		case key.kind == kindNone:
@@ -132,19 +132,19 @@ func (a *analysis) attribute(e *ast.AttrGetExpr) value {
 		case key.kind != kindConstant:
 			a.fail()
 		case key.text == "call" || key.text == "pcall":
-			return value{kind: kindCall}
+			return fact{kind: kindCall}
 		case key.text == "register_function":
-			return value{kind: kindRegister}
+			return fact{kind: kindRegister}
 		}
-		return value{kind: kindOther}
+		return fact{kind: kindOther}
 	}
 	a.plain(object)
-	return value{kind: kindOther}
+	return fact{kind: kindOther}
 }
 
 // logical returns what is known of "and" and "or": nil and false, which the left side of "and" may be, are no keys and
 // no names of commands.
-func (a *analysis) logical(e *ast.LogicalOpExpr) value {
+func (a *analysis) logical(e *ast.LogicalOpExpr) fact {
 	left := a.expression(e.Lhs)
 	if e.Operator == "and" {
 		return a.expression(e.Rhs)
@@ -159,18 +159,18 @@ func (a *analysis) body(fn *ast.FunctionExpr, method bool) {
 	a.parents[fn] = around
 	a.function = fn
 	a.scopes = append(a.scopes, scope{})
-	given := value{kind: kindNone}
+	given := fact{kind: kindNone}
 	if a.escaped[fn] {
 		given.kind = kindOther
 	}
 	if method {
-		a.declare("self", declaration{fn, -1}, value{kind: kindOther})
+		a.declare("self", declaration{fn, -1}, fact{kind: kindOther})
 	}
 	for i, name := range fn.ParList.Names {
 		a.declare(name, declaration{fn, i}, given)
 	}
 	if fn.ParList.HasVargs {
-		a.declare("arg", declaration{fn, -2}, value{kind: kindOther})
+		a.declare("arg", declaration{fn, -2}, fact{kind: kindOther})
 	}
 	a.block(fn.Stmts)
 	a.scopes = a.scopes[:depth]
@@ -178,21 +178,21 @@ func (a *analysis) body(fn *ast.FunctionExpr, method bool) {
 }
 
 // parameter returns the variable of a parameter.
-func (a *analysis) parameter(fn *ast.FunctionExpr, i int) *variable {
+func (a *analysis) parameter(fn *ast.FunctionExpr, i int) *holder {
 	at := declaration{fn, i}
 	if a.variables[at] == nil {
-		a.variables[at] = &variable{owner: fn}
+		a.variables[at] = &holder{owner: fn}
 		a.changed = true
 	}
 	return a.variables[at]
 }
 
-// call goes through a call of a function and returns what is known of its first value.
-func (a *analysis) call(e *ast.FuncCallExpr) value {
+// call goes through a call of a function and returns what is known of its first fact.
+func (a *analysis) call(e *ast.FuncCallExpr) fact {
 	if e.Func == nil {
 		a.plain(a.expression(e.Receiver))
 		a.plainArguments(e.Args)
-		return value{kind: kindOther}
+		return fact{kind: kindOther}
 	}
 	callee := a.expression(e.Func)
 	switch callee.kind {
@@ -210,13 +210,13 @@ func (a *analysis) call(e *ast.FuncCallExpr) value {
 		a.plain(callee)
 		a.plainArguments(e.Args)
 	}
-	return value{kind: kindOther}
+	return fact{kind: kindOther}
 }
 
 // callOnTable goes through a call of unpack, ipairs or pairs.
-func (a *analysis) callOnTable(callee kind, args []ast.Expr) value {
+func (a *analysis) callOnTable(callee factKind, args []ast.Expr) fact {
 	if len(args) == 0 {
-		return value{kind: kindOther}
+		return fact{kind: kindOther}
 	}
 	table := a.expression(args[0])
 	a.plainArguments(args[1:])
@@ -224,11 +224,11 @@ func (a *analysis) callOnTable(callee kind, args []ast.Expr) value {
 	case table.kind != kindKeys:
 		a.plain(table)
 	case callee == kindUnpack:
-		return value{kind: kindKey}
+		return fact{kind: kindKey}
 	default:
-		return value{kind: kindPairs}
+		return fact{kind: kindPairs}
 	}
-	return value{kind: kindOther}
+	return fact{kind: kindOther}
 }
 
 // protectedCall goes through a call of pcall, which calls its first argument here and now.

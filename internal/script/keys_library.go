@@ -7,7 +7,7 @@ func (a *analysis) register(args []ast.Expr) {
 	if !a.library { // an error
 		a.fail()
 	}
-	var name, callback value
+	var name, callback fact
 	switch len(args) {
 	case 1:
 		table, ok := args[0].(*ast.TableExpr)
@@ -39,7 +39,7 @@ func (a *analysis) register(args []ast.Expr) {
 	fn := callback.fn
 	a.registered[name.text] = append(a.registered[name.text], fn)
 	for i := range fn.ParList.Names {
-		v := value{kind: kindOther}
+		v := fact{kind: kindOther}
 		if i == 0 {
 			v.kind = kindKeys
 		}
@@ -48,10 +48,10 @@ func (a *analysis) register(args []ast.Expr) {
 }
 
 // registerTable goes through the table of named arguments of redis.register_function.
-func (a *analysis) registerTable(table *ast.TableExpr) (name, callback value) {
-	name, callback = value{kind: kindOther}, value{kind: kindOther}
+func (a *analysis) registerTable(table *ast.TableExpr) (name, callback fact) {
+	name, callback = fact{kind: kindOther}, fact{kind: kindOther}
 	for _, f := range table.Fields {
-		v, key := a.expression(f.Value), value{kind: kindOther}
+		v, key := a.expression(f.Value), fact{kind: kindOther}
 		if f.Key != nil {
 			key = a.plain(a.expression(f.Key))
 		}

@@ -79,7 +79,7 @@ func (a *analysis) localAssign(s *ast.LocalAssignStmt) {
 	if len(s.Names) == 1 && len(s.Exprs) == 1 {
 		if fn, ok := s.Exprs[0].(*ast.FunctionExpr); ok {
 			// The compiler lets the function see itself, also where the statement isn't "local function".
-			a.declare(s.Names[0], declaration{s, 0}, value{kind: kindFunction, fn: fn})
+			a.declare(s.Names[0], declaration{s, 0}, fact{kind: kindFunction, fn: fn})
 			a.expression(fn)
 			return
 		}
@@ -91,8 +91,8 @@ func (a *analysis) localAssign(s *ast.LocalAssignStmt) {
 }
 
 // values returns what n variables may get from a list of expressions.
-func (a *analysis) values(exprs []ast.Expr, n int) []value {
-	all := make([]value, max(n, len(exprs)))
+func (a *analysis) values(exprs []ast.Expr, n int) []fact {
+	all := make([]fact, max(n, len(exprs)))
 	for i, e := range exprs {
 		all[i] = a.expression(e)
 		if i == len(exprs)-1 && severalValues(e) {
@@ -109,7 +109,7 @@ func (a *analysis) values(exprs []ast.Expr, n int) []value {
 }
 
 // assignTo assigns to what stands left of an equals sign.
-func (a *analysis) assignTo(to ast.Expr, v value) {
+func (a *analysis) assignTo(to ast.Expr, v fact) {
 	switch to := to.(type) {
 	case *ast.IdentExpr:
 		if local := a.lookup(to.Value); local != nil {
@@ -130,7 +130,7 @@ func (a *analysis) functionDefinition(s *ast.FuncDefStmt) {
 	if s.Name.Func == nil {
 		a.plain(a.expression(s.Name.Receiver))
 		a.body(s.Func, true)
-		a.plain(value{kind: kindFunction, fn: s.Func})
+		a.plain(fact{kind: kindFunction, fn: s.Func})
 		return
 	}
 	a.assignTo(s.Name.Func, a.expression(s.Func))
@@ -143,7 +143,7 @@ func (a *analysis) numberFor(s *ast.NumberForStmt) {
 		}
 	}
 	a.scopes = append(a.scopes, scope{})
-	a.declare(s.Name, declaration{s, 0}, value{kind: kindOther})
+	a.declare(s.Name, declaration{s, 0}, fact{kind: kindOther})
 	a.statements(s.Stmts)
 	a.scopes = a.scopes[:len(a.scopes)-1]
 }
@@ -158,7 +158,7 @@ func (a *analysis) genericFor(s *ast.GenericForStmt) {
 	}
 	a.scopes = append(a.scopes, scope{})
 	for i, name := range s.Names {
-		v := value{kind: kindOther}
+		v := fact{kind: kindOther}
 		if keys && i == 1 {
 			v.kind = kindKey
 		}

@@ -34,7 +34,7 @@ func serverLikeRows() []*command.Row {
 	}
 }
 
-func parseChunk(t testing.TB, source string) []ast.Stmt {
+func parsedChunk(t testing.TB, source string) []ast.Stmt {
 	t.Helper()
 	chunk, err := parse.Parse(strings.NewReader(source), "chunk")
 	if err != nil {
@@ -128,12 +128,12 @@ return #due`
 func TestDeclaredKeys(t *testing.T) {
 	row := keyRows()
 	for _, script := range declaredScripts {
-		if !declaredKeys(parseChunk(t, script), row) {
+		if !declaredKeys(parsedChunk(t, script), row) {
 			t.Errorf("keys are declared, but were not found to be in\n%s", script)
 		}
 	}
 	for _, script := range undeclaredScripts {
-		if declaredKeys(parseChunk(t, script), row) {
+		if declaredKeys(parsedChunk(t, script), row) {
 			t.Errorf("keys are taken for declared in\n%s", script)
 		}
 	}
@@ -305,12 +305,12 @@ func TestDeclaredKeysDeep(t *testing.T) {
 		strings.Repeat("for _, k in ipairs((function() ", 60) + strings.Repeat(" end)()) do end", 60) +
 			" redis.call('get', 'x')",
 	} {
-		if declaredKeys(parseChunk(t, script), row) {
+		if declaredKeys(parsedChunk(t, script), row) {
 			t.Errorf("a script of %d bytes is taken for one whose keys are declared", len(script))
 		}
 	}
 	chain := "if ARGV[1] == '1' then return 1 " + strings.Repeat("elseif ARGV[1] == '2' then return 2 ", 3000) + "end"
-	if !declaredKeys(parseChunk(t, chain), row) {
+	if !declaredKeys(parsedChunk(t, chain), row) {
 		t.Error("a long chain of elseif")
 	}
 }
@@ -318,7 +318,7 @@ func TestDeclaredKeysDeep(t *testing.T) {
 func TestDeclaredFunctions(t *testing.T) {
 	row := keyRows()
 	for _, c := range declaredLibraries {
-		got := declaredFunctions(parseChunk(t, c.code), row)
+		got := declaredFunctions(parsedChunk(t, c.code), row)
 		for _, name := range strings.Fields(c.declared) {
 			if !got[name] {
 				t.Errorf("function %s is not found to declare its keys in\n%s", name, c.code)
