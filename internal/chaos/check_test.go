@@ -13,8 +13,15 @@ func (r *round) check() {
 	defer r.load.gate.Unlock()
 	r.equal()
 	keys, values := r.load.ledger.all()
-	for _, n := range r.chain {
+	jobs := r.load.ledger.known()
+	var groups string
+	for i, n := range r.chain {
 		r.checkLedger(n, keys, values)
+		if got := r.checkQueues(n, jobs); i == 0 {
+			groups = got
+		} else {
+			r.sameGroups(r.chain[0], n, groups, got)
+		}
 		if got := n.info("stats")["unexpected_error_replies"]; n.follows != nil && got != "0" {
 			r.failf("%s commands of its primary have failed on %s", got, n.name)
 		}
@@ -22,6 +29,7 @@ func (r *round) check() {
 	r.tally.add(func(a *tally) {
 		a.checks++
 		a.told += len(keys)
+		a.jobs += len(jobs)
 	})
 }
 

@@ -17,6 +17,7 @@ const (
 	accountsDB      = "8"
 	otherAccountsDB = "10" // is exchanged with the other one
 	ledgerDB        = "9"
+	queuesDB        = "11"
 )
 
 // accounts are the keys whose sum is zero. A key that is not there counts as zero.
@@ -44,14 +45,15 @@ type load struct {
 type ledger struct {
 	mu    sync.Mutex
 	acked map[string]string
-	epoch int // of the newest reset
+	jobs  map[string]*job // of queues, by their value
+	epoch int             // of the newest reset
 }
 
 // reset forgets everything, as it may be lost.
 func (l *ledger) reset() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.acked = map[string]string{}
+	l.acked, l.jobs = map[string]string{}, map[string]*job{}
 	l.epoch++
 }
 
@@ -92,6 +94,7 @@ func startLoad(r *round, primary string, all []*node) *load {
 	l.writer(rand.New(rand.NewPCG(r.seed, 21)), mixed)
 	t := &teller{ledger: &l.ledger}
 	l.writer(rand.New(rand.NewPCG(r.seed, 22)), t.write)
+	l.queueUsers(l.carefulUser)
 	for _, n := range all {
 		l.wg.Go(func() { l.readSums(n) })
 	}

@@ -54,6 +54,7 @@ type spec struct {
 	diskless  bool
 	loads     string // repl-diskless-load
 	backlogMB int
+	fsync     string // appendfsync, if not the default
 }
 
 func drawSpec(rnd *rand.Rand, k kind) spec {
@@ -105,6 +106,9 @@ func (s spec) args() []string {
 	}
 	if s.kind == ours {
 		args = append(args, "--shards", strconv.Itoa(s.shards), "--aof-history-retain-bytes", "256mb")
+	}
+	if s.fsync != "" {
+		args = append(args, "--appendfsync", s.fsync)
 	}
 	return args
 }

@@ -46,26 +46,36 @@ var shapes = [][]kind{
 	{ours, ours, ours},
 }
 
+// newRound draws the servers of a round.
 func newRound(t *testing.T, seed uint64, all *tally) *round {
 	need.Program(t, "redis-server")
-	r := &round{
-		t: t, seed: seed, rnd: rand.New(rand.NewPCG(seed, 1)), tally: all, ringDir: need.MemoryDir(t),
-		processes: map[*node]*os.Process{}, began: time.Now(),
-	}
+	r := emptyRound(t, seed, all)
 	shape := shapes[r.rnd.IntN(len(shapes))]
 	if !*flagLong {
 		shape = shapes[int(seed)%len(shapes)]
 	}
-	for i, k := range shape {
-		n := newNode(r, string(rune('A'+i)), drawSpec(r.rnd, k))
-		r.note("%s is %s, port %d, proxy %d", n.name, n.spec, n.port, n.proxy.port)
-		r.chain = append(r.chain, n)
+	for _, k := range shape {
+		r.add(drawSpec(r.rnd, k))
 	}
 	return r
 }
 
-// run does everything.
-func (r *round) run() {
+func emptyRound(t *testing.T, seed uint64, all *tally) *round {
+	return &round{
+		t: t, seed: seed, rnd: rand.New(rand.NewPCG(seed, 1)), tally: all, ringDir: need.MemoryDir(t),
+		processes: map[*node]*os.Process{}, began: time.Now(),
+	}
+}
+
+// add adds a server to the chain.
+func (r *round) add(s spec) {
+	n := newNode(r, string(rune('A'+len(r.chain))), s)
+	r.note("%s is %s, port %d, proxy %d", n.name, n.spec, n.port, n.proxy.port)
+	r.chain = append(r.chain, n)
+}
+
+// watch bounds the round's time, and ends its servers when the test ends.
+func (r *round) watch() {
 	watchdog := time.AfterFunc(roundLimit, r.giveUp)
 	r.t.Cleanup(func() {
 		watchdog.Stop()
@@ -76,6 +86,11 @@ func (r *round) run() {
 			r.explain()
 		}
 	})
+}
+
+// run does everything.
+func (r *round) run() {
+	r.watch()
 	for _, n := range r.chain {
 		n.start()
 	}
@@ -234,8 +249,11 @@ func (r *round) explain() {
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.t.Logf("again: go test ./internal/chaos -run TestChaos -v -rounds 1 -from %d%s\n%s", r.seed, long,
-		strings.Join(r.history, "\n"))
+	again := fmt.Sprintf("-run '^%s$' -v", r.t.Name())
+	if strings.HasPrefix(r.t.Name(), "TestChaos/") {
+		again = fmt.Sprintf("-run TestChaos -v -rounds 1 -from %d%s", r.seed, long)
+	}
+	r.t.Logf("again: go test ./internal/chaos %s\n%s", again, strings.Join(r.history, "\n"))
 	for _, n := range r.chain {
 		r.t.Logf("the log of %s (%s):\n%s", n.name, n.spec, n.lastLog())
 	}

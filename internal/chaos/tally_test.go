@@ -16,6 +16,7 @@ type tally struct {
 	kills   int
 	checks  int
 	told    int
+	jobs    int
 	written int64
 	read    int64
 	resyncs map[class]*resyncs
@@ -59,7 +60,7 @@ func (a *tally) report() string {
 	defer a.mu.Unlock()
 	var text strings.Builder
 	fmt.Fprintf(&text, "%d link cuts, %d kills; %d comparisons; %d commands, %d looks at accounts, %d acknowledged "+
-		"keys\n", a.cuts, a.kills, a.checks, a.written, a.read, a.told)
+		"keys, %d entries of queues\n", a.cuts, a.kills, a.checks, a.written, a.read, a.told, a.jobs)
 	var lines []string
 	for name, n := range a.steps {
 		lines = append(lines, fmt.Sprintf("  %4d × %s", n, name))
