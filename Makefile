@@ -31,8 +31,9 @@ lint: ## gofmt, go vet, staticcheck and the limits of internal/lint
 	go run $(STATICCHECK) -checks $(CHECKS) ./...
 	go test -count=1 ./internal/lint
 
-test: ## install the oracle (redis-server) and mkfs.ext4 if they are missing, and run all tests
-	@.ci/tools redis-server redis-cli mkfs.ext4
+test: ## install the oracle (redis-server), node and mkfs.ext4 if they are missing, and run all tests
+	@.ci/tools redis-server redis-cli mkfs.ext4 node npm
+	@.ci/npm bin/clients
 	go test -timeout 30m -tags invariants ./...
 
 race: ## run all tests under the race detector

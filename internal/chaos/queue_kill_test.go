@@ -10,15 +10,16 @@ import (
 	"fulmen/internal/redistest"
 )
 
-// TestKilledQueues: a server that is killed while producers and consumers use its streams has, when it is back, all that
-// it has replied to: entries, deliveries and acknowledgements, under every policy.
+// TestKilledQueues: a server that is killed while producers and consumers use its streams has, when it is back, all
+// that it has replied to: entries, deliveries and acknowledgements, under every policy.
 func TestKilledQueues(t *testing.T) {
 	for i, policy := range []string{"always", "everysec", "no"} {
 		t.Run(policy, func(t *testing.T) {
 			t.Parallel()
 			r := emptyRound(t, uint64(i), newTally())
 			r.watch()
-			r.add(spec{kind: ours, shards: []int{8, 1, 3}[i], logs: true, backlogMB: 1, loads: "disabled", fsync: policy})
+			shards := []int{8, 1, 3}[i]
+			r.add(spec{kind: ours, shards: shards, logs: true, backlogMB: 1, loads: "disabled", fsync: policy})
 			r.killQueues()
 		})
 	}

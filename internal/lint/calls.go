@@ -7,7 +7,7 @@ import (
 )
 
 // testOnly are the packages that only tests import. For the clock and for files they count as tests.
-var testOnly = []string{"internal/chaos", "internal/lint", "internal/need", "internal/redistest",
+var testOnly = []string{"internal/chaos", "internal/clients", "internal/lint", "internal/need", "internal/redistest",
 	"persist/vfs/vfstest"}
 
 // bannedCalls are the functions that only some folders may name. Method calls are not caught: what they are called on

@@ -1,0 +1,7 @@
+//go:build !race
+
+package clients
+
+import "testing"
+
+func skipUnderRace(*testing.T) {}
