@@ -161,6 +161,23 @@ func (s *Server) Restart(ctx context.Context, cpus []int) (ready time.Duration, 
 	return time.Since(started), nil
 }
 
+// Kill ends the server with SIGKILL, as a crash does, and starts it again as Restart does.
+func (s *Server) Kill(ctx context.Context) (ready time.Duration, err error) {
+	if s.control != nil {
+		s.control.Close()
+		s.control = nil
+	}
+	if err := s.cmd.Process.Kill(); err != nil {
+		return 0, s.explain(err)
+	}
+	<-s.exited
+	started := time.Now()
+	if err := s.launch(ctx); err != nil {
+		return 0, err
+	}
+	return time.Since(started), nil
+}
+
 func (s *Server) awaitReady(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, startTime)
 	defer cancel()
