@@ -78,13 +78,14 @@ func flagByName(name string) Flags {
 	return 0
 }
 
-// Script is a compiled script. It is immutable.
+// Script is a compiled script, or a library's function. It is immutable.
 type Script struct {
-	SHA          string // 40 lower-case hexadecimal digits of the SHA-1 of Source
+	SHA          string // 40 lower-case hexadecimal digits of the SHA-1 of Source; of a function, its name
 	Source       string
 	Flags        Flags
 	DeclaredKeys bool // every key that the script can touch is an element of KEYS: its syntax tree shows it
 	chunk        *chunk
+	library      *Library // of a function; nil elsewhere
 }
 
 // Engine compiles scripts. It is safe from any goroutine.
@@ -169,6 +170,8 @@ const (
 type chunk struct {
 	proto *lua.FunctionProto
 	kind  chunkKind
+	// declared tells, for a library, which of the functions that it registers touch no keys but those they are given.
+	declared map[string]bool
 }
 
 // compileChunk compiles Lua source. name is what errors call it, behind its first character.
@@ -186,4 +189,19 @@ func (e *Engine) compileChunk(source, name string, kind chunkKind) (c *chunk, de
 		return nil, false, err
 	}
 	return &chunk{proto: proto.FunctionPrototypes[0], kind: kind}, declared, nil
+}
+
+// compileLibrary compiles the code of a library of functions.
+func (e *Engine) compileLibrary(source string) (*chunk, error) {
+	const name = "user_function"
+	stmts, err := parse.Parse(strings.NewReader(source), name)
+	if err != nil {
+		return nil, err
+	}
+	declared := declaredFunctions(stmts, e.row)
+	proto, err := lua.Compile(stmts, name)
+	if err != nil {
+		return nil, err
+	}
+	return &chunk{proto: proto, kind: library, declared: declared}, nil
 }

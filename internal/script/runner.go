@@ -15,6 +15,7 @@ type Runner struct {
 	L       *lua.LState
 	hook    hook
 	globals *lua.LTable
+	libs    libraries
 
 	// Of the run.
 	running bool
@@ -51,7 +52,14 @@ func (e *Engine) NewRunner(h Host) *Runner {
 // Run runs a script and appends the reply, in the client's version of RESP. keys and args are copied. The error is what
 // EVAL replies; dst is returned as it was then.
 func (r *Runner) Run(dst []byte, proto int, s *Script, keys, args [][]byte) ([]byte, *resp.Error) {
-	return r.run(dst, proto, s.SHA, r.bind(s.chunk), keys, args)
+	if s.library == nil {
+		return r.run(dst, proto, s.SHA, r.bind(s.chunk), keys, args)
+	}
+	fn, err := r.functionOf(s)
+	if err != nil {
+		return dst, resp.ParseError(err.Error())
+	}
+	return r.run(dst, proto, s.SHA, fn, keys, args)
 }
 
 // run calls fn, which name stands for in errors.
