@@ -33,8 +33,6 @@ var observationRows = []row{
 }
 
 var otherLater = []row{
-	{name: "busy-reply-threshold", aliases: []string{"lua-time-limit"}, kind: integer, standard: "5000",
-		max: math.MaxInt64, later: "scripting"},
 	{name: "enable-module-command", kind: enum, words: []string{"no", "yes", "local"}, standard: "no",
 		immutable: true, later: "a module interface"},
 	{name: "cluster-enabled", kind: boolean, standard: "no", immutable: true, later: "cluster mode"},

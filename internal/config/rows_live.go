@@ -42,6 +42,10 @@ var networkRows = []row{{
 	name: "maxclients", kind: integer, standard: "10000", min: 1, max: math.MaxUint32,
 	store: func(v *Values, s setting) { v.MaxClients = int(s.n) },
 }, {
+	name: "busy-reply-threshold", aliases: []string{"lua-time-limit"}, kind: integer, standard: "5000",
+	max:   math.MaxInt64,
+	store: func(v *Values, s setting) { v.BusyReplyMs = s.n },
+}, {
 	name: "proto-max-bulk-len", kind: memory, standard: "512mb", min: 1 << 20, max: math.MaxInt64,
 	store: func(v *Values, s setting) { v.ProtoMaxBulkLenBytes = s.n },
 }, {

@@ -74,7 +74,6 @@ func TestRefusals(t *testing.T) {
 		{"slave-announce-port", "65536", "argument must be between 0 and 65535 inclusive"},
 		{"bind-source-addr", "::1", notYet + `'bind-source-addr' must be "" until there is replication`},
 		{"maxmemory-clients", "101%", "percentage argument must be less or equal to 100"},
-		{"busy-reply-threshold", "1", notYet + "'busy-reply-threshold' must be 5000 until there is scripting"},
 		{"io-engine", "io_uring", "can't set immutable config"},
 		{"hz", "x", "argument couldn't be parsed into an integer"},
 	} {

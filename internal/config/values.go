@@ -142,6 +142,8 @@ type Values struct {
 	SetMaxListpackEntries int64
 	SetMaxListpackValue   int64
 
+	BusyReplyMs int64 // how long a script may take before others are answered BUSY, 0: any time
+
 	// What is noted of commands.
 	SlowLogFromUs      int64 // the slow log takes calls that took as long, negative: none
 	SlowLogEntries     int64

@@ -247,6 +247,29 @@ var (
 		"NOSAVE command."}
 )
 
+// Errors of scripts.
+var (
+	ErrScriptUnknownCommand = generic("Unknown Redis command called from script")
+	ErrScriptArity          = generic("Wrong number of args calling Redis command from script")
+	ErrScriptDenied         = generic("This Redis command is not allowed from script")
+	ErrScriptCallStale      = generic("Can not execute the command on a stale replica")
+	ErrScriptWrites         = generic("Write commands are not allowed from read-only scripts.")
+	ErrScriptUndeclared     = generic("Script attempted to access a key that it does not declare")
+	ErrScriptFlush          = generic("SCRIPT FLUSH only support SYNC|ASYNC option")
+	ErrScriptDebug          = generic("Use SCRIPT DEBUG YES/SYNC/NO")
+	ErrScriptNotReadOnly    = generic("Can not execute a script with write flag using *_ro command.")
+	ErrReplyTooLong         = generic("The reply is too long for a script")
+	ErrScriptStale          = &Error{Code: "MASTERDOWN", Msg: "Link with MASTER is down, replica-serve-stale-data is " +
+		"set to 'no' and 'allow-stale' flag is not set."}
+	ErrScriptReadOnly = &Error{Code: "READONLY", Msg: "Can not run script with write flag on readonly replica."}
+	ErrScriptOOM      = &Error{Code: "OOM", Msg: "allow-oom flag is not set on the script, can not run it when used " +
+		"memory > 'maxmemory'"}
+	ErrScriptMisconf = &Error{Code: "MISCONF", Msg: "Redis is configured to save RDB snapshots, but it's currently " +
+		"unable to persist to disk. Writable scripts are blocked. Use 'no-writes' flag for read only scripts."}
+	ErrUnkillablePrimary = &Error{Code: "UNKILLABLE", Msg: "The busy script was sent by a master instance in the " +
+		"context of replication and cannot be killed."}
+)
+
 // Errors of connections, configuration and the server itself.
 var (
 	ErrNoProto         = &Error{Code: "NOPROTO", Msg: "unsupported protocol version"}
@@ -452,6 +475,19 @@ func ErrNoPermCommand(name string) *Error {
 // ErrMisconfAOF returns the refusal of writes while the append-only file can't be written; reason is the system's.
 func ErrMisconfAOF(reason string) *Error {
 	return &Error{Code: "MISCONF", Msg: "Errors writing to the AOF file: " + reason}
+}
+
+// ErrBlockInScript returns the error of a command that a script calls with the option BLOCK; name is the command's as
+// it was written.
+func ErrBlockInScript(name []byte) *Error {
+	return generic(string(name) + " command is not allowed with BLOCK option from scripts")
+}
+
+// ErrScriptMisconfAOF returns the refusal of a script that may write while the append-only file can't be written.
+func ErrScriptMisconfAOF(reason string) *Error {
+	return &Error{Code: "MISCONF", Msg: "Redis is configured to persist data to AOF, but it's currently unable to " +
+		"persist to disk. Writable scripts are blocked. Use 'no-writes' flag for read only scripts. AOF error: " +
+		reason}
 }
 
 // ErrExecDiscarded returns the error of EXEC for a transaction refused as a whole, whose reason is because. The code

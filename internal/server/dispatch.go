@@ -61,6 +61,9 @@ func (s *Session) decide(b *parsed) {
 		}
 		row = sub
 	}
+	if row.Script != command.NoScripts {
+		row = s.loop.scriptRow(row, b.args)
+	}
 	s.lastRow.Store(int32(row.Index) + 1)
 	if s.primary != nil && row.ArityOK(len(b.args)) {
 		if noPartOfStream(row) {
@@ -105,6 +108,9 @@ func (s *Session) decide(b *parsed) {
 	case s.refusedForLoading(row):
 		s.refuse(row, resp.ErrLoading)
 		return
+	case s.srv.restricted.Load()&whileBusy != 0 && row.Flags&command.AllowBusy == 0:
+		s.refuseBusy(row)
+		return
 	case s.monitor != nil && row.Flags&(command.Write|command.ReadOnly|command.MayReplicate) != 0:
 		s.refuse(row, resp.ErrReplicaKeys)
 		return
@@ -122,11 +128,16 @@ func (s *Session) proceed(row *command.Row, b *parsed) {
 	}
 	l := s.loop
 	keys := l.keys[b.keyLo:b.keyHi]
-	if row != b.row {
+	if row.Container != nil {
 		keys = l.keysOf(row, b.args)
 	}
 	if row.RunsQueue && s.multi != nil {
 		s.exec(row, b.args)
+		return
+	}
+	if row.Script != command.NoScripts {
+		l.sendParcel() // what was caused before is not the script's
+		s.withBatons(l.routeScript(row, b.args, keys, false), row, b.args, keys)
 		return
 	}
 	if row.Slices != nil {
@@ -182,7 +193,6 @@ func (l *loop) keysOf(row *command.Row, args [][]byte) []command.Keyed {
 
 // route returns the shards that a command needs, ascending; valid until the next call.
 func (l *loop) route(row *command.Row, args [][]byte, keys []command.Keyed) []int {
-	l.shards = l.shards[:0]
 	if row.RouteFor(args) == command.RouteAll {
 		return l.srv.allShards
 	}
@@ -193,7 +203,7 @@ func (l *loop) route(row *command.Row, args [][]byte, keys []command.Keyed) []in
 	if row.ForReplicas && l.srv.replication.feeding() {
 		set.add(l.srv.shardOf(args[1]).ID)
 	}
-	l.shards = set.appendTo(l.shards)
+	l.shards = set.appendTo(l.shards[:0])
 	return l.shards
 }
 

@@ -270,7 +270,8 @@ func (l *loop) evictInBackground() (more bool) {
 
 // mustWait looks at memory again if the batch has let it grow, and tells whether a command of this row has to wait.
 func (l *loop) mustWait(row *command.Row) bool {
-	if !l.limited || row.Flags&command.DenyOOM == 0 {
+	scripted := row.Script != command.NoScripts && row.Flags&command.MayReplicate != 0
+	if !l.limited || row.Flags&command.DenyOOM == 0 && !scripted {
 		return false
 	}
 	grown := l.grown

@@ -74,21 +74,23 @@ func (t *infoText) memory() {
 	t.line("lazyfreed_objects:%d", f.LazyFreed)
 }
 
-// scriptMemory is what scripts and functions, of which there are none, occupy.
+// scriptMemory is what scripts and functions occupy. Lua states run both.
 func (t *infoText) scriptMemory() {
-	t.line("used_memory_lua:0")
-	t.line("used_memory_vm_eval:0")
-	t.line("used_memory_lua_human:0B")
-	t.line("used_memory_scripts_eval:0")
-	t.line("number_of_cached_scripts:0")
+	v := &t.srv.scripts
+	states, cache := v.bytesOfStates(), v.bytes.Load()
+	t.line("used_memory_lua:%d", states)
+	t.line("used_memory_vm_eval:%d", states)
+	t.line("used_memory_lua_human:%s", human(states))
+	t.line("used_memory_scripts_eval:%d", cache)
+	t.line("number_of_cached_scripts:%d", v.count.Load())
 	t.line("number_of_functions:0")
 	t.line("number_of_libraries:0")
 	t.line("used_memory_vm_functions:0")
-	t.line("used_memory_vm_total:0")
-	t.line("used_memory_vm_total_human:0B")
+	t.line("used_memory_vm_total:%d", states)
+	t.line("used_memory_vm_total_human:%s", human(states))
 	t.line("used_memory_functions:0")
-	t.line("used_memory_scripts:0")
-	t.line("used_memory_scripts_human:0B")
+	t.line("used_memory_scripts:%d", cache)
+	t.line("used_memory_scripts_human:%s", human(cache))
 }
 
 // datasetBytes is what keys, values and indexes occupy. All batons are held, or the figure is a moment old.

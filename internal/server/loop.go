@@ -67,6 +67,9 @@ type loop struct {
 
 	saving saving // saving.go
 
+	scripts    loopScripts
+	busyNotice busyNotice
+
 	// What commands cause others to be sent; push.go.
 	parcel  *parcel     // nil: nothing
 	rings   []*pushDesk // that are to be told
@@ -410,6 +413,11 @@ func (l *loop) run(s *Session, n int) (done int) {
 			follow.next = follow.begun + uint64(b.end)
 		}
 		if b.row != nil && (l.mustWait(b.row) || s.mustSpare(b.row)) {
+			l.drop()
+			l.awaitRoom(s)
+			return i
+		}
+		if b.row != nil && b.row.Script != command.NoScripts && l.scripts.standing >= maxStanding {
 			l.drop()
 			l.awaitRoom(s)
 			return i

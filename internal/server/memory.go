@@ -127,7 +127,7 @@ func cmdMemoryStats(s *Session) error {
 	integer("clients.normal", r.clients)
 	integer("cluster.links", 0)
 	integer("aof.buffer", srv.aof.unwrittenBytes())
-	integer("lua.caches", 0)
+	integer("lua.caches", srv.scripts.bytes.Load()+srv.scripts.bytesOfStates())
 	integer("functions.caches", 0)
 	for _, id := range dbs {
 		index := int64(0)

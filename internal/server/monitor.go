@@ -101,7 +101,9 @@ func (srv *Server) monitorText(c *command.Ctx, row *command.Row) []byte {
 	text = strconv.AppendInt(text, int64(c.DBID), 10)
 	text = append(text, ' ')
 	s := c.Session.(*Session)
-	if path, isUnix := s.unixPath(); isUnix {
+	if c.Scripted {
+		text = append(text, "lua"...)
+	} else if path, isUnix := s.unixPath(); isUnix {
 		text = append(append(text, "unix:"...), path...)
 	} else {
 		text = append(text, s.addr...)

@@ -14,6 +14,7 @@ type multi struct {
 	doomed  bool // a command was refused: EXEC will be too
 	denyOOM bool // a command of the queue may need memory
 	asleep  bool // a command of the queue is refused while the data is being loaded
+	scripts bool // commands that run scripts are among them
 	paused  bool // CLIENT PAUSE is among those that were run
 	bytes   int64
 	shards  shardSet
@@ -186,7 +187,12 @@ func (s *Session) enqueue(row *command.Row, args [][]byte) {
 	keys := s.loop.keysOf(row, q.args)
 	q.keys = append(q.keys, keys...)
 	m.bytes += int64(size) + int64(len(args))*sliceBytes + int64(cap(q.keys))*int64(unsafe.Sizeof(command.Keyed{}))
-	for _, i := range s.loop.route(row, q.args, keys) {
+	route := s.loop.route(row, q.args, keys)
+	if row.Script != command.NoScripts {
+		m.scripts = true
+		route = s.loop.routeScript(row, q.args, keys, true)
+	}
+	for _, i := range route {
 		m.shards.add(i)
 	}
 	if row.ForReplicas { // there may be some by then
@@ -214,6 +220,9 @@ func (s *Session) exec(row *command.Row, args [][]byte) {
 	}
 	for i := range s.watch.keys {
 		m.shards.add(s.watch.keys[i].shard.ID)
+	}
+	if m.scripts {
+		s.loop.sendParcel() // as in proceed
 	}
 	s.loop.shards = m.shards.appendTo(s.loop.shards[:0])
 	s.withBatons(s.loop.shards, row, args, nil)

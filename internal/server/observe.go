@@ -50,6 +50,9 @@ func (srv *Server) publishObservers() {
 	if len(monitors) > 0 {
 		next.FromNs = 0
 	}
+	if len(monitors) > 0 {
+		next.Begins = func(c *command.Ctx, row *command.Row) { srv.feedMonitors(monitors, c, row) }
+	}
 	next.Observe = func(c *command.Ctx, row *command.Row, ns int64) {
 		if ns >= slowNs && !c.Wait.On && row.Flags&command.SkipSlowlog == 0 {
 			srv.noteSlow(c, row, ns)

@@ -29,6 +29,9 @@ type parking struct {
 	silent    bool   // CLIENT REPLY has its reply dropped
 	remembers bool   // it runs with Ctx.Remembers
 	paused    *pause // that held the task back; nil: none has
+	forgotten bool   // the command was refused meanwhile, and the session has another parking
+
+	script *scriptRun // that the command runs on; nil: it runs no script
 
 	// A command that runs in slices.
 	slicing bool
@@ -38,11 +41,21 @@ type parking struct {
 	wait  *keyWait // nil unless the command waits for keys
 	await *await   // nil unless the command has run and waits for something else
 
+	// Atomic: who deals with the task; parkWaiting and so on.
+	claim atomic.Uint32
+
 	// Owned by the holder of the shard's baton from parkTask until the letter is posted.
 	task bool
 	ctx  command.Ctx
 	lsn  uint64 // what the reply in ctx has to wait for
 }
+
+// Who deals with a parked task: changed from parkWaiting by whoever is first.
+const (
+	parkWaiting   uint32 = iota
+	parkTaken            // who executes it
+	parkForgotten        // its session, which has replied
+)
 
 func (s *Session) parked() bool { return s.park != nil && s.park.busy }
 
@@ -90,6 +103,7 @@ func (l *loop) parkTask(s *Session, row *command.Row, args [][]byte, keys []comm
 	p := s.parkingLot()
 	p.copyCommand(row, args, keys)
 	p.task = true
+	p.claim.Store(parkWaiting)
 	p.ctx = command.Ctx{
 		Set: l.ctx.Set, Table: l.ctx.Table, Limits: l.ctx.Limits, Session: s,
 		DBID: s.db, Proto: s.proto, NowMs: l.ctx.NowMs, NoTouch: l.ctx.NoTouch,
@@ -104,6 +118,9 @@ func (l *loop) parkTask(s *Session, row *command.Row, args [][]byte, keys []comm
 
 // Serve implements shard.Task: somebody who holds the baton executes the parked command.
 func (p *parking) Serve(sh *shard.Shard, w *shard.Worker) (keep bool) {
+	if !p.claim.CompareAndSwap(parkWaiting, parkTaken) {
+		return false
+	}
 	l := w.Owner.(*loop)
 	srv := p.s.srv
 	if pause := srv.pausing.at(srv, p.ctx.NowMs); pause != nil && pause.holds(p.row, p.s) {
@@ -147,6 +164,14 @@ func (p *parking) Resume(*shard.Tx) { p.s.conn.Loop().Post(&p.Letter) }
 // Deliver implements reactor.Recipient on the session's loop.
 func (p *parking) Deliver(*reactor.Loop, *reactor.Letter) {
 	s := p.s
+	if p.forgotten {
+		p.endForgotten()
+		return
+	}
+	if p.script != nil {
+		p.goOnWithScript()
+		return
+	}
 	if p.wait != nil {
 		p.deliverWait()
 		return
@@ -191,9 +216,17 @@ func (p *parking) Deliver(*reactor.Loop, *reactor.Letter) {
 	mark := l.ctx.Mark()
 	l.ctx.Wait = command.Wait{}
 	s.silenced = p.silent
-	if !s.barredByRole(p.row) {
-		s.runHeld(p.row, p.args, p.keys)
+	if !s.barredByRole(p.row) && !s.runApart(p.row, p.args, p.keys) {
+		s.silenced = false
+		l.finish(s)
+		return
 	}
+	p.endHeld(mark)
+}
+
+// endHeld ends a parked command that was executed, and whose reply stands in the context from mark on.
+func (p *parking) endHeld(mark command.Mark) {
+	s, l := p.s, p.s.loop
 	waits := false
 	if l.ctx.Wait.On {
 		p.busy = true
@@ -250,6 +283,7 @@ func (p *parking) again() {
 	}
 	if p.task {
 		p.ctx.NowMs = p.s.srv.set.Clock.NowMs()
+		p.claim.Store(parkWaiting)
 		p.keys[0].Shard.Enqueue(&p.Node, &p.s.loop.worker)
 		return
 	}
@@ -274,7 +308,7 @@ func (p *parking) trim() {
 func (s *Session) withBatons(shards []int, row *command.Row, args [][]byte, keys []command.Keyed) {
 	l := s.loop
 	mark := s.c.Mark()
-	if len(shards) == 0 {
+	if len(shards) == 0 && !s.runsScript(row) {
 		s.runHeld(row, args, keys)
 		if s.awaits != nil {
 			s.park.copyCommand(row, args, keys)
@@ -289,7 +323,9 @@ func (s *Session) withBatons(shards []int, row *command.Row, args [][]byte, keys
 	// at any moment, though only by a letter that this loop reads after this callback.
 	if p.tx.Acquire(&l.worker) {
 		if !l.gateChanged() || !s.heldBack(row) && !s.barredByRole(row) {
-			s.runHeld(row, args, keys)
+			if !s.runApart(row, args, keys) {
+				return
+			}
 			if s.c.Wait.On {
 				p.copyCommand(row, args, keys)
 				p.beginWait(s.c.Wait.UntilMs)

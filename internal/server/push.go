@@ -407,6 +407,9 @@ func (s *Session) pushesHere() *[]byte {
 	if s.silenced {
 		return &s.aloud
 	}
+	if s.script != nil {
+		return &s.script.outer.Out // and not in what a script gets to see
+	}
 	return &s.c.Out
 }
 

@@ -18,6 +18,8 @@ const (
 	whileLoadingBeside                    // data is being loaded that is going to replace the one in use
 	whileReceiving                        // with whileLoading: it comes from a primary, and REPLICAOF ends that
 
+	whileBusy // a script takes very long: BUSY
+
 	// roleEpoch is added whenever the server's role changes, so that who has looked before sees that something has.
 	roleEpoch = 1 << 8
 )
@@ -51,7 +53,7 @@ func barredBy(restricted uint32) (f command.Flags) {
 	if restricted&whileLoadingBeside != 0 {
 		f |= command.NoAsyncLoading
 	}
-	if restricted&(whileLoading|whileStale) != 0 {
+	if restricted&(whileLoading|whileStale|whileBusy) != 0 {
 		f = ^command.Flags(0)
 	}
 	return f

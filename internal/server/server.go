@@ -86,6 +86,7 @@ type Server struct {
 	upstream        upstream
 	failover        failover
 	trackers        trackers
+	scripts         scripts
 
 	// Pub/sub; push.go and pubsub.go.
 	channels    *pubsub.Registry[*Session]
@@ -133,6 +134,7 @@ func New(o Options) (*Server, error) {
 			return nil, errors.Join(fmt.Errorf("rename-command %s: %w", r.Old, err), space.Close())
 		}
 	}
+	srv.scripts.init(srv)
 	srv.saver = snapshot.NewSaver(snapshot.Options{Set: srv.set, Workers: saveWorkers(), Wake: srv.wakeSaving})
 	srv.clients.init()
 	srv.gate.srv = srv
@@ -171,6 +173,7 @@ func (srv *Server) makeLoops(v *config.Values) {
 		l.desk.l, l.desk.Letter.To = l, &l.desk
 		l.unpaused.l = l
 		l.unpaused.Letter.To = &l.unpaused
+		l.busyNotice.l, l.busyNotice.Letter.To = l, &l.busyNotice
 		l.ctx = command.Ctx{Set: srv.set, Worker: &l.worker, Calls: l.calls, Table: srv.table}
 		rl.State = l
 		srv.loops = append(srv.loops, l)
@@ -290,6 +293,7 @@ func (srv *Server) Shutdown() error {
 	err := srv.aof.close()
 	srv.replication.close()
 	err = errors.Join(err, srv.reactor.Stop())
+	srv.scripts.running.end()
 	if save := srv.saver.Running(); save != nil {
 		save.Cancel()
 		save.RunHeld() // nobody else is there

@@ -55,6 +55,7 @@ type Session struct {
 	intro    *introduction // what a replica has said of itself; nil: nothing
 	// executing: the commands that run are those of EXEC, which must not block.
 	executing bool
+	script    *scriptRun     // that runs now, with the session's context; nil: none
 	primary   *primaryStream // this is the primary's connection; nil: a client's
 	// Pub/sub; push.go and pubsub.go.
 	subscriber *pubsub.Subscriber[*Session] // nil: it subscribes to nothing

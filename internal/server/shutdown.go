@@ -144,6 +144,9 @@ func cmdShutdown(s *Session) error {
 		}
 		return nil
 	}
+	if refusal := s.srv.scripts.running.refusal.Load(); refusal != nil && !how.NoSave {
+		return refusal
+	}
 	s.waiting.Store(true)
 	s.srv.stops.ask(stopRequest{how: how, who: s.await()})
 	return nil

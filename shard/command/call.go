@@ -16,6 +16,8 @@ type Observers struct {
 	Tracking bool
 	// FromNs is how long a call must have taken for Observe to be told of it: 0 while somebody wants to know of all.
 	FromNs int64
+	// Begins is told of a call that runs a script before the calls of that; nil: nobody wants to know.
+	Begins func(c *Ctx, row *Row)
 	// Observe is told of a call that was made, its row and its duration. c is as its handler left it.
 	Observe func(c *Ctx, row *Row, ns int64)
 }
@@ -104,6 +106,7 @@ func Call(c *Ctx, row *Row) {
 	if tracker != nil {
 		c.acting(tracker)
 	}
+	began := c.Worker.NowNs // before the calls that this one makes, if it runs a script
 	var err error
 	switch {
 	case row.Run != nil:
@@ -127,7 +130,6 @@ func Call(c *Ctx, row *Row) {
 		c.logCall()
 	}
 	c.full()
-	began := c.Worker.NowNs
 	now := c.Set.Clock.NowNs()
 	c.Worker.NowNs = now
 	if c.Wait.On {
@@ -159,7 +161,7 @@ func (c *Ctx) acting(t *shard.Tracker) {
 
 // remember notes that the session has read the call's keys, if they are to be remembered. Their batons are held.
 func (c *Ctx) remember(row *Row) {
-	if !c.Remembers || row.Flags&ReadOnly == 0 || c.Tracker == nil {
+	if !c.Remembers || row.Flags&ReadOnly == 0 || row.Script != NoScripts || c.Tracker == nil {
 		return
 	}
 	for i := range c.Keys {

@@ -28,6 +28,8 @@ type Ctx struct {
 	// look at are noted for it.
 	Tracker   *shard.Tracker
 	Remembers bool
+	// Scripted: the calls are those of a script that the session runs.
+	Scripted bool
 
 	// Set by the executor for the call.
 	Row  *Row

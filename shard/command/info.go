@@ -35,6 +35,7 @@ const (
 	NoAsyncLoading
 	// Module: no Redis has the command. As of a module, COMMAND DOCS names whose it is.
 	Module
+	NoMandatoryKeys
 )
 
 // flagNames are the names of the flags that COMMAND INFO tells of.
@@ -46,6 +47,7 @@ var flagNames = [...]struct {
 	{PubSub, "pubsub"}, {NoScript, "noscript"}, {Blocking, "blocking"}, {Loading, "loading"}, {Stale, "stale"},
 	{SkipMonitor, "skip_monitor"}, {SkipSlowlog, "skip_slowlog"}, {Asking, "asking"}, {Fast, "fast"},
 	{NoAuth, "no_auth"}, {NoAsyncLoading, "no_async_loading"},
+	{NoMandatoryKeys, "no_mandatory_keys"},
 	{NoMulti, "no_multi"}, {MovableKeys, "movablekeys"}, {AllowBusy, "allow_busy"},
 }
 

@@ -273,7 +273,7 @@ func (c *Ctx) keysOf(reply func(key []byte, flags KeyFlags)) error {
 			n++
 		}
 	}
-	if n == 0 {
+	if n == 0 && row.Flags&NoMandatoryKeys == 0 {
 		return resp.ErrInvalidArgs
 	}
 	c.replace(head, 0, resp.AppendArray(nil, n))

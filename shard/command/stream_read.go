@@ -62,6 +62,9 @@ func (x *xread) parse(c *Ctx, grouped bool) error {
 	for a.More() && x.keysAt == 0 {
 		switch {
 		case a.Left() > 1 && a.Option("block"):
+			if c.Scripted {
+				a.Fail(resp.ErrBlockInScript(c.Args[0]))
+			}
 			x.waits = true
 			x.untilMs = c.millis(&a)
 		case a.Left() > 1 && a.Option("count"):

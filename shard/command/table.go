@@ -60,6 +60,8 @@ type Row struct {
 	KeepsCaching bool
 	// Touches: sets access clocks even for a session that said CLIENT NO-TOUCH (TOUCH).
 	Touches bool
+	// Script says how the script is named that the command runs. Executors run it apart, so that it may stand still.
+	Script ScriptKind
 	// Secret appends the positions of arguments that neither MONITOR nor the slow log may show; nil: there are none.
 	Secret func(dst []int, args [][]byte) []int
 	// KeyFlags says what a call does to the keys of specs flagged KeyVariable; nil elsewhere.
@@ -74,6 +76,20 @@ type Row struct {
 	called    string // what Lookup finds it by: its name in lower case, unless it was renamed
 	single    bool
 }
+
+// ScriptKind says how a command names the script that it runs.
+type ScriptKind uint8
+
+const (
+	// NoScripts: the command runs none.
+	NoScripts ScriptKind = iota
+	// ScriptBySource: the first argument is the script.
+	ScriptBySource
+	// ScriptBySHA: the first argument is the script's SHA-1.
+	ScriptBySHA
+	// ScriptByName: the first argument is the name of a function.
+	ScriptByName
+)
 
 // known tells whether clients can name the command or its container: it is not when it was renamed to nothing.
 func (r *Row) known() bool {

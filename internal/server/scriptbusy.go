@@ -1,0 +1,222 @@
+package server
+
+import (
+	"fmt"
+	"slices"
+	"sync"
+	"sync/atomic"
+
+	"fulmen/internal/resp"
+	"fulmen/reactor"
+	"fulmen/shard/command"
+)
+
+// A script that has run for longer than busy-reply-threshold makes the server busy, as in Redis: clients are refused
+// everything but a few commands, with which scripts can be killed or the server be ended. What waited for batons by
+// then is refused, too.
+
+// scriptState says whether a script may be killed: not once it has written. Whoever is first, the script or who wants
+// to kill it, changes it from clean.
+type scriptState = atomic.Uint32
+
+const (
+	scriptClean uint32 = iota
+	scriptWrote
+	scriptKilled
+)
+
+// errScriptKilled is what a script that was killed replies.
+var errScriptKilled = resp.Errorf("ERR", "Script killed by user with SCRIPT KILL...")
+
+// runningScripts are the scripts that have stood still, on all loops.
+type runningScripts struct {
+	srv *Server
+
+	mu   sync.Mutex
+	list []*scriptRun // in the order in which they stood still first
+
+	// Atomic; written with mu.
+	refusal atomic.Pointer[resp.Error] // what clients are refused with; nil: the server is not busy
+}
+
+// add notes that a script stands still, if it is the first time.
+func (v *runningScripts) add(r *scriptRun) {
+	if r.standing {
+		return
+	}
+	r.standing = true
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	v.list = append(v.list, r)
+}
+
+// remove notes that a command is over.
+func (v *runningScripts) remove(r *scriptRun) {
+	if !r.standing {
+		return
+	}
+	r.standing = false
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	v.list = slices.DeleteFunc(v.list, func(x *scriptRun) bool { return x == r })
+	v.update()
+}
+
+// update works out whether the server is busy; with mu.
+func (v *runningScripts) update() {
+	var refusal *resp.Error
+	if i := slices.IndexFunc(v.list, func(r *scriptRun) bool { return r.busy.Load() }); i >= 0 {
+		refusal = v.list[i].refusal()
+	}
+	v.refusal.Store(refusal)
+	v.srv.setRestriction(whileBusy, refusal != nil)
+}
+
+// refusal is what others are refused with because of this script.
+func (r *scriptRun) refusal() *resp.Error {
+	if r.function.Load() {
+		return resp.ErrBusyFunction
+	}
+	return resp.ErrBusyScript
+}
+
+// lookAtTime makes the server busy if the script has run for too long. What a primary sends has all the time it needs.
+func (r *scriptRun) lookAtTime() {
+	srv := r.l.srv
+	ms := srv.cfg.Values().BusyReplyMs
+	elapsedMs := (r.l.worker.NowNs - r.beganNs) / 1_000_000
+	if ms <= 0 || elapsedMs < ms || r.busy.Load() || r.s.primary != nil {
+		return
+	}
+	kill := "SCRIPT KILL"
+	if r.function.Load() {
+		kill = "FUNCTION KILL"
+	}
+	srv.log.Warn(fmt.Sprintf("Slow script detected: still in execution after %d milliseconds. You can try killing the "+
+		"script using the %s command. Script name is: %s.", elapsedMs, kill, r.name))
+	v := &srv.scripts.running
+	r.busy.Store(true)
+	v.mu.Lock()
+	v.update()
+	v.mu.Unlock()
+	for _, l := range srv.loops {
+		if l.busyNotice.rung.CompareAndSwap(false, true) {
+			l.rl.Post(&l.busyNotice.Letter)
+		}
+	}
+}
+
+// kill kills the script that has run for longest among those that may be. The error says why none was.
+func (v *runningScripts) kill(function bool) *resp.Error {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	err := resp.ErrNotBusy
+	for _, r := range v.list {
+		switch e := r.kill(function); {
+		case e == nil:
+			return nil
+		case err == resp.ErrNotBusy:
+			err = e
+		}
+	}
+	return err
+}
+
+// kill has the script end, unless it must not.
+func (r *scriptRun) kill(function bool) *resp.Error {
+	switch {
+	case r.s.isPrimary.Load():
+		return resp.ErrUnkillablePrimary
+	case r.state.Load() == scriptWrote:
+		return resp.ErrUnkillable
+	case r.function.Load() != function:
+		return r.refusal()
+	case !r.state.CompareAndSwap(scriptClean, scriptKilled) && r.state.Load() == scriptWrote:
+		return resp.ErrUnkillable
+	}
+	return nil
+}
+
+// end ends the coroutines of scripts that stand still; the loops have ended.
+func (v *runningScripts) end() {
+	v.mu.Lock()
+	list := slices.Clone(v.list)
+	v.mu.Unlock()
+	for _, r := range list {
+		r.stop()
+	}
+	for _, l := range v.srv.loops {
+		if r := l.scripts.idle; r != nil {
+			r.stop()
+		}
+	}
+}
+
+// refuseBusy refuses a command because the server is busy with a script.
+func (s *Session) refuseBusy(row *command.Row) {
+	refusal := s.srv.scripts.running.refusal.Load()
+	if refusal == nil { // just now
+		refusal = resp.ErrBusyScript
+	}
+	s.refuse(row, refusal)
+}
+
+// busyNotice tells a loop that the server is busy.
+type busyNotice struct {
+	l *loop
+	reactor.Letter
+	rung ringFlag
+}
+
+// Deliver implements reactor.Recipient on the loop: commands that wait for batons are refused.
+func (b *busyNotice) Deliver(*reactor.Loop, *reactor.Letter) {
+	b.rung.Store(false)
+	refusal := b.l.srv.scripts.running.refusal.Load()
+	if refusal == nil {
+		return
+	}
+	b.l.rl.Conns(func(c *reactor.Conn) {
+		if s, ok := c.Context.(*Session); ok && s.parked() {
+			s.refuseParked(refusal)
+		}
+	})
+}
+
+// refuseParked replies an error to a command that waits for batons, unless it may run while the server is busy. What is
+// left of it in an inbox is forgotten: the session gets a new parking.
+func (s *Session) refuseParked(refusal *resp.Error) {
+	p := s.park
+	switch {
+	case p.row.Flags&command.AllowBusy != 0, s.closed, s.primary != nil, s.postponed:
+		return
+	case p.wait != nil, p.await != nil, p.script != nil, p.slicing && !p.waits:
+		return // it waits for something else, or for nothing
+	case p.task && !p.claim.CompareAndSwap(parkWaiting, parkForgotten):
+		return // somebody executes it
+	}
+	p.forgotten = true
+	s.park = nil
+	s.parkedBytes.Store(0)
+	l := s.loop
+	l.worker.NowNs = l.srv.set.Clock.NowNs()
+	l.begin(s)
+	s.refuse(p.row, refusal)
+	if p.silent {
+		l.ctx.Cut(command.Mark{})
+	}
+	l.finish(s)
+	s.conn.Resume()
+}
+
+// endForgotten is Deliver for a command that was refused while it waited: batons that it has got meanwhile go back.
+func (p *parking) endForgotten() {
+	w := &p.s.loop.worker
+	w.NowNs = p.s.srv.set.Clock.NowNs()
+	if !p.tx.Acquire(w) {
+		return // still in an inbox
+	}
+	p.tx.Release(w)
+	if p.slicing {
+		p.sliced.Drop()
+	}
+}
