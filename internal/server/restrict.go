@@ -21,7 +21,7 @@ const (
 	whileBusy // a script takes very long: BUSY
 
 	// roleEpoch is added whenever the server's role changes, so that who has looked before sees that something has.
-	roleEpoch = 1 << 8
+	roleEpoch = 1 << 9
 )
 
 // setFailed notes whether the last save in the background has failed, and works out whether commands that write are
