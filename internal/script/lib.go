@@ -1,0 +1,93 @@
+package script
+
+import (
+	lua "github.com/yuin/gopher-lua"
+)
+
+// libs is what the libraries of one Lua state know: their limits, and what a script may set in them, which reset takes
+// back, so that no script sees what another one has set. It belongs to whoever owns the state.
+//
+// The libraries are written after the manual of Lua 5.1 and what redis-server 7.0 replies, with the texts of its
+// errors. None is gopher-lua's own: those differ in patterns, formats, coercions, orders and errors.
+type libs struct {
+	stringBytes int               // no string that a function makes is longer
+	tick        func(*lua.LState) // called after some work in a function; raises an error if the script must end
+	credit      int               // work until the next tick
+	buf         []byte            // for results under way; empty between calls
+	random      uint64            // 48 bits: the state of math.random
+	json        *jsonConfig       // of the table cjson
+	null        *lua.LUserData    // cjson.null
+}
+
+// workBetweenTicks is how much is done in a function between two ticks: steps of about a nanosecond each.
+const workBetweenTicks = 100_000
+
+// newLibs returns the state of libraries whose strings are at most stringBytes long. tick is called by functions that
+// work long, and raises an error to end the script.
+func newLibs(stringBytes int, tick func(*lua.LState)) *libs {
+	lb := &libs{stringBytes: stringBytes, tick: tick, credit: workBetweenTicks, json: newJSONConfig()}
+	lb.null = &lua.LUserData{Metatable: lua.LNil}
+	lb.reset()
+	return lb
+}
+
+// reset prepares for another script: math.random begins its sequence again, as Redis has it for every script, and cjson
+// is configured as at first. In Redis a configuration of cjson stays for all scripts; here it ends with the script.
+func (lb *libs) reset() {
+	lb.seedRandom(0)
+	lb.json.reset()
+	if cap(lb.buf) > maxKeptBuffer {
+		lb.buf = nil
+	}
+}
+
+// maxKeptBuffer is the biggest buffer that a state keeps between scripts.
+const maxKeptBuffer = 64 << 10
+
+// spend accounts for n steps of work.
+func (lb *libs) spend(L *lua.LState, n int) {
+	lb.credit -= n
+	if lb.credit < 0 {
+		lb.credit = workBetweenTicks
+		lb.tick(L)
+	}
+}
+
+// takeBuffer returns the empty buffer, which whoever takes it owns until giveBuffer: a function that is called
+// meanwhile finds none and makes one of its own.
+func (lb *libs) takeBuffer() []byte {
+	buf := lb.buf
+	lb.buf = nil
+	return buf[:0]
+}
+
+// giveBuffer gives a buffer back for the next function.
+func (lb *libs) giveBuffer(buf []byte) {
+	if cap(buf) > cap(lb.buf) && cap(buf) <= maxKeptBuffer {
+		lb.buf = buf[:0]
+	}
+}
+
+// checkRoom raises an error if a result of n bytes is too long.
+func (lb *libs) checkRoom(L *lua.LState, n int) {
+	if n > lb.stringBytes {
+		raisef(L, "resulting string too large")
+	}
+}
+
+// pushBuffer pushes a buffer's content as a string and gives the buffer back.
+func (lb *libs) pushBuffer(L *lua.LState, buf []byte) int {
+	lb.checkRoom(L, len(buf))
+	L.Push(lua.LString(buf))
+	lb.giveBuffer(buf)
+	return 1
+}
+
+// newLibrary returns a table of functions.
+func newLibrary(L *lua.LState, functions map[string]lua.LGFunction) *lua.LTable {
+	t := L.CreateTable(0, len(functions))
+	for name, f := range functions {
+		t.RawSetString(name, L.NewFunction(f))
+	}
+	return t
+}

@@ -1,0 +1,174 @@
+package script
+
+import (
+	"os"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	lua "github.com/yuin/gopher-lua"
+
+	"fulmen/internal/redistest"
+)
+
+// depthOf is how deep what a string begins can be nested for cmsgpack.
+const edgesPrelude = `
+local depthOf = function(s)
+	local low, up = 1, 10000
+	while low < up do
+		local mid = math.floor((low + up + 1) / 2)
+		if pcall(cmsgpack.unpack, string.rep(s, mid) .. '\1') then low = mid else up = mid - 1 end
+	end
+	return low, select(2, pcall(cmsgpack.unpack, string.rep(s, low + 1) .. '\1'))
+end
+local ones = {}
+for i = 1, 8000 do ones[i] = 1 end
+local nested = function(n) local t = {} for i = 2, n do t = {t} end return t end
+local nestedMap = function(n) local t = {} for i = 2, n do t = {a = t} end return t end
+`
+
+// readEdges reads testdata/library-edges.txt: expressions, one a line, at the edges of what functions take. Some were
+// holes of earlier versions of Redis.
+func readEdges(t *testing.T) []string {
+	t.Helper()
+	text, err := os.ReadFile("testdata/library-edges.txt")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return slices.DeleteFunc(strings.Split(string(text), "\n"), func(line string) bool { return line == "" })
+}
+
+// TestLibraryEdgesAgainstRedis compares results and errors at the edges with redis-server's.
+func TestLibraryEdgesAgainstRedis(t *testing.T) {
+	conn := dialOracle(t)
+	libraryEdges := readEdges(t)
+	for from := 0; from < len(libraryEdges); from += callsPerScript {
+		expressions := libraryEdges[from:min(from+callsPerScript, len(libraryEdges))]
+		script := scriptOf(exact, expressions)
+		script = strings.Replace(script, "local results", edgesPrelude+"local results", 1)
+		ours, theirs := bothScripts(t, conn, script)
+		for i, e := range expressions {
+			if ours[i] != theirs[i] {
+				t.Errorf("%s\n here: %.300q\nredis: %.300q", e, ours[i], theirs[i])
+			}
+		}
+	}
+}
+
+// TestResultsAreBounded asks for results that are too long.
+func TestResultsAreBounded(t *testing.T) {
+	L, _ := libsState(1<<16, func(*lua.LState) {})
+	defer L.Close()
+	const tooLarge = `false | "user_script:`
+	for _, e := range []string{
+		`string.rep('x', 2^31 - 1)`, `string.rep('x', 65537)`, `string.rep(string.rep('x', 65536), 2)`,
+		`(function() local t = {} for i = 1, 100 do t[i] = string.rep('x', 1000) end return table.concat(t) end)()`,
+		`string.gsub(string.rep('x', 1000), 'x', string.rep('y', 1000))`,
+		`string.gsub(string.rep('x', 1000), '.', '%0%0' .. string.rep('y', 70))`,
+		`string.format(string.rep('%99d', 1000), unpack(setmetatable({}, {}), 1, 1000))`,
+		`string.format('%s%s', string.rep('x', 40000), string.rep('x', 40000))`,
+		`string.format('%q', string.rep('\0', 30000))`, `cjson.encode(string.rep('\1', 30000))`,
+		`cjson.encode({string.rep('x', 40000), string.rep('x', 40000)})`,
+		`cmsgpack.pack(string.rep('x', 40000), string.rep('x', 40000))`,
+		`struct.pack('ss', string.rep('x', 40000), string.rep('x', 40000))`,
+		`table.insert({}, 60000000, 1)`, `string.upper(string.rep('x', 65536) .. 'x')`,
+	} {
+		got := runLibs(t, L, scriptOf(exact, []string{e}))[0]
+		if !strings.HasPrefix(got, tooLarge) {
+			t.Errorf("%s gives %.100q", e, got)
+		}
+	}
+}
+
+// TestLongWorkTicks runs functions that work long: each must look whether the script has to end, and end then.
+func TestLongWorkTicks(t *testing.T) {
+	for _, e := range []string{
+		`string.find(string.rep('a', 40), string.rep('a?', 40) .. string.rep('a', 40) .. 'b')`,
+		`string.find(string.rep('a', 3000), '.-.-.-.-b')`, `string.match(string.rep('a', 3000), '(.*)(.*)(.*)(.*)b')`,
+		`string.gsub(string.rep('(', 60000), '%b()', '')`,
+		`string.find(string.rep('a', 60000), '[' .. string.rep('b', 20000) .. ']')`,
+		`string.gmatch(string.rep('a', 3000), '.*.*.*b')()`, `table.insert({}, -2^31, 1)`,
+		`(function() local t = {} for i = 1, 1e5 do t[i] = 1 end for i = 1, 1e4 do table.insert(t, 1, 2) end end)()`,
+		`(function() local t = {} for i = 1, 100000 do t[i] = 1 end for i = 1, 10000 do table.sort(t) end end)()`,
+		`(function() local s = string.rep('x', 1000000) for i = 1, 10000 do string.reverse(s) end end)()`,
+		`(function() local s = string.rep('x', 1000000) for i = 1, 10000 do cjson.encode(s) end end)()`,
+		`cjson.decode('[' .. string.rep('1,', 3000000) .. '1]')`,
+		`(function() local t = {} for i = 1, 100000 do t[i] = 1 end for i = 1, 100 do cjson.encode(t) end end)()`,
+		`cmsgpack.unpack('\221\0\255\255\255' .. string.rep('\1', 9000000))`,
+	} {
+		ticks := 0
+		L, _ := libsState(64<<20, func(L *lua.LState) {
+			if ticks++; ticks == 20 {
+				L.Error(lua.LString("killed"), 0)
+			}
+		})
+		start := time.Now()
+		got := runLibs(t, L, scriptOf(exact, []string{e}))[0]
+		L.Close()
+		if got != `false | "killed"` {
+			t.Errorf("%s gives %.100q after %d ticks", e, got, ticks)
+		}
+		if took := time.Since(start); took > 10*time.Second {
+			t.Errorf("%s took %v", e, took)
+		}
+	}
+}
+
+// TestNothingIsLeftForTheNextScript sets what can be set.
+func TestNothingIsLeftForTheNextScript(t *testing.T) {
+	L, lb := libsState(1<<20, func(*lua.LState) {})
+	defer L.Close()
+	settings := []string{
+		`cjson.encode_sparse_array()`, `cjson.encode_max_depth()`, `cjson.decode_max_depth()`,
+		`cjson.encode_number_precision()`,
+		`cjson.encode_keep_buffer()`, `cjson.encode_invalid_numbers()`, `cjson.decode_invalid_numbers()`,
+		`math.random()`,
+	}
+	before := runLibs(t, L, scriptOf(exact, settings))
+	runLibs(t, L, scriptOf(exact, []string{
+		`cjson.encode_sparse_array(true, 3, 4)`, `cjson.encode_max_depth(5)`, `cjson.decode_max_depth(5)`,
+		`cjson.encode_number_precision(5)`,
+		`cjson.encode_keep_buffer(false)`, `cjson.encode_invalid_numbers(true)`,
+		`cjson.decode_invalid_numbers(false)`, `math.randomseed(7)`,
+	}))
+	changed := runLibs(t, L, scriptOf(exact, settings))
+	lb.reset()
+	after := runLibs(t, L, scriptOf(exact, settings))
+	for i, setting := range settings {
+		if changed[i] == before[i] {
+			t.Errorf("%s is %s, set or not", setting, before[i])
+		}
+		if after[i] != before[i] {
+			t.Errorf("%s was %s and is %s for the next script", setting, before[i], after[i])
+		}
+	}
+}
+
+// TestOrderOfPairs shows what is promised of the order of keys.
+func TestOrderOfPairs(t *testing.T) {
+	L, _ := libsState(1<<20, func(*lua.LState) {})
+	defer L.Close()
+	for script, want := range map[string]string{
+		`{z = 1, y = 2, 10, 20, x = 3}`:                  `1 2 z y x`,
+		`cjson.decode('{"b":1,"a":2,"c":[3]}')`:          `b a c`,
+		`{[3] = 1, [2] = 1, [1] = 1}`:                    `1 2 3`,
+		`cmsgpack.unpack(cmsgpack.pack({q = 1, p = 2}))`: `q p`,
+	} {
+		got := runLibs(t, L, `local keys = {} for k in pairs(`+script+`) do keys[#keys + 1] = tostring(k) end
+			return {table.concat(keys, ' ')}`)[0]
+		if got != want {
+			t.Errorf("keys of %s come as %s, want %s", script, got, want)
+		}
+	}
+}
+
+func dialOracle(t *testing.T) *redistest.Conn {
+	t.Helper()
+	conn, err := redistest.Dial(redistest.StartOracle(t).Addr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = conn.Close() })
+	return conn
+}

@@ -1,0 +1,170 @@
+package script
+
+import (
+	lua "github.com/yuin/gopher-lua"
+)
+
+// openTable makes the table table.
+func (lb *libs) openTable(L *lua.LState) *lua.LTable {
+	return newLibrary(L, map[string]lua.LGFunction{
+		"concat": lb.tableConcat, "foreach": tableForeach, "foreachi": tableForeachi, "getn": tableGetn,
+		"insert": lb.tableInsert, "maxn": tableMaxn, "remove": lb.tableRemove, "setn": tableSetn, "sort": lb.tableSort,
+	})
+}
+
+// getIndex is t[i], without metamethods.
+func getIndex(t *lua.LTable, i int) lua.LValue {
+	if i > 0 && i < lua.MaxArrayIndex {
+		return t.RawGetInt(i)
+	}
+	return t.RawGet(lua.LNumber(i))
+}
+
+// maxGap is how far behind the last element of a table an index may be: what lies between takes memory.
+const maxGap = 1 << 20
+
+// setIndex sets t[i], without metamethods.
+func setIndex(L *lua.LState, t *lua.LTable, i int, v lua.LValue) {
+	if i > maxGap && i < lua.MaxArrayIndex && i > t.MaxN()+maxGap && v != lua.LNil {
+		raisef(L, "not enough memory")
+	}
+	t.RawSetInt(i, v)
+}
+
+// table.concat(table [, separator [, i [, j]]])
+func (lb *libs) tableConcat(L *lua.LState) int {
+	separator := optString(L, 2, "")
+	t := checkTable(L, 1)
+	i := optInt(L, 3, 1)
+	last := 0
+	if L.Get(4) == lua.LNil {
+		last = t.Len()
+	} else {
+		last = checkInt(L, 4)
+	}
+	buf := lb.takeBuffer()
+	for ; i <= last; i++ {
+		lb.spend(L, 10)
+		switch v := getIndex(t, i).(type) {
+		case lua.LString:
+			buf = append(buf, v...)
+		case lua.LNumber:
+			buf = appendNumber(buf, float64(v))
+		default:
+			raisef(L, "invalid value (%s) at index %d in table for 'concat'", v.Type(), i)
+		}
+		if i < last {
+			buf = append(buf, separator...)
+		}
+		lb.checkRoom(L, len(buf))
+	}
+	return lb.pushBuffer(L, buf)
+}
+
+// table.foreach(table, f)
+func tableForeach(L *lua.LState) int {
+	t := checkTable(L, 1)
+	f := checkFunction(L, 2)
+	for k, v := t.Next(lua.LNil); k != lua.LNil; k, v = t.Next(k) {
+		if callback(L, f, k, v) {
+			return 1
+		}
+	}
+	return 0
+}
+
+// table.foreachi(table, f)
+func tableForeachi(L *lua.LState) int {
+	t := checkTable(L, 1)
+	n := t.Len()
+	f := checkFunction(L, 2)
+	for i := 1; i <= n; i++ {
+		if callback(L, f, lua.LNumber(i), getIndex(t, i)) {
+			return 1
+		}
+	}
+	return 0
+}
+
+// callback calls f(k, v) and leaves its result on the stack, if it isn't nil.
+func callback(L *lua.LState, f *lua.LFunction, k, v lua.LValue) bool {
+	L.Push(f)
+	L.Push(k)
+	L.Push(v)
+	L.Call(2, 1)
+	if L.Get(-1) != lua.LNil {
+		return true
+	}
+	L.Pop(1)
+	return false
+}
+
+// table.getn(table)
+func tableGetn(L *lua.LState) int {
+	L.Push(lua.LNumber(checkTable(L, 1).Len()))
+	return 1
+}
+
+// table.maxn(table)
+func tableMaxn(L *lua.LState) int {
+	t := checkTable(L, 1)
+	n := lua.LNumber(t.MaxN())
+	// Behind the array come the other keys.
+	var from lua.LValue = lua.LNil
+	if n > 0 {
+		from = n
+	}
+	for k, _ := t.Next(from); k != lua.LNil; k, _ = t.Next(k) {
+		if k, ok := k.(lua.LNumber); ok && k > n {
+			n = k
+		}
+	}
+	L.Push(n)
+	return 1
+}
+
+// table.setn(table, n)
+func tableSetn(L *lua.LState) int {
+	checkTable(L, 1)
+	raisef(L, "'setn' is obsolete")
+	return 0
+}
+
+// table.insert(table, [position,] value)
+func (lb *libs) tableInsert(L *lua.LState) int {
+	t := checkTable(L, 1)
+	end := t.Len() + 1
+	pos := end
+	switch L.GetTop() {
+	case 2:
+	case 3:
+		pos = checkInt(L, 2)
+	default:
+		raisef(L, "wrong number of arguments to 'insert'")
+	}
+	v := L.Get(-1)
+	if 0 < pos && pos < end {
+		lb.spend(L, (end-pos)/4)
+		t.Insert(pos, v)
+		return 0
+	}
+	for i := end; i > pos; i-- {
+		lb.spend(L, 10)
+		setIndex(L, t, i, getIndex(t, i-1))
+	}
+	setIndex(L, t, pos, v)
+	return 0
+}
+
+// table.remove(table [, position])
+func (lb *libs) tableRemove(L *lua.LState) int {
+	t := checkTable(L, 1)
+	end := t.Len()
+	pos := optInt(L, 2, end)
+	if pos < 1 || pos > end {
+		return 0
+	}
+	lb.spend(L, (end-pos)/4)
+	L.Push(t.Remove(pos))
+	return 1
+}
