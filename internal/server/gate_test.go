@@ -322,6 +322,7 @@ var gateCases = []struct {
 	{"a keyspace event", gateEvent},
 	{"an invalidation", gateInvalidation},
 	{"PUBLISH to oneself", gateOwnMessage},
+	{"TAKE", gateTake},
 }
 
 // TestGate: under always nothing leaves that tells of what is not synced, whatever way it takes; all of it leaves, in
@@ -344,6 +345,7 @@ func TestGateNotices(t *testing.T) {
 	}{
 		{acksEarly, "pipeline"}, {acksEarly, "transaction"}, {readsEarly, "read of an unsynced write"},
 		{readsEarly, "slices"}, {servedEarly, "served by another's write"}, {parkedEarly, "executed by another"},
+		{acksEarly, "TAKE"}, {readsEarly, "TAKE"},
 		{pushesEarly, "PUBLISH in a transaction"}, {pushesEarly, "PUBLISH behind a write"},
 		{pushesEarly, "a keyspace event"}, {pushesEarly, "an invalidation"}, {pushesEarly, "PUBLISH behind a read"},
 	} {
