@@ -9,8 +9,9 @@ import (
 // openMath makes the table math.
 func (lb *libs) openMath(L *lua.LState) *lua.LTable {
 	functions := map[string]lua.LGFunction{
-		"abs": mathAbs, "atan2": mathAtan2, "fmod": mathFmod, "frexp": mathFrexp, "ldexp": mathLdexp,
-		"max": mathMax, "min": mathMin, "mod": mathFmod, "modf": mathModf, "pow": mathPow, "random": lb.mathRandom, "randomseed": lb.mathRandomseed,
+		"abs": mathAbs, "atan2": mathAtan2, "fmod": mathFmod, "frexp": mathFrexp, "ldexp": mathLdexp, "max": mathMax,
+		"min": mathMin, "mod": mathFmod, "modf": mathModf, "pow": mathPow, "random": lb.mathRandom,
+		"randomseed": lb.mathRandomseed,
 	}
 	for name, f := range map[string]func(float64) float64{
 		"atan": math.Atan, "ceil": math.Ceil, "cos": math.Cos, "cosh": math.Cosh, "deg": degrees,
