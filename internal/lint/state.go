@@ -233,6 +233,10 @@ func rootOf(expr ast.Expr) ast.Expr {
 	}
 }
 
+// librarySettings are the variables of libraries by which alone these can be told something; it is told once, while
+// packages are initialised.
+var librarySettings = map[string]bool{"github.com/yuin/gopher-lua.MaxArrayIndex": true}
+
 // written reports expr if what it names is, or is part of, a package-level variable of this or another package.
 func (s *stateCheck) written(expr ast.Expr, how string) {
 	root, ok := rootOf(expr).(*ast.Ident)
@@ -240,6 +244,9 @@ func (s *stateCheck) written(expr ast.Expr, how string) {
 		return
 	}
 	if p, ok := s.pkg.imported(root); ok {
+		if selector, ok := expr.(*ast.SelectorExpr); ok && librarySettings[p+"."+selector.Sel.Name] {
+			return
+		}
 		s.reportAt(root.Pos(), "package-state", "a variable of package %s is %s", p, how)
 	} else if s.isPackageVar(root) {
 		s.reportAt(root.Pos(), "package-state", "the package-level variable %s is %s", root.Name, how)

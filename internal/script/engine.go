@@ -2,13 +2,14 @@ package script
 
 import (
 	"bytes"
+	"crypto/rand"
 	"crypto/sha1"
 	"encoding/hex"
+	"strconv"
 	"strings"
+	"sync/atomic"
 
 	lua "github.com/yuin/gopher-lua"
-	"github.com/yuin/gopher-lua/ast"
-	"github.com/yuin/gopher-lua/parse"
 
 	"fulmen/internal/resp"
 	"fulmen/shard/command"
@@ -92,11 +93,13 @@ type Script struct {
 type Engine struct {
 	row    func(args [][]byte) *command.Row
 	limits Limits
+	marker string // what names of chunks begin with in the machine's errors
+	chunks atomic.Int64
 }
 
 // NewEngine returns an engine. row finds the row of a command, or of its subcommand; nil: there is none.
 func NewEngine(row func(args [][]byte) *command.Row, limits Limits) *Engine {
-	return &Engine{row: row, limits: limits.withDefaults()}
+	return &Engine{row: row, limits: limits.withDefaults(), marker: "\x00" + rand.Text() + "\x00"}
 }
 
 // Compile compiles a script. The error is worded as EVAL's.
@@ -108,9 +111,6 @@ func (e *Engine) Compile(source []byte) (*Script, *resp.Error) {
 		return nil, err
 	}
 	s.Flags = flags
-	if len(source) > e.limits.SourceBytes {
-		return nil, compileError("not enough memory")
-	}
 	chunk, declared, problem := e.compileChunk(s.Source[length:], "@user_script", mainScript)
 	if problem != nil {
 		return nil, compileError(problem.Error())
@@ -166,42 +166,72 @@ const (
 	loaded                      // what load and loadstring make
 )
 
-// chunk is compiled source, bound to a state by Runner.bind.
+// chunk is compiled source, bound to a state by Runner.bind. It is immutable.
 type chunk struct {
-	proto *lua.FunctionProto
-	kind  chunkKind
+	id      int64
+	kind    chunkKind
+	name    string // as it was given
+	shown   string // what errors call the source
+	proto   *lua.FunctionProto
+	sites   []site // by the machine's line numbers
+	globals bool   // it may reach KEYS and ARGV by the table of globals
 	// declared tells, for a library, which of the functions that it registers touch no keys but those they are given.
 	declared map[string]bool
 }
 
-// compileChunk compiles Lua source. name is what errors call it, behind its first character.
+// compileChunk compiles Lua source. name is what errors call it, as Lua has it: behind '@' the name of a file, behind
+// '=' any name, else the source itself.
 func (e *Engine) compileChunk(source, name string, kind chunkKind) (c *chunk, declared bool, err error) {
-	stmts, err := parse.Parse(strings.NewReader(source), name[1:])
+	if len(source) > e.limits.SourceBytes {
+		return nil, false, syntaxError("not enough memory")
+	}
+	c = &chunk{id: e.chunks.Add(1), kind: kind, name: name, shown: shownName(name)}
+	t, err := parseChunk(source, c.shown)
 	if err != nil {
 		return nil, false, err
 	}
-	if kind == mainScript {
-		declared = declaredKeys(stmts, e.row)
+	switch kind {
+	case mainScript:
+		declared = declaredKeys(t.stmts, e.row)
+	case library:
+		c.declared = declaredFunctions(t.stmts, e.row)
 	}
-	fn := &ast.FunctionExpr{ParList: &ast.ParList{Names: []string{"KEYS", "ARGV"}}, Stmts: stmts}
-	proto, err := lua.Compile([]ast.Stmt{&ast.ReturnStmt{Exprs: []ast.Expr{fn}}}, name[1:])
-	if err != nil {
-		return nil, false, err
+	w := rewriter{tree: t, kind: kind, sites: make([]site, 1), atLine: map[int]int{}, hidden: map[string]bool{}}
+	c.proto, err = w.compile(e.machineName(c.id))
+	c.sites, c.globals = w.sites, w.globals
+	return c, declared, err
+}
+
+// machineName is what the machine calls a chunk in its errors, by which Runner.translate knows them. Scripts never see
+// it, and so can't make it up.
+func (e *Engine) machineName(id int64) string { return e.marker + strconv.FormatInt(id, 10) }
+
+// shownName is what Lua's errors call a source of this name.
+func shownName(name string) string {
+	const most = 59
+	name = cString(name)
+	switch {
+	case strings.HasPrefix(name, "="):
+		return name[1:min(len(name), most+1)]
+	case strings.HasPrefix(name, "@"):
+		if name = name[1:]; len(name) > most-7 {
+			name = "..." + name[len(name)-(most-7):]
+		}
+		return name
 	}
-	return &chunk{proto: proto.FunctionPrototypes[0], kind: kind}, declared, nil
+	const room = most - len(` [string "..."] `)
+	line, _, cut := strings.Cut(strings.ReplaceAll(name, "\r", "\n"), "\n")
+	if len(line) > room {
+		line, cut = line[:room], true
+	}
+	if cut {
+		line += "..."
+	}
+	return `[string "` + line + `"]`
 }
 
 // compileLibrary compiles the code of a library of functions.
 func (e *Engine) compileLibrary(source string) (*chunk, error) {
-	const name = "user_function"
-	stmts, err := parse.Parse(strings.NewReader(source), name)
-	if err != nil {
-		return nil, err
-	}
-	declared := declaredFunctions(stmts, e.row)
-	proto, err := lua.Compile(stmts, name)
-	if err != nil {
-		return nil, err
-	}
-	return &chunk{proto: proto, kind: library, declared: declared}, nil
+	c, _, err := e.compileChunk(source, "@user_function", library)
+	return c, err
 }

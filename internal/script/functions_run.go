@@ -29,8 +29,11 @@ type libraries struct {
 	api *lua.LTable
 }
 
-// functionOf returns the Lua function that a library's function is in this state.
+// functionOf returns the Lua function that a script, or a library's function, is in this state.
 func (r *Runner) functionOf(s *Script) (*lua.LFunction, error) {
+	if s.library == nil {
+		return r.bind(s.chunk), nil
+	}
 	made, ok := r.libs.made[s.library]
 	if !ok {
 		found, err := r.runLibrary(s.library, false)
@@ -63,11 +66,16 @@ func (r *Runner) runLibrary(lib *Library, first bool) (found []registration, err
 	L := r.L
 	now := &registering{first: first}
 	r.libs.now = now
-	r.hook.left, r.hook.killed, r.hook.baseBytes = ticks, nil, -1
-	defer func() { r.libs.now = nil }()
+	r.begin()
+	r.running = false
+	defer func() {
+		r.libs.now = nil
+		r.end()
+	}()
 	fn, seal := r.bindLibrary(lib.chunk)
+	L.Push(r.protected)
 	L.Push(fn)
-	if err := L.PCall(0, 0, nil); err != nil {
+	if err := L.PCall(1, 0, nil); err != nil {
 		return nil, r.libraryError(err)
 	}
 	seal()
@@ -79,54 +87,46 @@ func (r *Runner) libraryError(err error) error {
 	if r.hook.killed != nil {
 		return r.hook.killed
 	}
-	var e *lua.ApiError
-	if !errors.As(err, &e) {
-		return err
-	}
-	switch v := e.Object.(type) {
+	switch v := r.caught(err).(type) {
 	case *lua.LTable:
 		s, _ := text(v.RawGetString("err"))
 		return errors.New(s)
 	case lua.LString:
 		return errors.New("ERR " + string(v))
+	default:
+		return errors.New("ERR " + display(v))
 	}
-	return errors.New("ERR " + e.Object.String())
 }
 
 // bindLibrary makes a function of a library's code. Until seal is called it sees, of all global variables, redis with
 // what a library may use; from then on, what every script sees.
 func (r *Runner) bindLibrary(c *chunk) (fn *lua.LFunction, seal func()) {
 	L := r.L
-	env, meta := L.NewTable(), L.NewTable()
 	globals := L.NewTable()
 	globals.RawSetString("redis", r.libraryAPI())
-	meta.RawSetString("__index", L.NewFunction(indexOnly(globals)))
-	meta.RawSetString("__newindex", L.NewFunction(readOnly))
-	env.Metatable = meta
-	return &lua.LFunction{Env: env, Proto: c.proto}, func() { meta.RawSetString("__index", r.L.Env) }
+	env := r.protect(globals, L.NewFunction(r.indexOnly(globals)))
+	seal = func() {
+		meta := env.Metatable.(*lua.LTable)
+		meta.RawSetString(realKey, r.globals)
+		meta.RawSetString("__index", r.globals)
+	}
+	return r.function(c, env), seal
 }
 
 // indexOnly is the __index of a table that stands for another one: a name that this has not is an error.
-func indexOnly(t *lua.LTable) lua.LGFunction {
+func (r *Runner) indexOnly(t *lua.LTable) lua.LGFunction {
 	return func(L *lua.LState) int {
 		key := L.Get(2)
-		v := t.RawGet(key)
-		if v == lua.LNil {
-			name, ok := text(key)
-			if !ok {
-				L.RaiseError("Second argument to luaProtectedTableError must be a string or number")
-			}
-			L.RaiseError("Script attempted to access nonexistent global variable '%s'", cString(name))
+		if v := t.RawGet(key); v != lua.LNil {
+			L.Push(v)
+			return 1
 		}
-		L.Push(v)
-		return 1
+		name, ok := text(key)
+		if !ok {
+			return r.fail(L, "Second argument to luaProtectedTableError must be a string or number")
+		}
+		return r.fail(L, "Script attempted to access nonexistent global variable '"+cString(name)+"'")
 	}
-}
-
-// readOnly is the __newindex of a table that nothing can be assigned to.
-func readOnly(L *lua.LState) int {
-	L.RaiseError("Attempt to modify a readonly table")
-	return 0
 }
 
 // libraryAPI returns the table redis of code that is loaded.
@@ -144,12 +144,8 @@ func (r *Runner) libraryAPI() *lua.LTable {
 	} {
 		fields.RawSetString(name, whole.RawGetString(name))
 	}
-	api, meta := L.NewTable(), L.NewTable()
-	meta.RawSetString("__index", L.NewFunction(indexOnly(fields)))
-	meta.RawSetString("__newindex", L.NewFunction(readOnly))
-	api.Metatable = meta
-	r.libs.api = api
-	return api
+	r.libs.api = r.protect(fields, L.NewFunction(r.indexOnly(fields)))
+	return r.libs.api
 }
 
 // redis.log(level, ...) of a library's code, which says it once, when it is loaded.

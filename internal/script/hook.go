@@ -17,6 +17,8 @@ type hook struct {
 	left int
 	// killed, once set, is raised at every instruction, so that nothing catches it.
 	killed error
+	// ticked is how often Tick was due in the run.
+	ticked int
 	// baseBytes is what the heap's objects took when the run was first looked at; -1: not yet.
 	baseBytes int64
 	sample    [1]metrics.Sample
@@ -24,6 +26,9 @@ type hook struct {
 
 // ticks is how many instructions run between two looks at the clock and the heap: less than 100 µs.
 const ticks = 1000
+
+// arm prepares for a run.
+func (h *hook) arm() { h.left, h.ticked, h.killed, h.baseBytes = ticks, 0, nil, -1 }
 
 // closed is always ready to be received from.
 var closed = func() chan struct{} {
@@ -54,6 +59,7 @@ func (h *hook) due() <-chan struct{} {
 
 // tick looks at the heap and asks the host.
 func (h *hook) tick() {
+	h.ticked++
 	if h.killed = h.checkHeap(); h.killed == nil {
 		h.killed = h.r.host.Tick()
 	}

@@ -69,7 +69,7 @@ func calleeName(L *lua.LState) (name string, method bool) {
 	name = "?"
 	for _, call := range proto.DbgCalls {
 		if call.Pc == pc && call.Name != "(anonymous)" {
-			name = call.Name
+			name = writtenName(call.Name)
 		}
 	}
 	return name, isMethodCall(proto.Code[:pc], int(inst>>18)&0xff)
@@ -164,12 +164,22 @@ func optString(L *lua.LState, n int, otherwise string) string {
 	return checkString(L, n)
 }
 
-// checkTable is argument n, a table.
+// checkTable is argument n, a table, which must not be changed.
 func checkTable(L *lua.LState, n int) *lua.LTable {
 	t, ok := L.Get(n).(*lua.LTable)
 	if !ok {
 		typeError(L, n, "table")
 	}
+	return realTable(t)
+}
+
+// checkOwnTable is argument n, a table that may be changed.
+func checkOwnTable(L *lua.LState, n int) *lua.LTable {
+	t, ok := L.Get(n).(*lua.LTable)
+	if !ok {
+		typeError(L, n, "table")
+	}
+	checkWritable(L, t)
 	return t
 }
 

@@ -151,7 +151,7 @@ func baseUnpack(L *lua.LState) int {
 	from := optInt(L, 2, 1)
 	to := 0
 	if L.Get(3) == lua.LNil {
-		to = t.Len()
+		to = tableLength(t)
 	} else {
 		to = checkInt(L, 3)
 	}

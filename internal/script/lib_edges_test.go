@@ -72,7 +72,7 @@ func TestResultsAreBounded(t *testing.T) {
 		`cjson.encode({string.rep('x', 40000), string.rep('x', 40000)})`,
 		`cmsgpack.pack(string.rep('x', 40000), string.rep('x', 40000))`,
 		`struct.pack('ss', string.rep('x', 40000), string.rep('x', 40000))`,
-		`table.insert({}, 60000000, 1)`, `string.upper(string.rep('x', 65536) .. 'x')`,
+		`string.upper(string.rep('x', 65536) .. 'x')`,
 	} {
 		got := runLibs(t, L, scriptOf(exact, []string{e}))[0]
 		if !strings.HasPrefix(got, tooLarge) {

@@ -10,9 +10,9 @@ import (
 // order makes of them. So this is the quicksort that Lua has (Sedgewick's, with the median of three as pivot, the
 // smaller part first by recursion), with its comparisons and exchanges in its order.
 func (lb *libs) tableSort(L *lua.LState) int {
-	t := checkTable(L, 1)
+	t := checkOwnTable(L, 1)
 	s := sorter{L: L, lb: lb, t: t}
-	n := t.Len()
+	n := tableLength(t)
 	checkStack(L, 40, "")
 	if L.Get(2) != lua.LNil {
 		s.less = checkFunction(L, 2)

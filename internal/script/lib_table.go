@@ -38,7 +38,7 @@ func (lb *libs) tableConcat(L *lua.LState) int {
 	i := optInt(L, 3, 1)
 	last := 0
 	if L.Get(4) == lua.LNil {
-		last = t.Len()
+		last = tableLength(t)
 	} else {
 		last = checkInt(L, 4)
 	}
@@ -76,7 +76,7 @@ func tableForeach(L *lua.LState) int {
 // table.foreachi(table, f)
 func tableForeachi(L *lua.LState) int {
 	t := checkTable(L, 1)
-	n := t.Len()
+	n := tableLength(t)
 	f := checkFunction(L, 2)
 	for i := 1; i <= n; i++ {
 		if callback(L, f, lua.LNumber(i), getIndex(t, i)) {
@@ -101,7 +101,7 @@ func callback(L *lua.LState, f *lua.LFunction, k, v lua.LValue) bool {
 
 // table.getn(table)
 func tableGetn(L *lua.LState) int {
-	L.Push(lua.LNumber(checkTable(L, 1).Len()))
+	L.Push(lua.LNumber(tableLength(checkTable(L, 1))))
 	return 1
 }
 
@@ -125,15 +125,15 @@ func tableMaxn(L *lua.LState) int {
 
 // table.setn(table, n)
 func tableSetn(L *lua.LState) int {
-	checkTable(L, 1)
+	checkOwnTable(L, 1)
 	raisef(L, "'setn' is obsolete")
 	return 0
 }
 
 // table.insert(table, [position,] value)
 func (lb *libs) tableInsert(L *lua.LState) int {
-	t := checkTable(L, 1)
-	end := t.Len() + 1
+	t := checkOwnTable(L, 1)
+	end := tableLength(t) + 1
 	pos := end
 	switch L.GetTop() {
 	case 2:
@@ -143,7 +143,7 @@ func (lb *libs) tableInsert(L *lua.LState) int {
 		raisef(L, "wrong number of arguments to 'insert'")
 	}
 	v := L.Get(-1)
-	if 0 < pos && pos < end {
+	if 0 < pos && pos < end && end < arrayLimit {
 		lb.spend(L, (end-pos)/4)
 		t.Insert(pos, v)
 		return 0
@@ -158,13 +158,23 @@ func (lb *libs) tableInsert(L *lua.LState) int {
 
 // table.remove(table [, position])
 func (lb *libs) tableRemove(L *lua.LState) int {
-	t := checkTable(L, 1)
-	end := t.Len()
+	t := checkOwnTable(L, 1)
+	end := tableLength(t)
 	pos := optInt(L, 2, end)
 	if pos < 1 || pos > end {
 		return 0
 	}
-	lb.spend(L, (end-pos)/4)
-	L.Push(t.Remove(pos))
+	if end < arrayLimit {
+		lb.spend(L, (end-pos)/4)
+		L.Push(t.Remove(pos))
+		return 1
+	}
+	v := getIndex(t, pos)
+	for i := pos; i < end; i++ {
+		lb.spend(L, 10)
+		setIndex(L, t, i, getIndex(t, i+1))
+	}
+	setIndex(L, t, end, lua.LNil)
+	L.Push(v)
 	return 1
 }

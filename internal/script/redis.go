@@ -66,7 +66,7 @@ func (r *Runner) command(L *lua.LState, raises bool) int {
 		L.Push(errorTable(L, problem))
 		return 1
 	}
-	reply := r.call(r.args)
+	reply := r.execute(r.args)
 	if len(reply) == 0 {
 		panic("BUG: a host without a reply")
 	}
@@ -78,8 +78,8 @@ func (r *Runner) command(L *lua.LState, raises bool) int {
 	return 1
 }
 
-// call calls the host. What panics there is a bug under a baton, which nothing may catch: it ends the process.
-func (r *Runner) call(args [][]byte) (reply []byte) {
+// execute calls the host. What panics there is a bug under a baton, which nothing may catch: it ends the process.
+func (r *Runner) execute(args [][]byte) (reply []byte) {
 	done := false
 	defer func() {
 		if !done {

@@ -159,10 +159,14 @@ type writer struct {
 	dst   []byte
 	limit int // dst must not become longer
 	steps int
+	err   *resp.Error // why it was given up
 }
 
 // write appends v. slot is how much of Lua's stack Redis would have in use, v included.
 func (w *writer) write(v lua.LValue, slot int) {
+	if w.err != nil {
+		return
+	}
 	if slot+4 > stackSlots {
 		w.dst = resp.AppendError(w.dst, resp.Errorf("ERR", "reached lua stack limit"))
 		return
@@ -186,11 +190,11 @@ func (w *writer) write(v lua.LValue, slot int) {
 	default:
 		w.dst = resp.AppendNull(w.dst, w.proto)
 	}
-	if w.steps++; w.steps%1024 == 0 {
-		w.r.work(w.r.L, 1024)
+	if w.steps++; w.steps%1024 == 0 && w.r.hook.due() != nil {
+		w.err = resp.ParseError(w.r.hook.killed.Error())
 	}
 	if len(w.dst) > w.limit {
-		w.r.L.RaiseError("not enough memory")
+		w.err = resp.ParseError(errMemory.Error())
 	}
 }
 
@@ -213,7 +217,8 @@ var blankLines = strings.NewReplacer("\r", " ", "\n", " ")
 
 func (w *writer) table(t *lua.LTable, slot int) {
 	if err, ok := t.RawGetString("err").(lua.LString); ok {
-		w.dst = resp.AppendError(w.dst, resp.ParseError(cString(string(err))))
+		w.dst = append(append(w.dst, '-'), blankLines.Replace(strings.TrimRight(cString(string(err)), "\r\n"))...)
+		w.dst = append(w.dst, '\r', '\n')
 		return
 	}
 	if status, ok := t.RawGetString("ok").(lua.LString); ok {
@@ -221,7 +226,7 @@ func (w *writer) table(t *lua.LTable, slot int) {
 		return
 	}
 	if double, ok := t.RawGetString("double").(lua.LNumber); ok {
-		w.dst = resp.AppendDouble(w.dst, w.proto, float64(double))
+		w.double(float64(double))
 		return
 	}
 	if digits, ok := t.RawGetString("big_number").(lua.LString); ok {
@@ -252,6 +257,18 @@ func (w *writer) table(t *lua.LTable, slot int) {
 		return
 	}
 	w.array(t, slot)
+}
+
+// double appends a floating-point number; that it is none may have a sign.
+func (w *writer) double(f float64) {
+	switch {
+	case !math.IsNaN(f) || !math.Signbit(f):
+		w.dst = resp.AppendDouble(w.dst, w.proto, f)
+	case w.proto >= 3:
+		w.dst = append(w.dst, ",-nan\r\n"...)
+	default:
+		w.dst = resp.AppendBulkString(w.dst, "-nan")
+	}
 }
 
 // size is how many entries a table has.

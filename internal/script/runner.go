@@ -1,6 +1,7 @@
 package script
 
 import (
+	"strconv"
 	"strings"
 
 	lua "github.com/yuin/gopher-lua"
@@ -10,73 +11,169 @@ import (
 
 // Runner is a Lua state that runs scripts, one after the other. It belongs to one goroutine at a time.
 type Runner struct {
-	engine  *Engine
-	host    Host
-	L       *lua.LState
-	hook    hook
-	globals *lua.LTable
-	libs    libraries
+	engine *Engine
+	host   Host
+	hook   hook
+
+	// The state, made again when broken.
+	L             *lua.LState
+	lib           *libs
+	broken        bool
+	libs          libraries
+	globals       *lua.LTable // what scripts see by its stand-in
+	sharedGlobals *lua.LTable
+	standIns      map[*lua.LTable]*lua.LTable // by real table
+	// What getmetatable shows of strings and of the globals.
+	stringMetatable, globalsMetatable *lua.LTable
+	protected                         *lua.LFunction // callProtected
+	helpers                           map[string]lua.LValue
+	bound                             map[*chunk]*lua.LFunction
+	chunks                            map[int64]*chunk // those that functions of the state belong to
 
 	// Of the run.
 	running bool
 	proto   int // what redis.setresp has said
-	where   place
+	failure failure
+	depth   int                            // of protected calls and coroutines
+	starts  map[*lua.LState]*lua.LFunction // of coroutines that haven't begun
+	once    []int64                        // chunks that the run has loaded
 
-	// Arguments of redis.call.
+	// Buffers: of redis.call's arguments, and of concatenations.
 	args     [][]byte
 	argBytes []byte
 	ends     []int
+	joined   []byte
 }
 
-// place is where a script failed.
-type place struct {
+// failure is where a script has failed.
+type failure struct {
 	source string
 	line   int
 	known  bool
 }
 
+// maxStackSlots is how many values the stack of a state may have, and so how deep its functions may be nested: each
+// needs several.
+const maxStackSlots = 1 << 16
+
 // NewRunner makes a Lua state. It takes some 100 KiB.
 func (e *Engine) NewRunner(h Host) *Runner {
 	r := &Runner{engine: e, host: h}
+	r.hook.r = r
+	r.reset()
+	return r
+}
+
+// reset makes a new state.
+func (r *Runner) reset() {
 	r.L = lua.NewState(lua.Options{
-		CallStackSize: 20_000, MinimizeStackMemory: true,
-		RegistrySize: 1024, RegistryMaxSize: 1 << 20, RegistryGrowStep: 8192,
+		CallStackSize: maxStackSlots, MinimizeStackMemory: true,
+		RegistrySize: 1024, RegistryMaxSize: maxStackSlots, RegistryGrowStep: 8192,
 		SkipOpenLibs: true,
 	})
-	r.hook.r = r
+	r.L.Options.CallStackSize, r.L.Options.RegistrySize = 8000, 128 // of coroutines
+	r.hook.arm()
 	r.L.SetContext(&r.hook)
+	r.bound, r.chunks = map[*chunk]*lua.LFunction{}, map[int64]*chunk{}
+	r.libs = libraries{}
+	r.helpers, r.starts = map[string]lua.LValue{}, map[*lua.LState]*lua.LFunction{}
+	r.lib = newLibs(r.engine.limits.StringBytes, func(L *lua.LState) { r.work(L, ticks) })
 	r.open()
-	return r
+	r.broken = false
+}
+
+// openLibraries makes the libraries' tables.
+func (r *Runner) openLibraries() map[string]*lua.LTable {
+	return map[string]*lua.LTable{
+		"bit": r.lib.openBit(r.L), "cjson": r.lib.openCjson(r.L), "cmsgpack": r.lib.openCmsgpack(r.L),
+		"coroutine": r.openCoroutine(), "math": r.lib.openMath(r.L), "redis": r.openRedis(),
+		"string": r.lib.openString(r.L), "struct": r.lib.openStruct(r.L), "table": r.lib.openTable(r.L),
+	}
+}
+
+// hidden returns what an upvalue of a chunk has: a helper, a global or a library's field.
+func (r *Runner) hidden(name string) lua.LValue {
+	if v, ok := r.helpers[name]; ok {
+		return v
+	}
+	var v lua.LValue
+	if helper := r.helper(name); helper != nil {
+		v = r.L.NewFunction(helper)
+	} else {
+		library, key, isField := strings.Cut(name[1:], ".")
+		v = r.globals.RawGetString(library)
+		if isField {
+			v = realTable(v.(*lua.LTable)).RawGetString(key)
+		}
+	}
+	r.helpers[name] = v
+	return v
 }
 
 // Run runs a script and appends the reply, in the client's version of RESP. keys and args are copied. The error is what
 // EVAL replies; dst is returned as it was then.
 func (r *Runner) Run(dst []byte, proto int, s *Script, keys, args [][]byte) ([]byte, *resp.Error) {
-	if s.library == nil {
-		return r.run(dst, proto, s.SHA, r.bind(s.chunk), keys, args)
+	if r.broken {
+		r.reset()
 	}
 	fn, err := r.functionOf(s)
 	if err != nil {
 		return dst, resp.ParseError(err.Error())
 	}
-	return r.run(dst, proto, s.SHA, fn, keys, args)
+	r.begin()
+	defer r.end()
+	r.L.Push(r.protected)
+	r.L.Push(fn)
+	r.L.Push(list(r.L, keys))
+	r.L.Push(list(r.L, args))
+	if s.library == nil && s.chunk.globals {
+		r.globals.RawSetString("KEYS", r.L.Get(-2))
+		r.globals.RawSetString("ARGV", r.L.Get(-1))
+		defer func() {
+			r.globals.RawSetString("KEYS", lua.LNil)
+			r.globals.RawSetString("ARGV", lua.LNil)
+		}()
+	}
+	return r.call(dst, proto, s.SHA)
 }
 
-// run calls fn, which name stands for in errors.
-func (r *Runner) run(dst []byte, proto int, name string, fn *lua.LFunction, keys, args [][]byte) ([]byte, *resp.Error) {
+// begin prepares for a run.
+func (r *Runner) begin() {
+	r.hook.arm()
+	r.lib.reset()
+	r.running, r.proto, r.failure, r.depth = true, 2, failure{}, 0
+}
+
+// end forgets a run.
+func (r *Runner) end() {
+	r.running = false
+	if r.hook.killed != nil || r.hook.ticked > maxTicks {
+		r.broken = true // its stack may be big, or in any shape
+	}
+	clear(r.starts)
+	for _, id := range r.once {
+		delete(r.chunks, id)
+	}
+	r.once = r.once[:0]
+}
+
+// maxTicks is after how many ticks of a run its state is not used again.
+const maxTicks = 50
+
+// call calls what is on the stack: callProtected, a function, and KEYS and ARGV. name is what stands for the script in
+// errors.
+func (r *Runner) call(dst []byte, proto int, name string) ([]byte, *resp.Error) {
 	L := r.L
-	r.hook.left, r.hook.killed, r.hook.baseBytes = ticks, nil, -1
-	r.running, r.proto, r.where = true, 2, place{}
-	defer func() { r.running = false }()
-	L.Push(fn)
-	L.Push(list(L, keys))
-	L.Push(list(L, args))
-	if err := L.PCall(2, 1, L.NewFunction(r.failed)); err != nil {
+	L.G.CurrentThread = L
+	if err := L.PCall(3, 1, nil); err != nil {
 		return dst, r.runError(name, err)
 	}
 	w := writer{r: r, proto: proto, dst: dst, limit: len(dst) + r.engine.limits.HeapBytes}
-	w.write(L.Get(-1), 2)
+	v := L.Get(-1)
 	L.Pop(1)
+	if w.write(v, 2); w.err != nil {
+		return dst, w.err
+	}
 	return w.dst, nil
 }
 
@@ -89,53 +186,42 @@ func list(L *lua.LState, elems [][]byte) *lua.LTable {
 	return t
 }
 
-// failed is called where a script has failed, while its functions are still on the stack: it notes the place.
-func (r *Runner) failed(L *lua.LState) int {
-	for level := 1; level <= 2; level++ {
-		dbg, ok := L.GetStack(level)
-		if !ok {
-			break
-		}
-		if _, err := L.GetInfo("Sl", dbg, lua.LNil); err != nil {
-			break
-		}
-		r.where = place{source: dbg.Source, line: dbg.CurrentLine, known: true}
-		if dbg.What != "G" {
-			break
-		}
-	}
-	return 1
-}
-
 // runError words the error of a run.
 func (r *Runner) runError(name string, err error) *resp.Error {
-	msg := err.Error()
-	if e, ok := err.(*lua.ApiError); ok {
-		if t, ok := e.Object.(*lua.LTable); ok {
-			s, _ := text(t.RawGetString("err"))
-			msg = s
-		} else {
-			msg = "ERR " + e.Object.String()
+	v := r.caught(err)
+	msg := "ERR "
+	switch t, ok := v.(*lua.LTable); {
+	case r.hook.killed != nil:
+		msg = r.hook.killed.Error()
+	case ok:
+		msg, _ = text(plainField(t, "err"))
+		msg = cString(msg)
+	default:
+		s, isText := text(v)
+		if !isText {
+			s = display(v)
 		}
+		msg += cString(s)
 	}
-	if r.where.known {
-		msg += " script: " + name + ", on @" + strings.TrimPrefix(r.where.source, "@") + ":" +
-			formatNumber(lua.LNumber(r.where.line)) + "."
+	if r.failure.known {
+		msg += " script: " + name + ", on " + r.failure.source + ":" + strconv.Itoa(r.failure.line) + "."
 	}
 	return resp.ParseError(msg)
 }
 
-// open fills the state's globals.
-func (r *Runner) open() {
-	libraries := []lua.LGFunction{lua.OpenBase, lua.OpenString, lua.OpenTable, lua.OpenMath, lua.OpenCoroutine}
-	for _, open := range libraries {
-		r.L.Push(r.L.NewFunction(open))
-		r.L.Call(0, 0)
+// plainField is a field of a table, or of the tables that its metatable names; no function is called.
+func plainField(t *lua.LTable, name string) lua.LValue {
+	for range lua.MaxTableGetLoop {
+		if v := t.RawGetString(name); v != lua.LNil {
+			return v
+		}
+		mt, ok := t.Metatable.(*lua.LTable)
+		if !ok {
+			break
+		}
+		if t, ok = mt.RawGetString("__index").(*lua.LTable); !ok {
+			break
+		}
 	}
-	r.L.SetGlobal("redis", r.openRedis())
-}
-
-// bind makes a function of the state of a chunk.
-func (r *Runner) bind(c *chunk) *lua.LFunction {
-	return &lua.LFunction{Env: r.L.Env, Proto: c.proto}
+	return lua.LNil
 }

@@ -1,0 +1,447 @@
+package script
+
+import (
+	"fmt"
+	"maps"
+	"math"
+	"slices"
+	"strconv"
+	"strings"
+
+	lua "github.com/yuin/gopher-lua"
+	"github.com/yuin/gopher-lua/ast"
+)
+
+// Where gopher-lua's machine differs from Lua 5.1, and scripts can see it, the tree is rewritten before it is compiled:
+//
+//	a .. b .. c   calls a helper: numbers are written otherwise, errors are worded otherwise
+//	#a            calls a helper: tables ignore __len, and long ones have a part that the machine doesn't count
+//	a % b, a ^ b  call helpers: results differ
+//	for i = a, b  its numbers go through helpers: strings that are numbers are taken
+//	a, b = c, d   goes through variables, so that all is evaluated before anything is assigned
+//	globals       become upvalues, since nobody can change them, and so do the libraries' functions: string.rep is
+//	              one. KEYS and ARGV are parameters. What is no global is looked for in the table of globals, which
+//	              raises an error. A library of functions has it all there, as it sees less while it is loaded
+//	variables     get names of their own, as the compiler has a variable in scope of its first value if that is a
+//	              function. One that changes, and that functions inside share, lives in a table: an error closes all
+//	              upvalues, also those of functions that go on, which then would no longer share it
+//	positions     are places in chunk.sites instead of lines: an error's position tells the expression
+//
+// Names that no script can write tell these from a script's own: a variable x is "x\x00n", an upvalue of the chunk
+// begins with \x01.
+
+// Upvalues of a chunk: functions of the runner. Others are "\x01name" and "\x01library.name".
+const (
+	hiddenConcat  = "\x01\x01concat"
+	hiddenLength  = "\x01\x01length"
+	hiddenModulo  = "\x01\x01modulo"
+	hiddenPower   = "\x01\x01power"
+	hiddenStart   = "\x01\x01start"
+	hiddenLimit   = "\x01\x01limit"
+	hiddenStep    = "\x01\x01step"
+	hiddenGlobals = "\x01_G"
+	hiddenKEYS    = "\x01KEYS"
+	hiddenARGV    = "\x01ARGV"
+)
+
+// maxHidden is how many different upvalues a chunk binds; what is beyond goes through the table of globals.
+const maxHidden = 120
+
+// maxElements is how many elements without a key a table constructor may have: gopher-lua can't count further.
+const maxElements = 25_000
+
+// site is where an instruction comes from.
+type site struct {
+	line int
+	// What Lua's errors call the operands: "local 'x'", "field 'y'"; empty: nothing. left is also what is indexed, and
+	// what is a loop's or a call's function; of a method, right is what is called.
+	left, right string
+}
+
+// rewriter rewrites a tree.
+type rewriter struct {
+	tree   *tree
+	kind   chunkKind
+	sites  []site
+	atLine map[int]int // sites without operands by line
+	hidden map[string]bool
+	fn     *functionState // of the function whose body is rewritten, as the parser knows it
+	names  int
+	// globals: the chunk may reach the table of globals, and so what is in it.
+	globals bool
+	err     error
+}
+
+// library tells the globals that are tables of functions.
+var libraryNames = map[string]bool{
+	"bit": true, "cjson": true, "cmsgpack": true, "coroutine": true, "math": true, "redis": true, "string": true,
+	"struct": true, "table": true,
+}
+
+// globalNames are the other globals, but KEYS and ARGV: exactly what redis-server 7.0.15 has.
+var globalNames = map[string]bool{
+	"_G": true, "_VERSION": true, "__redis__err__handler": true, "assert": true, "collectgarbage": true, "error": true,
+	"gcinfo": true, "getmetatable": true, "ipairs": true, "load": true, "loadstring": true, "next": true, "pairs": true,
+	"pcall": true, "rawequal": true, "rawget": true, "rawset": true, "select": true, "setmetatable": true,
+	"tonumber": true, "tostring": true, "type": true, "unpack": true, "xpcall": true,
+}
+
+// compile rewrites the tree and makes byte code of it. The function takes KEYS and ARGV if it is a script's.
+func (w *rewriter) compile(name string) (proto *lua.FunctionProto, err error) {
+	defer func() {
+		if problem := recover(); problem != nil {
+			proto, err = nil, fmt.Errorf("the compiler failed: %v", problem)
+		}
+	}()
+	w.fn = w.tree.main
+	fn := &ast.FunctionExpr{ParList: &ast.ParList{HasVargs: w.tree.vararg}, Stmts: w.stmts(w.tree.stmts)}
+	if w.kind == mainScript {
+		fn.ParList.Names = []string{hiddenKEYS, hiddenARGV}
+	}
+	if w.err != nil {
+		return nil, w.err
+	}
+	outer := []ast.Stmt{&ast.ReturnStmt{Exprs: []ast.Expr{fn}}}
+	if len(w.hidden) > 0 {
+		names := slices.Sorted(maps.Keys(w.hidden))
+		outer = append([]ast.Stmt{&ast.LocalAssignStmt{Names: names}}, outer...)
+	}
+	if proto, err = lua.Compile(outer, name); err != nil {
+		return nil, syntaxError("function or expression too complex")
+	}
+	return proto.FunctionPrototypes[0], nil
+}
+
+// line returns the site of a line.
+func (w *rewriter) line(line int) int {
+	at, found := w.atLine[line]
+	if !found {
+		at = w.site(site{line: line})
+		w.atLine[line] = at
+	}
+	return at
+}
+
+func (w *rewriter) site(s site) int {
+	w.sites = append(w.sites, s)
+	return len(w.sites) - 1
+}
+
+// upvalue makes an identifier of one of the chunk's upvalues.
+func (w *rewriter) upvalue(name string, at int) ast.Expr {
+	w.hidden[name] = true
+	return identAt(name, at)
+}
+
+func identAt(name string, at int) *ast.IdentExpr {
+	e := &ast.IdentExpr{Value: name}
+	e.SetLine(at)
+	return e
+}
+
+// call makes a call of one of the runner's functions, which returns one value.
+func (w *rewriter) call(name string, at int, args ...ast.Expr) ast.Expr {
+	e := &ast.FuncCallExpr{Func: w.upvalue(name, at), Args: args, AdjustRet: true}
+	e.SetLine(at)
+	e.SetLastLine(at)
+	return e
+}
+
+// name makes a new name of one.
+func (w *rewriter) name(of string) string {
+	w.names++
+	return of + "\x00" + strconv.Itoa(w.names)
+}
+
+// describe is what errors call an expression, of the tree as it was parsed.
+func (w *rewriter) describe(e ast.Expr) string {
+	switch e := e.(type) {
+	case *ast.IdentExpr:
+		v := w.tree.uses[e]
+		switch {
+		case v == nil:
+			return "global '" + e.Value + "'"
+		case v.function != w.fn:
+			return "upvalue '" + e.Value + "'"
+		}
+		return "local '" + e.Value + "'"
+	case *ast.AttrGetExpr:
+		if key, ok := e.Key.(*ast.StringExpr); ok {
+			return "field '" + cString(key.Value) + "'"
+		}
+		return "field '?'"
+	}
+	return ""
+}
+
+// variable makes an expression that is a local variable's value, or its place.
+func (w *rewriter) variable(v *localVariable, at int) ast.Expr {
+	if !v.boxed() {
+		return identAt(v.emitted, at)
+	}
+	key := &ast.NumberExpr{Value: "1"}
+	key.SetLine(at)
+	e := &ast.AttrGetExpr{Object: identAt(v.emitted, at), Key: key}
+	e.SetLine(at)
+	return e
+}
+
+// global makes an expression that is the value of a global variable.
+func (w *rewriter) global(name string, at int) ast.Expr {
+	if w.kind == mainScript && (name == "KEYS" || name == "ARGV") {
+		return identAt("\x01"+name, at)
+	}
+	switch name {
+	case "_G", "load", "loadstring":
+		w.globals = true
+	}
+	if hidden := "\x01" + name; w.kind != library && (globalNames[name] || libraryNames[name]) && w.room(hidden) {
+		return w.upvalue(hidden, at)
+	}
+	return w.globalField(name, at)
+}
+
+// room tells whether another upvalue can be bound.
+func (w *rewriter) room(hidden string) bool { return w.hidden[hidden] || len(w.hidden) < maxHidden }
+
+// globalField makes an expression that is a field of the table of globals, or its place.
+func (w *rewriter) globalField(name string, at int) ast.Expr {
+	key := &ast.StringExpr{Value: name}
+	key.SetLine(at)
+	e := &ast.AttrGetExpr{Object: w.upvalue(hiddenGlobals, at), Key: key}
+	e.SetLine(at)
+	return e
+}
+
+// exprs rewrites a list of expressions in place.
+func (w *rewriter) exprs(list []ast.Expr) []ast.Expr {
+	for i, e := range list {
+		list[i] = w.expr(e)
+	}
+	return list
+}
+
+// expr rewrites an expression, in place where it can.
+func (w *rewriter) expr(e ast.Expr) ast.Expr {
+	at := e.Line()
+	switch e := e.(type) {
+	case *ast.IdentExpr:
+		return w.ident(e)
+	case *ast.NumberExpr:
+		n, _ := parseNumber(e.Value)
+		return numberAt(n, w.line(at))
+	case *ast.AttrGetExpr:
+		return w.field(e)
+	case *ast.FuncCallExpr:
+		return w.callExpr(e)
+	case *ast.FunctionExpr:
+		return w.function(e)
+	case *ast.TableExpr:
+		return w.table(e)
+	case *ast.LogicalOpExpr:
+		e.Lhs, e.Rhs = w.expr(e.Lhs), w.expr(e.Rhs)
+	case *ast.RelationalOpExpr:
+		e.Lhs, e.Rhs = w.expr(e.Lhs), w.expr(e.Rhs)
+	case *ast.StringConcatOpExpr:
+		return w.concat(e)
+	case *ast.ArithmeticOpExpr:
+		return w.arithmetic(e)
+	case *ast.UnaryNotOpExpr:
+		e.Expr = w.expr(e.Expr)
+	case *ast.UnaryMinusOpExpr:
+		where := w.site(site{line: at, left: w.describe(e.Expr)})
+		e.Expr = w.expr(e.Expr)
+		e.SetLine(where)
+		return e
+	case *ast.UnaryLenOpExpr:
+		where := w.site(site{line: at, left: w.describe(e.Expr)})
+		return w.call(hiddenLength, where, w.expr(e.Expr))
+	}
+	e.SetLine(w.line(at))
+	return e
+}
+
+// numberAt makes a number that the compiler reads as this one.
+func numberAt(n float64, at int) ast.Expr {
+	e := &ast.NumberExpr{Value: strconv.FormatFloat(n, 'e', -1, 64)}
+	e.SetLine(at)
+	return e
+}
+
+func (w *rewriter) ident(e *ast.IdentExpr) ast.Expr {
+	at := w.line(e.Line())
+	if v := w.tree.uses[e]; v != nil {
+		return w.variable(v, at)
+	}
+	return w.global(e.Value, at)
+}
+
+// field rewrites a field; a library's function is an upvalue.
+func (w *rewriter) field(e *ast.AttrGetExpr) ast.Expr {
+	key, isString := e.Key.(*ast.StringExpr)
+	object, isName := e.Object.(*ast.IdentExpr)
+	if isString && isName && w.kind != library && w.tree.uses[object] == nil && libraryNames[object.Value] {
+		if hidden := "\x01" + object.Value + "." + key.Value; w.room(hidden) {
+			return w.upvalue(hidden, w.line(e.Line()))
+		}
+	}
+	return w.place(e)
+}
+
+// place rewrites a field that may be assigned to.
+func (w *rewriter) place(e *ast.AttrGetExpr) ast.Expr {
+	at := w.site(site{line: e.Line(), left: w.describe(e.Object)})
+	e.Object, e.Key = w.expr(e.Object), w.expr(e.Key)
+	e.SetLine(at)
+	return e
+}
+
+func (w *rewriter) callExpr(e *ast.FuncCallExpr) ast.Expr {
+	s := site{line: e.Line()}
+	if e.Func != nil {
+		s.left = w.describe(e.Func)
+		s.right = s.left
+		e.Func = w.expr(e.Func)
+	} else {
+		s.left, s.right = w.describe(e.Receiver), "method '"+e.Method+"'"
+		e.Receiver = w.expr(e.Receiver)
+	}
+	w.exprs(e.Args)
+	at := w.site(s)
+	e.SetLine(at)
+	e.SetLastLine(at)
+	return e
+}
+
+// concat rewrites a concatenation: one call for all operands, which lean to the right.
+func (w *rewriter) concat(e *ast.StringConcatOpExpr) ast.Expr {
+	const most = 50 // operands of a call; registers are few
+	list := []ast.Expr{e.Lhs}
+	rest := e.Rhs
+	for len(list) < most-1 {
+		next, ok := rest.(*ast.StringConcatOpExpr)
+		if !ok {
+			break
+		}
+		list, rest = append(list, next.Lhs), next.Rhs
+	}
+	list = append(list, rest)
+	// Which operand an error is about is found by the description's place in the list.
+	at := w.site(site{line: e.Line()})
+	for _, operand := range list {
+		w.site(site{line: e.Line(), left: w.describe(operand)})
+	}
+	return w.call(hiddenConcat, at, w.exprs(list)...)
+}
+
+func (w *rewriter) arithmetic(e *ast.ArithmeticOpExpr) ast.Expr {
+	at := w.site(site{line: e.Line(), left: w.describe(e.Lhs), right: w.describe(e.Rhs)})
+	e.Lhs, e.Rhs = w.expr(e.Lhs), w.expr(e.Rhs)
+	e.SetLine(at)
+	left, leftIsNumber := literal(e.Lhs)
+	right, rightIsNumber := literal(e.Rhs)
+	constant := leftIsNumber && rightIsNumber
+	switch e.Operator {
+	case "%":
+		if n := modulo(left, right); constant && !math.IsNaN(n) {
+			return numberAt(n, at)
+		}
+		return w.call(hiddenModulo, at, e.Lhs, e.Rhs)
+	case "^":
+		if n := power(left, right); constant && !math.IsNaN(n) {
+			return numberAt(n, at)
+		}
+		return w.call(hiddenPower, at, e.Lhs, e.Rhs)
+	}
+	return e
+}
+
+// literal tells the number that an expression spells.
+func literal(e ast.Expr) (n float64, ok bool) {
+	number, ok := e.(*ast.NumberExpr)
+	if !ok {
+		return 0, false
+	}
+	return parseNumber(number.Value)
+}
+
+func (w *rewriter) table(e *ast.TableExpr) ast.Expr {
+	elements := 0
+	for _, f := range e.Fields {
+		if f.Key != nil {
+			f.Key = w.expr(f.Key)
+		} else if elements++; elements > maxElements {
+			w.err = syntaxError("function or expression too complex")
+		}
+		f.Value = w.expr(f.Value)
+	}
+	at := w.line(e.Line())
+	e.SetLine(at)
+	e.SetLastLine(at)
+	return e
+}
+
+// function rewrites a function. Parameters that live in tables get there first.
+func (w *rewriter) function(e *ast.FunctionExpr) ast.Expr {
+	outer := w.fn
+	variables := w.tree.declares[e]
+	w.fn = w.tree.states[e]
+	names, boxes := w.declare(variables, e.Line())
+	if e.ParList.HasVargs { // the last is arg, which the machine declares
+		v := variables[len(variables)-1]
+		if names = names[:len(names)-1]; v.boxed() {
+			boxes[len(boxes)-1] = w.box(v, "arg", w.line(e.Line()))
+		} else {
+			v.emitted = "arg"
+		}
+	}
+	e.ParList = &ast.ParList{HasVargs: e.ParList.HasVargs, Names: names}
+	e.Stmts = append(boxes, w.stmts(e.Stmts)...)
+	w.fn = outer
+	e.SetLine(w.line(e.Line()))
+	e.SetLastLine(w.line(e.LastLine()))
+	return e
+}
+
+// declare names variables. Of those that live in tables names has the names of their first values, and boxes the
+// statements that put these there.
+func (w *rewriter) declare(variables []*localVariable, line int) (names []string, boxes []ast.Stmt) {
+	for _, v := range variables {
+		name := w.name(v.name)
+		names = append(names, name)
+		if v.boxed() {
+			boxes = append(boxes, w.box(v, name, w.line(line)))
+		} else {
+			v.emitted = name
+		}
+	}
+	return names, boxes
+}
+
+// box makes the statement that puts a variable's first value into a table.
+func (w *rewriter) box(v *localVariable, first string, at int) ast.Stmt {
+	v.emitted = w.name(v.name)
+	return localAt(at, v.emitted, boxOf(identAt(first, at), at))
+}
+
+// boxOf makes a table of one value.
+func boxOf(value ast.Expr, at int) ast.Expr {
+	e := &ast.TableExpr{Fields: []*ast.Field{{Value: value}}}
+	e.SetLine(at)
+	return e
+}
+
+func localAt(at int, name string, value ast.Expr) ast.Stmt {
+	s := &ast.LocalAssignStmt{Names: []string{name}, Exprs: []ast.Expr{value}}
+	s.SetLine(at)
+	s.SetLastLine(at)
+	return s
+}
+
+// writtenName is what a script calls what rewriting has given this name.
+func writtenName(name string) string {
+	if strings.HasPrefix(name, "\x01") {
+		return name[strings.LastIndexAny(name, ".\x01")+1:]
+	}
+	return cString(name)
+}
