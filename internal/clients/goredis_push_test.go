@@ -103,8 +103,6 @@ func TestGoRedisCache(t *testing.T) {
 		{func() error { return writer.SetBit(ctx, "k", 6, 1).Err() }, "\x02"},
 		{func() error { return writer.FlushDB(ctx).Err() }, ""},
 		{func() error { return writer.MSet(ctx, "k", "3", "m", "4").Err() }, "3"},
-		{func() error { return writer.Do(ctx, "SWAPDB", 0, 1).Err() }, ""},
-		{func() error { return writer.Do(ctx, "SWAPDB", 0, 1).Err() }, "3"},
 		{func() error { return writer.FlushAllAsync(ctx).Err() }, ""},
 	} {
 		c.Get(ctx, "k")

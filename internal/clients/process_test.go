@@ -3,6 +3,7 @@ package clients
 import (
 	"context"
 	"errors"
+	"flag"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -17,6 +18,9 @@ import (
 
 // patience is for anything that must come.
 const patience = time.Minute
+
+// flagServer has the tests run against a redis-server, which shows that they ask for nothing that Redis doesn't do.
+var flagServer = flag.String("server", "", "the redis-server to use instead of the program of this tree")
 
 // program is the server that the tests start.
 var program need.Server
@@ -34,13 +38,15 @@ type process struct {
 	port int
 	addr string
 	dir  string
-	args []string
-	cmd  *exec.Cmd
-	done chan error // its end
+
+	binary string
+	args   []string
+	cmd    *exec.Cmd
+	done   chan error // its end
 }
 
-// startServer starts the program with an append-only file and with these parameters, and waits until it answers. It is
-// killed when the test ends.
+// startServer starts the program with an append-only file and with these parameters, and waits until it answers. What
+// it has replied to is there after a kill. It is killed when the test ends.
 func startServer(t testing.TB, args ...string) *process {
 	t.Helper()
 	port, err := redistest.FreePort()
@@ -49,8 +55,13 @@ func startServer(t testing.TB, args ...string) *process {
 	}
 	p := &process{
 		t: t, port: port, addr: "127.0.0.1:" + strconv.Itoa(port), dir: t.TempDir(),
-		args: append([]string{"--aof-ring-dir", need.MemoryDir(t), "--appendonly", "yes", "--shards", "4"}, args...),
+		binary: *flagServer, args: []string{"--appendonly", "yes", "--appendfsync", "always"},
 	}
+	if p.binary == "" {
+		p.binary = program.Path(t)
+		p.args = []string{"--appendonly", "yes", "--aof-ring-dir", need.MemoryDir(t), "--shards", "4"}
+	}
+	p.args = append(p.args, args...)
 	p.start()
 	t.Cleanup(func() {
 		p.signal(syscall.SIGKILL)
@@ -70,7 +81,7 @@ func (p *process) start() {
 		p.t.Fatal(err)
 	}
 	defer log.Close()
-	p.cmd = exec.Command(program.Path(p.t), append([]string{
+	p.cmd = exec.Command(p.binary, append([]string{
 		"--port", strconv.Itoa(p.port), "--bind", "127.0.0.1", "--dir", p.dir,
 	}, p.args...)...)
 	p.cmd.Stdout, p.cmd.Stderr = log, log
