@@ -108,14 +108,16 @@ func TestRedsync(t *testing.T) {
 		pools = append(pools, goredis.NewPool(goRedis(t, p, func(o *redis.Options) { o.MaxRetries = -1 })))
 	}
 	rs := redsync.New(pools...)
-	fast := []redsync.Option{redsync.WithTries(200), redsync.WithRetryDelay(2 * time.Millisecond)}
+	patient := []redsync.Option{
+		redsync.WithTries(5000), redsync.WithRetryDelay(2 * time.Millisecond), redsync.WithExpiry(time.Minute),
+	}
 	e := &exclusion{t: t}
 	crowd := func() {
 		var wg sync.WaitGroup
 		for range 5 {
 			wg.Go(func() {
 				for range 6 {
-					m := rs.NewMutex("crowded", append(fast, redsync.WithExpiry(time.Minute), redsync.WithTries(5000))...)
+					m := rs.NewMutex("crowded", patient...)
 					if err := m.LockContext(ctx); err != nil {
 						t.Error(err)
 						return
@@ -131,7 +133,7 @@ func TestRedsync(t *testing.T) {
 	}
 	crowd()
 
-	m := rs.NewMutex("lock", append(fast, redsync.WithExpiry(time.Minute))...)
+	m := rs.NewMutex("lock", patient...)
 	if err := m.LockContext(ctx); err != nil {
 		t.Fatal(err)
 	}
