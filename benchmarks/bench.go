@@ -52,8 +52,8 @@ func scenarios() []scenario {
 	return []scenario{
 		{"cpu", "server CPU per command, server and client pinned to a core each", (*bench).runCPU},
 		{"unpinned", "the same where the scheduler chooses the cores", (*bench).runUnpinned},
-		{"collections", "server CPU per command on lists, hashes, sets, sorted sets and streams",
-			(*bench).runCollections},
+		{"collections", "server CPU per command on lists, hashes, sets and sorted sets", (*bench).runCollections},
+		{"types", "server CPU per command on streams, HyperLogLogs and positions, and of PUBLISH", (*bench).runTypes},
 		{"memtier", "the same under memtier_benchmark", (*bench).runMemtier},
 		{"push", "server CPU per message that is published to subscribers", (*bench).runPush},
 		{"latency", "latency of an open loop at half of redis-server's maximum rate", (*bench).runLatency},

@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -40,9 +41,12 @@ func TestParse(t *testing.T) {
 	if got := strings.Join(opts.flags, " "); got != "-rounds 3 -sizes 5,7 -server 'x=y z'" {
 		t.Errorf("flags %s", got)
 	}
-	opts, err = parse([]string{"-commands", "mset,set", "-pipelines", "16,64"}, io.Discard)
+	opts, err = parse([]string{"-commands", "mset,set", "-pipelines", "16,64", "-rows", "^H"}, io.Discard)
 	if works := (&bench{options: opts}).closedWorks(1, 16); err != nil || len(works) != 1 || works[0].Command != "set" {
 		t.Errorf("%v, %v", works, err)
+	}
+	if !opts.chosen("HGET") || opts.chosen("ZHGET") || !new(options).chosen("GET") {
+		t.Error("other rows are chosen")
 	}
 	opts, err = parse([]string{"-quick"}, io.Discard)
 	if err != nil || len(opts.scenarios) != len(scenarios()) || opts.out != "-" || opts.rounds != 1 {
@@ -50,7 +54,7 @@ func TestParse(t *testing.T) {
 	}
 	for _, bad := range []string{
 		"nothing", "-commands del", "-pipelines x", "-rounds 0", "-sizes 5,5", "-sizes x", "-client ab", "-frobnicate",
-		"-cpu -1s",
+		"-cpu -1s", "-rows (",
 	} {
 		if _, err := parse(strings.Fields(bad), io.Discard); err == nil {
 			t.Errorf("%s was accepted", bad)
@@ -202,6 +206,27 @@ func TestGrid(t *testing.T) {
 		if text := g.tables(peer.Redis) + g.bars(work); strings.Count(text, "fulmen") != 2 {
 			t.Errorf("tables:\n%s", text)
 		}
+	}
+}
+
+// TestTypes measures a row that counts, and one that needs subscribers; too short a stream is noticed.
+func TestTypes(t *testing.T) {
+	opts := standIn(t)
+	opts.scenarios, opts.keys, opts.rows = []string{"types"}, 20_000, regexp.MustCompile("XACK|PUBLISH")
+	opts.without = append(opts.without, "floor") // which stands for a server without the stream
+	var out strings.Builder
+	if err := run(context.Background(), opts, &out, testLog{t}); err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{"XREADGROUP and XACK: CPU ÷ redis", "PUBLISH to 10: CPU ÷ redis"} {
+		if !strings.Contains(out.String(), want) {
+			t.Errorf("no %q in:\n%s", want, &out)
+		}
+	}
+	opts.keys = ackLag
+	err := run(context.Background(), opts, io.Discard, testLog{t})
+	if err == nil || !strings.Contains(err.Error(), "should be pending") {
+		t.Errorf("a stream that has been read to its end: %v", err)
 	}
 }
 

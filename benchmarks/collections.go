@@ -17,9 +17,13 @@ import (
 // collection is a command on collections, with what there is before.
 type collection struct {
 	name   string
-	fill   string // one command a number, ascending
+	fill   string // one command a number, ascending; "": nothing
 	script string
 	small  bool // on many of ten elements, not on one of many
+
+	begin       []string                 // commands that are sent once, after the fill
+	subscribers int                      // to the channel "news"
+	check       func(*peer.Server) error // what must be true after each load; nil: nothing
 }
 
 const (
@@ -32,41 +36,37 @@ const (
 	bigHash   = "HSET big field:# xxxxxxxx"
 	bigSet    = "SADD big member:#"
 	bigZSet   = "ZADD big # member:#"
-	bigStream = "XADD big #-1 f xxxxxxxx g #"
 )
 
 func collections() []collection {
 	return []collection{
-		{"LPUSH, 1 M", bigList, "LPUSH big #", false},
-		{"LPUSH, small", smallList, "LPUSH small:# item", true},
-		{"RPUSH, 1 M", bigList, "RPUSH big #", false},
-		{"RPUSH, small", smallList, "RPUSH small:# item", true},
-		{"RPUSH and LPOP, 1 M", bigList, "RPUSH big #; LPOP big", false},
-		{"RPUSH and LPOP, small", smallList, "RPUSH small:# item; LPOP small:#", true},
-		{"LRANGE_100, 1 M", bigList, "LRANGE big 0 99", false},
-		{"LRANGE_100, small", smallList, "LRANGE small:# 0 99", true},
-		{"HSET, 1 M", bigHash, "HSET big field:# yyyyyyyy", false},
-		{"HSET, small", smallHash, "HSET small:# f5 yyyyyyyy", true},
-		{"HGET, 1 M", bigHash, "HGET big field:#", false},
-		{"HGET, small", smallHash, "HGET small:# f5", true},
-		{"HGETALL(10)", smallHash, "HGETALL small:#", true},
-		{"SADD, 1 M", bigSet, "SADD big new:#", false},
-		{"SADD, small", smallSet, "SADD small:# m5", true},
-		{"SISMEMBER, 1 M", bigSet, "SISMEMBER big member:#", false},
-		{"SISMEMBER, small", smallSet, "SISMEMBER small:# m5", true},
-		{"SADD and SPOP, 1 M", bigSet, "SADD big new:#; SPOP big", false},
-		{"SADD and SPOP, small", smallSet, "SADD small:# m11; SPOP small:#", true},
-		{"ZADD, 1 M", bigZSet, "ZADD big @ member:#", false},
-		{"ZADD, small", smallZSet, "ZADD small:# @ m5", true},
-		{"ZSCORE, 1 M", bigZSet, "ZSCORE big member:#", false},
-		{"ZSCORE, small", smallZSet, "ZSCORE small:# m5", true},
-		{"ZRANK, 1 M", bigZSet, "ZRANK big member:#", false},
-		{"ZRANK, small", smallZSet, "ZRANK small:# m5", true},
-		{"ZRANGEBYSCORE(10), 1 M", bigZSet, "ZRANGEBYSCORE big # +inf LIMIT 0 10", false},
-		{"ZRANGEBYSCORE(10), small", smallZSet, "ZRANGEBYSCORE small:# -inf +inf", true},
-		{"XADD, 1 M", bigStream, "XADD big * f xxxxxxxx g #", false},
-		{"XRANGE(10), 1 M", bigStream, "XRANGE big # + COUNT 10", false},
-		{"XREAD(10), 1 M", bigStream, "XREAD COUNT 10 STREAMS big #", false},
+		{name: "LPUSH, 1 M", fill: bigList, script: "LPUSH big #"},
+		{name: "LPUSH, small", fill: smallList, script: "LPUSH small:# item", small: true},
+		{name: "RPUSH, 1 M", fill: bigList, script: "RPUSH big #"},
+		{name: "RPUSH, small", fill: smallList, script: "RPUSH small:# item", small: true},
+		{name: "RPUSH and LPOP, 1 M", fill: bigList, script: "RPUSH big #; LPOP big"},
+		{name: "RPUSH and LPOP, small", fill: smallList, script: "RPUSH small:# item; LPOP small:#", small: true},
+		{name: "LRANGE_100, 1 M", fill: bigList, script: "LRANGE big 0 99"},
+		{name: "LRANGE_100, small", fill: smallList, script: "LRANGE small:# 0 99", small: true},
+		{name: "HSET, 1 M", fill: bigHash, script: "HSET big field:# yyyyyyyy"},
+		{name: "HSET, small", fill: smallHash, script: "HSET small:# f5 yyyyyyyy", small: true},
+		{name: "HGET, 1 M", fill: bigHash, script: "HGET big field:#"},
+		{name: "HGET, small", fill: smallHash, script: "HGET small:# f5", small: true},
+		{name: "HGETALL(10)", fill: smallHash, script: "HGETALL small:#", small: true},
+		{name: "SADD, 1 M", fill: bigSet, script: "SADD big new:#"},
+		{name: "SADD, small", fill: smallSet, script: "SADD small:# m5", small: true},
+		{name: "SISMEMBER, 1 M", fill: bigSet, script: "SISMEMBER big member:#"},
+		{name: "SISMEMBER, small", fill: smallSet, script: "SISMEMBER small:# m5", small: true},
+		{name: "SADD and SPOP, 1 M", fill: bigSet, script: "SADD big new:#; SPOP big"},
+		{name: "SADD and SPOP, small", fill: smallSet, script: "SADD small:# m11; SPOP small:#", small: true},
+		{name: "ZADD, 1 M", fill: bigZSet, script: "ZADD big @ member:#"},
+		{name: "ZADD, small", fill: smallZSet, script: "ZADD small:# @ m5", small: true},
+		{name: "ZSCORE, 1 M", fill: bigZSet, script: "ZSCORE big member:#"},
+		{name: "ZSCORE, small", fill: smallZSet, script: "ZSCORE small:# m5", small: true},
+		{name: "ZRANK, 1 M", fill: bigZSet, script: "ZRANK big member:#"},
+		{name: "ZRANK, small", fill: smallZSet, script: "ZRANK small:# m5", small: true},
+		{name: "ZRANGEBYSCORE(10), 1 M", fill: bigZSet, script: "ZRANGEBYSCORE big # +inf LIMIT 0 10"},
+		{name: "ZRANGEBYSCORE(10), small", fill: smallZSet, script: "ZRANGEBYSCORE small:# -inf +inf", small: true},
 	}
 }
 
@@ -92,7 +92,43 @@ func (b *bench) fillScript(ctx context.Context, s *peer.Server, script string, k
 	return err
 }
 
-func (b *bench) runCollections(ctx context.Context) (outcome, error) {
+// collectionClient is the own generator in a closed loop, for one row.
+func (b *bench) collectionClient(c collection, all *listeners) client {
+	next := map[string]uint64{} // by address: what "^" stands for next
+	return client{
+		fill: func(ctx context.Context, s *peer.Server, work load.Work) error {
+			next[s.Addr] = 0
+			if c.fill != "" {
+				if err := b.fillScript(ctx, s, c.fill, work.Keys); err != nil {
+					return err
+				}
+			}
+			for _, command := range c.begin {
+				if s.Spec.Floor {
+					break
+				}
+				if _, err := s.Do(strings.Fields(command)...); err != nil {
+					return err
+				}
+			}
+			return all.add(ctx, s, c.subscribers)
+		},
+		run: func(ctx context.Context, addr string, cpus []int, work load.Work, n uint64) (load.Result, error) {
+			plan := load.Plan{
+				Addr: addr, Work: work, Requests: n, Deadline: 10 * time.Minute, Seed: n, From: next[addr],
+			}
+			result, err := load.Child(ctx, cpus, plan, nil)
+			next[addr] = result.Next
+			return result, err
+		},
+		check: c.check,
+	}
+}
+
+// compareRows measures commands on Fulmen, Redis and the floor. It returns the median of the rows' ratios to Redis and
+// these, each of which should be 1 at most, and a table.
+func (b *bench) compareRows(ctx context.Context, all []collection) (median stat.Figure, targets []report.Target,
+	table string, err error) {
 	var subjects []subject
 	for _, sub := range b.subjects(b.serverCPUs, b.clientCPUs) {
 		if slices.Contains([]string{peer.Fulmen, peer.Redis, peer.Floor}, sub.name) {
@@ -101,22 +137,22 @@ func (b *bench) runCollections(ctx context.Context) (outcome, error) {
 	}
 	short := *b // there are many commands: each is measured for a shorter time
 	short.cpuTime /= 5
-	var targets []report.Target
 	var rows [][]string
 	var medians []float64
-	for _, c := range collections() {
-		work := b.collectionWork(c)
-		cl := ownClient()
-		cl.fill = func(ctx context.Context, s *peer.Server, work load.Work) error {
-			return b.fillScript(ctx, s, c.fill, work.Keys)
+	for _, c := range all {
+		if !b.chosen(c.name) {
+			continue
 		}
-		g, err := short.measure(ctx, subjects, []load.Work{work}, cl)
+		work := b.collectionWork(c)
+		var audience listeners
+		g, err := short.measure(ctx, subjects, []load.Work{work}, b.collectionClient(c, &audience))
+		audience.reading.Wait()
 		if err != nil && strings.Contains(err.Error(), "unknown command") {
 			b.logf("%s is left out: %v", c.name, err)
 			continue
 		}
 		if err != nil {
-			return outcome{}, err
+			return median, nil, "", err
 		}
 		ratio := stat.Of(stat.Ratios(g.of(work, peer.Fulmen, cpuUs), g.of(work, peer.Redis, cpuUs)))
 		medians = append(medians, ratio.Median)
@@ -127,21 +163,29 @@ func (b *bench) runCollections(ctx context.Context) (outcome, error) {
 		}
 		rows = append(rows, append(row, report.Spread(ratio), report.Spread(g.aboveFloor(work))))
 	}
+	head := []string{"CPU µs/command", peer.Fulmen, peer.Redis, peer.Floor, "÷ redis", "above the floor ÷ redis"}
+	return stat.Of(medians), targets, report.Table(head, rows), nil
+}
+
+func (b *bench) runCollections(ctx context.Context) (outcome, error) {
+	median, targets, table, err := b.compareRows(ctx, collections())
+	if err != nil {
+		return outcome{}, err
+	}
 	targets = append([]report.Target{{
-		What: "median of all ratios to redis", Limit: 0.7, Unit: "×", Measured: stat.Of(medians),
+		What: "median of all ratios to redis", Limit: 0.7, Unit: "×", Measured: median,
 	}}, targets...)
 	text := fmt.Sprintf("Client: the own generator, %d connections, pipeline 16; collections of %s elements, or %s of "+
 		"10. Of two commands by turns the figure is their mean.\n\n", clients, count(b.keys), count(max(b.keys/100, 1)))
-	head := []string{"CPU µs/command", peer.Fulmen, peer.Redis, peer.Floor, "÷ redis", "above the floor ÷ redis"}
-	return outcome{targets, text + report.Table(head, rows)}, nil
+	return outcome{targets, text + table}, nil
 }
 
 // held is a collection whose memory is measured.
 type held struct {
 	name   string
 	script string
-	keys   uint64 // how many times the script is sent
-	limit  float64
+	keys   uint64  // how many times the script is sent
+	limit  float64 // 0: what Redis takes
 }
 
 func (b *bench) heldCollections() []held {
@@ -151,7 +195,34 @@ func (b *bench) heldCollections() []held {
 		{"set of 10-byte strings, a member", "SADD big ~", b.keys, 30},
 		{"list of 10-byte items, an item", "RPUSH big ~", b.keys, 16},
 		{"set of integers, a member", "SADD big 1#", b.keys, 12},
+		{"stream of two fields, an entry", "XADD big * field1 ~ field2 ~", b.keys, 0},
 	}
+}
+
+// heldBytes is what an element takes on a server, by round; none if the server has no such command.
+func (b *bench) heldBytes(ctx context.Context, h held, spec peer.Spec) (each []float64, err error) {
+	for range b.fewRounds(3) {
+		err := b.with(ctx, spec, b.serverCPUs, func(s *peer.Server) error {
+			empty, err := b.resident(ctx, s)
+			if err != nil {
+				return err
+			}
+			if err := b.fillScript(ctx, s, h.script, h.keys); err != nil {
+				return err
+			}
+			full, err := b.resident(ctx, s)
+			each = append(each, float64(full-empty)/float64(h.keys))
+			return err
+		})
+		if err != nil && strings.Contains(err.Error(), "unknown command") {
+			b.logf("%s, %s is left out: %v", spec.Name, h.name, err)
+			return nil, nil
+		}
+		if err != nil {
+			return nil, fmt.Errorf("%s, %s: %w", spec.Name, h.name, err)
+		}
+	}
+	return each, nil
 }
 
 func (b *bench) runCollectionMemory(ctx context.Context) (outcome, error) {
@@ -165,37 +236,25 @@ func (b *bench) runCollectionMemory(ctx context.Context) (outcome, error) {
 		head = append(head, spec.Name)
 	}
 	for _, h := range b.heldCollections() {
-		row := []string{h.name}
+		if !b.chosen(h.name) {
+			continue
+		}
+		row, by := []string{h.name}, map[string][]float64{}
 		for _, spec := range b.keepers() {
-			var each []float64
-			for range b.fewRounds(3) {
-				err := b.with(ctx, spec, b.serverCPUs, func(s *peer.Server) error {
-					empty, err := b.resident(ctx, s)
-					if err != nil {
-						return err
-					}
-					if err := b.fillScript(ctx, s, h.script, h.keys); err != nil {
-						return err
-					}
-					full, err := b.resident(ctx, s)
-					each = append(each, float64(full-empty)/float64(h.keys))
-					return err
-				})
-				if err != nil && strings.Contains(err.Error(), "unknown command") {
-					b.logf("%s, %s is left out: %v", spec.Name, h.name, err)
-					break
-				}
-				if err != nil {
-					return outcome{}, fmt.Errorf("%s, %s: %w", spec.Name, h.name, err)
-				}
+			each, err := b.heldBytes(ctx, h, spec)
+			if err != nil {
+				return outcome{}, err
 			}
-			if b.logf("%-10s %-36s %.1f B", spec.Name, h.name, each); spec.Name == peer.Fulmen {
-				targets = append(targets, report.Target{
-					What: h.name, Limit: h.limit, Unit: "B", Measured: stat.Of(each),
-				})
-			}
+			b.logf("%-10s %-36s %.1f B", spec.Name, h.name, each)
+			by[spec.Name] = each
 			row = append(row, report.Spread(stat.Of(each)))
 		}
+		target := report.Target{What: h.name, Limit: h.limit, Unit: "B", Measured: stat.Of(by[peer.Fulmen])}
+		if h.limit == 0 {
+			target.What, target.Limit, target.Unit = h.name+" ÷ redis", 1, "×"
+			target.Measured = stat.Of(stat.Ratios(by[peer.Fulmen], by[peer.Redis]))
+		}
+		targets = append(targets, target)
 		rows = append(rows, row)
 	}
 	text := "RSS over the empty server per element of one big collection, or per small one, written over one " +

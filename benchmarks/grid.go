@@ -21,6 +21,8 @@ type client struct {
 	run func(ctx context.Context, addr string, cpus []int, work load.Work, n uint64) (load.Result, error)
 	// fill gives a server what the work needs; nil: its keys.
 	fill func(ctx context.Context, s *peer.Server, work load.Work) error
+	// check says what is wrong with the server after a load, the floor aside; nil: nothing.
+	check func(s *peer.Server) error
 }
 
 // subject is a server in the cores it is measured on.
@@ -119,8 +121,14 @@ func (b *bench) loadUntilPaid(
 	if b.quick {
 		warmUp /= 10
 	}
-	if estimate := b.estimates[key]; estimate > 0 {
-		warmUp = uint64(b.cpuTime/estimate)/10 + 1
+	if b.estimates[key] == 0 { // a few commands tell whether so many would take longer than what is measured
+		probe, err := b.paid(ctx, s, sub, work, cl, warmUp/32)
+		if err != nil {
+			return sample{}, err
+		}
+		warmUp = min(warmUp, uint64(b.cpuTime/probe.perCommand())+1)
+	} else {
+		warmUp = uint64(b.cpuTime/b.estimates[key])/10 + 1
 	}
 	warm, err := b.paid(ctx, s, sub, work, cl, warmUp)
 	if err != nil {
@@ -199,6 +207,11 @@ func (b *bench) paid(
 	}
 	if err := honest(infoBefore, s.Info("stats"), work, result.Commands); err != nil {
 		return payment{}, err
+	}
+	if cl.check != nil && !s.Spec.Floor {
+		if err := cl.check(s); err != nil {
+			return payment{}, err
+		}
 	}
 	return payment{cpu: cpuAfter.Total() - cpuBefore.Total(), result: result}, nil
 }

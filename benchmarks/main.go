@@ -23,6 +23,7 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -48,6 +49,7 @@ type options struct {
 	client    string
 	commands  []string
 	pipelines []int
+	rows      *regexp.Regexp // nil: all
 	keys      uint64
 	sizes     []uint64
 	timeout   time.Duration
@@ -113,6 +115,8 @@ func parse(args []string, errOut io.Writer) (options, error) {
 		func(text string) error { opts.commands = strings.Split(text, ","); return nil })
 	set.Func("pipelines", "`depths`, of 1,16,64, that cpu, unpinned and loops measure",
 		func(text string) (err error) { opts.pipelines, err = parseDepths(text); return err })
+	set.Func("rows", "`pattern` of the rows that collections, collection-memory and types measure",
+		func(text string) (err error) { opts.rows, err = regexp.Compile(text); return err })
 	set.Func("sizes", "`numbers` of keys in scenario memory, ascending, separated by commas; holds uses the last",
 		func(text string) (err error) { opts.sizes, err = parseSizes(text); return err })
 	set.Usage = func() {
@@ -186,6 +190,9 @@ func (o *options) complete() error {
 	}
 	return nil
 }
+
+// chosen tells whether the row of a table is to be measured.
+func (o *options) chosen(row string) bool { return o.rows == nil || o.rows.MatchString(row) }
 
 func parseDepths(text string) ([]int, error) {
 	var depths []int

@@ -30,6 +30,7 @@ type Plan struct {
 	UntilEOF   bool          `json:"until_eof"`
 	Deadline   time.Duration `json:"deadline_ns"` // 0: Duration and a minute
 	Seed       uint64        `json:"seed"`
+	From       uint64        `json:"from"` // what "^" of a script stands for first
 }
 
 // maxPending bounds the commands that an open loop has under way on one connection.
@@ -44,6 +45,7 @@ type generator struct {
 	byFD    map[int32]*link
 	rnd     random
 	nextKey uint64
+	sent    uint64 // what "^" stands for next
 	issued  uint64
 	done    uint64
 	start   time.Time
@@ -78,7 +80,7 @@ func Generate(plan Plan, input io.Reader) (Result, error) {
 	if plan.Deadline == 0 {
 		plan.Deadline = plan.Duration + time.Minute
 	}
-	g := &generator{plan: plan, rnd: random{state: plan.Seed}, timer: -1}
+	g := &generator{plan: plan, rnd: random{state: plan.Seed}, timer: -1, sent: plan.From}
 	g.byFD, g.in = map[int32]*link{}, make([]byte, 64<<10)
 	defer g.close()
 	if err := g.open(); err != nil {
@@ -97,6 +99,7 @@ func Generate(plan Plan, input io.Reader) (Result, error) {
 	return Result{
 		Commands: g.done, Elapsed: time.Since(g.start), Max: h.Max(),
 		P50: h.Quantile(0.5), P99: h.Quantile(0.99), P999: h.Quantile(0.999), P9999: h.Quantile(0.9999),
+		Next: g.sent,
 	}, nil
 }
 
@@ -181,7 +184,7 @@ func (c *link) prepareScript(work Work) error {
 		words, own := strings.Fields(commands[i%len(commands)]), false
 		c.template = fmt.Appendf(c.template, "*%d\r\n", len(words))
 		for _, word := range words {
-			at := strings.IndexAny(word, "#@~")
+			at := strings.IndexAny(word, "#@~%^")
 			if at < 0 {
 				c.template = appendBulk(c.template, []byte(word))
 				continue
@@ -390,6 +393,11 @@ func (g *generator) putKeys(c *link, digits []int) {
 		n := own
 		switch {
 		case mark == '=':
+		case mark == '^':
+			n = g.sent
+			g.sent++
+		case mark == '%':
+			n = g.rnd.next() % 1e12
 		case g.plan.Sequential && mark != '@':
 			n = g.nextKey
 			g.nextKey = (g.nextKey + 1) % g.plan.Work.Keys

@@ -36,7 +36,8 @@ type Work struct {
 	RandomValues bool `json:"random_values,omitempty"`
 	// Script says what the commands are, in place of Command, which is only a name then (Generate only). They are
 	// separated by "; " and sent in turn. For "#" stand the 12 digits of the command's number, drawn as keys are, those
-	// of another number for "@"; "~" is as "#" with 10 digits.
+	// of another number for "@"; "~" is as "#" with 10 digits. "%" are 12 random digits, and "^" those of how many have
+	// been sent before, from Plan.From on.
 	Script string `json:"script,omitempty"`
 }
 
@@ -63,6 +64,7 @@ type Result struct {
 	P999     time.Duration `json:"p999_ns"`
 	P9999    time.Duration `json:"p9999_ns,omitempty"`
 	Max      time.Duration `json:"max_ns"`
+	Next     uint64        `json:"next,omitempty"` // what "^" of a script would stand for next
 }
 
 // PerSecond is the throughput in commands.

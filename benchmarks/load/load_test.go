@@ -406,6 +406,24 @@ func TestScriptNumbers(t *testing.T) {
 			}
 		}
 	}
+	var d link
+	g = &generator{plan: Plan{Work: Work{Script: "A ^ 1.%; B #", Pipeline: 4, Keys: 10}}, sent: 7}
+	if err := d.prepare(g.plan.Work); err != nil {
+		t.Fatal(err)
+	}
+	g.putKeys(&d, d.digits)
+	one := string(d.template)
+	g.putKeys(&d, d.digits)
+	two := string(d.template)
+	for i, text := range []string{one, two} {
+		words := strings.FieldsFunc(text, func(r rune) bool { return r == '\r' || r == '\n' })
+		if n := 7 + 2*i; words[4] != fmt.Sprintf("%012d", n) || len(words[6]) != 14 || words[6] == "1.000000000000" {
+			t.Errorf("round %d: %q", i, words)
+		}
+	}
+	if one == two {
+		t.Error("the same numbers are drawn again")
+	}
 	if err := new(link).prepare(Work{Script: "GET a; GET b; GET c", Pipeline: 16}); err == nil {
 		t.Error("three commands fit a pipeline of 16")
 	}
