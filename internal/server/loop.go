@@ -427,7 +427,7 @@ func (l *loop) run(s *Session, n int) (done int) {
 			l.awaitDelivery(s)
 			return i
 		}
-		if s.plain && b.row != nil && b.row.Single() && b.keyHi > b.keyLo && l.admits(b.row) {
+		if s.plain && b.row != nil && b.row.Short(b.args, b.keyHi-b.keyLo) && l.admits(b.row) {
 			if !l.runSingle(s, b, i, n) {
 				return i + 1
 			}
@@ -504,7 +504,7 @@ func (l *loop) runSingle(s *Session, b *parsed, i, n int) bool {
 	return true
 }
 
-// minAhead is the number of commands in a row on one collection from which looking ahead pays.
+// minAhead is the number of members of one collection, looked up by commands in a row, from which looking ahead pays.
 const minAhead = 4
 
 // lookAhead prepares commands of the batch from i on that look members of the same key's value up, whose baton is held.
@@ -514,15 +514,20 @@ func (l *loop) lookAhead(s *Session, i, n int) {
 	key := &l.keys[l.batch[i].keyLo].Key
 	var members [shard.MaxAhead][]byte
 	k := 0
-	for ; i+k < n && k < len(members); k++ {
-		b := &l.batch[i+k]
+	at := i
+	for ; at < n; at++ {
+		b := &l.batch[at]
 		if b.row == nil || b.row.Member == 0 || len(b.args) <= b.row.Member || b.keyHi == b.keyLo ||
 			l.keys[b.keyLo].Key.Hash != key.Hash {
 			break
 		}
-		members[k] = b.args[b.row.Member]
+		of := b.args[b.row.Member:min(b.row.Member+max(b.row.Members, 1), len(b.args))]
+		if k+len(of) > len(members) {
+			break
+		}
+		k += copy(members[k:], of)
 	}
-	if l.ahead = i + max(k, 1); k >= minAhead {
+	if l.ahead = max(at, i+1); k >= minAhead {
 		l.held.DB(s.db).Ahead(*key, members[:k])
 	}
 }

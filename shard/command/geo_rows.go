@@ -34,12 +34,12 @@ func geoMemberRows() []*Row {
 			History:    []Change{{"6.2.0", "Added the `CH`, `NX` and `XX` options."}},
 			Args: "key condition?@6.2.0(NX|XX) change:pure-token=CH?@6.2.0 " +
 				"longitude_latitude_member*(longitude:double latitude:double member)",
-		}, Run: cmdGeoAdd},
+		}, Member: 4, Run: cmdGeoAdd},
 		{Info: Info{
 			Name: "geodist", Arity: -4, Flags: ReadOnly, Categories: CatGeo, Keys: OneKey(KeyRO | KeyAccess),
 			Group: "geo", Since: "3.2.0", Summary: "Returns the distance between two members of a geospatial index",
 			Complexity: "O(log(N))", Args: "key member1 member2 unit?(M|KM|FT|MI)",
-		}, Run: cmdGeoDist},
+		}, Member: 2, Members: 2, Run: cmdGeoDist},
 		{Info: Info{
 			Name: "geohash", Arity: -2, Flags: ReadOnly, Categories: CatGeo, Keys: OneKey(KeyRO | KeyAccess),
 			Group: "geo", Since: "3.2.0",
@@ -47,13 +47,13 @@ func geoMemberRows() []*Row {
 			Complexity: "O(log(N)) for each member requested, where N is the number of elements in the sorted " +
 				"set.",
 			Args: "key member*",
-		}, Run: cmdGeoHash},
+		}, Member: 2, Run: cmdGeoHash},
 		{Info: Info{
 			Name: "geopos", Arity: -2, Flags: ReadOnly, Categories: CatGeo, Keys: OneKey(KeyRO | KeyAccess),
 			Group: "geo", Since: "3.2.0",
 			Summary:    "Returns longitude and latitude of members of a geospatial index",
 			Complexity: "O(N) where N is the number of members requested.", Args: "key member*",
-		}, Run: cmdGeoPos},
+		}, Member: 2, Run: cmdGeoPos},
 	}
 }
 

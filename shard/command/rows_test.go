@@ -106,3 +106,27 @@ func TestSyntaxNotation(t *testing.T) {
 		t.Errorf("got  %s\nwant %s", got, want)
 	}
 }
+
+// TestShortCalls: calls of one key that end with their call are known, also of commands that may have several keys or
+// wait; a group may be called like an option.
+func TestShortCalls(t *testing.T) {
+	table := NewTable(Rows())
+	for text, want := range map[string]bool{
+		"GET k": true, "DEL k": true, "DEL k l": false, "PFCOUNT k": true, "MGET k": true, "RENAME k l": false,
+		"XREAD STREAMS k 0": true, "XREAD STREAMS k l 0 0": false, "XREAD BLOCK 5 STREAMS k $": false,
+		"XREAD COUNT 1 block 5 STREAMS k $": false, "XREADGROUP GROUP g c STREAMS k >": true,
+		"XREADGROUP GROUP streams block COUNT 5 NOACK STREAMS k >": true,
+		"XREADGROUP GROUP streams streams BLOCK 0 STREAMS k >":     false, "BLPOP k 0": false, "SSCAN k 0": false,
+		"SORT k": false, "DBSIZE": false, "XGROUP CREATE k g 0": false,
+	} {
+		args := bytesOf(strings.Fields(text))
+		row := table.Lookup(args[0])
+		keys := 0
+		if row.ArityOK(len(args)) {
+			keys = len(row.KeyIndexes(nil, args))
+		}
+		if got := row.Short(args, keys); got != want {
+			t.Errorf("%s: %v", text, got)
+		}
+	}
+}

@@ -37,6 +37,25 @@ func findStreams(dst []int, args [][]byte) []int {
 	return dst
 }
 
+// namesBlock tells whether a call of XREAD or XREADGROUP has the option BLOCK.
+func namesBlock(args [][]byte) bool {
+	a := Args{args: args, at: 1}
+	for a.More() {
+		switch {
+		case a.Option("block"):
+			return true
+		case a.Option("count"):
+			a.at++
+		case a.Option("group"):
+			a.at += 2
+		case a.Option("noack"):
+		default:
+			return false
+		}
+	}
+	return false
+}
+
 // wokenCount is how many entries a command that has waited gets if it names no COUNT.
 const wokenCount = 1000
 

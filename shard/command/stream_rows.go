@@ -90,7 +90,7 @@ func streamRows() []*Row {
 				"means that XREAD-ing with a fixed COUNT is O(1). Note that when the BLOCK option is used, XADD will " +
 				"pay O(M) time in order to serve the M clients blocked on the stream getting new data.",
 			Args: "count:integer=COUNT? milliseconds:integer=BLOCK? streams=STREAMS(key* id*)",
-		}, WaitsFor: object.Stream, Run: cmdXRead},
+		}, WaitsFor: object.Stream, MayWait: namesBlock, Run: cmdXRead},
 	}
 }
 
@@ -109,7 +109,7 @@ func streamGroupRows() []*Row {
 				"blocked on the stream getting new data.",
 			Args: "group_consumer=GROUP(group consumer) count:integer=COUNT? milliseconds:integer=BLOCK? " +
 				"noack:pure-token=NOACK? streams=STREAMS(key* id*)",
-		}, WaitsFor: object.Stream, EvenGone: true, Run: cmdXReadGroup},
+		}, WaitsFor: object.Stream, MayWait: namesBlock, EvenGone: true, Run: cmdXReadGroup},
 		xgroupRow(),
 		{Info: Info{
 			Name: "xack", Arity: -4, Flags: Write | Fast, Categories: CatStream, Keys: OneKey(KeyRW | KeyUpdate),

@@ -50,10 +50,14 @@ type Row struct {
 	Protected bool
 	// WaitsFor is the type of values that the command may wait for; a string: it never waits.
 	WaitsFor object.Type
+	// MayWait tells whether a call may do so, of a command that often doesn't; nil: each may.
+	MayWait func(args [][]byte) bool
 	// EvenGone: while it waits it is woken, too, when a key is removed or gets a value of another type (XREADGROUP).
 	EvenGone bool
 	// Member is the position of the first argument that is looked up in the value of the first key; 0: there is none.
 	Member int
+	// Members is how many arguments from there on are; 0: that one alone.
+	Members int
 	// MaySlice: Run does only a part of what takes long where executors take up the rest (Ctx.Then).
 	MaySlice bool
 	// KeepsCaching: what CLIENT CACHING has said goes on for the command behind this one.
@@ -75,6 +79,7 @@ type Row struct {
 	Container *Row
 	called    string // what Lookup finds it by: its name in lower case, unless it was renamed
 	single    bool
+	short     bool // calls with one key and that don't wait end with their call
 }
 
 // ScriptKind says how a command names the script that it runs.
@@ -101,6 +106,14 @@ func (r *Row) known() bool {
 
 // Single tells whether the command has exactly one key, its first argument, and ends with its call.
 func (r *Row) Single() bool { return r.single }
+
+// Short tells whether a call that has so many keys needs the baton of just one, and ends with its call.
+func (r *Row) Short(args [][]byte, keys int) bool {
+	if keys != 1 || !r.short {
+		return false
+	}
+	return r.WaitsFor == object.String || r.MayWait != nil && !r.MayWait(args)
+}
 
 // Table finds rows by name. Immutable after NewTable.
 type Table struct {
@@ -190,7 +203,8 @@ func (t *Table) add(r *Row, container *Row) {
 	if container != nil {
 		r.FullName = container.Name + "|" + r.Name
 	}
-	r.single = r.SingleKey() && r.Run != nil && !r.MaySlice
+	r.short = r.Route == RouteKeys && r.RouteOf == nil && r.hasKeys() && r.Run != nil && !r.MaySlice && len(r.Subs) == 0
+	r.single = r.short && r.SingleKey()
 	t.all = append(t.all, r)
 	for _, sub := range r.Subs {
 		t.add(sub, r)
