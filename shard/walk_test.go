@@ -184,6 +184,16 @@ var changesInPlace = []struct {
 	{"StringSetRange in a paged string", value{longString, 0}, func(db *DB, k Key, _ index.Entry) {
 		db.StringSetRange(k, 5000, []byte("x"))
 	}},
+	{"Splice in an inline string", value{"12345678", 0}, func(db *DB, k Key, _ index.Entry) {
+		var s String
+		db.OpenValue(&s.Value, k, 0)
+		s.Splice(3, 2, []byte("x"))
+	}},
+	{"Splice in a paged string", value{longString, 0}, func(db *DB, k Key, _ index.Entry) {
+		var s String
+		db.OpenValue(&s.Value, k, 0)
+		s.Splice(5000, 1, []byte("x"))
+	}},
 	{"SetExpire on a key that has one", value{"12345678", future}, func(db *DB, k Key, _ index.Entry) {
 		db.SetExpire(k, future+1)
 	}},

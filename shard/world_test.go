@@ -182,7 +182,7 @@ func (w *world) change(i int, k Key) {
 		return
 	}
 	e, v, ok := w.live(i, k)
-	switch w.rnd.IntN(6) {
+	switch w.rnd.IntN(7) {
 	case 0:
 		if !ok {
 			return
@@ -230,12 +230,39 @@ func (w *world) change(i int, k Key) {
 				w.failf("range %d to %d of %s differs", start, end, name)
 			}
 		}
+	case 6:
+		if ok {
+			v.val = w.splice(db, k, v.val)
+		}
 	}
 	if ok {
 		w.model[i][name] = v
 	} else {
 		delete(w.model[i], name)
 	}
+}
+
+// splice reads and replaces a part of a string that is there, and returns what it should be then.
+func (w *world) splice(db *DB, k Key, val string) string {
+	var s String
+	db.OpenValue(&s.Value, k, w.nowMs())
+	for range 2 { // the second time with what the first has left
+		at := w.rnd.IntN(len(val) + 1)
+		del := min(w.rnd.IntN(20), len(val)-at)
+		ins := w.value()
+		if w.rnd.IntN(2) == 0 {
+			ins = ins[:min(len(ins), del+w.rnd.IntN(4))]
+		}
+		if got := s.Bytes(make([]byte, del), at); string(got) != val[at:at+del] {
+			w.failf("Bytes from %d to %d: %q", at, at+del, got)
+		}
+		s.Splice(at, del, ins)
+		val = val[:at] + string(ins) + val[at+del:]
+		if b, ok := s.Piece(); s.Len() != len(val) || ok && string(b) != val || string(s.AppendTo(nil)) != val {
+			w.failf("a splice of %d with %d bytes at %d of %d", del, len(ins), at, len(val))
+		}
+	}
+	return val
 }
 
 // scan reads a database through and compares what it gives with the model.

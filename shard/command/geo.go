@@ -149,12 +149,24 @@ func cmdGeoDist(c *Ctx) error {
 // settle the last one it is calculated exactly.
 func (c *Ctx) distance(from *geohash.Origin, to geohash.Point, square, unit float64) {
 	const decimals = 1e4
-	d := from.About(to, square) / unit
-	if part := d*decimals - math.Floor(d*decimals); math.Abs(part-0.5) <= 2*geohash.Slack*decimals/unit {
-		d = from.Distance(to) / unit
-	}
 	var text [32]byte
-	c.Bulk(strconv.AppendFloat(text[:0], d, 'f', 4, 64))
+	d := from.About(to, square) / unit * decimals
+	n := math.Floor(d)
+	if part := d - n; math.Abs(part-0.5) > 2*geohash.Slack*decimals/unit {
+		if part > 0.5 {
+			n++
+		}
+		c.Bulk(appendFourDecimals(text[:0], uint64(n)))
+		return
+	}
+	c.Bulk(strconv.AppendFloat(text[:0], from.Distance(to)/unit, 'f', 4, 64))
+}
+
+// appendFourDecimals appends n / 10,000.
+func appendFourDecimals(dst []byte, n uint64) []byte {
+	dst = strconv.AppendUint(dst, n/10_000, 10)
+	part := n % 10_000
+	return append(dst, '.', byte('0'+part/1000), byte('0'+part/100%10), byte('0'+part/10%10), byte('0'+part%10))
 }
 
 // GEOHASH key member [member ...]

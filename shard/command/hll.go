@@ -6,7 +6,6 @@ import (
 	"fulmen/internal/resp"
 	"fulmen/shard"
 	"fulmen/shard/ds/hll"
-	"fulmen/shard/ds/index"
 	"fulmen/shard/object"
 )
 
@@ -59,51 +58,49 @@ func hllRows() []*Row {
 
 // hllString is the string of a key that is taken for a HyperLogLog.
 type hllString struct {
-	db   *shard.DB
-	e    index.Entry
+	shard.String
 	head [hll.HeaderBytes]byte
 	size int
 }
 
-// hllOf returns the HyperLogLog in an entry. Whatever else is there is an error.
-func hllOf(db *shard.DB, e index.Entry) (h hllString, err error) {
-	if db.Type(e) != object.String {
-		return h, resp.ErrWrongType
+// openHLL looks up the HyperLogLog of a key, into h, and reports whether it is there. Whatever else is there is an
+// error.
+func (c *Ctx) openHLL(h *hllString, k *Keyed) (found bool, err error) {
+	k.Shard.DB(c.DBID).OpenValue(&h.Value, k.Key, c.NowMs)
+	if !h.Exists() {
+		return false, nil
 	}
-	h.db, h.e, h.size = db, e, db.StringLen(e)
-	db.StringRead(h.head[:], e, 0)
+	if h.Type() != object.String {
+		return false, resp.ErrWrongType
+	}
+	if h.size = h.Len(); h.size >= hll.HeaderBytes {
+		copy(h.head[:], h.Bytes(h.head[:], 0))
+	}
 	if !hll.Valid(h.head[:], h.size) {
-		return h, resp.ErrNotHLL
+		return false, resp.ErrNotHLL
 	}
-	return h, nil
+	return true, nil
+}
+
+// readHLL is openHLL for a command that reads it, and counts the hit or miss.
+func (c *Ctx) readHLL(h *hllString, k *Keyed) (found bool, err error) {
+	found, err = c.openHLL(h, k)
+	c.count(k, h.Exists())
+	return found, err
 }
 
 func (h *hllString) dense() bool { return hll.IsDense(h.head[:]) }
 
-// raw marks the string as one that was written to, as Redis does even if only its estimate is looked at.
-func (h *hllString) raw(k *Keyed) {
-	if h.e.Tag()&object.FlagRaw == 0 {
-		h.db.StringRaw(k.Key)
-	}
-}
-
-// appendTo appends the value to dst. One that is too long to be sound is refused before it is read.
-func (h *hllString) appendTo(dst []byte) ([]byte, error) {
+// view returns the value for reading, copied to the empty room only if it is not in one piece. It is valid until the
+// next change in the shard. One that is too long to be sound is refused before it is read.
+func (h *hllString) view(room []byte) ([]byte, error) {
 	if h.size > hll.MaxSparseBytes {
-		return dst, resp.ErrCorruptHLL
+		return nil, resp.ErrCorruptHLL
 	}
-	return h.db.AppendString(dst, h.e), nil
-}
-
-// view returns the value for reading, copied only if it is not in one piece. It is valid until the next change in the
-// shard, or the next use of c's scratch buffer.
-func (h *hllString) view(c *Ctx) ([]byte, error) {
-	if b, ok := h.db.StringView(h.e); ok {
+	if b, ok := h.Piece(); ok {
 		return b, nil
 	}
-	var err error
-	c.scratch, err = h.appendTo(c.buffer(hll.MaxSparseBytes)[:0])
-	return c.scratch, err
+	return h.AppendTo(room), nil
 }
 
 // storeHLL makes b the string of a key; found: it is there and keeps its expiry.
@@ -118,19 +115,17 @@ func (c *Ctx) storeHLL(k *Keyed, found bool, b []byte) {
 // PFADD key [element [element ...]]
 func cmdPFAdd(c *Ctx) error {
 	k := &c.Keys[0]
-	db := k.Shard.DB(c.DBID)
 	var h hllString
-	var err error
-	e, found := db.Get(k.Key, c.NowMs)
+	found, err := c.openHLL(&h, k)
+	if err != nil {
+		return err
+	}
 	if found {
-		if h, err = hllOf(db, e); err != nil {
-			return err
-		}
-		h.raw(k)
+		h.Raw() // as Redis has it, even if nothing changes
 	}
 	changes := 0
 	if found && h.dense() {
-		changes = c.addDense(k, &h)
+		changes = c.addDense(&h)
 	} else if changes, err = c.addSparse(k, found, &h); err != nil {
 		return err
 	}
@@ -143,21 +138,20 @@ func cmdPFAdd(c *Ctx) error {
 
 // addDense adds the call's elements to a dense value, of which it touches only what changes, and returns how many
 // changed something.
-func (c *Ctx) addDense(k *Keyed, h *hllString) (changes int) {
+func (c *Ctx) addDense(h *hllString) (changes int) {
 	var b [2]byte
 	for _, element := range c.Args[2:] {
 		register, rank := hll.Hash(element)
 		at, n := hll.Place(register)
-		h.db.StringRead(b[:n], h.e, at)
+		copy(b[:n], h.Bytes(b[:n], at))
 		if hll.RaiseIn(b[:n], register, rank) {
-			h.db.StringSetRange(k.Key, at, b[:n])
-			h.e, _ = h.db.Look(k.Key, c.NowMs)
+			h.Splice(at, n, b[:n])
 			changes++
 		}
 	}
 	if _, cached := hll.Cached(h.head[:]); changes > 0 && cached {
 		hll.Stale(h.head[:])
-		h.db.StringSetRange(k.Key, hll.CacheAt, h.head[hll.CacheAt:])
+		h.Splice(hll.CacheAt, hll.CacheBytes, h.head[hll.CacheAt:])
 	}
 	return changes
 }
@@ -168,10 +162,10 @@ func (c *Ctx) addSparse(k *Keyed, found bool, h *hllString) (changes int, err er
 	v := hll.Value{MaxSparse: c.Limits.HLLSparseMaxBytes}
 	room := c.buffer(hll.MaxSparseBytes)[:0]
 	if found {
-		v.B, err = h.appendTo(room)
-		if err != nil {
+		if v.B, err = h.view(room); err != nil {
 			return 0, err
 		}
+		v.Borrowed(room)
 	} else {
 		v.B = hll.AppendEmpty(room)
 		changes = 1
@@ -184,9 +178,15 @@ func (c *Ctx) addSparse(k *Keyed, found bool, h *hllString) (changes int, err er
 			return 0, resp.ErrCorruptHLL
 		}
 	}
-	if changes > 0 {
-		hll.Stale(v.B)
-		c.storeHLL(k, found, v.B)
+	switch {
+	case changes == 0:
+	case found:
+		v.Stale()
+		head, tail := v.Changed()
+		h.Splice(head, h.size-head-tail, v.B[head:len(v.B)-tail])
+	default:
+		v.Stale()
+		c.storeHLL(k, false, v.B)
 	}
 	return changes, nil
 }
@@ -207,20 +207,19 @@ func cmdPFCount(c *Ctx) error {
 // countHLL replies the estimate of one key, and notes it there if that has none. This changes the string, and is
 // logged: but not by who only looks at a replica's data, which is the primary's.
 func (c *Ctx) countHLL(k *Keyed) error {
-	db := k.Shard.DB(c.DBID)
-	e, found := c.read(k, db)
+	var h hllString
+	found, err := c.readHLL(&h, k)
+	if err != nil {
+		return err
+	}
 	if !found {
 		c.Int(0)
 		return nil
 	}
-	h, err := hllOf(db, e)
-	if err != nil {
-		return err
-	}
-	h.raw(k)
+	h.Raw() // as Redis has it, even if only the last estimate is looked at
 	n, cached := hll.Cached(h.head[:])
 	if !cached {
-		b, err := h.view(c)
+		b, err := h.view(c.buffer(hll.MaxSparseBytes)[:0])
 		if err != nil {
 			return err
 		}
@@ -230,7 +229,7 @@ func (c *Ctx) countHLL(k *Keyed) error {
 		}
 		if !c.Set.Frozen(c.NowMs) {
 			hll.PutCached(h.head[:], n)
-			db.StringSetRange(k.Key, hll.CacheAt, h.head[hll.CacheAt:])
+			h.Splice(hll.CacheAt, hll.CacheBytes, h.head[hll.CacheAt:])
 			c.Dirty++
 		}
 	}
@@ -249,16 +248,15 @@ func (c *Ctx) hllBuffers() (ranks hll.Ranks, room []byte) {
 // mergeHLLs raises ranks to those of all values under some keys, and tells whether one of them was dense.
 func (c *Ctx) mergeHLLs(ranks hll.Ranks, room []byte, keys []Keyed) (dense bool, err error) {
 	for i := range keys {
-		db := keys[i].Shard.DB(c.DBID)
-		e, found := c.read(&keys[i], db)
-		if !found {
-			continue
-		}
-		h, err := hllOf(db, e)
+		var h hllString
+		found, err := c.readHLL(&h, &keys[i])
 		if err != nil {
 			return false, err
 		}
-		b, err := h.appendTo(room)
+		if !found {
+			continue
+		}
+		b, err := h.view(room)
 		if err != nil {
 			return false, err
 		}
@@ -320,16 +318,15 @@ func cmdPFDebug(c *Ctx) error {
 		return nil
 	}
 	k := &c.Keys[0]
-	db := k.Shard.DB(c.DBID)
-	e, found := db.Get(k.Key, c.NowMs)
-	if !found {
-		return resp.ErrKeyMissing
-	}
-	h, err := hllOf(db, e)
+	var h hllString
+	found, err := c.openHLL(&h, k)
 	if err != nil {
 		return err
 	}
-	h.raw(k)
+	if !found {
+		return resp.ErrKeyMissing
+	}
+	h.Raw()
 	for _, known := range [...]struct {
 		name string
 		run  func(c *Ctx, k *Keyed, h *hllString) error
@@ -343,7 +340,7 @@ func cmdPFDebug(c *Ctx) error {
 
 // densify makes a value dense and returns it.
 func (c *Ctx) densify(k *Keyed, h *hllString) ([]byte, error) {
-	b, err := h.view(c)
+	b, err := h.view(c.buffer(hll.MaxSparseBytes)[:0])
 	if err != nil {
 		return nil, err
 	}
@@ -376,7 +373,7 @@ func pfDecode(c *Ctx, _ *Keyed, h *hllString) error {
 	if h.dense() {
 		return resp.ErrNotSparse
 	}
-	b, err := h.view(c)
+	b, err := h.view(c.buffer(hll.MaxSparseBytes)[:0])
 	if err != nil {
 		return err
 	}

@@ -61,6 +61,16 @@ func AppendStringRange(dst []byte, space *arena.Space, e index.Entry, start, end
 	return tree.LoadPaged(e.Payload()).AppendRange(dst, space, start, end)
 }
 
+// StringPiece returns the bytes from start up to, not including, end of the string in e if they are in one piece;
+// false: they are not, or some were never written to. They must not be written to. start ≤ end ≤ its length.
+func StringPiece(space *arena.Space, e index.Entry, start, end int) (b []byte, ok bool) {
+	payload := e.Payload()
+	if KindOf(e.Tag()) == StringPaged {
+		return tree.LoadPaged(payload).Part(space, start, end)
+	}
+	return payload[start:end:end], true
+}
+
 // StringPieces calls fn for the bytes from start up to, not including, end of the string in e, from left to right,
 // until it returns false: n bytes at a time, the first of which are b and the others zero. 0 ≤ start ≤ end ≤ its
 // length.

@@ -214,6 +214,52 @@ func TestRaiseInOrder(t *testing.T) {
 	}
 }
 
+// TestBorrowed: what is borrowed stays as it is, and whoever replaces in it what Changed tells has the raised value.
+func TestBorrowed(t *testing.T) {
+	rnd := rand.New(rand.NewPCG(6, 6))
+	v := Value{B: AppendEmpty(nil), MaxSparse: 3000}
+	var room [MaxSparseBytes]byte
+	changed, short := 0, 0
+	for range 20_000 {
+		if rnd.IntN(50) == 0 {
+			PutCached(v.B, 5)
+		}
+		if IsDense(v.B) {
+			v.B = AppendEmpty(nil)
+		}
+		lent := bytes.Clone(v.B)
+		w := Value{B: v.B, MaxSparse: v.MaxSparse}
+		w.Borrowed(room[:0])
+		want := Value{B: bytes.Clone(v.B), MaxSparse: v.MaxSparse}
+		for range 1 + rnd.IntN(3) {
+			register, rank := rnd.IntN(Registers), byte(1+rnd.IntN(6)*rnd.IntN(6))
+			if a, b := w.Raise(register, rank), want.Raise(register, rank); a != b {
+				t.Fatalf("%v and %v", a, b)
+			} else if a == Higher {
+				w.Stale()
+				Stale(want.B)
+			}
+		}
+		if !bytes.Equal(v.B, lent) || !bytes.Equal(w.B, want.B) {
+			t.Fatal("other bytes")
+		}
+		head, tail := w.Changed()
+		if head < len(w.B) {
+			changed++
+		}
+		if head+tail+20 > len(w.B) {
+			short++
+		}
+		v.B = append(append(bytes.Clone(lent[:head]), w.B[head:len(w.B)-tail]...), lent[len(lent)-tail:]...)
+		if !bytes.Equal(v.B, want.B) {
+			t.Fatalf("%d and %d of %d bytes are not as they were", head, tail, len(lent))
+		}
+	}
+	if changed < 10_000 || short < changed/4 {
+		t.Errorf("%d changes, %d of them within 20 bytes", changed, short)
+	}
+}
+
 func TestMerge(t *testing.T) {
 	rnd := rand.New(rand.NewPCG(5, 5))
 	for range 20 {

@@ -103,16 +103,55 @@ type Value struct {
 	// MaxSparse is the size up to which a sparse value may grow.
 	MaxSparse int64
 
+	room []byte // see Borrowed; nil: B is written to
+	// Of a value that has changed, so many bytes at the beginning and at the end are as they were.
+	head, tail int
+	changed    bool
+
 	// A search for a register behind the last one that was raised begins at a run that ends before that.
 	next      int // the first such register
 	at, first int // where the run begins, and its first register
 }
 
+// Borrowed says that B must not be written to: it is copied to the empty room, which isn't nil, before it first
+// changes. It may lie there already.
+func (v *Value) Borrowed(room []byte) { v.room = room }
+
+// Changed tells how many bytes at the beginning and at the end of the value are those that it had at first. A value
+// that has become dense has none.
+func (v *Value) Changed() (head, tail int) {
+	if !v.changed {
+		return len(v.B), 0
+	}
+	return v.head, v.tail
+}
+
+// own sees to it that the bytes from `from` up to, not including, to may be changed.
+func (v *Value) own(from, to int) {
+	if v.room != nil {
+		v.B, v.room = append(v.room, v.B...), nil
+	}
+	tail := len(v.B) - to
+	if !v.changed {
+		v.head, v.tail, v.changed = from, tail, true
+	}
+	v.head, v.tail = min(v.head, from), min(v.tail, tail)
+}
+
+// Stale marks the last estimate as out of date.
+func (v *Value) Stale() {
+	if v.B[staleAt]&staleBit == 0 {
+		v.own(staleAt, staleAt+1)
+		Stale(v.B)
+	}
+}
+
 // Raise raises a register to a rank. Where the sparse form ends, the value becomes dense. An unsound value may stay as
-// it is or not. That the last estimate is out of date is the caller's to note.
+// it is or not. That the last estimate is out of date is the caller's to note: Stale.
 func (v *Value) Raise(register int, rank byte) Raised {
 	if IsDense(v.B) {
 		at, n := Place(register)
+		v.own(at, at+n)
 		if RaiseIn(v.B[at:at+n], register, rank) {
 			return Higher
 		}
@@ -127,7 +166,7 @@ func (v *Value) Raise(register int, rank byte) Raised {
 	if !ok {
 		return Unsound
 	}
-	v.B = d
+	v.B, v.room, v.head, v.tail, v.changed = d, nil, 0, 0, true
 	return v.Raise(register, rank)
 }
 
@@ -160,6 +199,7 @@ func (v *Value) raiseSparse(register int, rank byte) (r Raised, done bool) {
 	if more := len(with) - size; more > 0 && int64(len(v.B)+more) > v.MaxSparse {
 		return Same, false
 	}
+	v.own(prev.at, run.at+size)
 	v.B = slices.Replace(v.B, run.at, run.at+size, with...)
 	v.join(prev.at)
 	v.at, v.first, v.next = before.at, before.first, register+1
@@ -244,6 +284,7 @@ func (v *Value) join(at int) {
 			next := v.B[at+1]
 			n := shortRun(c) + shortRun(next)
 			if next&valBit != 0 && rankOf(next) == rankOf(c) && n <= maxVal {
+				v.own(at, at+2)
 				v.B[at] = c&^3 | byte(n-1)
 				v.B = slices.Delete(v.B, at+1, at+2)
 				continue

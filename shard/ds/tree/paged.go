@@ -255,6 +255,16 @@ func (p Paged) Piece(space *arena.Space) (b []byte, ok bool) {
 	return n.content()[:p.length:p.length], true
 }
 
+// Part returns the bytes from start up to, not including, end in place if they are in one page; false: they are not, or
+// some were never written to. They must not be written to. 0 ≤ start ≤ end ≤ Len.
+func (p Paged) Part(space *arena.Space, start, end int) (b []byte, ok bool) {
+	at := start % pageBytes
+	if b = p.page(space, start/pageBytes); at+end-start > len(b) {
+		return nil, false
+	}
+	return b[at : at+end-start : at+end-start], true
+}
+
 // Fit gives a string of one page a block no bigger than it needs: one that was written to bit by bit has room for more.
 func (p *Paged) Fit(h *Heap) {
 	if p.root == 0 {
