@@ -28,7 +28,7 @@ func (r *Runner) helper(name string) lua.LGFunction {
 	case hiddenModulo:
 		return r.arithmetic("__mod", modulo)
 	case hiddenPower:
-		return r.arithmetic("__pow", power)
+		return r.arithmetic("__pow", powC)
 	case hiddenStart:
 		return r.loopNumber("initial value")
 	case hiddenLimit:
@@ -168,9 +168,6 @@ func tableLength(t *lua.LTable) int {
 
 // modulo is a % b as Lua 5.1 computes it, which is not exact.
 func modulo(a, b float64) float64 { return a - float64(math.Floor(a/b)*b) }
-
-// power is a ^ b.
-func power(a, b float64) float64 { return math.Pow(a, b) }
 
 // arithmetic makes the function for an operation on two values, which may be strings that are numbers, or have a
 // metamethod.

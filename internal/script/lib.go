@@ -1,6 +1,9 @@
 package script
 
 import (
+	"math"
+	"strings"
+
 	lua "github.com/yuin/gopher-lua"
 )
 
@@ -90,4 +93,39 @@ func newLibrary(L *lua.LState, functions map[string]lua.LGFunction) *lua.LTable 
 		t.RawSetString(name, L.NewFunction(f))
 	}
 	return t
+}
+
+type numeric interface {
+	int | int8 | int16 | int32 | int64 | uint8 | uint64 | float32 | float64
+}
+
+// numberValue is a number as a value. Small ones, which are most, have been made.
+func numberValue[N numeric](n N) lua.LValue {
+	f := float64(n)
+	if f >= 0 && f < float64(len(smallNumbers)) {
+		if i := int(f); float64(i) == f && (i > 0 || !math.Signbit(f)) {
+			return smallNumbers[i]
+		}
+	}
+	return lua.LNumber(f)
+}
+
+var smallNumbers = func() (values [256]lua.LValue) {
+	for i := range values {
+		values[i] = lua.LNumber(i)
+	}
+	return values
+}()
+
+// pushNumber pushes a number.
+func pushNumber[N numeric](L *lua.LState, n N) {
+	L.Push(numberValue(n))
+}
+
+// part is s[from:to] without keeping much more than that of s from the garbage collector.
+func part(s string, from, to int) string {
+	if len(s) > 256 && to-from < len(s)/2 {
+		return strings.Clone(s[from:to])
+	}
+	return s[from:to]
 }

@@ -29,7 +29,7 @@ func (lb *libs) openBase(L *lua.LState, globals *lua.LTable) {
 		t := checkTable(L, 1)
 		L.Push(step)
 		L.Push(t)
-		L.Push(lua.LNumber(0))
+		pushNumber(L, 0)
 		return 3
 	}))
 }
@@ -44,7 +44,7 @@ func ipairsStep(L *lua.LState) int {
 		L.Push(lua.LNil)
 		return 1
 	}
-	L.Push(lua.LNumber(i))
+	pushNumber(L, i)
 	L.Push(v)
 	return 2
 }
@@ -96,7 +96,7 @@ func baseRawget(L *lua.LState) int {
 func baseSelect(L *lua.LState) int {
 	top := L.GetTop()
 	if s, ok := L.Get(1).(lua.LString); ok && len(s) > 0 && s[0] == '#' {
-		L.Push(lua.LNumber(top - 1))
+		pushNumber(L, top-1)
 		return 1
 	}
 	n := checkInt(L, 1)
@@ -116,7 +116,7 @@ func baseTonumber(L *lua.LState) int {
 	base := optInt(L, 2, 10)
 	if base == 10 {
 		if f, ok := number(checkAny(L, 1)); ok {
-			L.Push(lua.LNumber(f))
+			pushNumber(L, f)
 		} else {
 			L.Push(lua.LNil)
 		}
@@ -135,7 +135,7 @@ func baseTonumber(L *lua.LState) int {
 		L.Push(lua.LNil)
 		return 1
 	}
-	L.Push(lua.LNumber(value))
+	pushNumber(L, value)
 	return 1
 }
 

@@ -30,7 +30,7 @@ func (lb *libs) openBit(L *lua.LState) *lua.LTable {
 func toBits(L *lua.LState, n int) uint32 { return uint32(math.Float64bits(checkNumber(L, n) + 3<<51)) }
 
 func pushBits(L *lua.LState, b uint32) int {
-	L.Push(lua.LNumber(int32(b)))
+	pushNumber(L, int32(b))
 	return 1
 }
 

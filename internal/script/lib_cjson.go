@@ -81,7 +81,7 @@ func checkAtMost(L *lua.LState, n int) {
 func jsonInt(L *lua.LState, setting *int, low, up int) int {
 	checkAtMost(L, 1)
 	jsonIntOption(L, 1, setting, low, up)
-	L.Push(lua.LNumber(*setting))
+	pushNumber(L, *setting)
 	return 1
 }
 
@@ -127,8 +127,8 @@ func (c *jsonConfig) setSparse(L *lua.LState) int {
 	jsonIntOption(L, 2, &c.sparseRatio, 0, math.MaxInt32)
 	jsonIntOption(L, 3, &c.sparseSafe, 0, math.MaxInt32)
 	L.Push(lua.LBool(c.sparseConvert))
-	L.Push(lua.LNumber(c.sparseRatio))
-	L.Push(lua.LNumber(c.sparseSafe))
+	pushNumber(L, c.sparseRatio)
+	pushNumber(L, c.sparseSafe)
 	return 3
 }
 
@@ -193,6 +193,7 @@ func (e *jsonEncoder) value(v lua.LValue, depth int) {
 			e.buf = append(e.buf, "false"...)
 		}
 	case *lua.LTable:
+		v = realTable(v)
 		e.descend(depth + 1)
 		if n := e.arrayLength(v); n > 0 {
 			e.array(v, n, depth+1)
@@ -271,30 +272,12 @@ func (e *jsonEncoder) number(f float64) {
 
 // arrayLength is the last index of a table that is an array; 0 or less: it is an object.
 func (e *jsonEncoder) arrayLength(t *lua.LTable) int {
-	n := t.MaxN()
-	items := 0
-	for i := 1; i <= n; i++ {
-		if t.RawGetInt(i) != lua.LNil {
-			items++
-		}
+	items, biggest, ok := integerKeys(t)
+	if !ok {
+		return -1
 	}
-	e.lb.spend(e.L, n)
-	last := int32(n)
-	var key lua.LValue = lua.LNil
-	if n > 0 {
-		key = lua.LNumber(n)
-	}
-	for key, _ = t.Next(key); key != lua.LNil; key, _ = t.Next(key) {
-		e.lb.spend(e.L, 20)
-		k, ok := key.(lua.LNumber)
-		if !ok || k < 1 || math.Floor(float64(k)) != float64(k) {
-			return -1
-		}
-		items++
-		if float64(k) > float64(last) {
-			last = int32From(float64(k))
-		}
-	}
+	e.lb.spend(e.L, items)
+	last := int32From(biggest)
 	c := e.config
 	if c.sparseRatio > 0 && int(last) > int(int32(items*c.sparseRatio)) && int(last) > c.sparseSafe {
 		if !c.sparseConvert {

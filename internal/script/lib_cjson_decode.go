@@ -16,7 +16,7 @@ func (lb *libs) jsonDecode(L *lua.LState, c *jsonConfig) int {
 	if len(text) >= 2 && (text[0] == 0 || text[1] == 0) {
 		raisef(L, "JSON parser does not support UTF-16 or UTF-32")
 	}
-	d := jsonDecoder{L: L, lb: lb, config: c, text: text, slots: 1}
+	d := jsonDecoder{L: L, lb: lb, config: c, source: text, slots: 1}
 	d.next()
 	v := d.value()
 	d.next()
@@ -62,20 +62,21 @@ type jsonDecoder struct {
 	L      *lua.LState
 	lb     *libs
 	config *jsonConfig
-	text   string
+	source string
 	at     int // behind the token
 	depth  int
 	slots  int // of the stack, as lua-cjson uses it: this bounds the depth, too
 
 	token jsonToken
 	start int        // where the token, or what is wrong in it, begins
-	what  lua.LValue // of a string, a number or a boolean
+	what  lua.LValue // of a number, a boolean or null
+	text  string     // of a string
 }
 
 // byteAt is the text's byte at i; 0: it has ended.
 func (d *jsonDecoder) byteAt(i int) byte {
-	if i < len(d.text) {
-		return d.text[i]
+	if i < len(d.source) {
+		return d.source[i]
 	}
 	return 0
 }
@@ -98,7 +99,7 @@ func (d *jsonDecoder) next() {
 		d.token = jsonSingle[i]
 		return
 	}
-	rest := d.text[min(d.at, len(d.text)):]
+	rest := d.source[min(d.at, len(d.source)):]
 	switch {
 	case c == 0:
 		d.token = jsonEnd
@@ -150,7 +151,7 @@ func (d *jsonDecoder) number(rest string) {
 		d.token = jsonBadNumber
 		return
 	}
-	d.word(n, jsonNumber, lua.LNumber(f))
+	d.word(n, jsonNumber, numberValue(f))
 }
 
 // string reads a string. One without escapes is a part of the text.
@@ -161,7 +162,7 @@ func (d *jsonDecoder) string() {
 		c := d.byteAt(d.at)
 		if c == '"' {
 			d.lb.spend(d.L, d.at-from)
-			d.token, d.what = jsonString, lua.LString(strings.Clone(d.text[from:d.at]))
+			d.token, d.text = jsonString, part(d.source, from, d.at)
 			d.at++
 			return
 		}
@@ -179,7 +180,7 @@ func (d *jsonDecoder) string() {
 
 // escaped goes on reading a string that began at from with its first escape.
 func (d *jsonDecoder) escaped(from int) {
-	buf := append(d.lb.takeBuffer(), d.text[from:d.at]...)
+	buf := append(d.lb.takeBuffer(), d.source[from:d.at]...)
 	for {
 		c := d.byteAt(d.at)
 		if c == '"' {
@@ -196,7 +197,7 @@ func (d *jsonDecoder) escaped(from int) {
 		}
 		c = d.byteAt(d.at)
 		if c == 'u' {
-			r, n := unicodeEscape(d.text[d.at-1:])
+			r, n := unicodeEscape(d.source[d.at-1:])
 			if n == 0 {
 				d.token, d.start = jsonBadUnicode, d.at-1
 				return
@@ -215,7 +216,7 @@ func (d *jsonDecoder) escaped(from int) {
 	}
 	d.at++
 	d.lb.spend(d.L, 4*len(buf))
-	d.token, d.what = jsonString, lua.LString(buf)
+	d.token, d.text = jsonString, string(buf)
 	d.lb.giveBuffer(buf)
 }
 
@@ -259,7 +260,9 @@ func appendRune(buf []byte, r rune) []byte { return utf8.AppendRune(buf, r) }
 // value makes the value that begins with the token.
 func (d *jsonDecoder) value() lua.LValue {
 	switch d.token {
-	case jsonString, jsonNumber, jsonBoolean, jsonNull:
+	case jsonString:
+		return lua.LString(d.text)
+	case jsonNumber, jsonBoolean, jsonNull:
 		return d.what
 	case jsonObjectBegin:
 		return d.object()
@@ -291,12 +294,12 @@ func (d *jsonDecoder) object() lua.LValue {
 		if d.token != jsonString {
 			d.fail("object key string")
 		}
-		key, _ := d.what.(lua.LString)
+		key := d.text
 		if d.next(); d.token != jsonColon {
 			d.fail("colon")
 		}
 		d.next()
-		t.RawSetString(string(key), d.value())
+		t.RawSetString(key, d.value())
 		if d.next(); d.token == jsonObjectEnd {
 			d.depth--
 			d.slots -= 2

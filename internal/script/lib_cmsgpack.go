@@ -67,7 +67,7 @@ func (p *packer) value(v lua.LValue, depth int) {
 			p.buf = append(p.buf, 0xc0)
 			break
 		}
-		p.table(v, depth)
+		p.table(realTable(v), depth)
 	default:
 		p.buf = append(p.buf, 0xc0)
 	}
@@ -128,6 +128,7 @@ func (p *packer) integer(n int64) {
 
 func (p *packer) table(t *lua.LTable, depth int) {
 	if n, ok := arrayLength(t); ok {
+		p.lb.spend(p.L, n)
 		p.header(0x90, n)
 		for i := 1; i <= n; i++ {
 			p.value(getIndex(t, i), depth+1)
@@ -148,20 +149,8 @@ func (p *packer) table(t *lua.LTable, depth int) {
 
 // arrayLength reports whether all keys of a table are 1 … n, and n.
 func arrayLength(t *lua.LTable) (n int, ok bool) {
-	n = t.MaxN()
-	var last lua.LValue = lua.LNil
-	if n > 0 {
-		last = lua.LNumber(n)
-	}
-	if k, _ := t.Next(last); k != lua.LNil {
-		return 0, false
-	}
-	for i := 1; i <= n; i++ {
-		if t.RawGetInt(i) == lua.LNil {
-			return 0, false
-		}
-	}
-	return n, true
+	count, last, ok := integerKeys(t)
+	return count, ok && last == float64(count) && last <= math.MaxInt32
 }
 
 // header encodes what begins an array (0x90) or a map (0x80) of n.
@@ -263,7 +252,7 @@ func (u *unpacker) value() (v lua.LValue, problem string) {
 	c := u.data[0]
 	switch {
 	case c < 0x80:
-		return u.take(1, lua.LNumber(c))
+		return u.take(1, numberValue(c))
 	case c < 0x90:
 		return u.table(1, int(c&0xf), true)
 	case c < 0xa0:
@@ -271,7 +260,7 @@ func (u *unpacker) value() (v lua.LValue, problem string) {
 	case c < 0xc0:
 		return u.string(1, int(c&0x1f))
 	case c >= 0xe0:
-		return u.take(1, lua.LNumber(int8(c)))
+		return u.take(1, numberValue(int8(c)))
 	}
 	return u.wide(c)
 }
@@ -306,17 +295,17 @@ func (u *unpacker) wide(c byte) (v lua.LValue, problem string) {
 	head := 1 + int(size)
 	switch c {
 	case 0xca:
-		return u.take(head, lua.LNumber(math.Float32frombits(uint32(n))))
+		return u.take(head, numberValue(math.Float32frombits(uint32(n))))
 	case 0xcb:
-		return u.take(head, lua.LNumber(math.Float64frombits(n)))
+		return u.take(head, numberValue(math.Float64frombits(n)))
 	case 0xcc, 0xcd, 0xce, 0xcf, 0xd3: // lua-cmsgpack takes the biggest unsigned ones for negative
-		return u.take(head, lua.LNumber(int64(n)))
+		return u.take(head, numberValue(int64(n)))
 	case 0xd0:
-		return u.take(head, lua.LNumber(int8(n)))
+		return u.take(head, numberValue(int8(n)))
 	case 0xd1:
-		return u.take(head, lua.LNumber(int16(n)))
+		return u.take(head, numberValue(int16(n)))
 	case 0xd2:
-		return u.take(head, lua.LNumber(int32(n)))
+		return u.take(head, numberValue(int32(n)))
 	case 0xd9, 0xda, 0xdb:
 		return u.string(head, int(n))
 	case 0xdc, 0xdd:
@@ -337,7 +326,7 @@ func (u *unpacker) string(head, n int) (v lua.LValue, problem string) {
 	if len(u.data)-head < n {
 		return nil, msgTruncated
 	}
-	return u.take(head+n, lua.LString(u.data[head:head+n]))
+	return u.take(head+n, lua.LString(part(u.data, head, head+n)))
 }
 
 // table decodes n values, or n keys with values, behind a head.
@@ -352,7 +341,7 @@ func (u *unpacker) table(head, n int, isMap bool) (v lua.LValue, problem string)
 	}
 	slots := u.slots
 	for i := 1; i <= n; i++ {
-		var k lua.LValue = lua.LNumber(i)
+		var k lua.LValue
 		u.slots = slots + 1
 		if isMap {
 			if k, problem = u.value(); problem != "" {

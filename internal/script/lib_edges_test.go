@@ -1,13 +1,12 @@
 package script
 
 import (
+	"errors"
 	"os"
 	"slices"
 	"strings"
 	"testing"
 	"time"
-
-	lua "github.com/yuin/gopher-lua"
 
 	"fulmen/internal/redistest"
 )
@@ -58,8 +57,7 @@ func TestLibraryEdgesAgainstRedis(t *testing.T) {
 
 // TestResultsAreBounded asks for results that are too long.
 func TestResultsAreBounded(t *testing.T) {
-	L, _ := libsState(1<<16, func(*lua.LState) {})
-	defer L.Close()
+	r := NewEngine(noRows, Limits{StringBytes: 1 << 16}).NewRunner(newFakeHost())
 	const tooLarge = `false | "user_script:`
 	for _, e := range []string{
 		`string.rep('x', 2^31 - 1)`, `string.rep('x', 65537)`, `string.rep(string.rep('x', 65536), 2)`,
@@ -74,7 +72,7 @@ func TestResultsAreBounded(t *testing.T) {
 		`struct.pack('ss', string.rep('x', 40000), string.rep('x', 40000))`,
 		`string.upper(string.rep('x', 65536) .. 'x')`,
 	} {
-		got := runLibs(t, L, scriptOf(exact, []string{e}))[0]
+		got := runLibs(t, r, scriptOf(exact, []string{e}))[0]
 		if !strings.HasPrefix(got, tooLarge) {
 			t.Errorf("%s gives %.100q", e, got)
 		}
@@ -97,17 +95,17 @@ func TestLongWorkTicks(t *testing.T) {
 		`(function() local t = {} for i = 1, 100000 do t[i] = 1 end for i = 1, 100 do cjson.encode(t) end end)()`,
 		`cmsgpack.unpack('\221\0\255\255\255' .. string.rep('\1', 9000000))`,
 	} {
-		ticks := 0
-		L, _ := libsState(64<<20, func(L *lua.LState) {
-			if ticks++; ticks == 20 {
-				L.Error(lua.LString("killed"), 0)
+		host := newFakeHost()
+		host.tick = func() error {
+			if host.ticked == 20 {
+				return errors.New("ERR killed")
 			}
-		})
+			return nil
+		}
 		start := time.Now()
-		got := runLibs(t, L, scriptOf(exact, []string{e}))[0]
-		L.Close()
-		if got != `false | "killed"` {
-			t.Errorf("%s gives %.100q after %d ticks", e, got, ticks)
+		got := eval(t, NewEngine(noRows, Limits{}).NewRunner(host), scriptOf(exact, []string{e}), nil, nil)
+		if !strings.HasPrefix(got, "-ERR killed") || host.ticked > 20 {
+			t.Errorf("%s gives %.100q after %d ticks", e, got, host.ticked)
 		}
 		if took := time.Since(start); took > 10*time.Second {
 			t.Errorf("%s took %v", e, took)
@@ -117,24 +115,21 @@ func TestLongWorkTicks(t *testing.T) {
 
 // TestNothingIsLeftForTheNextScript sets what can be set.
 func TestNothingIsLeftForTheNextScript(t *testing.T) {
-	L, lb := libsState(1<<20, func(*lua.LState) {})
-	defer L.Close()
+	r := NewEngine(noRows, Limits{}).NewRunner(newFakeHost())
 	settings := []string{
 		`cjson.encode_sparse_array()`, `cjson.encode_max_depth()`, `cjson.decode_max_depth()`,
 		`cjson.encode_number_precision()`,
 		`cjson.encode_keep_buffer()`, `cjson.encode_invalid_numbers()`, `cjson.decode_invalid_numbers()`,
 		`math.random()`,
 	}
-	before := runLibs(t, L, scriptOf(exact, settings))
-	runLibs(t, L, scriptOf(exact, []string{
+	before := runLibs(t, r, scriptOf(exact, settings))
+	changed := runLibs(t, r, scriptOf(exact, append([]string{
 		`cjson.encode_sparse_array(true, 3, 4)`, `cjson.encode_max_depth(5)`, `cjson.decode_max_depth(5)`,
 		`cjson.encode_number_precision(5)`,
 		`cjson.encode_keep_buffer(false)`, `cjson.encode_invalid_numbers(true)`,
 		`cjson.decode_invalid_numbers(false)`, `math.randomseed(7)`,
-	}))
-	changed := runLibs(t, L, scriptOf(exact, settings))
-	lb.reset()
-	after := runLibs(t, L, scriptOf(exact, settings))
+	}, settings...)))[len(settings):]
+	after := runLibs(t, r, scriptOf(exact, settings))
 	for i, setting := range settings {
 		if changed[i] == before[i] {
 			t.Errorf("%s is %s, set or not", setting, before[i])
@@ -147,15 +142,14 @@ func TestNothingIsLeftForTheNextScript(t *testing.T) {
 
 // TestOrderOfPairs shows what is promised of the order of keys.
 func TestOrderOfPairs(t *testing.T) {
-	L, _ := libsState(1<<20, func(*lua.LState) {})
-	defer L.Close()
+	r := NewEngine(noRows, Limits{}).NewRunner(newFakeHost())
 	for script, want := range map[string]string{
 		`{z = 1, y = 2, 10, 20, x = 3}`:                  `1 2 z y x`,
 		`cjson.decode('{"b":1,"a":2,"c":[3]}')`:          `b a c`,
 		`{[3] = 1, [2] = 1, [1] = 1}`:                    `1 2 3`,
 		`cmsgpack.unpack(cmsgpack.pack({q = 1, p = 2}))`: `q p`,
 	} {
-		got := runLibs(t, L, `local keys = {} for k in pairs(`+script+`) do keys[#keys + 1] = tostring(k) end
+		got := runLibs(t, r, `local keys = {} for k in pairs(`+script+`) do keys[#keys + 1] = tostring(k) end
 			return {table.concat(keys, ' ')}`)[0]
 		if got != want {
 			t.Errorf("keys of %s come as %s, want %s", script, got, want)

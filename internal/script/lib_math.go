@@ -46,14 +46,14 @@ func ofOne(f func(float64) float64, undefined float64) lua.LGFunction {
 		} else if result != result {
 			result = undefined
 		}
-		L.Push(lua.LNumber(result))
+		pushNumber(L, result)
 		return 1
 	}
 }
 
 // math.abs(x)
 func mathAbs(L *lua.LState) int {
-	L.Push(lua.LNumber(math.Abs(checkNumber(L, 1))))
+	pushNumber(L, math.Abs(checkNumber(L, 1)))
 	return 1
 }
 
@@ -75,7 +75,7 @@ func pushOfTwo(L *lua.LState, result, x, y float64) int {
 			result = invalid
 		}
 	}
-	L.Push(lua.LNumber(result))
+	pushNumber(L, result)
 	return 1
 }
 
@@ -94,22 +94,22 @@ func mathFmod(L *lua.LState) int {
 // math.pow(x, y)
 func mathPow(L *lua.LState) int {
 	x, y := checkTwo(L)
-	L.Push(lua.LNumber(powC(x, y)))
+	pushNumber(L, powC(x, y))
 	return 1
 }
 
 // math.frexp(x)
 func mathFrexp(L *lua.LState) int {
 	fraction, exponent := math.Frexp(checkNumber(L, 1))
-	L.Push(lua.LNumber(fraction))
-	L.Push(lua.LNumber(exponent))
+	pushNumber(L, fraction)
+	pushNumber(L, exponent)
 	return 2
 }
 
 // math.ldexp(m, e)
 func mathLdexp(L *lua.LState) int {
 	exponent := checkInt(L, 2)
-	L.Push(lua.LNumber(math.Ldexp(checkNumber(L, 1), exponent)))
+	pushNumber(L, math.Ldexp(checkNumber(L, 1), exponent))
 	return 1
 }
 
@@ -121,7 +121,7 @@ func mathMax(L *lua.LState) int {
 			best = x
 		}
 	}
-	L.Push(lua.LNumber(best))
+	pushNumber(L, best)
 	return 1
 }
 
@@ -133,7 +133,7 @@ func mathMin(L *lua.LState) int {
 			best = x
 		}
 	}
-	L.Push(lua.LNumber(best))
+	pushNumber(L, best)
 	return 1
 }
 
@@ -145,8 +145,8 @@ func mathModf(L *lua.LState) int {
 	if whole != x {
 		fraction = x - whole
 	}
-	L.Push(lua.LNumber(whole))
-	L.Push(lua.LNumber(fraction))
+	pushNumber(L, whole)
+	pushNumber(L, fraction)
 	return 2
 }
 
@@ -172,20 +172,20 @@ func (lb *libs) mathRandom(L *lua.LState) int {
 	r := lb.nextRandom()
 	switch L.GetTop() {
 	case 0:
-		L.Push(lua.LNumber(r))
+		pushNumber(L, r)
 	case 1:
 		n := checkInt(L, 1)
 		if n < 1 {
 			argError(L, 1, "interval is empty")
 		}
-		L.Push(lua.LNumber(math.Floor(r*float64(n)) + 1))
+		pushNumber(L, math.Floor(r*float64(n))+1)
 	case 2:
 		low := checkInt(L, 1)
 		up := checkInt(L, 2)
 		if low > up {
 			argError(L, 2, "interval is empty")
 		}
-		L.Push(lua.LNumber(math.Floor(r*float64(int32(up-low+1))) + float64(low)))
+		pushNumber(L, math.Floor(r*float64(int32(up-low+1)))+float64(low))
 	default:
 		raisef(L, "wrong number of arguments")
 	}

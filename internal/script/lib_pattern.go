@@ -42,7 +42,17 @@ func newMatcher(L *lua.LState, lb *libs, src, pattern string) matcher {
 }
 
 // hasSpecials reports whether a pattern is more than plain text.
-func hasSpecials(pattern string) bool { return strings.ContainsAny(cString(pattern), "^$*+?.([%-") }
+func hasSpecials(pattern string) bool {
+	for i := range len(pattern) {
+		switch pattern[i] {
+		case '^', '$', '*', '+', '?', '.', '(', '[', '%', '-':
+			return true
+		case 0:
+			return false
+		}
+	}
+	return false
+}
 
 // at is the pattern's byte at p; 0: it has ended.
 func (m *matcher) at(p int) byte {
@@ -369,16 +379,16 @@ func (m *matcher) value(l, start, end int) lua.LValue {
 		if l != 0 {
 			raisef(m.L, "invalid capture index")
 		}
-		return lua.LString(m.src[start:end])
+		return lua.LString(part(m.src, start, end))
 	}
 	c := m.capture[l]
 	switch c.length {
 	case captureUnfinished:
 		raisef(m.L, "unfinished capture")
 	case capturePosition:
-		return lua.LNumber(c.start + 1)
+		return numberValue(c.start + 1)
 	}
-	return lua.LString(m.src[c.start : c.start+c.length])
+	return lua.LString(part(m.src, c.start, c.start+c.length))
 }
 
 // pushCaptures pushes all captures; without any, the whole match if whole says so. It returns how many it has pushed.

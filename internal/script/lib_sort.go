@@ -30,7 +30,7 @@ type sorter struct {
 }
 
 func (s *sorter) get(i int) lua.LValue    { return getIndex(s.t, i) }
-func (s *sorter) set(i int, v lua.LValue) { setIndex(s.L, s.t, i, v) }
+func (s *sorter) set(i int, v lua.LValue) { s.t.RawSetInt(i, v) }
 
 // sort sorts t[low..up].
 func (s *sorter) sort(low, up int) {

@@ -28,7 +28,7 @@ func strByte(L *lua.LState) int {
 	}
 	checkStack(L, to-from+1, "string slice too long")
 	for i := from; i <= to; i++ {
-		L.Push(lua.LNumber(s[i-1]))
+		pushNumber(L, s[i-1])
 	}
 	return to - from + 1
 }
@@ -66,7 +66,7 @@ func strDump(L *lua.LState) int {
 
 // string.len(s)
 func strLen(L *lua.LState) int {
-	L.Push(lua.LNumber(len(checkString(L, 1))))
+	pushNumber(L, len(checkString(L, 1)))
 	return 1
 }
 
@@ -118,7 +118,7 @@ func strSub(L *lua.LState) int {
 		L.Push(lua.LString(""))
 		return 1
 	}
-	L.Push(lua.LString(s[from-1 : to]))
+	L.Push(lua.LString(part(s, from-1, to)))
 	return 1
 }
 
@@ -134,8 +134,8 @@ func (lb *libs) find(L *lua.LState, positions bool) int {
 	if positions && (lua.LVAsBool(L.Get(4)) || !hasSpecials(pattern)) {
 		lb.spend(L, (len(s)-init)/8)
 		if i := strings.Index(s[init:], pattern); i >= 0 {
-			L.Push(lua.LNumber(init + i + 1))
-			L.Push(lua.LNumber(init + i + len(pattern)))
+			pushNumber(L, init+i+1)
+			pushNumber(L, init+i+len(pattern))
 			return 2
 		}
 		L.Push(lua.LNil)
@@ -152,8 +152,8 @@ func (lb *libs) find(L *lua.LState, positions bool) int {
 			if !positions {
 				return m.pushCaptures(from, end, true)
 			}
-			L.Push(lua.LNumber(from + 1))
-			L.Push(lua.LNumber(end))
+			pushNumber(L, from+1)
+			pushNumber(L, end)
 			return 2 + m.pushCaptures(from, end, false)
 		}
 		if anchored {
@@ -226,7 +226,7 @@ func (lb *libs) strGsub(L *lua.LState) int {
 		buf = append(buf, s[at:]...)
 	}
 	lb.pushBuffer(L, buf)
-	L.Push(lua.LNumber(n))
+	pushNumber(L, n)
 	return 2
 }
 

@@ -212,7 +212,7 @@ func structSize(L *lua.LState) int {
 		}
 		total += size
 	}
-	L.Push(lua.LNumber(total))
+	pushNumber(L, total)
 	return 1
 }
 
@@ -234,14 +234,14 @@ func structUnpack(L *lua.LState) int {
 		checkStack(L, 2, "too many results")
 		switch {
 		case isIntOption(option):
-			L.Push(lua.LNumber(l.readInt(data[pos:pos+size], option)))
+			pushNumber(L, l.readInt(data[pos:pos+size], option))
 			n++
 		case option == 'x':
 		case option == 'f':
-			L.Push(lua.LNumber(math.Float32frombits(uint32(l.readBits(data[pos : pos+size])))))
+			pushNumber(L, math.Float32frombits(uint32(l.readBits(data[pos:pos+size]))))
 			n++
 		case option == 'd':
-			L.Push(lua.LNumber(math.Float64frombits(l.readBits(data[pos : pos+size]))))
+			pushNumber(L, math.Float64frombits(l.readBits(data[pos:pos+size])))
 			n++
 		case option == 'c':
 			if size == 0 {
@@ -264,7 +264,7 @@ func structUnpack(L *lua.LState) int {
 		}
 		pos += size
 	}
-	L.Push(lua.LNumber(pos + 1))
+	pushNumber(L, pos+1)
 	return n + 1
 }
 

@@ -1,6 +1,8 @@
 package script
 
 import (
+	"math"
+
 	lua "github.com/yuin/gopher-lua"
 )
 
@@ -20,15 +22,29 @@ func getIndex(t *lua.LTable, i int) lua.LValue {
 	return t.RawGet(lua.LNumber(i))
 }
 
-// maxGap is how far behind the last element of a table an index may be: what lies between takes memory.
-const maxGap = 1 << 20
-
-// setIndex sets t[i], without metamethods.
-func setIndex(L *lua.LState, t *lua.LTable, i int, v lua.LValue) {
-	if i > maxGap && i < lua.MaxArrayIndex && i > t.MaxN()+maxGap && v != lua.LNil {
-		raisef(L, "not enough memory")
+// integerKeys counts a table's keys and finds the biggest one, if all of them are integers above 0.
+func integerKeys(t *lua.LTable) (count int, biggest float64, ok bool) {
+	n := t.MaxN()
+	for i := 1; i <= n; i++ {
+		if t.RawGetInt(i) != lua.LNil {
+			count++
+		}
 	}
-	t.RawSetInt(i, v)
+	// Behind the elements of the array come the other keys.
+	var key lua.LValue = lua.LNil
+	if n > 0 {
+		key = lua.LNumber(n)
+	}
+	biggest = float64(n)
+	for key, _ = t.Next(key); key != lua.LNil; key, _ = t.Next(key) {
+		k, ok := key.(lua.LNumber)
+		if !ok || k < 1 || math.Floor(float64(k)) != float64(k) {
+			return 0, 0, false
+		}
+		count++
+		biggest = max(biggest, float64(k))
+	}
+	return count, biggest, true
 }
 
 // table.concat(table [, separator [, i [, j]]])
@@ -101,7 +117,7 @@ func callback(L *lua.LState, f *lua.LFunction, k, v lua.LValue) bool {
 
 // table.getn(table)
 func tableGetn(L *lua.LState) int {
-	L.Push(lua.LNumber(tableLength(checkTable(L, 1))))
+	pushNumber(L, tableLength(checkTable(L, 1)))
 	return 1
 }
 
@@ -150,9 +166,9 @@ func (lb *libs) tableInsert(L *lua.LState) int {
 	}
 	for i := end; i > pos; i-- {
 		lb.spend(L, 10)
-		setIndex(L, t, i, getIndex(t, i-1))
+		t.RawSetInt(i, getIndex(t, i-1))
 	}
-	setIndex(L, t, pos, v)
+	t.RawSetInt(pos, v)
 	return 0
 }
 
@@ -172,9 +188,9 @@ func (lb *libs) tableRemove(L *lua.LState) int {
 	v := getIndex(t, pos)
 	for i := pos; i < end; i++ {
 		lb.spend(L, 10)
-		setIndex(L, t, i, getIndex(t, i+1))
+		t.RawSetInt(i, getIndex(t, i+1))
 	}
-	setIndex(L, t, end, lua.LNil)
+	t.RawSetInt(end, lua.LNil)
 	L.Push(v)
 	return 1
 }

@@ -5,55 +5,29 @@ import (
 	"strings"
 	"testing"
 
-	lua "github.com/yuin/gopher-lua"
+	"fulmen/internal/resp"
 )
 
-// libsState is a Lua state with the libraries and just enough of the rest to run what tests of them need. Its strings
-// are at most limit bytes long.
-func libsState(limit int, tick func(*lua.LState)) (*lua.LState, *libs) {
-	L := lua.NewState(lua.Options{
-		SkipOpenLibs: true, RegistrySize: 1024, RegistryMaxSize: 1 << 20, CallStackSize: 1000,
-	})
-	for _, open := range []lua.LGFunction{lua.OpenBase, lua.OpenCoroutine} {
-		L.Push(L.NewFunction(open))
-		L.Call(0, 0)
+// runLibs runs a script whose result is a list of strings.
+func runLibs(t testing.TB, r *Runner, script string) []string {
+	t.Helper()
+	reply, err := resp.NewReader(strings.NewReader(eval(t, r, script, nil, nil))).ReadReply()
+	if err != nil {
+		t.Fatal(err)
 	}
-	lb := newLibs(limit, tick)
-	globals := L.Get(lua.GlobalsIndex).(*lua.LTable)
-	lb.openBase(L, globals)
-	for name, open := range map[string]func(*lua.LState) *lua.LTable{
-		"bit": lb.openBit, "cjson": lb.openCjson, "cmsgpack": lb.openCmsgpack, "math": lb.openMath,
-		"string": lb.openString, "struct": lb.openStruct, "table": lb.openTable,
-	} {
-		globals.RawSetString(name, open(L))
-	}
-	strings := L.CreateTable(0, 1)
-	strings.RawSetString("__index", globals.RawGetString("string"))
-	L.SetMetatable(lua.LString(""), strings)
-	return L, lb
+	return texts(t, reply, script)
 }
 
-// runLibs runs a script whose result is a list of strings.
-func runLibs(t testing.TB, L *lua.LState, script string) []string {
+// texts are the elements of a reply that is a list of strings.
+func texts(t testing.TB, reply resp.Value, script string) (list []string) {
 	t.Helper()
-	f, err := L.Load(strings.NewReader(script), "user_script")
-	if err != nil {
-		t.Fatalf("%v\n%s", err, script)
+	if reply.Kind != resp.KindArray {
+		t.Fatalf("%s\n%s", reply.Str, script)
 	}
-	L.Push(f)
-	if err := L.PCall(0, 1, nil); err != nil {
-		t.Fatalf("%v\n%s", err, script)
+	for _, e := range reply.Elems {
+		list = append(list, string(e.Str))
 	}
-	list, ok := L.Get(-1).(*lua.LTable)
-	L.Pop(1)
-	if !ok {
-		t.Fatalf("no list\n%s", script)
-	}
-	result := make([]string, list.Len())
-	for i := range result {
-		result[i] = list.RawGetInt(i + 1).String()
-	}
-	return result
+	return list
 }
 
 // showLua defines, for scripts, try(f): what f() returns or raises, as a string in which two servers' results can be

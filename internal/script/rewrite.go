@@ -348,7 +348,7 @@ func (w *rewriter) arithmetic(e *ast.ArithmeticOpExpr) ast.Expr {
 		}
 		return w.call(hiddenModulo, at, e.Lhs, e.Rhs)
 	case "^":
-		if n := power(left, right); constant && !math.IsNaN(n) {
+		if n := powC(left, right); constant && !math.IsNaN(n) {
 			return numberAt(n, at)
 		}
 		return w.call(hiddenPower, at, e.Lhs, e.Rhs)
