@@ -78,10 +78,12 @@ func (l *loop) takeRun() *scriptRun {
 		l.scripts.idle = nil
 		return r
 	}
+	v := &l.srv.scripts
+	v.ballastOnce.Do(func() { v.ballast = make([]byte, ballastBytes) })
 	r := &scriptRun{l: l}
 	r.runner = l.srv.scripts.engine.NewRunner(r)
 	r.next, r.stop = iter.Pull(r.run)
-	l.srv.scripts.states.Add(1)
+	v.states.Add(1)
 	return r
 }
 
