@@ -26,11 +26,18 @@ var observed = [][]string{
 	append([]string{"MGET"}, slices.Repeat([]string{"k"}, 31)...),
 	append([]string{"MGET"}, slices.Repeat([]string{"k"}, 32)...),
 	append([]string{"MGET"}, slices.Repeat([]string{"k"}, 99)...),
+	{"EVAL", "redis.call('SET',KEYS[1],ARGV[1]) redis.pcall('HGET',KEYS[1],'f') return redis.call('GET','k')", "1",
+		"k", "v"},
+	{"EVAL", "redis.call('SELECT',7) redis.call('SET','in','seven') return redis.call('CONFIG','GET','port')", "0"},
+	{"EVAL", "return redis.call('SET','a','b','c')", "0"}, {"EVAL_RO", "return redis.call('SET','a','b')", "0"},
+	{"EVAL", "return 1", "x"}, {"EVAL", "no Lua", "0"}, {"EVALSHA", "abc", "0"}, {"SCRIPT", "LOAD", "return 7"},
+	{"EVALSHA", "7b2d1dd7f3d5a9e0e7a2b2b2f7b6f5c4d3e2f1a0", "0"}, {"EVAL", "#!lua flags=no-writes\nreturn 1", "0"},
+	{"MULTI"}, {"EVAL", "return redis.call('GET','a')", "0"}, {"GET", "a"}, {"EXEC"},
 	{"RESET"}, {"ECHO", "end"},
 }
 
-// place is what differs between two monitors of the same commands.
-var place = regexp.MustCompile(`^\d+\.\d{6} \[(\d+) [^\]]+\] `)
+// place is what differs between two monitors of the same commands; a script's have no client, and are "lua".
+var place = regexp.MustCompile(`^\d+\.\d{6} \[(\d+) (lua)?[^\]]*\] `)
 
 // monitorLines executes commands and returns what a monitor is shown of them.
 func monitorLines(t *testing.T, addr string, commands [][]string) (lines []string) {
@@ -51,7 +58,7 @@ func monitorLines(t *testing.T, addr string, commands [][]string) (lines []strin
 		if !place.MatchString(line) {
 			t.Errorf("line %q", line)
 		}
-		lines = append(lines, place.ReplaceAllString(line, "$1 "))
+		lines = append(lines, place.ReplaceAllString(line, "$1 $2 "))
 		if strings.HasSuffix(line, `"end"`) {
 			return lines
 		}

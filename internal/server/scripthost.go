@@ -1,6 +1,7 @@
 package server
 
 import (
+	"bytes"
 	"errors"
 	"slices"
 	"strings"
@@ -37,11 +38,30 @@ func (s *Session) eval(readOnly bool) error {
 		return e
 	}
 	r.beginScript(what.SHA, what.Flags, readOnly, false)
-	keys, args := c.Args[3:3+n], c.Args[3+n:]
-	c.Out, e = r.runner.Run(c.Out, c.Proto, what, keys, args)
+	mark := c.Mark()
+	c.Out, e = r.runner.Run(c.Out, c.Proto, what, c.Args[3:3+n], c.Args[3+n:])
 	r.endScript()
+	return r.outcome(c, mark, e)
+}
+
+// outcome returns a script's error to be counted and replied. One of its commands' was counted then, as an error: now
+// only the call counts as failed. The reply stands in the context from mark on; e is why there is none.
+func (r *scriptRun) outcome(c *command.Ctx, mark command.Mark, e *resp.Error) error {
 	if e != nil {
-		return e
+		if len(r.lastError) == 0 || !strings.HasPrefix(e.Error(), string(r.lastError)) {
+			return e
+		}
+		c.Out = resp.AppendError(c.Out, e)
+		c.Calls.Fail(c.Row)
+		return nil
+	}
+	reply, isError := c.ErrorSince(mark)
+	switch {
+	case !isError:
+	case bytes.Equal(reply, r.lastError):
+		c.Calls.Fail(c.Row)
+	default:
+		return resp.ParseError(string(reply)) // which replaces it
 	}
 	return nil
 }
@@ -54,6 +74,7 @@ func (r *scriptRun) beginScript(name string, flags script.Flags, readOnly, funct
 	r.function.Store(function)
 	r.state.Store(scriptClean)
 	r.busy.Store(false)
+	r.lastError = r.lastError[:0]
 	r.beganNs = r.l.worker.NowNs
 	r.sliceNs = r.beganNs + scriptSliceNs
 	r.inner.DBID, r.inner.Proto, r.db = s.db, 2, s.db
@@ -116,6 +137,9 @@ func (r *scriptRun) Call(args [][]byte) []byte {
 	c := &r.inner
 	c.Cut(command.Mark{})
 	r.call(c, args)
+	if reply, isError := c.ErrorSince(command.Mark{}); isError {
+		r.lastError = append(r.lastError[:0], reply...)
+	}
 	if c.Bytes() == len(c.Out) {
 		return c.Out
 	}

@@ -53,7 +53,8 @@ type scriptRun struct {
 	executing bool // the session's, before the script
 	db        int  // the session's database
 	beganNs   int64
-	sliceNs   int64 // until when it runs
+	sliceNs   int64  // until when it runs
+	lastError []byte // that one of its commands has replied
 
 	// What was caused while it ran, while it stands still.
 	parcel     *parcel

@@ -1,6 +1,7 @@
 package server
 
 import (
+	"bytes"
 	"sync"
 	"sync/atomic"
 
@@ -218,7 +219,7 @@ func (l *loop) scriptCalled(row *command.Row, args [][]byte) *script.Script {
 	return s
 }
 
-// scriptRow returns the row of a call with the flags that the script has, which is looked for only if it is there.
+// scriptRow returns the row of a call with the flags that the script has.
 func (l *loop) scriptRow(row *command.Row, args [][]byte) *command.Row {
 	if l.srv.scripts.variants[row] == nil || !row.ArityOK(len(args)) {
 		return row
@@ -226,14 +227,17 @@ func (l *loop) scriptRow(row *command.Row, args [][]byte) *command.Row {
 	var s *script.Script
 	if row.Script == command.ScriptBySHA {
 		s = l.scriptNamed(args[1])
-	} else {
-		s = l.tables().bySource[string(args[1])]
+	} else if s = l.tables().bySource[string(args[1])]; s == nil && bytes.HasPrefix(args[1], shebang) {
+		s, _ = l.srv.scripts.engine.Compile(args[1]) // it is not in the cache before it runs
 	}
 	if s == nil {
 		return row
 	}
 	return l.srv.scripts.variant(row, s.Flags)
 }
+
+// shebang is what a script begins with that has flags.
+var shebang = []byte("#!")
 
 // routeScript returns the shards that a script needs: those of its keys if its text shows that it can touch no others,
 // else all. A queued one that isn't there yet may be by then.

@@ -84,9 +84,13 @@ func (l *slowLog) reset() {
 // noteSlow puts a call into the slow log. It may run on another loop than its session's.
 func (srv *Server) noteSlow(c *command.Ctx, row *command.Row, ns int64) {
 	s := c.Session.(*Session)
+	addr, name := s.addr, orEmpty(s.name.Load())
+	if c.Scripted {
+		addr, name = "?:0", "" // scripts are no clients
+	}
 	srv.observation.slowLog.add(slowEntry{
 		timeSec: srv.set.Clock.NowMs() / 1000, us: ns / 1000, args: slowArguments(shownArgs(row, c.Args)),
-		addr: s.addr, name: orEmpty(s.name.Load()),
+		addr: addr, name: name,
 	})
 }
 

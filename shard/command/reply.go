@@ -1,6 +1,9 @@
 package command
 
-import "slices"
+import (
+	"bytes"
+	"slices"
+)
 
 // Reply is a reply under construction. Handlers append to Out, which is its end; what is before that of a long one lies
 // in pieces, so that nothing is moved for a reply to grow. It lets go of pieces when they are given away or moved.
@@ -88,6 +91,14 @@ func (r *Reply) close() {
 
 // after returns what stands behind a place, as far as it is in one piece with it.
 func (r *Reply) after(m Mark) []byte { return (*r.holder(m))[m.at:] }
+
+// ErrorSince returns what stands behind a place if it is an error and nothing else, without what stands around it.
+func (r *Reply) ErrorSince(m Mark) (text []byte, isError bool) {
+	if m.piece != len(r.pieces) || m.at >= len(r.Out) || r.Out[m.at] != '-' {
+		return nil, false
+	}
+	return bytes.CutSuffix(r.Out[m.at+1:], []byte("\r\n"))
+}
 
 // replace puts b in the place of the n bytes behind a place.
 func (r *Reply) replace(m Mark, n int, b []byte) {
