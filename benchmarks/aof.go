@@ -60,8 +60,9 @@ func (b *bench) logged(policy string, pipeline int) (plan aofPlan, err error) {
 			return plan, err
 		}
 		plan.subjects = append(plan.subjects,
-			subject{name + withLog, withAOF(spec, policy), b.serverCPUs, b.clientCPUs, nil},
-			subject{name + withoutLog, spec, b.serverCPUs, b.clientCPUs, nil})
+			subject{name: name + withLog, spec: withAOF(spec, policy), serverCPUs: b.serverCPUs,
+				clientCPUs: b.clientCPUs},
+			subject{name: name + withoutLog, spec: spec, serverCPUs: b.serverCPUs, clientCPUs: b.clientCPUs})
 	}
 	work := b.work("set", pipeline)
 	work.RandomValues = true

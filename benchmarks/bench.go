@@ -56,6 +56,7 @@ func scenarios() []scenario {
 		{"types", "server CPU per command on streams, HyperLogLogs and positions, and of PUBLISH", (*bench).runTypes},
 		{"memtier", "the same under memtier_benchmark", (*bench).runMemtier},
 		{"push", "server CPU per message that is published to subscribers", (*bench).runPush},
+		{"flashsale", "server CPU per unit sold by a script, and by TAKE in its place", (*bench).runFlashSale},
 		{"latency", "latency of an open loop at half of redis-server's maximum rate", (*bench).runLatency},
 		{"loops", "Fulmen with more event loops and shards", (*bench).runLoops},
 		{"memory", "resident memory per key, Go heap and GC", (*bench).runMemory},

@@ -49,7 +49,9 @@ func (b *bench) clientText() string {
 func (b *bench) subjects(serverCPUs, clientCPUs []int) []subject {
 	var subjects []subject
 	for _, spec := range b.specs {
-		subjects = append(subjects, subject{spec.Name, spec, serverCPUs, clientCPUs, nil})
+		subjects = append(subjects, subject{
+			name: spec.Name, spec: spec, serverCPUs: serverCPUs, clientCPUs: clientCPUs,
+		})
 	}
 	return subjects
 }

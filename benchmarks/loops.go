@@ -27,7 +27,7 @@ func (b *bench) runLoops(ctx context.Context) (outcome, error) {
 		if shards != "" {
 			spec = spec.With(name, "--shards", shards)
 		}
-		return subject{name, spec, serverCPUs, clientCPUs, nil}
+		return subject{name: name, spec: spec, serverCPUs: serverCPUs, clientCPUs: clientCPUs}
 	}
 	pinned := []subject{
 		subjectOf(one, "1", "1", b.serverCPUs, b.clientCPUs),

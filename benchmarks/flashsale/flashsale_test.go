@@ -37,11 +37,13 @@ func small(t *testing.T, args ...string) options {
 	return o
 }
 
-// TestSale sells everything once, whatever the policy, and with the classic script redis-server does so, too.
+// TestSale sells everything once, whatever the policy, also with the classic script, and with it redis-server does so,
+// too.
 func TestSale(t *testing.T) {
 	need.Program(t, "redis-server")
 	for _, args := range [][]string{
 		{"-appendfsync", "always", "-replica"}, {"-appendfsync", "everysec"}, {"-appendfsync", "no"},
+		{"-way", "script", "-appendfsync", "everysec", "-replica"},
 		{"-server", "redis", "-way", "script", "-appendfsync", "everysec"},
 	} {
 		t.Run(strings.Join(args, " "), func(t *testing.T) {

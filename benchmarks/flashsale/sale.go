@@ -76,7 +76,7 @@ func (s *sale) hold(ctx context.Context) error {
 	return s.verify(ctx)
 }
 
-// killAll kills the server at even distances, by units sold.
+// killAll kills the server at even distances, by units sold, every other time while it rewrites its append-only file.
 func (s *sale) killAll(ctx context.Context) error {
 	rnd := rand.New(rand.NewPCG(s.seed, 1<<32))
 	for i := range s.kills {
@@ -85,6 +85,11 @@ func (s *sale) killAll(ctx context.Context) error {
 			case <-ctx.Done():
 				return context.Cause(ctx)
 			case <-time.After(time.Millisecond):
+			}
+		}
+		if i%2 == 1 {
+			if _, err := s.primary.Do("BGREWRITEAOF"); err != nil {
+				return err
 			}
 		}
 		time.Sleep(time.Duration(rnd.IntN(5000)) * time.Microsecond) // wherever it is then

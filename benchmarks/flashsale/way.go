@@ -1,12 +1,11 @@
 package main
 
 import (
-	"crypto/sha1"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"strconv"
 
+	"fulmen/benchmarks/load"
 	"fulmen/internal/resp"
 )
 
@@ -37,30 +36,12 @@ func byTake(b *buyer, a attempt) (answer, error) {
 		"TOKEN", a.token, "EX", tokenSeconds))
 }
 
-// classic does what TAKE does, as shops have it: the counter and the token are its keys, the amount and the token's
-// time to live its arguments.
-const classic = `
-local seen = redis.call('GET', KEYS[2])
-if seen then
-  local got, left = string.match(seen, '^(%-?%d+) (%-?%d+)$')
-  return {tonumber(got), tonumber(left)}
-end
-local left = tonumber(redis.call('GET', KEYS[1]) or '0')
-local n = math.min(tonumber(ARGV[1]), left)
-if n ~= 0 then
-  left = redis.call('DECRBY', KEYS[1], n)
-end
-redis.call('SET', KEYS[2], n .. ' ' .. left, 'EX', ARGV[2])
-return {n, left}
-`
-
 // byScript asks with EVALSHA, and with EVAL where the server has forgotten the script.
 func byScript(b *buyer, a attempt) (answer, error) {
-	sum := sha1.Sum([]byte(classic))
-	v, err := b.call("EVALSHA", hex.EncodeToString(sum[:]), "2", counter, a.token, strconv.Itoa(a.amount), tokenSeconds)
+	v, err := b.call("EVALSHA", load.SHA1(load.FlashSale), "2", counter, a.token, strconv.Itoa(a.amount), tokenSeconds)
 	var refused *resp.Error
 	if errors.As(v.Err(), &refused) && refused.Code == "NOSCRIPT" {
-		v, err = b.call("EVAL", classic, "2", counter, a.token, strconv.Itoa(a.amount), tokenSeconds)
+		v, err = b.call("EVAL", load.FlashSale, "2", counter, a.token, strconv.Itoa(a.amount), tokenSeconds)
 	}
 	return pair(v, err)
 }

@@ -39,6 +39,8 @@ type Work struct {
 	// of another number for "@"; "~" is as "#" with 10 digits. "%" are 12 random digits, and "^" those of how many have
 	// been sent before, from Plan.From on.
 	Script string `json:"script,omitempty"`
+	// Calls: its commands call others, or look for what isn't there, so that counters of the server say nothing.
+	Calls bool `json:"calls,omitempty"`
 }
 
 // String is the work's name in a report, such as "SET, pipeline 16".

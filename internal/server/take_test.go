@@ -139,3 +139,39 @@ func TestTakeIsWholeAfterCrashes(t *testing.T) {
 		t.Logf("%d shards: %d different ends, noted apart was noticed %d times", shards, len(some), noticed)
 	}
 }
+
+// TestTakeIsAWrite: it is refused where writes are, and who has read its keys is told.
+func TestTakeIsAWrite(t *testing.T) {
+	srv := startServer(t)
+	c, reader := dial(t, srv.Addr()), dial(t, srv.Addr())
+	c.do("SET", "stock", "5")
+	reader.do("HELLO", "3")
+	reader.do("CLIENT", "TRACKING", "ON")
+	reader.do("MGET", "stock", "token")
+	take := []string{"TAKE", "stock", "2", "TOKEN", "token", "EX", "100"}
+	if got := c.do(take...); got != "[2 3]" {
+		t.Error(got)
+	}
+	told := reader.reply() + reader.reply()
+	if told != "[invalidate [stock]][invalidate [token]]" && told != "[invalidate [token]][invalidate [stock]]" {
+		t.Errorf("told %s", told)
+	}
+	for _, refusal := range []struct{ set, want string }{
+		{"CONFIG SET maxmemory 1", "-OOM command not allowed when used memory > 'maxmemory'."},
+		{"CONFIG SET maxmemory 0", "[2 3]"},
+		{"CONFIG SET min-replicas-to-write 1", "-NOREPLICAS Not enough good replicas to write."},
+		{"CONFIG SET min-replicas-to-write 0", "[2 3]"},
+		{"REPLICAOF 127.0.0.1 " + strconv.Itoa(freePort(t)), "-READONLY You can't write against a read only replica."},
+		{"REPLICAOF NO ONE", "[2 3]"},
+	} {
+		if got := c.do(strings.Fields(refusal.set)...); got != "OK" {
+			t.Fatalf("%s: %s", refusal.set, got)
+		}
+		if got := c.do(take...); got != refusal.want {
+			t.Errorf("after %s: %s", refusal.set, got)
+		}
+	}
+	if got := c.do("GET", "stock"); got != "3" {
+		t.Errorf("%s are left", got)
+	}
+}
