@@ -174,7 +174,8 @@ type chunk struct {
 	shown   string // what errors call the source
 	proto   *lua.FunctionProto
 	sites   []site // by the machine's line numbers
-	globals bool   // it may reach KEYS and ARGV by the table of globals
+	params  []param
+	globals bool // it may reach KEYS and ARGV by the table of globals
 	// declared tells, for a library, which of the functions that it registers touch no keys but those they are given.
 	declared map[string]bool
 }
@@ -196,9 +197,16 @@ func (e *Engine) compileChunk(source, name string, kind chunkKind) (c *chunk, de
 	case library:
 		c.declared = declaredFunctions(t.stmts, e.row)
 	}
-	w := rewriter{tree: t, kind: kind, sites: make([]site, 1), atLine: map[int]int{}, hidden: map[string]bool{}}
-	c.proto, err = w.compile(e.machineName(c.id))
-	c.sites, c.globals = w.sites, w.globals
+	w := newRewriter(t, kind, [2]bool{})
+	if c.proto, err = w.compile(e.machineName(c.id)); w.whole != [2]bool{} {
+		// Some elements of KEYS or ARGV have become parameters before it was seen that there must be a table.
+		if t, err = parseChunk(source, c.shown); err != nil {
+			return nil, false, err
+		}
+		w = newRewriter(t, kind, w.whole)
+		c.proto, err = w.compile(e.machineName(c.id))
+	}
+	c.sites, c.globals, c.params = w.sites, w.globals, w.paramList()
 	return c, declared, err
 }
 

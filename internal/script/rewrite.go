@@ -1,6 +1,7 @@
 package script
 
 import (
+	"cmp"
 	"fmt"
 	"maps"
 	"math"
@@ -20,8 +21,9 @@ import (
 //	for i = a, b  its numbers go through helpers: strings that are numbers are taken
 //	a, b = c, d   goes through variables, so that all is evaluated before anything is assigned
 //	globals       become upvalues, since nobody can change them, and so do the libraries' functions: string.rep is
-//	              one. KEYS and ARGV are parameters. What is no global is looked for in the table of globals, which
-//	              raises an error. A library of functions has it all there, as it sees less while it is loaded
+//	              one. Elements of KEYS and ARGV with a number known are parameters, or else these are, as tables. What
+//	              is no global is looked for in the table of globals, which raises an error. A library of functions has
+//	              it all there, as it sees less while it is loaded
 //	variables     get names of their own, as the compiler has a variable in scope of its first value if that is a
 //	              function. One that changes, and that functions inside share, lives in a table: an error closes all
 //	              upvalues, also those of functions that go on, which then would no longer share it
@@ -40,9 +42,31 @@ const (
 	hiddenLimit   = "\x01\x01limit"
 	hiddenStep    = "\x01\x01step"
 	hiddenGlobals = "\x01_G"
-	hiddenKEYS    = "\x01KEYS"
-	hiddenARGV    = "\x01ARGV"
 )
+
+// maxElementParams is the last element of KEYS, and of ARGV, that may be a parameter.
+const maxElementParams = 16
+
+// param is a parameter of a script: an element of KEYS or ARGV, from 1 on, or how many there are, or the table.
+type param struct {
+	argv  bool
+	index int
+}
+
+// Values of param.index besides the elements.
+const (
+	paramCount = 0
+	paramTable = -1
+)
+
+// name is what rewritten trees call the parameter.
+func (p param) name() string {
+	table := "KEYS"
+	if p.argv {
+		table = "ARGV"
+	}
+	return "\x01" + table + "\x01" + strconv.Itoa(p.index)
+}
 
 // maxHidden is how many different upvalues a chunk binds; what is beyond goes through the table of globals.
 const maxHidden = 120
@@ -67,9 +91,20 @@ type rewriter struct {
 	hidden map[string]bool
 	fn     *functionState // of the function whose body is rewritten, as the parser knows it
 	names  int
+	params map[param]bool // those that are used
+	// whole tells whether KEYS (ARGV: 1) must be a table, as is known from an earlier try.
+	whole [2]bool
 	// globals: the chunk may reach the table of globals, and so what is in it.
 	globals bool
 	err     error
+}
+
+// newRewriter returns a rewriter. whole tells for KEYS and ARGV whether they must be tables, as far as is known.
+func newRewriter(t *tree, kind chunkKind, whole [2]bool) *rewriter {
+	return &rewriter{
+		tree: t, kind: kind, sites: make([]site, 1), atLine: map[int]int{}, hidden: map[string]bool{},
+		params: map[param]bool{}, whole: whole,
+	}
 }
 
 // library tells the globals that are tables of functions.
@@ -95,8 +130,8 @@ func (w *rewriter) compile(name string) (proto *lua.FunctionProto, err error) {
 	}()
 	w.fn = w.tree.main
 	fn := &ast.FunctionExpr{ParList: &ast.ParList{HasVargs: w.tree.vararg}, Stmts: w.stmts(w.tree.stmts)}
-	if w.kind == mainScript {
-		fn.ParList.Names = []string{hiddenKEYS, hiddenARGV}
+	for _, p := range w.paramList() {
+		fn.ParList.Names = append(fn.ParList.Names, p.name())
 	}
 	if w.err != nil {
 		return nil, w.err
@@ -110,6 +145,51 @@ func (w *rewriter) compile(name string) (proto *lua.FunctionProto, err error) {
 		return nil, syntaxError("function or expression too complex")
 	}
 	return proto.FunctionPrototypes[0], nil
+}
+
+// paramList is the script's parameters in their order.
+func (w *rewriter) paramList() []param {
+	return slices.SortedFunc(maps.Keys(w.params), func(a, b param) int {
+		if a.argv != b.argv {
+			return cmp.Compare(number01(a.argv), number01(b.argv))
+		}
+		return cmp.Compare(a.index, b.index)
+	})
+}
+
+func number01(b bool) int {
+	if b {
+		return 1
+	}
+	return 0
+}
+
+// param makes an expression that is a parameter.
+func (w *rewriter) param(p param, at int) ast.Expr {
+	w.params[p] = true
+	return identAt(p.name(), at)
+}
+
+// keysOrArgv tells whether an expression is the global KEYS or ARGV.
+func (w *rewriter) keysOrArgv(e ast.Expr) (argv, ok bool) {
+	ident, ok := e.(*ast.IdentExpr)
+	if !ok || w.kind != mainScript || w.tree.uses[ident] != nil || ident.Value != "KEYS" && ident.Value != "ARGV" {
+		return false, false
+	}
+	return ident.Value == "ARGV", true
+}
+
+// element makes a parameter of an element of KEYS or ARGV; nil: it is none that can be one.
+func (w *rewriter) element(e *ast.AttrGetExpr) ast.Expr {
+	argv, ok := w.keysOrArgv(e.Object)
+	if !ok || w.whole[number01(argv)] {
+		return nil
+	}
+	n, ok := literal(e.Key)
+	if !ok || n < 1 || n > maxElementParams || n != math.Trunc(n) {
+		return nil
+	}
+	return w.param(param{argv, int(n)}, w.line(e.Line()))
 }
 
 // line returns the site of a line.
@@ -189,11 +269,12 @@ func (w *rewriter) variable(v *localVariable, at int) ast.Expr {
 // global makes an expression that is the value of a global variable.
 func (w *rewriter) global(name string, at int) ast.Expr {
 	if w.kind == mainScript && (name == "KEYS" || name == "ARGV") {
-		return identAt("\x01"+name, at)
+		w.whole[number01(name == "ARGV")] = true
+		return w.param(param{name == "ARGV", paramTable}, at)
 	}
 	switch name {
 	case "_G", "load", "loadstring":
-		w.globals = true
+		w.globals, w.whole = true, [2]bool{true, true}
 	}
 	if hidden := "\x01" + name; w.kind != library && (globalNames[name] || libraryNames[name]) && w.room(hidden) {
 		return w.upvalue(hidden, at)
@@ -254,6 +335,9 @@ func (w *rewriter) expr(e ast.Expr) ast.Expr {
 		e.SetLine(where)
 		return e
 	case *ast.UnaryLenOpExpr:
+		if argv, ok := w.keysOrArgv(e.Expr); ok && !w.whole[number01(argv)] {
+			return w.param(param{argv, paramCount}, w.line(at))
+		}
 		where := w.site(site{line: at, left: w.describe(e.Expr)})
 		return w.call(hiddenLength, where, w.expr(e.Expr))
 	}
@@ -284,6 +368,9 @@ func (w *rewriter) field(e *ast.AttrGetExpr) ast.Expr {
 		if hidden := "\x01" + object.Value + "." + key.Value; w.room(hidden) {
 			return w.upvalue(hidden, w.line(e.Line()))
 		}
+	}
+	if element := w.element(e); element != nil {
+		return element
 	}
 	return w.place(e)
 }

@@ -43,6 +43,7 @@ type Runner struct {
 	argBytes []byte
 	ends     []int
 	joined   []byte
+	kept     [2 * (maxElementParams + 2)]keptString
 }
 
 // failure is where a script has failed.
@@ -124,17 +125,60 @@ func (r *Runner) Run(dst []byte, proto int, s *Script, keys, args [][]byte) ([]b
 	defer r.end()
 	r.L.Push(r.protected)
 	r.L.Push(fn)
-	r.L.Push(list(r.L, keys))
-	r.L.Push(list(r.L, args))
-	if s.library == nil && s.chunk.globals {
-		r.globals.RawSetString("KEYS", r.L.Get(-2))
-		r.globals.RawSetString("ARGV", r.L.Get(-1))
-		defer func() {
-			r.globals.RawSetString("KEYS", lua.LNil)
-			r.globals.RawSetString("ARGV", lua.LNil)
-		}()
+	if s.library != nil {
+		r.L.Push(list(r.L, keys))
+		r.L.Push(list(r.L, args))
+		return r.call(dst, proto, s.SHA, 2)
 	}
-	return r.call(dst, proto, s.SHA)
+	given := [2][][]byte{keys, args}
+	var tables [2]*lua.LTable
+	for i := range tables {
+		if s.chunk.globals {
+			tables[i] = list(r.L, given[i])
+			name := [...]string{"KEYS", "ARGV"}[i]
+			r.globals.RawSetString(name, tables[i])
+			defer r.globals.RawSetString(name, lua.LNil)
+		}
+	}
+	for i, p := range s.chunk.params {
+		which := number01(p.argv)
+		r.L.Push(r.argument(i, p, tables[which], given[which]))
+	}
+	return r.call(dst, proto, s.SHA, len(s.chunk.params))
+}
+
+// argument is the value of the i-th parameter, of which table is the table if there is one already.
+func (r *Runner) argument(i int, p param, table *lua.LTable, given [][]byte) lua.LValue {
+	switch {
+	case p.index == paramTable && table != nil:
+		return table
+	case p.index == paramTable:
+		return list(r.L, given)
+	case p.index == paramCount:
+		return lua.LNumber(len(given))
+	case p.index > len(given):
+		return lua.LNil
+	}
+	s := given[p.index-1]
+	if len(s) > keptStringBytes {
+		return lua.LString(s)
+	}
+	// The same keys come again and again: a string that is still there needs no new one.
+	kept := &r.kept[i]
+	if kept.value == nil || kept.text != string(s) {
+		kept.text = string(s)
+		kept.value = lua.LString(kept.text)
+	}
+	return kept.value
+}
+
+// keptStringBytes is the length of the longest parameter that a runner keeps.
+const keptStringBytes = 128
+
+// keptString is a parameter of the last run.
+type keptString struct {
+	text  string
+	value lua.LValue
 }
 
 // begin prepares for a run.
@@ -160,12 +204,12 @@ func (r *Runner) end() {
 // maxTicks is after how many ticks of a run its state is not used again.
 const maxTicks = 50
 
-// call calls what is on the stack: callProtected, a function, and KEYS and ARGV. name is what stands for the script in
-// errors.
-func (r *Runner) call(dst []byte, proto int, name string) ([]byte, *resp.Error) {
+// call calls what is on the stack: callProtected, a function, and so many arguments. name is what stands for the script
+// in errors.
+func (r *Runner) call(dst []byte, proto int, name string, args int) ([]byte, *resp.Error) {
 	L := r.L
 	L.G.CurrentThread = L
-	if err := L.PCall(3, 1, nil); err != nil {
+	if err := L.PCall(1+args, 1, nil); err != nil {
 		return dst, r.runError(name, err)
 	}
 	w := writer{r: r, proto: proto, dst: dst, limit: len(dst) + r.engine.limits.HeapBytes}
