@@ -168,14 +168,16 @@ const (
 
 // chunk is compiled source, bound to a state by Runner.bind. It is immutable.
 type chunk struct {
-	id      int64
-	kind    chunkKind
-	name    string // as it was given
-	shown   string // what errors call the source
-	proto   *lua.FunctionProto
-	sites   []site // by the machine's line numbers
-	params  []param
-	globals bool // it may reach KEYS and ARGV by the table of globals
+	id     int64
+	kind   chunkKind
+	name   string // as it was given
+	shown  string // what errors call the source
+	proto  *lua.FunctionProto
+	sites  []site // by the machine's line numbers
+	params []param
+	// straight: each of its instructions runs once at most, so that none needs to be counted.
+	straight bool
+	globals  bool // it may reach KEYS and ARGV by the table of globals
 	// declared tells, for a library, which of the functions that it registers touch no keys but those they are given.
 	declared map[string]bool
 }
@@ -207,6 +209,7 @@ func (e *Engine) compileChunk(source, name string, kind chunkKind) (c *chunk, de
 		c.proto, err = w.compile(e.machineName(c.id))
 	}
 	c.sites, c.globals, c.params = w.sites, w.globals, w.paramList()
+	c.straight = kind == mainScript && t.straight && !w.globals && !w.uses("coroutine")
 	return c, declared, err
 }
 

@@ -67,6 +67,7 @@ func (r *Runner) runLibrary(lib *Library, first bool) (found []registration, err
 	now := &registering{first: first}
 	r.libs.now = now
 	r.begin()
+	r.watch(true)
 	r.running = false
 	defer func() {
 		r.libs.now = nil

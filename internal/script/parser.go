@@ -54,6 +54,8 @@ type tree struct {
 	states    map[*ast.FunctionExpr]*functionState
 	main      *functionState
 	vararg    bool // the main function uses "..."
+	// straight: it has neither loops nor functions, so that each of its instructions runs once at most.
+	straight bool
 }
 
 // parser makes a tree of tokens.
@@ -69,6 +71,7 @@ func parseChunk(source, name string) (t *tree, err error) {
 	p := &parser{lexer: lexer{source: source, name: name, line: 1, lastLine: 1}, tree: &tree{
 		uses: map[*ast.IdentExpr]*localVariable{}, declares: map[any][]*localVariable{},
 		functions: map[*ast.LocalAssignStmt]bool{}, states: map[*ast.FunctionExpr]*functionState{},
+		straight: true,
 	}}
 	defer func() {
 		if problem, ok := recover().(syntaxError); ok {
@@ -224,6 +227,7 @@ func (p *parser) block() []ast.Stmt {
 // loop parses the block of a loop.
 func (p *parser) loop() []ast.Stmt {
 	p.fn.loops++
+	p.tree.straight = false
 	stmts := p.block()
 	p.fn.loops--
 	return stmts
@@ -303,6 +307,7 @@ func (p *parser) ifStatement(line int) ast.Stmt {
 func (p *parser) repeatStatement(line int) ast.Stmt {
 	p.next()
 	p.fn.loops++
+	p.tree.straight = false
 	active := len(p.fn.locals)
 	s := &ast.RepeatStmt{Stmts: p.chunk()}
 	p.expectMatch(tokenUntil, tokenRepeat, line)
@@ -445,6 +450,7 @@ func (p *parser) exprStatement() ast.Stmt {
 // body parses a function from its parameters on. A hidden parameter stands before the others, but not in the list.
 func (p *parser) body(line int, hidden ...string) *ast.FunctionExpr {
 	var params []string
+	p.tree.straight = false
 	fn := &ast.FunctionExpr{ParList: &ast.ParList{}}
 	fn.SetLine(line)
 	p.fn = &functionState{outer: p.fn, line: line, upvalues: map[*localVariable]bool{}}

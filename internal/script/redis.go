@@ -66,6 +66,7 @@ func (r *Runner) command(L *lua.LState, raises bool) int {
 		L.Push(errorTable(L, problem))
 		return 1
 	}
+	r.work(L, callCost)
 	reply := r.execute(r.args)
 	if len(reply) == 0 {
 		panic("BUG: a host without a reply")
@@ -77,6 +78,9 @@ func (r *Runner) command(L *lua.LState, raises bool) int {
 	L.Push(v)
 	return 1
 }
+
+// callCost is how many instructions a command counts as: it takes longer than one.
+const callCost = 50
 
 // execute calls the host. What panics there is a bug under a baton, which nothing may catch: it ends the process.
 func (r *Runner) execute(args [][]byte) (reply []byte) {

@@ -282,6 +282,16 @@ func (w *rewriter) global(name string, at int) ast.Expr {
 	return w.globalField(name, at)
 }
 
+// uses tells whether the chunk uses a global or, of a library, any function.
+func (w *rewriter) uses(global string) bool {
+	for name := range w.hidden {
+		if name == "\x01"+global || strings.HasPrefix(name, "\x01"+global+".") {
+			return true
+		}
+	}
+	return w.hidden[hiddenGlobals]
+}
+
 // room tells whether another upvalue can be bound.
 func (w *rewriter) room(hidden string) bool { return w.hidden[hidden] || len(w.hidden) < maxHidden }
 

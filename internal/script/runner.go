@@ -19,6 +19,7 @@ type Runner struct {
 	L             *lua.LState
 	lib           *libs
 	broken        bool
+	watched       bool // instructions are counted
 	libs          libraries
 	globals       *lua.LTable // what scripts see by its stand-in
 	sharedGlobals *lua.LTable
@@ -74,7 +75,8 @@ func (r *Runner) reset() {
 	})
 	r.L.Options.CallStackSize, r.L.Options.RegistrySize = 8000, 128 // of coroutines
 	r.hook.arm()
-	r.L.SetContext(&r.hook)
+	r.watched = false
+	r.watch(true)
 	r.bound, r.chunks = map[*chunk]*lua.LFunction{}, map[int64]*chunk{}
 	r.libs = libraries{}
 	r.helpers, r.starts = map[string]lua.LValue{}, map[*lua.LState]*lua.LFunction{}
@@ -125,6 +127,7 @@ func (r *Runner) Run(dst []byte, proto int, s *Script, keys, args [][]byte) ([]b
 	defer r.end()
 	r.L.Push(r.protected)
 	r.L.Push(fn)
+	r.watch(s.library != nil || !s.chunk.straight)
 	if s.library != nil {
 		r.L.Push(list(r.L, keys))
 		r.L.Push(list(r.L, args))
@@ -145,6 +148,19 @@ func (r *Runner) Run(dst []byte, proto int, s *Script, keys, args [][]byte) ([]b
 		r.L.Push(r.argument(i, p, tables[which], given[which]))
 	}
 	return r.call(dst, proto, s.SHA, len(s.chunk.params))
+}
+
+// watch says whether instructions are counted.
+func (r *Runner) watch(on bool) {
+	switch {
+	case on == r.watched:
+		return
+	case on:
+		r.L.SetContext(&r.hook)
+	default:
+		r.L.RemoveContext()
+	}
+	r.watched = on
 }
 
 // argument is the value of the i-th parameter, of which table is the table if there is one already.
