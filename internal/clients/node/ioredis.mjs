@@ -217,6 +217,40 @@ test('cursors', async () => {
   await redis.quit();
 });
 
+test('scripts', async () => {
+  const redis = connect({
+    scripts: {
+      take: {
+        numberOfKeys: 1,
+        lua: `local left = tonumber(redis.call('GET', KEYS[1]) or '0') - ARGV[1]
+          if left < 0 then return redis.error_reply('SOLD OUT') end
+          redis.call('SET', KEYS[1], left)
+          return {left, tostring(left / 3), ARGV[2] and cjson.encode({id = ARGV[2], left = left}) or false}`,
+      },
+    },
+  });
+  redis.defineCommand('sumOf', {
+    lua: 'local n = 0 for _, v in ipairs(redis.call("MGET", unpack(KEYS))) do n = n + (v or 0) end return n',
+    readOnly: true,
+  });
+  await redis.set('stock', 100);
+  assert.deepEqual(await redis.take('stock', 1), [99, '33', null]);
+  const [left, third, json] = await redis.take('stock', 1, 'me');
+  assert.deepEqual([left, third, JSON.parse(json)], [98, '32.666666666667', { id: 'me', left: 98 }]);
+  await assert.rejects(redis.take('stock', 99), { message: 'SOLD OUT' });
+  await redis.script('FLUSH'); // the library sends what is not there any more
+  assert.deepEqual((await redis.pipeline().take('stock', 8).takeBuffer('stock', 10, 'x').exec()).map(([e]) => e), [null, null]);
+  assert.deepEqual(await redis.multi().take('stock', 10).sumOf(2, 'stock', 'none').exec(), [
+    [null, [70, '23.333333333333', null]], [null, 70],
+  ]);
+  const buyers = range(8).map(() => connect());
+  for (const buyer of buyers) buyer.defineCommand('take', { numberOfKeys: 1, lua: redis.options.scripts.take.lua });
+  const bought = await Promise.all(buyers.flatMap((buyer) => range(20).map(() => buyer.take('stock', 1).catch(() => null))));
+  assert.equal(bought.filter((reply) => reply !== null).length, 70);
+  assert.equal(await redis.get('stock'), '0');
+  for (const client of [redis, ...buyers]) await client.quit();
+});
+
 test('a killed server', async () => {
   const [redis, subscriber] = [connect({ maxRetriesPerRequest: null }), connect()];
   const news = gathered();

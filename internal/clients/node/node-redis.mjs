@@ -1,5 +1,5 @@
 // node-redis: both protocols, client-side caching, publish and subscribe, pools, and a server that is killed.
-import { createClient, createClientPool, BasicClientSideCache, WatchError } from 'redis';
+import { createClient, createClientPool, BasicClientSideCache, WatchError, defineScript } from 'redis';
 import { ask, assert, gathered, host, port, range, run, test, until } from './harness.mjs';
 
 const connect = async (options = {}) => {
@@ -188,6 +188,35 @@ test('client-side caching', async () => {
   await writer.set('n1', 'newer');
   await until('n1 is newer', async () => (await reader.get('n1')) === 'newer');
   for (const client of [reader, writer]) await client.close();
+});
+
+test('scripts', async () => {
+  const add = defineScript({
+    NUMBER_OF_KEYS: 1,
+    SCRIPT: 'return redis.call("GET", KEYS[1]) + ARGV[1]',
+    IS_READ_ONLY: true,
+    parseCommand: (parser, key, n) => {
+      parser.pushKey(key);
+      parser.push(String(n));
+    },
+    transformReply: (reply) => reply * 10,
+  });
+  const redis = await connect({ RESP: 3, scripts: { add } });
+  await redis.set('n', '2');
+  assert.equal(await redis.add('n', 3), 50);
+  await redis.scriptFlush();
+  assert.equal(await redis.add('n', 4), 60);
+  assert.deepEqual(await redis.multi().incr('n').add('n', 1).exec(), [3, 40]);
+  const typed = `redis.setresp(3)
+    local hash, score = redis.call('HGETALL', KEYS[2]), redis.call('ZSCORE', KEYS[1], 'm')
+    return {hash.map.field, score.double > 1, {map = {a = 1}}, {set = {x = true}}, {double = 0.5}, true,
+      {big_number = '123456789012345678901'}, {verbatim_string = {format = 'txt', string = 'text'}}}`;
+  await redis.zAdd('z', { value: 'm', score: 1.5 });
+  await redis.hSet('h', 'field', 'value');
+  const [value, more, map, set, half, yes, big, text] = await redis.eval(typed, { keys: ['z', 'h'] });
+  assert.deepEqual([value, more, { ...map }, [...set], half, yes, String(big), text],
+    ['value', true, { a: 1 }, ['x'], 0.5, true, '123456789012345678901', 'text']);
+  await redis.close();
 });
 
 test('streams', async () => {
