@@ -14,7 +14,7 @@ const bench = async (name, body) => {
   for (const one of [queue, events]) one.on('error', quiet);
   await events.waitUntilReady();
   const work = async (processor, options = {}) => {
-    const worker = new Worker(name, processor, { connection, drainDelay: 1, ...options });
+    const worker = new Worker(name, processor, { connection, drainDelay: 1, runRetryDelay: 20, ...options });
     worker.on('error', quiet);
     workers.push(worker);
     await worker.waitUntilReady();
