@@ -95,11 +95,15 @@ type Engine struct {
 	limits Limits
 	marker string // what names of chunks begin with in the machine's errors
 	chunks atomic.Int64
+
+	randoms randoms
 }
 
 // NewEngine returns an engine. row finds the row of a command, or of its subcommand; nil: there is none.
 func NewEngine(row func(args [][]byte) *command.Row, limits Limits) *Engine {
-	return &Engine{row: row, limits: limits.withDefaults(), marker: "\x00" + rand.Text() + "\x00"}
+	e := &Engine{row: row, limits: limits.withDefaults(), marker: "\x00" + rand.Text() + "\x00"}
+	e.randoms.state.Store(randomFirst)
+	return e
 }
 
 // Compile compiles a script. The error is worded as EVAL's.

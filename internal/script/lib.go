@@ -17,9 +17,11 @@ type libs struct {
 	tick        func(*lua.LState) // called after some work in a function; raises an error if the script must end
 	credit      int               // work until the next tick
 	buf         []byte            // for results under way; empty between calls
-	random      uint64            // 48 bits: the state of math.random
-	json        *jsonConfig       // of the table cjson
-	null        *lua.LUserData    // cjson.null
+	shared      *randoms          // numbers of scripts that have not called math.randomseed
+	own         randoms           // numbers of one that has
+	seeded      bool
+	json        *jsonConfig    // of the table cjson
+	null        *lua.LUserData // cjson.null
 }
 
 // workBetweenTicks is how much is done in a function between two ticks: steps of about a nanosecond each.
@@ -27,17 +29,19 @@ const workBetweenTicks = 100_000
 
 // newLibs returns the state of libraries whose strings are at most stringBytes long. tick is called by functions that
 // work long, and raises an error to end the script.
-func newLibs(stringBytes int, tick func(*lua.LState)) *libs {
-	lb := &libs{stringBytes: stringBytes, tick: tick, credit: workBetweenTicks, json: newJSONConfig()}
+func newLibs(stringBytes int, shared *randoms, tick func(*lua.LState)) *libs {
+	lb := &libs{
+		stringBytes: stringBytes, shared: shared, tick: tick, credit: workBetweenTicks, json: newJSONConfig(),
+	}
 	lb.null = &lua.LUserData{Metatable: lua.LNil}
 	lb.reset()
 	return lb
 }
 
-// reset prepares for another script: math.random begins its sequence again, as Redis has it for every script, and cjson
-// is configured as at first. In Redis a configuration of cjson stays for all scripts; here it ends with the script.
+// reset prepares for another script: what math.randomseed and cjson's functions have set ends with the script that has
+// called them. In Redis it stays for all scripts.
 func (lb *libs) reset() {
-	lb.seedRandom(0)
+	lb.seeded = false
 	lb.json.reset()
 	if cap(lb.buf) > maxKeptBuffer {
 		lb.buf = nil

@@ -2,6 +2,7 @@ package script
 
 import (
 	"math"
+	"sync/atomic"
 
 	lua "github.com/yuin/gopher-lua"
 )
@@ -150,21 +151,38 @@ func mathModf(L *lua.LState) int {
 	return 2
 }
 
-// The generator of math.random is drand48's: a linear congruential one of 48 bits. Redis has its own, so that a script
-// meets the same numbers on every machine.
+// randoms are the numbers of math.random: drand48's, a linear congruential generator of 48 bits, which Redis has of its
+// own so that they are the same on every machine. All scripts of an engine take theirs from one sequence, as in Redis,
+// so no two loops draw the same; it begins anew when the process does.
+type randoms struct{ state atomic.Uint64 }
+
 const (
 	randomFactor = 0x5deece66d
 	randomAddend = 0xb
 	randomMask   = 1<<48 - 1
+	randomFirst  = 0x1234abcd330e // the state before the first number
 )
 
-// seedRandom begins another sequence.
-func (lb *libs) seedRandom(seed int32) { lb.random = uint64(uint32(seed))<<16 | 0x330e }
+// seed begins another sequence.
+func (r *randoms) seed(n int32) { r.state.Store(uint64(uint32(n))<<16 | 0x330e) }
 
-// nextRandom is the next number: at least 0, below 1.
+// next is the next number: at least 0, below 1.
+func (r *randoms) next() float64 {
+	for {
+		old := r.state.Load()
+		now := (old*randomFactor + randomAddend) & randomMask
+		if r.state.CompareAndSwap(old, now) {
+			return float64(now>>17%math.MaxInt32) / math.MaxInt32
+		}
+	}
+}
+
+// nextRandom is the script's next number.
 func (lb *libs) nextRandom() float64 {
-	lb.random = (lb.random*randomFactor + randomAddend) & randomMask
-	return float64(lb.random>>17%math.MaxInt32) / math.MaxInt32
+	if lb.seeded {
+		return lb.own.next()
+	}
+	return lb.shared.next()
 }
 
 // math.random([m [, n]])
@@ -194,6 +212,7 @@ func (lb *libs) mathRandom(L *lua.LState) int {
 
 // math.randomseed(n)
 func (lb *libs) mathRandomseed(L *lua.LState) int {
-	lb.seedRandom(int32(checkInt(L, 1)))
+	lb.own.seed(int32(checkInt(L, 1)))
+	lb.seeded = true
 	return 0
 }

@@ -80,7 +80,7 @@ func (r *Runner) reset() {
 	r.bound, r.chunks = map[*chunk]*lua.LFunction{}, map[int64]*chunk{}
 	r.libs = libraries{}
 	r.helpers, r.starts = map[string]lua.LValue{}, map[*lua.LState]*lua.LFunction{}
-	r.lib = newLibs(r.engine.limits.StringBytes, func(L *lua.LState) { r.work(L, ticks) })
+	r.lib = newLibs(r.engine.limits.StringBytes, &r.engine.randoms, func(L *lua.LState) { r.work(L, ticks) })
 	r.open()
 	r.broken = false
 }
