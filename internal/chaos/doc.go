@@ -18,8 +18,8 @@
 //   - the same of queues, streams that a group of consumers reads: each entry was delivered to one of them, is pending
 //     there until it is acknowledged, and not afterwards; all servers have the same groups;
 //   - no command of a primary has failed on its replica;
-//   - transfers between accounts, transactions over several shards, have left the sum of all accounts at zero, which
-//     readers have looked at on all servers all the time.
+//   - transfers between accounts, transactions and scripts over several shards, have left the sum of all accounts at
+//     zero, which readers have looked at on all servers all the time.
 //
 // Resynchronizations are counted by what was done before (tally_test.go): at least 95 % of those whose history the
 // primary has kept must be partial.

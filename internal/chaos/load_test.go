@@ -187,14 +187,18 @@ func (w *randomWriter) write(rnd *rand.Rand, c *redistest.Conn) (int, bool) {
 	return n, ok
 }
 
-// transfer moves something from some accounts to others.
+// transfer moves something from some accounts to others, in a transaction or by a script.
 func transfer(rnd *rand.Rand, c *redistest.Conn) (int, bool) {
 	db := []string{accountsDB, otherAccountsDB}[rnd.IntN(2)]
-	// Each of these has worked before the next is sent: half a transfer would be wrong.
-	for _, args := range [][]string{{"SELECT", db}, {"MULTI"}} {
-		if replies, ok := pipeline(c, args); !ok || replies[0].Err() != nil {
-			return 0, false
-		}
+	if replies, ok := pipeline(c, []string{"SELECT", db}); !ok || replies[0].Err() != nil {
+		return 0, false
+	}
+	if rnd.IntN(2) == 0 {
+		return transferByScript(rnd, c)
+	}
+	// This has worked before the rest is sent: half a transfer would be wrong.
+	if replies, ok := pipeline(c, []string{"MULTI"}); !ok || replies[0].Err() != nil {
+		return 0, false
 	}
 	var commands [][]string
 	for range 1 + rnd.IntN(3) {
@@ -207,6 +211,47 @@ func transfer(rnd *rand.Rand, c *redistest.Conn) (int, bool) {
 	}
 	_, ok := pipeline(c, append(commands, []string{"EXEC"})...)
 	return len(commands), ok
+}
+
+// The scripts that transfer. Which accounts the first uses its keys tell, those of the second are found out as it runs.
+// It may fail at the end, and what it has done stays.
+const (
+	scriptOfKeys = `
+redis.call('DECRBY', KEYS[1], ARGV[1])
+redis.call('INCRBY', KEYS[2], ARGV[1] - 1)
+redis.call('INCR', KEYS[3])
+return redis.call('GET', KEYS[1])`
+	scriptOfNames = `
+local last = 'account:' .. ARGV[1]
+for i = 1, #ARGV do
+  local name = 'account:' .. ARGV[i]
+  redis.call('DECRBY', last, i)
+  redis.call('INCRBY', name, i)
+  last = name
+end
+if ARGV[1] == '7' then error('at the end') end
+return #ARGV`
+)
+
+// transferByScript is transfer by a script, which may be part of a transaction.
+func transferByScript(rnd *rand.Rand, c *redistest.Conn) (int, bool) {
+	account := func() string { return accounts[rnd.IntN(len(accounts))] }
+	command := []string{"EVAL", scriptOfKeys, "3", account(), account(), account(), strconv.Itoa(1 + rnd.IntN(100))}
+	if rnd.IntN(2) == 0 {
+		command = []string{"EVAL", scriptOfNames, "0"}
+		for range 1 + rnd.IntN(5) {
+			command = append(command, strconv.Itoa(rnd.IntN(len(accounts))))
+		}
+	}
+	if rnd.IntN(3) == 0 {
+		if replies, ok := pipeline(c, []string{"MULTI"}); !ok || replies[0].Err() != nil {
+			return 0, false
+		}
+		_, ok := pipeline(c, []string{"INCR", "scripts"}, command, command, []string{"EXEC"})
+		return 3, ok
+	}
+	_, ok := pipeline(c, command)
+	return 1, ok
 }
 
 // mixed writes big values and keys that expire, exchanges databases, and has the primary save.

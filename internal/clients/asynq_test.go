@@ -105,6 +105,7 @@ func (d *desk) state(info *asynq.TaskInfo, want asynq.TaskState) (got *asynq.Tas
 // TestAsynq: tasks that succeed, fail and are retried, wait, are archived, are there once only, or are cancelled.
 func TestAsynq(t *testing.T) {
 	skipUnderRace(t)
+	t.Parallel()
 	d := newDesk(t, startServer(t))
 	for i := range 30 {
 		d.add("echo", fmt.Sprint("low ", i), asynq.Queue("low"))
@@ -237,6 +238,7 @@ func (d *desk) once(t *testing.T) {
 // TestAsynqPeriodic: tasks that a scheduler adds every second, and groups of tasks that are done as one.
 func TestAsynqPeriodic(t *testing.T) {
 	skipUnderRace(t)
+	t.Parallel()
 	d := newDesk(t, startServer(t))
 	defer d.work(func(_ context.Context, task *asynq.Task) error { return d.finish(task) }, func(c *asynq.Config) {
 		c.GroupMaxSize, c.GroupGracePeriod = 5, time.Second
@@ -275,6 +277,7 @@ func TestAsynqPeriodic(t *testing.T) {
 // it was lost is taken up by the next one when its lease is over.
 func TestAsynqThroughKills(t *testing.T) {
 	skipUnderRace(t)
+	t.Parallel()
 	p, ctx := startServer(t), bounded(t)
 	d := newDesk(t, p)
 	handler := func(_ context.Context, task *asynq.Task) error {

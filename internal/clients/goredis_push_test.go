@@ -17,6 +17,7 @@ import (
 // TestGoRedisSubscribers: who is subscribed is so again after the server was killed, and messages come in order.
 func TestGoRedisSubscribers(t *testing.T) {
 	skipUnderRace(t)
+	t.Parallel()
 	for _, protocol := range []int{2, 3} {
 		t.Run(fmt.Sprint("RESP", protocol), func(t *testing.T) {
 			p, ctx := startServer(t), bounded(t)

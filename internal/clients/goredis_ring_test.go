@@ -17,6 +17,7 @@ import (
 // TestGoRedisRing: keys are spread over two servers; those of one that is killed go to the other, and come back.
 func TestGoRedisRing(t *testing.T) {
 	skipUnderRace(t)
+	t.Parallel()
 	ctx, servers := bounded(t), []*process{startServer(t), startServer(t)}
 	ring := redis.NewRing(&redis.RingOptions{
 		Addrs:              map[string]string{"one": servers[0].addr, "two": servers[1].addr},

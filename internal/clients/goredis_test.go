@@ -337,6 +337,7 @@ func (w *crew) inherit(ctx context.Context, jobs int) {
 // leave jobs behind.
 func TestGoRedisStreams(t *testing.T) {
 	skipUnderRace(t)
+	t.Parallel()
 	p, ctx := startServer(t), bounded(t)
 	w := &crew{added: map[string]bool{}, done: map[string]int{}}
 	w.c = goRedis(t, p, func(o *redis.Options) { o.MaxRetries = -1 })

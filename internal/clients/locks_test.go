@@ -102,6 +102,7 @@ func TestRedislock(t *testing.T) {
 // TestRedsync: a lock on the majority of three servers, one of which is killed.
 func TestRedsync(t *testing.T) {
 	skipUnderRace(t)
+	t.Parallel()
 	ctx, servers := bounded(t), []*process{startServer(t), startServer(t), startServer(t)}
 	var clients []*redis.Client
 	var pools []redsyncredis.Pool

@@ -23,6 +23,7 @@ const installed = "../../bin/clients"
 // TestNode runs each program of node/ against a server of its own.
 func TestNode(t *testing.T) {
 	skipUnderRace(t)
+	t.Parallel()
 	node := need.Program(t, "node")
 	modules := nodeModules(t)
 	programs, err := filepath.Glob("node/*.mjs")
