@@ -99,6 +99,27 @@ func TestRedislock(t *testing.T) {
 	}
 }
 
+// crowd has some want the same mutex again and again.
+func (e *exclusion) crowd(ctx context.Context, mutex func() *redsync.Mutex) {
+	var wg sync.WaitGroup
+	for range 5 {
+		wg.Go(func() {
+			for range 6 {
+				m := mutex()
+				if err := m.LockContext(ctx); err != nil {
+					e.t.Error(err)
+					return
+				}
+				e.enter()
+				if ok, err := m.UnlockContext(ctx); !ok {
+					e.t.Error(ok, err)
+				}
+			}
+		})
+	}
+	wg.Wait()
+}
+
 // TestRedsync: a lock on the majority of three servers, one of which is killed.
 func TestRedsync(t *testing.T) {
 	skipUnderRace(t)
@@ -115,25 +136,7 @@ func TestRedsync(t *testing.T) {
 		redsync.WithTries(5000), redsync.WithRetryDelay(2 * time.Millisecond), redsync.WithExpiry(time.Minute),
 	}
 	e := &exclusion{t: t}
-	crowd := func() {
-		var wg sync.WaitGroup
-		for range 5 {
-			wg.Go(func() {
-				for range 6 {
-					m := rs.NewMutex("crowded", patient...)
-					if err := m.LockContext(ctx); err != nil {
-						t.Error(err)
-						return
-					}
-					e.enter()
-					if ok, err := m.UnlockContext(ctx); !ok {
-						t.Error(ok, err)
-					}
-				}
-			})
-		}
-		wg.Wait()
-	}
+	crowd := func() { e.crowd(ctx, func() *redsync.Mutex { return rs.NewMutex("crowded", patient...) }) }
 	crowd()
 
 	m := rs.NewMutex("lock", patient...)
