@@ -81,11 +81,11 @@ func (vf *verifier) damage(f *file, offset int64, format string, args ...any) {
 
 // file verifies one file.
 func (vf *verifier) file(f *file) error {
-	keys, faults, skipped := int64(0), vf.damages, map[string]int64{}
+	keys, libraries, faults, skipped := int64(0), 0, vf.damages, map[string]int64{}
 	version := 0
 	err := vf.visitFile(f, &visitor{
 		begin:    func(_ *file, v int) error { version = v; return nil },
-		function: func([]byte) error { skipped["function library"]++; return nil },
+		function: func([]byte) error { libraries++; return nil },
 		module:   func(name string) error { skipped["data of module "+name]++; return nil },
 		key: func(rd *rdb.Reader, k *keyInfo) error {
 			keys++
@@ -111,7 +111,8 @@ func (vf *verifier) file(f *file) error {
 		return err
 	}
 	if vf.damages == faults {
-		fmt.Fprintf(vf.Stdout, "%s: RDB version %d, %d bytes, %d keys\n", f.path, version, f.size, keys)
+		fmt.Fprintf(vf.Stdout, "%s: RDB version %d, %d bytes, %d keys%s\n", f.path, version, f.size, keys,
+			libraryText(libraries))
 	}
 	for what, n := range skipped {
 		fmt.Fprintf(vf.Stdout, "%s: %d × %s, which this server has no use for yet: only the frame was checked\n",
@@ -129,4 +130,12 @@ func (vf *verifier) value(rd *rdb.Reader, k *keyInfo) error {
 		return nil
 	}
 	return err
+}
+
+// libraryText says how many libraries of functions there are besides keys; nothing if there are none.
+func libraryText(n int) string {
+	if n == 0 {
+		return ""
+	}
+	return fmt.Sprintf(", %d function libraries", n)
 }

@@ -98,7 +98,7 @@ func (r *run) event(f *file, rd *rdb.Reader, k *keyInfo, v *visitor) error {
 	case ev.Kind == rdb.EventAux && v.aux != nil:
 		return v.aux(f, string(ev.AuxKey), string(ev.AuxValue))
 	case ev.Kind == rdb.EventFunction && v.function != nil:
-		return v.function(ev.Code)
+		return v.function(ev.Library())
 	case ev.Kind == rdb.EventModuleAux && v.module != nil:
 		return v.module(ev.Module)
 	case ev.Kind == rdb.EventResizeDB && v.resize != nil:

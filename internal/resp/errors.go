@@ -59,6 +59,17 @@ var (
 	ErrExpireGTAndLT     = generic("GT and LT options at the same time are not compatible")
 )
 
+// Errors of functions.
+var (
+	ErrNoFunction       = generic("Function not found")
+	ErrNoLibrary        = generic("Library not found")
+	ErrNoLibraryName    = generic("library name argument was not given")
+	ErrFunctionKeys     = generic("Bad number of keys provided")
+	ErrFunctionFlush    = generic("FUNCTION FLUSH only supports SYNC|ASYNC option")
+	ErrFunctionReplaced = &Error{Code: "TRYAGAIN", Msg: "The function has been replaced while its call waited"}
+	ErrRestorePolicy    = generic("Wrong restore policy given, value should be either FLUSH, APPEND or REPLACE.")
+)
+
 // Errors of strings, counters and bits.
 var (
 	ErrStringTooLong = generic("string exceeds maximum allowed size (proto-max-bulk-len)")

@@ -69,6 +69,17 @@ const (
 // flagNames are the flags' names, in the order of their bits.
 var flagNames = [...]string{"no-writes", "allow-oom", "allow-stale", "no-cluster", "allow-cross-slot-keys"}
 
+// Names returns the names of flags, but for HasShebang.
+func (f Flags) Names() []string {
+	var names []string
+	for i, name := range flagNames {
+		if f&(1<<i) != 0 {
+			names = append(names, name)
+		}
+	}
+	return names
+}
+
 // flagByName returns the flag called so; 0: there is none.
 func flagByName(name string) Flags {
 	for i, known := range flagNames {

@@ -239,7 +239,7 @@ func (a *appendOnly) saveBase(seq uint64, format aof.Format,
 	began := srv.set.Clock.NowNs()
 	save, err := srv.saver.Begin(snapshot.Request{
 		Sinks: []snapshot.Sink{a.baseSink(seq, format, commit)}, Aux: srv.baseAux(srv.set.Clock.NowMs()),
-		CPUs: srv.cfg.Values().AOFRewriteCPUs,
+		Functions: srv.functions.codes(), CPUs: srv.cfg.Values().AOFRewriteCPUs,
 	})
 	if err != nil {
 		return err

@@ -98,6 +98,9 @@ func (l *applierLane) execute(args [][]byte) error {
 	if !row.ArityOK(len(args)) {
 		return fmt.Errorf("wrong number of arguments for %s", row.FullName)
 	}
+	if changesFunctions(row) {
+		return l.a.functions(row, args)
+	}
 	if row.RunSession != nil {
 		return l.session(row, args)
 	}
@@ -115,6 +118,18 @@ func (l *applierLane) execute(args [][]byte) error {
 		return fmt.Errorf("%s fails, which it did not when it was logged: %s", row.FullName, c.Out[1:len(c.Out)-2])
 	}
 	return nil
+}
+
+// functions executes a record that changes functions: all lanes have met at it.
+func (a *applier) functions(row *command.Row, args [][]byte) error {
+	_, err := a.srv.functions.change(row, args, nil)
+	switch {
+	case err == nil:
+		return nil
+	case a.foreign:
+		return err
+	}
+	return fmt.Errorf("%s fails, which it did not when it was logged: %s", row.FullName, err.Msg)
 }
 
 // find finds the row of a record.

@@ -4,6 +4,7 @@ import (
 	"fmt"
 
 	"fulmen/internal/config"
+	"fulmen/internal/script"
 	"fulmen/persist/snapshot"
 	"fulmen/replica"
 	"fulmen/shard"
@@ -65,8 +66,12 @@ func (p *primaryLink) loadSocket(link *replica.Link, t *replica.Transfer, answer
 	beating := p.keepAlive(link)
 	defer beating()
 	r, err := p.loadShadow(t, u, shadow, m)
+	var libraries *script.Libraries
+	if err == nil {
+		libraries, err = srv.functions.join(nil, r.Functions, false)
+	}
 	if err == nil || p.up.fault == faultSwapsEarly {
-		err = p.swap(shadow, r, answer, m)
+		err = p.swap(shadow, libraries, r, answer, m)
 	}
 	p.endSocketLoad()
 	if err != nil {
@@ -119,7 +124,9 @@ func (p *primaryLink) lost() {
 }
 
 // swap puts what was loaded in the place of the data.
-func (p *primaryLink) swap(shadow *shard.Set, r snapshot.LoadResult, answer replica.Answer, m loadMode) error {
+func (p *primaryLink) swap(shadow *shard.Set, libraries *script.Libraries, r snapshot.LoadResult,
+	answer replica.Answer, m loadMode,
+) error {
 	srv := p.srv
 	if m.serve {
 		if err := srv.aof.endForSync(p.ctx); err != nil {
@@ -130,6 +137,7 @@ func (p *primaryLink) swap(shadow *shard.Set, r snapshot.LoadResult, answer repl
 	return p.underBatons(func() {
 		srv.saves.giveUpHeld()
 		srv.set.Replace(shadow)
+		srv.functions.replace(libraries)
 		p.replaced(r.Aux, answer)
 		srv.log.Info("MASTER <-> REPLICA sync: Swapped active DB with loaded DB")
 	})

@@ -32,6 +32,9 @@ func (srv *Server) loadForeign(f *aof.Foreign, truncated bool, z *shard.Seizure,
 			o := snapshot.LoadOptions{Limits: &limits, KeepExpired: true}
 			r, err := snapshot.Load(srv.files, src, z, o, &snapshot.LoadProgress{})
 			left.add(r.Skipped)
+			if err == nil {
+				err = srv.functions.add(r.Functions, false)
+			}
 			return r.EndOffset, err
 		},
 	}, p)

@@ -125,7 +125,8 @@ func (r *replication) cut() {
 	srv.log.Info("Starting BGSAVE for SYNC with target: " + job.target())
 	// Nothing ends it before it is known here: its walk needs the batons.
 	save, err := srv.saver.Begin(snapshot.Request{
-		Sinks: []snapshot.Sink{job}, Aux: job.aux(srv, nowMs), Done: job.finished,
+		Sinks: []snapshot.Sink{job}, Aux: job.aux(srv, nowMs), Functions: srv.functions.codes(),
+		Done: job.finished,
 	})
 	if err != nil {
 		srv.log.Warn("BGSAVE for replication failed: " + err.Error())

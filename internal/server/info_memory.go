@@ -83,14 +83,16 @@ func (t *infoText) scriptMemory() {
 	t.line("used_memory_lua_human:%s", human(states))
 	t.line("used_memory_scripts_eval:%d", cache)
 	t.line("number_of_cached_scripts:%d", v.count.Load())
-	t.line("number_of_functions:0")
-	t.line("number_of_libraries:0")
+	set := t.srv.functions.set.Load()
+	libraries := int64(set.Bytes())
+	t.line("number_of_functions:%d", set.FunctionCount())
+	t.line("number_of_libraries:%d", set.Len())
 	t.line("used_memory_vm_functions:0")
 	t.line("used_memory_vm_total:%d", states)
 	t.line("used_memory_vm_total_human:%s", human(states))
-	t.line("used_memory_functions:0")
-	t.line("used_memory_scripts:%d", cache)
-	t.line("used_memory_scripts_human:%s", human(cache))
+	t.line("used_memory_functions:%d", libraries)
+	t.line("used_memory_scripts:%d", cache+libraries)
+	t.line("used_memory_scripts_human:%s", human(cache+libraries))
 }
 
 // datasetBytes is what keys, values and indexes occupy. All batons are held, or the figure is a moment old.

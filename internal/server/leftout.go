@@ -9,7 +9,7 @@ import (
 	"fulmen/persist/vfs"
 )
 
-// A snapshot, or an append-only file of Redis's, may hold what there is no place for: functions, values of modules.
+// A snapshot, or an append-only file of Redis's, may hold what there is no place for: values and data of modules.
 // All else is loaded, and the next save, or the append-only file that begins, has no more than that. So that nothing is
 // lost, the files that were loaded are kept aside before.
 

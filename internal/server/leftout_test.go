@@ -9,7 +9,38 @@ import (
 	"fulmen/internal/redistest"
 )
 
-// fillWithMore fills a redis-server with what there is a type for here, and what there isn't.
+// withModule adds data of a module, which nobody but that module can load, to a file that redis-server has saved. It
+// has no checksum then.
+func withModule(file []byte, version byte) []byte {
+	const (
+		footer    = 9
+		moduleAux = 247
+		opEOF     = 255
+	)
+	out := append([]byte(nil), file[:len(file)-footer]...)
+	out = append(out, moduleAux, 0x81, 0, 0, 0, 0, 0, 0, 0, version, 2, 1, 5, 4)
+	out = append(out, "data\x00"...)
+	return append(out, opEOF, 0, 0, 0, 0, 0, 0, 0, 0)
+}
+
+// moduleText is what the data of withModule is called.
+const moduleText = "data of module AAAAAAAAA"
+
+// addModule is withModule for a file; it returns what is there then.
+func addModule(t *testing.T, file string) []byte {
+	t.Helper()
+	saved, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	saved = withModule(saved, 1)
+	if err := os.WriteFile(file, saved, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return saved
+}
+
+// fillWithMore fills a redis-server with all that there is a type for here.
 func fillWithMore(t *testing.T, o *redistest.Oracle) *client {
 	t.Helper()
 	c := dial(t, o.Addr)
@@ -20,17 +51,14 @@ func fillWithMore(t *testing.T, o *redistest.Oracle) *client {
 			t.Fatalf("%s: %s", words, got)
 		}
 	}
-	wantReply(t, c, "mylib", "FUNCTION", "LOAD",
-		"#!lua name=mylib\nredis.register_function('f', function() return 1 end)")
 	return c
 }
 
-// wantMore wants from a redis-server, started on what was kept, what fillWithMore has given it.
-func wantMore(t *testing.T, args ...string) {
+// wantFile wants a file to be as it was.
+func wantFile(t *testing.T, name string, want []byte) {
 	t.Helper()
-	c := dial(t, redistest.StartOracle(t, args...).Addr)
-	for words, want := range map[string]string{"XLEN s1": "1", "XLEN s2": "2", "GET k": "v", "FCALL f 0": "1"} {
-		wantReply(t, c, want, strings.Fields(words)...)
+	if got, err := os.ReadFile(name); err != nil || string(got) != string(want) {
+		t.Errorf("%s: %d bytes (%v), want the %d that there were", name, len(got), err, len(want))
 	}
 }
 
@@ -40,7 +68,7 @@ func startLeavingOut(t *testing.T, file, kept string, args ...string) (*Server, 
 	t.Helper()
 	srv, log := startLogged(t, args...)
 	<-srv.loading.done
-	log.wantLogged(t, 1, "1 × function library in "+file)
+	log.wantLogged(t, 1, "1 × "+moduleText+" in "+file)
 	log.wantLogged(t, 1, file+" is kept as it is, with what was NOT loaded, in "+kept)
 	c := dial(t, srv.Addr())
 	wantReply(t, c, "v", "GET", "k")
@@ -62,10 +90,7 @@ func wantKept(t *testing.T, dir string, want ...string) {
 func TestLeftOutOfSnapshot(t *testing.T) {
 	o := redistest.StartOracle(t)
 	wantReply(t, fillWithMore(t, o), "OK", "SAVE")
-	dump, err := os.ReadFile(filepath.Join(o.Dir, "dump.rdb"))
-	if err != nil {
-		t.Fatal(err)
-	}
+	dump := addModule(t, filepath.Join(o.Dir, "dump.rdb"))
 	for name, args := range map[string][]string{
 		"segments": nil, "plain": {"--rdb-segments", "no"}, "append-only": {"--appendonly", "yes"},
 	} {
@@ -90,20 +115,20 @@ func TestLeftOutOfSnapshot(t *testing.T) {
 				t.Error("the saves have left the file as it was")
 			}
 			wantKept(t, dir, file+".kept")
-			wantMore(t, "--dir", file+".kept")
+			wantFile(t, filepath.Join(file+".kept", "dump.rdb"), dump)
 
 			if name != "plain" {
 				return
 			}
-			other := append(dump[:len(dump)-8:len(dump)-8], make([]byte, 8)...) // without a checksum
+			other := withModule(dump, 2)
 			if err := os.WriteFile(file, other, 0o600); err != nil {
 				t.Fatal(err)
 			}
 			wantReply(t, c, "OK", "DEBUG", "RELOAD", "NOSAVE")
 			wantReply(t, c, "OK", "SAVE")
 			wantKept(t, dir, file+".kept", file+".kept.2")
-			wantMore(t, "--dir", file+".kept")
-			wantMore(t, "--dir", file+".kept.2")
+			wantFile(t, filepath.Join(file+".kept", "dump.rdb"), dump)
+			wantFile(t, filepath.Join(file+".kept.2", "dump.rdb"), other)
 		})
 	}
 }
@@ -123,6 +148,11 @@ func TestLeftOutOfAppendOnlyFile(t *testing.T) {
 		t.Fatal(err)
 	}
 	file := filepath.Join(dir, "appendonlydir", "appendonly.aof")
+	bases, err := filepath.Glob(file + ".*.base.rdb")
+	if err != nil || len(bases) != 1 {
+		t.Fatalf("bases: %q, %v", bases, err)
+	}
+	base := addModule(t, bases[0])
 	srv, c := startLeavingOut(t, file, file+".kept", "--dir", dir, "--appendonly", "yes")
 	wantReply(t, c, "OK", "SET", "more", "v")
 	c.do("BGREWRITEAOF")
@@ -133,7 +163,7 @@ func TestLeftOutOfAppendOnlyFile(t *testing.T) {
 		t.Fatal(err)
 	}
 	wantKept(t, filepath.Dir(file), file+".kept")
-	wantMore(t, "--appendonly", "yes", "--dir", filepath.Dir(file), "--appenddirname", "appendonly.aof.kept")
+	wantFile(t, filepath.Join(file+".kept", filepath.Base(bases[0])), base)
 }
 
 // TestLeftOutAndNotKept: what can't be kept is not replaced: the start is refused.
@@ -144,6 +174,7 @@ func TestLeftOutAndNotKept(t *testing.T) {
 	if err := os.CopyFS(dir, os.DirFS(o.Dir)); err != nil {
 		t.Fatal(err)
 	}
+	dump := addModule(t, filepath.Join(dir, "dump.rdb"))
 	if err := os.WriteFile(filepath.Join(dir, "dump.rdb.kept"), nil, 0o600); err != nil {
 		t.Fatal(err)
 	}
@@ -152,5 +183,5 @@ func TestLeftOutAndNotKept(t *testing.T) {
 	if err == nil || !strings.Contains(err.Error(), "dump.rdb.kept: ") {
 		t.Errorf("the load ends with %v", err)
 	}
-	wantMore(t, "--dir", dir)
+	wantFile(t, filepath.Join(dir, "dump.rdb"), dump)
 }

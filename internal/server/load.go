@@ -151,6 +151,9 @@ func (srv *Server) loadSnapshot(src *snapshot.Source, z *shard.Seizure) error {
 		KeepExpired: srv.cfg.Values().PrimaryHost != "", KeepPlaced: true,
 	})
 	if err == nil {
+		err = srv.functions.add(r.Functions, false)
+	}
+	if err == nil {
 		err = srv.keepLeftOut(r.Skipped, src.Files())
 	}
 	if err == nil && len(r.Skipped) == 0 { // else it isn't what replicas have
@@ -195,6 +198,9 @@ func (srv *Server) loadAtStart(job loadJob, z *shard.Seizure) {
 // load reads a snapshot into the seized shards and tells the log about it.
 func (srv *Server) load(src *snapshot.Source, z *shard.Seizure, o snapshot.LoadOptions) error {
 	r, err := srv.loadResult(srv.loading.now.Load(), src, z, o)
+	if err == nil {
+		err = srv.functions.add(r.Functions, o.Merge)
+	}
 	if err != nil {
 		return err
 	}

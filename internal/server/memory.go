@@ -128,7 +128,7 @@ func cmdMemoryStats(s *Session) error {
 	integer("cluster.links", 0)
 	integer("aof.buffer", srv.aof.unwrittenBytes())
 	integer("lua.caches", srv.scripts.bytes.Load()+srv.scripts.bytesOfStates())
-	integer("functions.caches", 0)
+	integer("functions.caches", int64(srv.functions.set.Load().Bytes()))
 	for _, id := range dbs {
 		index := int64(0)
 		for _, sh := range srv.set.Shards {

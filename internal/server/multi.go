@@ -4,6 +4,7 @@ import (
 	"unsafe"
 
 	"fulmen/internal/resp"
+	"fulmen/internal/script"
 	"fulmen/shard"
 	"fulmen/shard/command"
 )
@@ -15,10 +16,13 @@ type multi struct {
 	denyOOM bool // a command of the queue may need memory
 	asleep  bool // a command of the queue is refused while the data is being loaded
 	scripts bool // commands that run scripts are among them
-	paused  bool // CLIENT PAUSE is among those that were run
-	bytes   int64
-	shards  shardSet
-	flags   command.Flags // of all commands queued
+	// calls: functions are called; libraries are those that there were when the first one was queued.
+	calls     bool
+	libraries *script.Libraries
+	paused    bool // CLIENT PAUSE is among those that were run
+	bytes     int64
+	shards    shardSet
+	flags     command.Flags // of all commands queued
 }
 
 type queuedCommand struct {
@@ -190,6 +194,9 @@ func (s *Session) enqueue(row *command.Row, args [][]byte) {
 	route := s.loop.route(row, q.args, keys)
 	if row.Script != command.NoScripts {
 		m.scripts = true
+		if row.Script == command.ScriptByName && !m.calls {
+			m.calls, m.libraries = true, s.srv.functions.set.Load()
+		}
 		route = s.loop.routeScript(row, q.args, keys, true)
 	}
 	for _, i := range route {
@@ -225,6 +232,9 @@ func (s *Session) exec(row *command.Row, args [][]byte) {
 		s.loop.sendParcel() // as in proceed
 	}
 	s.loop.shards = m.shards.appendTo(s.loop.shards[:0])
+	if m.calls && m.libraries != s.srv.functions.set.Load() { // which may touch other keys
+		s.loop.shards = append(s.loop.shards[:0], s.srv.allShards...)
+	}
 	s.withBatons(s.loop.shards, row, args, nil)
 }
 

@@ -308,6 +308,9 @@ func (p *primaryLink) replace(z *shard.Seizure, name string, answer replica.Answ
 	srv.log.Info("MASTER <-> REPLICA sync: Loading DB in memory")
 	src := &snapshot.Source{Parts: []snapshot.Part{snapshot.PlainPart(name)}}
 	r, err := srv.loadResult(srv.loading.now.Load(), src, z, snapshot.LoadOptions{KeepExpired: true})
+	if err == nil {
+		err = srv.functions.add(r.Functions, false)
+	}
 	if err != nil {
 		p.empty(z)
 		srv.replication.setHistory(replica.NewHistory())
@@ -347,6 +350,7 @@ const emptySlice = 1 << 16
 
 // empty removes everything, and frees it: while the batons are seized nobody else does, and what comes needs the room.
 func (p *primaryLink) empty(z *shard.Seizure) {
+	p.srv.functions.replace(nil)
 	set := p.srv.set
 	var all sync.WaitGroup
 	for i := range set.Shards {

@@ -69,8 +69,9 @@ func (s *Session) loadHeld(load func(z *shard.Seizure) error) error {
 	return load(z)
 }
 
-// flushHeld removes all data without a word to the log; all batons are held.
+// flushHeld removes all data, functions too, without a word to the log; all batons are held.
 func (srv *Server) flushHeld() {
+	srv.functions.replace(nil)
 	for id := range srv.set.Databases() {
 		for _, sh := range srv.set.Shards {
 			sh.DB(id).Flush()

@@ -183,13 +183,16 @@ func (r *replication) awaitSync(f *follower) {
 	r.beginDue(v, r.srv.set.Clock.NowMs())
 }
 
-// noData is what a replica gets that wants nothing but functions, of which there are none.
+// noData is what a replica gets that wants nothing but functions.
 func (r *replication) noData() []byte {
 	var body bytes.Buffer
 	w := rdb.NewWriter(&body, rdb.WriteOptions{Version: rdb.Version7, Checksum: true})
 	w.Header()
 	for _, fact := range r.srv.snapshotAux(r.srv.set.Clock.NowMs()) {
 		w.Aux(fact[0], fact[1])
+	}
+	for _, code := range r.srv.functions.codes() {
+		w.Function(code)
 	}
 	if err := w.End(); err != nil {
 		panic("BUG: writing to memory: " + err.Error())

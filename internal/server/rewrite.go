@@ -296,7 +296,8 @@ func (v *rewrites) cut(run *rewriteRun) error {
 	}
 	values, nowMs := srv.cfg.Values(), srv.set.Clock.NowMs()
 	save, err := srv.saver.Begin(snapshot.Request{
-		Sinks: []snapshot.Sink{v.sink(run)}, Aux: srv.baseAux(nowMs), CPUs: values.AOFRewriteCPUs,
+		Sinks: []snapshot.Sink{v.sink(run)}, Aux: srv.baseAux(nowMs), Functions: srv.functions.codes(),
+		CPUs: values.AOFRewriteCPUs,
 		Done: func(result snapshot.Result) {
 			run.progress = &result.Progress
 			v.end(run, result.Err)

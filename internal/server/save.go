@@ -110,7 +110,7 @@ func (v *saves) beginLocked(run *saveRun) error {
 	var err error
 	run.save, err = srv.saver.Begin(snapshot.Request{
 		Sinks: []snapshot.Sink{srv.snapshotSink(limiter)}, Aux: srv.savedAux(run.beganMs, run.flush && !run.held),
-		CPUs: srv.cfg.Values().SaveCPUs, Done: v.finished,
+		Functions: srv.functions.codes(), CPUs: srv.cfg.Values().SaveCPUs, Done: v.finished,
 	})
 	if err != nil {
 		if !run.foreground {

@@ -1,6 +1,7 @@
 package server
 
 import (
+	"bytes"
 	"fmt"
 	"slices"
 	"sync"
@@ -39,15 +40,46 @@ type runningScripts struct {
 	refusal atomic.Pointer[resp.Error] // what clients are refused with; nil: the server is not busy
 }
 
+// shownCall is what FUNCTION STATS shows of a function that runs. Immutable.
+type shownCall struct {
+	name    string
+	args    [][]byte
+	beganNs int64
+}
+
 // add notes that a script stands still, if it is the first time.
 func (v *runningScripts) add(r *scriptRun) {
-	if r.standing {
+	if r.standing && r.shows {
 		return
 	}
-	r.standing = true
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	v.list = append(v.list, r)
+	if !r.standing {
+		v.list = append(v.list, r)
+	}
+	r.standing, r.shows = true, true
+	r.shown = &shownCall{name: r.name, beganNs: r.beganNs}
+	for _, arg := range r.outer.Args {
+		r.shown.args = append(r.shown.args, bytes.Clone(arg))
+	}
+}
+
+// shown returns the function that has run for longest among those that have stood still; nil: there is none. The error
+// says that a script makes the server busy.
+func (v *runningScripts) shown() (*shownCall, *resp.Error) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	for _, r := range v.list {
+		if r.function.Load() {
+			return r.shown, nil
+		}
+	}
+	for _, r := range v.list {
+		if r.busy.Load() {
+			return nil, resp.ErrBusyScript
+		}
+	}
+	return nil, nil
 }
 
 // remove notes that a command is over.

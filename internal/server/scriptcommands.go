@@ -23,6 +23,9 @@ func scriptRows() []*command.Row {
 		evalRow("evalsha_ro", "7.0.0", "Execute a read-only Lua script server side", ro, command.ScriptBySHA,
 			cmdEvalSHARO),
 		scriptContainer(),
+		functionCallRow("fcall", "Invoke a function", rw, cmdFCall),
+		functionCallRow("fcall_ro", "Invoke a read-only function", ro, cmdFCallRO),
+		functionRow(),
 	}
 }
 

@@ -17,27 +17,20 @@ func (s *Session) eval(readOnly bool) error {
 	if begins := c.Observers.Begins; begins != nil {
 		begins(c, c.Row)
 	}
-	bySHA := c.Row.Script == command.ScriptBySHA
-	if bySHA && len(c.Args[1]) != shaBytes {
-		return resp.ErrNoScript
+	what, n, e := l.resolveScript(c.Row.Script, c.Args)
+	if e == nil && !what.DeclaredKeys && !r.heldAll { // it has come since it was looked for
+		e = resp.ErrNoScript
+		if c.Row.Script == command.ScriptByName {
+			e = resp.ErrFunctionReplaced
+		}
 	}
-	n, e := scriptKeys(c.Args)
 	if e != nil {
 		return e
-	}
-	var what *script.Script
-	if bySHA {
-		what = l.scriptNamed(c.Args[1])
-	} else if what, e = l.scriptOf(c.Args[1]); e != nil {
-		return e
-	}
-	if what == nil || !what.DeclaredKeys && !r.heldAll { // or it has come since it was looked for
-		return resp.ErrNoScript
 	}
 	if e := s.refusedScript(what.Flags, readOnly); e != nil {
 		return e
 	}
-	r.beginScript(what.SHA, what.Flags, readOnly, false)
+	r.beginScript(what.SHA, what.Flags, readOnly, c.Row.Script == command.ScriptByName)
 	mark := c.Mark()
 	c.Out, e = r.runner.Run(c.Out, c.Proto, what, c.Args[3:3+n], c.Args[3+n:])
 	r.endScript()
@@ -66,12 +59,40 @@ func (r *scriptRun) outcome(c *command.Ctx, mark command.Mark, e *resp.Error) er
 	return nil
 }
 
+// resolveScript returns the script that a call runs, and its number of keys.
+func (l *loop) resolveScript(kind command.ScriptKind, args [][]byte) (what *script.Script, n int, err *resp.Error) {
+	switch kind {
+	case command.ScriptByName:
+		if what = l.srv.functions.script(args[1]); what == nil {
+			return nil, 0, resp.ErrNoFunction
+		}
+		n, err = functionKeys(args)
+		return what, n, err
+	case command.ScriptBySHA:
+		if len(args[1]) != shaBytes {
+			return nil, 0, resp.ErrNoScript
+		}
+		if n, err = scriptKeys(args); err != nil {
+			return nil, 0, err
+		}
+		if what = l.scriptNamed(args[1]); what == nil {
+			return nil, 0, resp.ErrNoScript
+		}
+		return what, n, nil
+	}
+	if n, err = scriptKeys(args); err == nil {
+		what, err = l.scriptOf(args[1])
+	}
+	return what, n, err
+}
+
 // beginScript prepares for a script, or a function, with these flags; name is what the log calls it.
 func (r *scriptRun) beginScript(name string, flags script.Flags, readOnly, function bool) {
 	s := r.s
 	r.name, r.readOnly = name, readOnly || flags&script.HasShebang != 0 && flags&script.NoWrites != 0
 	r.allowOOM = flags&script.HasShebang != 0 && flags&script.AllowOOM != 0
 	r.function.Store(function)
+	r.shows = false
 	r.state.Store(scriptClean)
 	r.busy.Store(false)
 	r.lastError = r.lastError[:0]

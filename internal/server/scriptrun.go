@@ -65,7 +65,9 @@ type scriptRun struct {
 	found []command.Keyed
 	reply []byte
 
-	standing bool // it has stood still: it is in runningScripts
+	standing bool       // it has stood still: it is in runningScripts
+	shows    bool       // shown is about the script that runs
+	shown    *shownCall // held with the lock of runningScripts
 
 	// Atomic.
 	state    scriptState

@@ -212,8 +212,11 @@ func (l *loop) scriptCalled(row *command.Row, args [][]byte) *script.Script {
 	if _, err := scriptKeys(args); err != nil {
 		return nil
 	}
-	if row.Script == command.ScriptBySHA {
+	switch row.Script {
+	case command.ScriptBySHA:
 		return l.scriptNamed(args[1])
+	case command.ScriptByName:
+		return l.srv.functions.script(args[1])
 	}
 	s, _ := l.scriptOf(args[1])
 	return s
@@ -225,10 +228,16 @@ func (l *loop) scriptRow(row *command.Row, args [][]byte) *command.Row {
 		return row
 	}
 	var s *script.Script
-	if row.Script == command.ScriptBySHA {
+	switch row.Script {
+	case command.ScriptBySHA:
 		s = l.scriptNamed(args[1])
-	} else if s = l.tables().bySource[string(args[1])]; s == nil && bytes.HasPrefix(args[1], shebang) {
-		s, _ = l.srv.scripts.engine.Compile(args[1]) // it is not in the cache before it runs
+	case command.ScriptByName:
+		s = l.srv.functions.script(args[1])
+	default:
+		s = l.tables().bySource[string(args[1])]
+		if s == nil && bytes.HasPrefix(args[1], shebang) {
+			s, _ = l.srv.scripts.engine.Compile(args[1]) // it is not in the cache before it runs
+		}
 	}
 	if s == nil {
 		return row

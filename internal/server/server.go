@@ -87,6 +87,7 @@ type Server struct {
 	failover        failover
 	trackers        trackers
 	scripts         scripts
+	functions       functions
 
 	// Pub/sub; push.go and pubsub.go.
 	channels    *pubsub.Registry[*Session]
@@ -149,6 +150,7 @@ func New(o Options) (*Server, error) {
 	srv.saves.init(srv)
 	srv.upstream.init(srv)
 	srv.failover.init(srv)
+	srv.functions.srv = srv
 	srv.watchConfig()
 	srv.replication.init(srv)
 	srv.startBytes, srv.startIndexBytes = srv.usedMemory(), srv.indexBytes()

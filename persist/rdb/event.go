@@ -1,5 +1,7 @@
 package rdb
 
+import "bytes"
+
 // EventKind says which part of a file an Event is.
 type EventKind uint8
 
@@ -34,4 +36,17 @@ type Event struct {
 	// Keys and Expires are how many keys, and keys with expiry, are said to follow: hints, not to be relied on.
 	Keys, Expires uint64
 	Slot          uint64 // a cluster's slot that the two are about
+}
+
+// Library returns a copy of the code of a library of functions, as FUNCTION LOAD takes it: what release candidates of
+// 7.0 have written gets the line of metadata that it lacks.
+func (e *Event) Library() []byte {
+	if e.AuxKey == nil {
+		return bytes.Clone(e.Code)
+	}
+	code := append([]byte("#!"), e.AuxValue...)
+	code = append(code, " name="...)
+	code = append(code, e.AuxKey...)
+	code = append(code, '\n')
+	return append(code, e.Code...)
 }

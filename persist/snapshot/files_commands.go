@@ -19,8 +19,8 @@ const (
 )
 
 // commandWriter makes of the RDB file that is written to it the commands in RESP that lead to the same data, as Redis
-// does with aof-use-rdb-preamble no: SELECT where the database changes, SET, RPUSH, SADD, ZADD and HSET, for streams
-// what files_stream.go says, and PEXPIREAT and HPEXPIREAT behind them. They begin and end in database 0.
+// does with aof-use-rdb-preamble no: FUNCTION LOAD, SELECT where the database changes, SET, RPUSH, SADD, ZADD and HSET,
+// for streams what files_stream.go says, and PEXPIREAT and HPEXPIREAT behind them. They begin and end in database 0.
 //
 // Write, Close and Drop are called by one goroutine. The commands are made, and written, by another one, which lives
 // until Close or Drop.
@@ -68,8 +68,12 @@ func writeCommands(out io.Writer, in io.Reader) error {
 		if errors.Is(err, io.EOF) {
 			break
 		}
-		if err == nil && ev.Kind == rdb.EventKey {
+		switch {
+		case err != nil:
+		case ev.Kind == rdb.EventKey:
 			err = e.entry(r, &ev)
+		case ev.Kind == rdb.EventFunction:
+			err = e.write([]byte("FUNCTION"), []byte("LOAD"), ev.Library())
 		}
 		if err != nil {
 			return err

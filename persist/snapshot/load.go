@@ -59,9 +59,11 @@ type LoadResult struct {
 	Keys    int64 // loaded
 	Expired int64 // left out because their time has come
 	Empty   int64 // collections without elements, left out
-	// Skipped counts what there is no place for, by what it is: "value of module …", "function library", "data of …".
+	// Skipped counts what there is no place for, by what it is: "value of module …", "data of …".
 	Skipped map[string]int64
-	Aux     map[string]string // facts about the snapshot: redis-ver, ctime, repl-id …
+	// Functions is the code of libraries of functions, as FUNCTION LOAD takes it.
+	Functions [][]byte
+	Aux       map[string]string // facts about the snapshot: redis-ver, ctime, repl-id …
 	// EndOffset is where an EmbeddedPart ends in its file.
 	EndOffset int64
 }
@@ -164,6 +166,7 @@ func (j *loadJob) note(r *loadReader) {
 		j.result.Skipped[what] += n
 	}
 	maps.Copy(j.result.Aux, r.aux)
+	j.result.Functions = append(j.result.Functions, r.functions...)
 	j.result.Empty += r.empty
 	j.result.EndOffset = max(j.result.EndOffset, r.end)
 }

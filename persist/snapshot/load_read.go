@@ -16,9 +16,11 @@ type loadReader struct {
 	done    chan *loadBatch
 	skipped map[string]int64
 	aux     map[string]string
-	empty   int64
-	end     int64 // LoadResult.EndOffset
-	grown   int64 // bytes at most that memory may have grown by since Space.Room was asked
+	// functions is LoadResult.Functions.
+	functions [][]byte
+	empty     int64
+	end       int64 // LoadResult.EndOffset
+	grown     int64 // bytes at most that memory may have grown by since Space.Room was asked
 
 	// of the running file
 	rd   *rdb.Reader
@@ -125,7 +127,7 @@ func (r *loadReader) event(ev *rdb.Event) error {
 				"databases. Exiting", r.file, n)
 		}
 	case rdb.EventFunction:
-		r.skipped["function library"]++
+		r.functions = append(r.functions, ev.Library())
 	case rdb.EventModuleAux:
 		r.skipped["data of module "+ev.Module]++
 	}

@@ -307,18 +307,23 @@ func TestLoadNamesValuesWithDuplicates(t *testing.T) {
 	}
 }
 
-// TestLoadSkipsWhatHasNoType and says so.
-func TestLoadSkipsWhatHasNoType(t *testing.T) {
+// TestLoadTellsOfAll that is no key.
+func TestLoadTellsOfAll(t *testing.T) {
 	f := newRawFile(10).bytes(250).str("redis-ver").str("7.0.15").bytes(250).str("used-mem").str("12345").
-		bytes(245).str("#!lua name=x").bytes(254, 0)
+		bytes(245).str("#!lua name=x").bytes(246).str("old").str("LUA").bytes(1).str("described").str("return").
+		bytes(254, 0)
 	f.bytes(15).str("a stream").bytes(0, 0, 0, 0, 0) // no entries, last ID 0-0, no groups
 	f.set("k", "v")
 	l := loadRaw(t, newSet(t, 2, 1), LoadOptions{}, true, f)
 	if l.err != nil || l.keys() != 2 {
 		t.Fatalf("%d keys: %v", l.keys(), l.err)
 	}
-	if n := l.result.Skipped; n["function library"] != 1 || len(n) != 1 {
+	if n := l.result.Skipped; len(n) != 0 {
 		t.Errorf("skipped %v", n)
+	}
+	if codes := l.result.Functions; len(codes) != 2 || string(codes[0]) != "#!lua name=x" ||
+		string(codes[1]) != "#!LUA name=old\nreturn" {
+		t.Errorf("functions %q", codes)
 	}
 	if l.result.Aux["redis-ver"] != "7.0.15" || l.progress.SavedMemory.Load() != 12345 {
 		t.Errorf("aux %v", l.result.Aux)

@@ -81,6 +81,9 @@ func (o *output) begin() {
 	for _, st := range o.streams {
 		st.head(v.request.Aux)
 	}
+	for _, code := range v.request.Functions {
+		o.streams[0].w.Function(code)
+	}
 }
 
 // fail ends the sink's part in the save.

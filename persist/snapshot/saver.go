@@ -181,6 +181,8 @@ type Request struct {
 	Sinks []Sink
 	// Aux are written behind the header of every stream, in this order: name, value.
 	Aux [][2]string
+	// Functions is the code of libraries of functions; the stream of shard 0, or that of all, has them behind Aux.
+	Functions [][]byte
 	// AskedNs is the clock's reading when somebody asked for the cut and began to wait for the batons; 0: not told.
 	AskedNs int64
 	// CPUs is the list of processors that workers may run on, as bgsave_cpulist has it; "" = any.

@@ -1,0 +1,55 @@
+package rdb
+
+import (
+	"encoding/binary"
+	"errors"
+
+	"fulmen/internal/crc"
+)
+
+// functionsVersion is the first version that has libraries of functions.
+const functionsVersion = 10
+
+// AppendFunctions appends what FUNCTION DUMP replies: the code of libraries as in a file, u16 the version, and u64 the
+// CRC-64 of all that.
+func AppendFunctions(dst []byte, codes [][]byte, lzf bool) []byte {
+	var w Writer
+	from := len(dst)
+	w.Reset(nil, WriteOptions{Version: functionsVersion, LZF: lzf})
+	w.buf = dst
+	for _, code := range codes {
+		w.Function(code)
+	}
+	dst = binary.LittleEndian.AppendUint16(w.buf, functionsVersion)
+	return binary.LittleEndian.AppendUint64(dst, crc.Sum64(dst[from:]))
+}
+
+// Errors of DecodeFunctions, as Redis words them.
+var (
+	errNoFunction = errors.New("given type is not a function")
+	errLibrary    = errors.New("Failed loading library payload")
+)
+
+// DecodeFunctions returns copies of the code of libraries in what AppendFunctions, or FUNCTION DUMP, has made, as
+// FUNCTION LOAD takes it. The error is ErrPayload, or says what Redis says.
+func DecodeFunctions(payload []byte) (codes [][]byte, err error) {
+	if err := checkDump(payload); err != nil {
+		return nil, err
+	}
+	r := Reader{s: source{buf: payload, end: len(payload) - dumpFooter}}
+	for r.s.at < r.s.end {
+		op, err := r.s.byte()
+		if err != nil {
+			return nil, err
+		}
+		if op != opFunction2 && op != opFunctionPre {
+			return nil, errNoFunction
+		}
+		e := Event{}
+		if err := r.part(op, &e); err != nil {
+			return nil, errLibrary
+		}
+		codes = append(codes, e.Library())
+	}
+	return codes, nil
+}
