@@ -139,7 +139,7 @@ func cmdFunctionList(s *Session) error {
 	}
 	var list []*script.Library
 	for _, lib := range s.srv.functions.set.Load().All() {
-		if !named || glob.Match(pattern, []byte(lib.Name), false) {
+		if !named || glob.Match(pattern, []byte(lib.Name), true) {
 			list = append(list, lib)
 		}
 	}
