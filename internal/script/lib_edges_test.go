@@ -3,6 +3,7 @@ package script
 import (
 	"errors"
 	"os"
+	"runtime"
 	"slices"
 	"strings"
 	"testing"
@@ -62,7 +63,8 @@ func TestResultsAreBounded(t *testing.T) {
 	for _, e := range []string{
 		`string.rep('x', 2^31 - 1)`, `string.rep('x', 65537)`, `string.rep(string.rep('x', 65536), 2)`,
 		`(function() local t = {} for i = 1, 100 do t[i] = string.rep('x', 1000) end return table.concat(t) end)()`,
-		`string.gsub(string.rep('x', 1000), 'x', string.rep('y', 1000))`,
+		`string.gsub(string.rep('x', 1000), 'x', string.rep('y', 10000))`,
+		`string.gsub(string.rep('x', 1000), '.+', string.rep('%0', 30000))`,
 		`string.gsub(string.rep('x', 1000), '.', '%0%0' .. string.rep('y', 70))`,
 		`string.format(string.rep('%99d', 1000), unpack(setmetatable({}, {}), 1, 1000))`,
 		`string.format('%s%s', string.rep('x', 40000), string.rep('x', 40000))`,
@@ -72,9 +74,15 @@ func TestResultsAreBounded(t *testing.T) {
 		`struct.pack('ss', string.rep('x', 40000), string.rep('x', 40000))`,
 		`string.upper(string.rep('x', 65536) .. 'x')`,
 	} {
+		var before, after runtime.MemStats
+		runtime.ReadMemStats(&before)
 		got := runLibs(t, r, scriptOf(exact, []string{e}))[0]
+		runtime.ReadMemStats(&after)
 		if !strings.HasPrefix(got, tooLarge) {
 			t.Errorf("%s gives %.100q", e, got)
+		}
+		if bytes := after.TotalAlloc - before.TotalAlloc; bytes > 4<<20 {
+			t.Errorf("%s takes %d bytes", e, bytes)
 		}
 	}
 }
