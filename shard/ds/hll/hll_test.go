@@ -116,29 +116,35 @@ func TestWordsOfEightRegisters(t *testing.T) {
 	}
 }
 
-func TestEightRuns(t *testing.T) {
+func TestEightBytes(t *testing.T) {
 	rnd := rand.New(rand.NewPCG(2, 2))
-	fits := 0
-	for range 10_000 {
-		var b [8]byte
-		sum, ok := 0, true
+	var cut, most int
+	for range 100_000 {
+		b := make([]byte, 8)
+		binary.LittleEndian.PutUint64(b, rnd.Uint64())
 		for i := range b {
-			if b[i] = byte(rnd.Uint32()); rnd.IntN(3) > 0 {
-				b[i] |= valBit
+			if rnd.IntN(3) > 0 { // rows of what looks like an XZERO, or is one
+				b[i] = b[i]&^kindBits | xzero
 			}
-			n, size := runAt(append(b[:i+1:i+1], 0), i)
+		}
+		sum, xzeros, at := 0, 0, 0
+		for at < len(b) {
+			n, size := runAt(b, at)
+			if size == 0 {
+				cut++
+				break
+			}
 			sum += n
-			ok = ok && size == 1
+			at += size
+			xzeros += size - 1
 		}
-		if n, got := eightRuns(binary.LittleEndian.Uint64(b[:])); got != ok || ok && n != sum {
-			t.Fatalf("%x: %d %v, want %d %v", b, n, got, sum, ok)
-		}
-		if ok {
-			fits++
+		most = max(most, xzeros)
+		if n, size := eightBytes(binary.LittleEndian.Uint64(b)); n != sum || size != at {
+			t.Fatalf("%x: %d of %d bytes, want %d of %d", b, n, size, sum, at)
 		}
 	}
-	if fits < 1000 {
-		t.Fatalf("only %d of these were runs", fits)
+	if cut < 10_000 || most != 4 {
+		t.Fatalf("%d were cut, at most %d XZEROs", cut, most)
 	}
 }
 
@@ -406,16 +412,23 @@ func FuzzValue(f *testing.F) {
 	})
 }
 
+// BenchmarkRaiseSparse raises registers that are high enough, so nothing changes, of values that have met few elements
+// and many.
 func BenchmarkRaiseSparse(b *testing.B) {
-	v := Value{B: AppendEmpty(nil), MaxSparse: 3000}
-	var registers []int
-	for i := uint64(0); len(v.B) < 2950; i++ {
-		register, rank := Hash(binary.LittleEndian.AppendUint64(nil, i))
-		v.Raise(register, rank)
-		registers = append(registers, register)
-	}
-	for i := 0; b.Loop(); i++ {
-		v.Raise(registers[i%len(registers)], 1)
+	for _, size := range []int{300, 900, 2950} {
+		b.Run(strconv.Itoa(size), func(b *testing.B) {
+			v := Value{B: AppendEmpty(nil), MaxSparse: 3000}
+			var registers []int
+			for i := uint64(0); len(v.B) < size; i++ {
+				register, rank := Hash(binary.LittleEndian.AppendUint64(nil, i))
+				v.Raise(register, rank)
+				registers = append(registers, register)
+			}
+			for i := 0; b.Loop(); i++ {
+				v.next = math.MaxInt // from the beginning
+				v.Raise(registers[i*7919%len(registers)], 1)
+			}
+		})
 	}
 }
 

@@ -2,6 +2,7 @@ package hll
 
 import (
 	"encoding/binary"
+	"math/bits"
 	"slices"
 )
 
@@ -13,10 +14,6 @@ const (
 	maxVal        = 4
 	maxSparseRank = 32
 	joinSteps     = 5
-
-	// wideFrom is the size in bytes of values in which there hardly are any XZEROs, so that eight runs are looked at at
-	// a time.
-	wideFrom = 1200
 )
 
 // runs walks the runs of a sparse value.
@@ -175,7 +172,7 @@ type place struct{ at, first int }
 
 // raiseSparse raises a register of a sparse value; done is false if that has no room for it.
 func (v *Value) raiseSparse(register int, rank byte) (r Raised, done bool) {
-	before, prev, run := v.find(register)
+	earlier, run := v.find(register)
 	if run.at >= len(v.B) {
 		return Unsound, true
 	}
@@ -199,6 +196,7 @@ func (v *Value) raiseSparse(register int, rank byte) (r Raised, done bool) {
 	if more := len(with) - size; more > 0 && int64(len(v.B)+more) > v.MaxSparse {
 		return Same, false
 	}
+	prev, before := v.before(run, earlier)
 	v.own(prev.at, run.at+size)
 	v.B = slices.Replace(v.B, run.at, run.at+size, with...)
 	v.join(prev.at)
@@ -206,70 +204,74 @@ func (v *Value) raiseSparse(register int, rank byte) (r Raised, done bool) {
 	return Higher, true
 }
 
-// find looks for the run of a register, which is at the end of the value or broken if there is none. prev is the run
-// before it and before the one before that; where there is none they are the run behind.
-func (v *Value) find(register int) (before, prev, run place) {
-	if run = (place{v.at, v.first}); register < v.next || v.at == 0 {
-		run = place{HeaderBytes, 0}
+// find looks for the run of a register, which is at the end of the value or broken if there is none. An earlier one is
+// two runs before that at least, or is where there are no two.
+func (v *Value) find(register int) (earlier, run place) {
+	b, at, first := v.B, v.at, v.first
+	if register < v.next || at == 0 {
+		at, first = HeaderBytes, 0
 	}
-	b, at, first := v.B, run.at, run.first
-	last, lastButOne := at, at
-	wide := len(b) >= wideFrom
-	for at < len(b) {
-		c := b[at]
-		if c&kindBits != xzero {
-			if wide && at+8 <= len(b) {
-				if n, ok := eightRuns(binary.LittleEndian.Uint64(b[at:])); ok && first+n <= register {
-					lastButOne, last = at+6, at+7
-					at += 8
-					first += n
-					continue
-				}
-			}
-			n := shortRun(c)
-			if register < first+n {
-				break
-			}
-			lastButOne, last = last, at
-			at++
-			first += n
-			continue
-		}
-		if at+1 == len(b) {
+	earlier = place{at, first}
+	for at+8 <= len(b) {
+		n, size := eightBytes(binary.LittleEndian.Uint64(b[at:]))
+		if first+n > register {
 			break
 		}
-		n := int(c&^kindBits)<<8 | int(b[at+1]) + 1
-		if register < first+n {
-			break
-		}
-		lastButOne, last = last, at
-		at += 2
+		earlier = place{at, first} // eight bytes have three runs at least
+		at += size
 		first += n
 	}
-	before, prev = run, run
-	if at > run.at {
-		n, _ := runAt(b, last)
-		prev = place{last, first - n}
-		before = prev
+	for at < len(b) {
+		n, size := runAt(b, at)
+		if size == 0 || register < first+n {
+			break
+		}
+		at += size
+		first += n
 	}
-	if last > run.at {
-		n, _ := runAt(b, lastButOne)
-		before = place{lastButOne, prev.first - n}
-	}
-	return before, prev, place{at, first}
+	return earlier, place{at, first}
 }
 
-// eightRuns returns how many registers eight bytes are about; false: there are not eight runs.
-func eightRuns(w uint64) (n int, ok bool) {
-	const ones = 0x0101_0101_0101_0101
-	if w&^(w>>1)&(xzero*ones) != 0 {
-		return 0, false
+// before returns the run before one and the one before that, having an earlier one. Where there is none they are the
+// run behind.
+func (v *Value) before(run, earlier place) (last, lastButOne place) {
+	last, lastButOne = earlier, earlier
+	for p := earlier; p.at < run.at; {
+		last, lastButOne = p, last
+		n, size := runAt(v.B, p.at)
+		p = place{p.at + size, p.first + n}
 	}
-	val := w >> 7 & ones
-	w &= 0x3F*ones - val*0x3C // 3 for a VAL
-	w = w&0x00FF_00FF_00FF_00FF + w>>8&0x00FF_00FF_00FF_00FF
-	w = w * 0x0001_0001_0001_0001 >> 48
-	return int(w) + 8, true
+	return last, lastButOne
+}
+
+// eightBytes returns how many registers the whole runs in eight bytes are about that begin with a run, and their size
+// in bytes, 7 if an XZERO begins with the last one. Where there are XZEROs it has no branches, since nothing foretells
+// which kind of run comes next.
+func eightBytes(w uint64) (n, size int) {
+	const (
+		ones = 0x0101_0101_0101_0101
+		even = 0x00FF_00FF_00FF_00FF
+	)
+	size = 8
+	like := w >> 6 &^ (w >> 7) & ones // bytes that look like the first of an XZERO
+	var high, tails uint64
+	if like != 0 {
+		// The second byte of one may look so, too: of such bytes in a row each other one is a first, beginning with the
+		// row. The carry goes through the rows that begin at an even place.
+		all := like<<8 - like
+		rest := all + like&^(like<<8)&even
+		heads := all&^rest&even | all&rest&^even
+		cut := heads >> 63
+		size -= int(cut)
+		w &= ^uint64(0) >> (cut << 3)
+		tails = heads << 8
+		high = w & heads & (0x3F * ones) * ones >> 56 << 8 // four of 63 at most
+		w &^= heads
+	}
+	val := w &^ tails >> 7 & ones
+	low := w & (0x3F*ones - val*0x3C | tails) // 3 for a VAL
+	low = (low&even + low>>8&even) * 0x0001_0001_0001_0001 >> 48
+	return int(high+low) + size - bits.OnesCount64(tails)>>3, size
 }
 
 // join makes one of neighbours with the same rank, from the run at b[at] on, joinSteps far.
