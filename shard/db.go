@@ -77,6 +77,7 @@ type keyspace struct {
 	// for Hash: a field that has expired, a value that is written anew
 	expiredField, copied []byte
 	streams              streamRoom
+	ahead                aheadScores
 }
 
 // init makes the shard's databases.

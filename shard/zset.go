@@ -86,7 +86,12 @@ func seekPacked(payload []byte, key uint64, member []byte) (rank, at int) {
 
 // find looks for a member in the trees. If it is there, a and b are at it; if not, b is where it would be.
 func (z *ZSet) find(t *object.Trees, a, b *tree.Path, member []byte) bool {
-	space, hash := z.space(), z.hash(member)
+	return z.findHashed(t, a, b, z.hash(member), member)
+}
+
+// findHashed is find for a member of the given hash.
+func (z *ZSet) findHashed(t *object.Trees, a, b *tree.Path, hash uint64, member []byte) bool {
+	space := z.space()
 	for t.B.Seek(space, b, hash); b.Valid() && b.Key() == hash; b.Next() {
 		if t.A.SeekScore(space, a, rankKey(b.Value()), member) {
 			return true
@@ -112,8 +117,12 @@ func (z *ZSet) Score(member []byte) (score float64, ok bool) {
 		f, ok := findPacked(z.payload(), member)
 		return object.ScoreOf(f.key), ok
 	}
+	hash := z.hash(member)
+	if key, ok := z.db.shard.ahead.of(z.db.x.Load(), z.e, hash, member); ok {
+		return z.signed(key), true
+	}
 	var a, b tree.Path
-	if t := z.trees(); z.find(&t, &a, &b, member) {
+	if t := z.trees(); z.findHashed(&t, &a, &b, hash, member) {
 		return z.signed(b.Value()), true
 	}
 	return 0, false

@@ -553,3 +553,53 @@ func rootCount(z *ZSet) *uint64 {
 	root := arena.Ref(binary.LittleEndian.Uint64(z.payload()[16:])) // the first tree lies at 8 (package object)
 	return (*uint64)(unsafe.Add(z.space().Pointer(root), 16+16))
 }
+
+// TestScoresLookedUpAhead: scores are those of now, whatever has changed since they were looked up ahead, and some are
+// known from there.
+func TestScoresLookedUpAhead(t *testing.T) {
+	set, _ := newTestSet(t, 1, 1)
+	set.packed = 24
+	set.Shards[0].hash = func(b []byte) uint64 { return set.Key(b).Hash &^ (0xFFFF << 40) } // members share hashes
+	db, rnd := set.Shards[0].DB(0), rand.New(rand.NewPCG(8, 8))
+	keys := []Key{set.Key([]byte("one")), set.Key([]byte("two"))}
+	want := []map[string]float64{{}, {}}
+	member := func() []byte { return fmt.Appendf(nil, "member %d", rnd.IntN(400)) }
+	open := func(i int) ZSet { return ZSet{Value: db.LookValue(keys[i], 1)} }
+	known := 0
+	for range 20_000 {
+		var members [][]byte
+		for range 1 + rnd.IntN(MaxAhead) {
+			members = append(members, member())
+		}
+		i := rnd.IntN(2)
+		db.Ahead(keys[i], members)
+		for _, m := range members {
+			z := open(i)
+			if rnd.IntN(20) == 0 {
+				defragStep(set.Shards[0], rnd)
+				z = open(i)
+			}
+			switch name := string(m); {
+			case rnd.IntN(8) == 0:
+				score := float64(rnd.IntN(50))
+				z.Add(&ZSetLimits{}, m, score, 0)
+				want[i][name] = score
+			case rnd.IntN(30) == 0 && z.Exists():
+				z.Delete(m)
+				delete(want[i], name)
+			default:
+				before := db.shard.ahead.next
+				score, ok := z.Score(m)
+				if has, there := want[i][name]; ok != there || ok && score != has {
+					t.Fatalf("%s: %v %v, want %v %v", m, score, ok, has, there)
+				}
+				if ok && db.shard.ahead.next > before {
+					known++
+				}
+			}
+		}
+	}
+	if known < 10_000 {
+		t.Errorf("only %d scores were known", known)
+	}
+}

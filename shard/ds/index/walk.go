@@ -61,6 +61,7 @@ type walker struct {
 	walkAt  uint64 // position the walk has come to; positionEnd = complete
 	walkNum uint   // first bucket not yet looked at in the segment there
 	version uint32 // the change version
+	edits   uint64 // calls of preWrite
 }
 
 // fault is a mistake that a test plants in order to show that it would be noticed.
@@ -76,6 +77,7 @@ const (
 // preWrite is the choke point: it must be called before anything in bucket b changes. changed are the slots to
 // mark.
 func (x *Index) preWrite(b bucket, changed uint32) {
+	x.edits++
 	if x.visit != nil && *b.stamp() != x.walkID {
 		x.showFor(b, changed)
 	}
@@ -172,6 +174,9 @@ func (x *Index) restamp(id uint16) {
 		at += el.span()
 	}
 }
+
+// Edits counts changes, moves included: as long as it stays the same, so does every entry and what hangs on it.
+func (x *Index) Edits() uint64 { return x.edits }
 
 // Version returns the current change version.
 func (x *Index) Version() uint32 { return x.version }

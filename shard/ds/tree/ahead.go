@@ -14,6 +14,7 @@ type Ahead struct {
 	items  int
 	key    uint64
 	lo, hi uint64
+	i      int // the item, once Body has found it; -1: it has not
 }
 
 // Ahead begins to look up a key in a tree ordered by keys.
@@ -22,7 +23,7 @@ func (t *Tree) Ahead(space *arena.Space, key uint64) Ahead {
 		return Ahead{}
 	}
 	n := treeNode{space.Pointer(t.root)}
-	a := Ahead{key: key, items: n.len(), hi: keyEnd(t.order)}
+	a := Ahead{key: key, items: n.len(), hi: keyEnd(t.order), i: -1}
 	for level := n.level(); level > 0; level-- {
 		i := max(n.search(innerSlot, true, key, a.items, a.lo, a.hi)-1, 0)
 		a.lo = *n.bound(i)
@@ -55,8 +56,18 @@ func (a *Ahead) slot(o Order) (i int, found bool) {
 // Body has the item's body fetched, in a tree of order o, which has bodies.
 func (a *Ahead) Body(o Order) {
 	if i, found := a.slot(o); found {
+		a.i = i
 		arena.Prefetch(uintptr(a.n.p) + uintptr(*a.n.offset(o, i)&^spilled))
 	}
+}
+
+// Is reports whether the item that Body has found is that of a member, which is its body; false: or that is not known.
+func (a *Ahead) Is(o Order, member []byte) bool {
+	if a.items == 0 || a.i < 0 {
+		return false
+	}
+	off := *a.n.offset(o, a.i)
+	return off&spilled == 0 && string(a.n.body(off)) == string(member)
 }
 
 // Value returns the item's value, in a tree of order o, which has values; false if it is not there.
