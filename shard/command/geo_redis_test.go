@@ -75,3 +75,57 @@ func TestStoredDistances(t *testing.T) {
 	}
 	t.Logf("%d of %d are equal", equal, members)
 }
+
+// TestEqualDistances searches for a few of many members at few places: which of those at the same distance are found,
+// and in which order, is as with redis-server.
+func TestEqualDistances(t *testing.T) {
+	rnd := rand.New(rand.NewPCG(4, 4))
+	var conns [2]*redistest.Conn
+	for i, addr := range []string{redistest.StartOracle(t).Addr, fulmen(2).Start(t)} {
+		c, err := redistest.Dial(addr)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer c.Close()
+		conns[i] = c
+	}
+	same := func(args ...string) {
+		t.Helper()
+		var replies [2]string
+		for i, c := range conns {
+			v, err := c.Do(args...)
+			if err != nil || v.Err() != nil {
+				t.Fatal(args, v.Err(), err)
+			}
+			replies[i] = v.String()
+		}
+		if replies[0] != replies[1] {
+			t.Fatalf("%q: %s, want %s", args, replies[1], replies[0])
+		}
+	}
+	for round := range 150 {
+		places := 1 + rnd.IntN(1+round)
+		add := []string{"GEOADD", "k"}
+		for i := range 1 + rnd.IntN(400) {
+			place := rnd.IntN(places)
+			lon, lat := 13+float64(place%7)/10, 38+float64(place/7)/10
+			add = append(add, fmt.Sprint(lon), fmt.Sprint(lat), "m"+strconv.Itoa(i))
+		}
+		same("DEL", "k")
+		same(add...)
+		for range 20 {
+			count := strconv.Itoa(1 + rnd.IntN([]int{3, 20, 100, 400}[rnd.IntN(4)]))
+			search := []string{"FROMLONLAT", "13.2", "38.1", "BYRADIUS", strconv.Itoa(rnd.IntN(300)), "km"}
+			if rnd.IntN(3) == 0 {
+				search = []string{"FROMMEMBER", "m0", "BYBOX", strconv.Itoa(rnd.IntN(300)), "90", "km"}
+			}
+			search = append(search, "COUNT", count)
+			if rnd.IntN(2) == 0 {
+				search = append(search, []string{"ASC", "DESC"}[rnd.IntN(2)])
+			}
+			same(append([]string{"GEOSEARCH", "k"}, search...)...)
+			same(append([]string{"GEOSEARCHSTORE", "d", "k"}, search...)...)
+			same("ZRANGE", "d", "0", "-1", "WITHSCORES")
+		}
+	}
+}

@@ -27,6 +27,9 @@ type geoSearch struct {
 	geoQuery
 	areas [9]geohash.Area
 	found []geoFound
+	kept  bool     // what is found is kept in order, and no more of it than is wanted
+	left  bool     // something was left out
+	next  geoFound // then: what comes first of that
 	names []byte   // members that were found, one after the other
 	words [][]byte // of effects
 }
@@ -241,11 +244,41 @@ func (g *geoSearch) box(args [][]byte) (err error) {
 
 // run searches, and puts what it finds in order.
 func (g *geoSearch) run() {
+	g.kept, g.left = g.few(), false
+	g.shape.Begin()
+	g.collect()
+	if g.kept && g.left && g.ambiguous() {
+		g.kept, g.found, g.names = false, g.found[:0], g.names[:0]
+		g.collect()
+	}
+	if g.sorts && !g.kept {
+		g.sort()
+	}
+	if g.count > 0 {
+		g.found = g.found[:min(int64(len(g.found)), g.count)]
+	}
+}
+
+// ambiguous tells whether it depends on the algorithm what was kept, or in which order: see geo_sort.go.
+func (g *geoSearch) ambiguous() bool {
+	for i := range g.found {
+		next := &g.next
+		if i+1 < len(g.found) {
+			next = &g.found[i+1]
+		}
+		if g.compare(g.found[i], *next) == 0 {
+			return true
+		}
+	}
+	return false
+}
+
+// collect searches.
+func (g *geoSearch) collect() {
 	limit := math.MaxInt
 	if g.any {
 		limit = int(min(g.count, math.MaxInt))
 	}
-	g.shape.Begin()
 	for _, area := range g.shape.Areas(g.areas[:0]) {
 		if len(g.found) >= limit {
 			break
@@ -266,15 +299,9 @@ func (g *geoSearch) run() {
 			return len(g.found) < limit
 		})
 	}
-	if g.sorts && !g.few() {
-		slices.SortStableFunc(g.found, g.compare)
-	}
-	if g.count > 0 {
-		g.found = g.found[:min(int64(len(g.found)), g.count)]
-	}
 }
 
-// few tells whether what is found is so little that it is kept in order all the while.
+// few tells whether what is wanted is so little that it is kept in order all the while.
 func (g *geoSearch) few() bool { return g.sorts && !g.any && g.count > 0 && g.count <= keptInOrder }
 
 // keptInOrder is how many members are.
@@ -283,21 +310,30 @@ const keptInOrder = 64
 // add notes a member that was found, unless enough are known that come before it.
 func (g *geoSearch) add(member []byte, f geoFound) {
 	at := len(g.found)
-	if g.few() {
+	if g.kept {
 		for at > 0 && g.compare(f, g.found[at-1]) < 0 {
 			at--
 		}
 		if at == int(g.count) {
+			g.leave(f)
 			return
 		}
-		if len(g.found) == int(g.count) {
-			g.found = g.found[:g.count-1]
+		if last := int(g.count) - 1; len(g.found) > last {
+			g.leave(g.found[last])
+			g.found = g.found[:last]
 		}
 	}
 	f.from = len(g.names)
 	g.names = append(g.names, member...)
 	f.to = len(g.names)
 	g.found = slices.Insert(g.found, at, f)
+}
+
+// leave notes that a member is left out.
+func (g *geoSearch) leave(f geoFound) {
+	if !g.left || g.compare(f, g.next) < 0 {
+		g.left, g.next = true, f
+	}
 }
 
 // compare orders by distance, as it is asked for.
