@@ -26,6 +26,7 @@ func (r *round) check() {
 			r.failf("%s commands of its primary have failed on %s", got, n.name)
 		}
 	}
+	r.checkFunctions()
 	r.tally.add(func(a *tally) {
 		a.checks++
 		a.told += len(keys)

@@ -17,6 +17,7 @@
 //   - what a client was told by WAIT that a replica has is there, on all servers;
 //   - the same of queues, streams that a group of consumers reads: each entry was delivered to one of them, is pending
 //     there until it is acknowledged, and not afterwards; all servers have the same groups;
+//   - all servers have the same functions;
 //   - no command of a primary has failed on its replica;
 //   - transfers between accounts, transactions and scripts over several shards, have left the sum of all accounts at
 //     zero, which readers have looked at on all servers all the time.

@@ -46,6 +46,7 @@ type ledger struct {
 	mu    sync.Mutex
 	acked map[string]string
 	jobs  map[string]*job // of queues, by their value
+	code  string          // of the library toldLibrary
 	epoch int             // of the newest reset
 }
 
@@ -53,7 +54,7 @@ type ledger struct {
 func (l *ledger) reset() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.acked, l.jobs = map[string]string{}, map[string]*job{}
+	l.acked, l.jobs, l.code = map[string]string{}, map[string]*job{}, ""
 	l.epoch++
 }
 
@@ -213,47 +214,6 @@ func transfer(rnd *rand.Rand, c *redistest.Conn) (int, bool) {
 	return len(commands), ok
 }
 
-// The scripts that transfer. Which accounts the first uses its keys tell, those of the second are found out as it runs.
-// It may fail at the end, and what it has done stays.
-const (
-	scriptOfKeys = `
-redis.call('DECRBY', KEYS[1], ARGV[1])
-redis.call('INCRBY', KEYS[2], ARGV[1] - 1)
-redis.call('INCR', KEYS[3])
-return redis.call('GET', KEYS[1])`
-	scriptOfNames = `
-local last = 'account:' .. ARGV[1]
-for i = 1, #ARGV do
-  local name = 'account:' .. ARGV[i]
-  redis.call('DECRBY', last, i)
-  redis.call('INCRBY', name, i)
-  last = name
-end
-if ARGV[1] == '7' then error('at the end') end
-return #ARGV`
-)
-
-// transferByScript is transfer by a script, which may be part of a transaction.
-func transferByScript(rnd *rand.Rand, c *redistest.Conn) (int, bool) {
-	account := func() string { return accounts[rnd.IntN(len(accounts))] }
-	command := []string{"EVAL", scriptOfKeys, "3", account(), account(), account(), strconv.Itoa(1 + rnd.IntN(100))}
-	if rnd.IntN(2) == 0 {
-		command = []string{"EVAL", scriptOfNames, "0"}
-		for range 1 + rnd.IntN(5) {
-			command = append(command, strconv.Itoa(rnd.IntN(len(accounts))))
-		}
-	}
-	if rnd.IntN(3) == 0 {
-		if replies, ok := pipeline(c, []string{"MULTI"}); !ok || replies[0].Err() != nil {
-			return 0, false
-		}
-		_, ok := pipeline(c, []string{"INCR", "scripts"}, command, command, []string{"EXEC"})
-		return 3, ok
-	}
-	_, ok := pipeline(c, command)
-	return 1, ok
-}
-
 // mixed writes big values and keys that expire, exchanges databases, and has the primary save.
 func mixed(rnd *rand.Rand, c *redistest.Conn) (int, bool) {
 	key := strconv.Itoa(rnd.IntN(40))
@@ -305,6 +265,9 @@ func (t *teller) write(rnd *rand.Rand, c *redistest.Conn) (int, bool) {
 	}
 	epoch := t.ledger.now()
 	t.n++
+	if rnd.IntN(50) == 0 {
+		return t.load(epoch, c)
+	}
 	key, value := "told:"+strconv.Itoa(t.n%1000), strconv.Itoa(t.n)
 	t.ledger.forget(key)
 	replies, ok := pipeline(c, []string{"SET", key, value}, []string{"WAIT", "1", "100"})

@@ -14,7 +14,8 @@ type queueState struct {
 	entries map[string]string // value: ID
 	pending map[string]string // ID: consumer
 	last    string            // the last ID that was delivered
-	group   string            // all that replicas must have of the group, as text
+	group   string            // what replicas must have of the group, as text
+	idle    string            // consumers without entries; redis-server doesn't tell replicas of all of them
 }
 
 // readQueues reads the queues of the selected database.
@@ -56,15 +57,20 @@ func newQueueState(replies [4]resp.Value) queueState {
 	if len(replies[2].Elems) > 0 {
 		fields := fieldsOf(replies[2].Elems[0])
 		s.last = fields["last-delivered-id"]
-		fmt.Fprintln(&group, s.last, fields["pending"], fields["consumers"])
+		fmt.Fprintln(&group, s.last, fields["pending"])
 	}
-	var consumers []string
+	var busy, idle []string
 	for _, v := range replies[3].Elems {
 		fields := fieldsOf(v)
-		consumers = append(consumers, fields["name"]+" "+fields["pending"])
+		if fields["pending"] == "0" {
+			idle = append(idle, fields["name"])
+		} else {
+			busy = append(busy, fields["name"]+" "+fields["pending"])
+		}
 	}
-	slices.Sort(consumers)
-	s.group = group.String() + strings.Join(consumers, "\n")
+	slices.Sort(busy)
+	slices.Sort(idle)
+	s.group, s.idle = group.String()+strings.Join(busy, "\n"), strings.Join(idle, " ")
 	return s
 }
 
@@ -154,8 +160,12 @@ func (r *round) checkQueues(n *node, jobs map[string]job) (groups string) {
 	if len(faults) > 0 {
 		r.failf("%s: the queues have %d faults", n.name, len(faults))
 	}
+	allOurs := !slices.ContainsFunc(r.chain, func(n *node) bool { return n.spec.kind != ours })
 	for _, queue := range queues {
 		groups += queue + "\n" + state[queue].group + "\n"
+		if allOurs {
+			groups += state[queue].idle + "\n"
+		}
 	}
 	return groups
 }

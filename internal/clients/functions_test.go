@@ -55,7 +55,8 @@ redis.register_function{
 	}
 	must(c.FunctionRestore(ctx, dump).Result())
 	check("6")
-	if s := must(c.FunctionStats(ctx).Result()); s.Running() || len(s.Engines) != 1 || s.Engines[0].FunctionsCount != 2 {
+	s := must(c.FunctionStats(ctx).Result())
+	if s.Running() || len(s.Engines) != 1 || s.Engines[0].FunctionsCount != 2 {
 		t.Errorf("FUNCTION STATS is %+v", s)
 	}
 	p.restart(syscall.SIGTERM)
