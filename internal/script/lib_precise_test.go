@@ -55,7 +55,8 @@ func TestPreciseFunctionsAreRoundedCorrectly(t *testing.T) {
 			want *big.Float
 		}{
 			{"exp", expC(y), bigExp(bigOf(y))}, {"exp", expC(y * 60), bigExp(bigOf(y * 60))},
-			{"log", logC(x), l}, {"log", logC(small), bigLog(bigOf(small))}, {"log10", log10C(x), new(big.Float).Quo(l, ln10)},
+			{"log", logC(x), l}, {"log", logC(small), bigLog(bigOf(small))}, {"log10", log10C(x),
+				new(big.Float).Quo(l, ln10)},
 			{"pow", powC(x, y), bigExp(new(big.Float).Mul(l, bigOf(y)))},
 			{"pow", powC(small, n), bigExp(new(big.Float).Mul(bigLog(bigOf(small)), bigOf(n)))},
 		} {
@@ -68,7 +69,8 @@ func TestPreciseFunctionsAreRoundedCorrectly(t *testing.T) {
 			off := new(big.Float).Sub(c.want, bigOf(c.got))
 			ulps, _ := off.Quo(off, bigOf(unit)).Float64()
 			if !(math.Abs(math.Abs(ulps)-0.5) < 1e-12) {
-				t.Errorf("%s at x=%v y=%v small=%v n=%v: %v, want %v (%v ulp)", c.name, x, y, small, n, c.got, want, ulps)
+				t.Errorf("%s at x=%v y=%v small=%v n=%v: %v, want %v (%v ulp)", c.name, x, y, small, n, c.got, want,
+					ulps)
 			}
 		}
 	}
@@ -77,7 +79,8 @@ func TestPreciseFunctionsAreRoundedCorrectly(t *testing.T) {
 // TestPreciseFunctionsAtTheirEnds compares with what C says of infinities, NaNs, zeros and the tiniest numbers.
 func TestPreciseFunctionsAtTheirEnds(t *testing.T) {
 	inf, nan := math.Inf(1), math.NaN()
-	special := []float64{0, math.Copysign(0, -1), 1, -1, 2, -2, 3, 0.5, -0.5, inf, -inf, nan, math.MaxFloat64, -math.MaxFloat64, 5e-324}
+	special := []float64{0, math.Copysign(0, -1), 1, -1, 2, -2, 3, 0.5, -0.5, inf, -inf, nan, math.MaxFloat64,
+		-math.MaxFloat64, 5e-324}
 	for _, x := range special {
 		checkSame(t, "exp", x, 0, expC(x), math.Exp(x))
 		if x != 5e-324 { // where Go's is wrong
@@ -90,9 +93,12 @@ func TestPreciseFunctionsAtTheirEnds(t *testing.T) {
 		}
 	}
 	for _, c := range []struct{ got, want float64 }{
-		{expC(-745), 5e-324}, {expC(-746), 0}, {expC(709.78), 1.7928227943945155e308}, {expC(710), inf}, {powC(2, -1074), 5e-324},
-		{powC(2, -1075), 0}, {powC(2, 1023), 8.98846567431158e307}, {powC(2, 1024), inf}, {powC(-2, 3), -8}, {powC(10, 22), 1e22},
-		{powC(10, -5), 1e-5}, {powC(5e-324, 0.5), 2.2227587494850775e-162}, {logC(5e-324), -744.4400719213812}, {log10C(1e-320), -320.0000048}, {log10C(1000), 3},
+		{expC(-745), 5e-324}, {expC(-746), 0}, {expC(709.78), 1.7928227943945155e308}, {expC(710), inf}, {powC(2,
+			-1074), 5e-324},
+		{powC(2, -1075), 0}, {powC(2, 1023), 8.98846567431158e307}, {powC(2, 1024), inf}, {powC(-2, 3), -8},
+		{powC(10, 22), 1e22},
+		{powC(10, -5), 1e-5}, {powC(5e-324, 0.5), 2.2227587494850775e-162}, {logC(5e-324), -744.4400719213812},
+		{log10C(1e-320), -320.0000048}, {log10C(1000), 3},
 	} {
 		if c.got != c.want && !(math.Abs(c.got-c.want) < 1e-7*math.Abs(c.want)) {
 			t.Errorf("%v, want %v", c.got, c.want)
