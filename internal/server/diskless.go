@@ -137,7 +137,9 @@ func (p *primaryLink) swap(shadow *shard.Set, libraries *script.Libraries, r sna
 	return p.underBatons(func() {
 		srv.saves.giveUpHeld()
 		srv.set.Replace(shadow)
-		srv.functions.replace(libraries)
+		if srv.functions.fault != faultFunctionsStay {
+			srv.functions.replace(libraries)
+		}
 		p.replaced(r.Aux, answer)
 		srv.log.Info("MASTER <-> REPLICA sync: Swapped active DB with loaded DB")
 	})

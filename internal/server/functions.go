@@ -19,7 +19,19 @@ import (
 type functions struct {
 	srv *Server                          // immutable
 	set atomic.Pointer[script.Libraries] // changed with all batons held
+
+	fault functionsFault // set by tests
 }
+
+// functionsFault is a mistake that a test plants in order to show that it would be noticed.
+type functionsFault uint8
+
+const (
+	_                      functionsFault = iota
+	faultFunctionsUnlogged                // changes are not logged
+	faultFunctionsUnsaved                 // snapshots are without functions
+	faultFunctionsStay                    // those of before stay when everything comes from a primary
+)
 
 // script returns the function of that name; nil: there is none.
 func (f *functions) script(name []byte) *script.Script {
@@ -41,7 +53,12 @@ func functionKeys(args [][]byte) (n int, err *resp.Error) {
 func (f *functions) replace(next *script.Libraries) { f.set.Swap(next).Retire(next) }
 
 // codes returns the code of all libraries, for what is saved.
-func (f *functions) codes() [][]byte { return f.set.Load().Codes() }
+func (f *functions) codes() [][]byte {
+	if f.fault == faultFunctionsUnsaved {
+		return nil
+	}
+	return f.set.Load().Codes()
+}
 
 // join returns a set with libraries that were saved; merge has them take the place of those of the same names.
 func (f *functions) join(set *script.Libraries, codes [][]byte, merge bool) (*script.Libraries, error) {
@@ -161,6 +178,10 @@ func (s *Session) changeFunctions() (name string, err error) {
 		return "", e
 	}
 	c.Dirty++
-	c.EffectOfAll(c.Args...)
+	if s.srv.functions.fault == faultFunctionsUnlogged {
+		c.NoEffect()
+	} else {
+		c.EffectOfAll(c.Args...)
+	}
 	return name, nil
 }
