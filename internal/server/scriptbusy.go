@@ -94,6 +94,13 @@ func (v *runningScripts) remove(r *scriptRun) {
 	v.update()
 }
 
+// count returns how many there are.
+func (v *runningScripts) count() int {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	return len(v.list)
+}
+
 // update works out whether the server is busy; with mu.
 func (v *runningScripts) update() {
 	var refusal *resp.Error

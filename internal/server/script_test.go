@@ -1,0 +1,143 @@
+package server
+
+import (
+	"strconv"
+	"strings"
+	"testing"
+)
+
+const (
+	busyText   = "-BUSY Redis is busy running a script. You can only call SCRIPT KILL or SHUTDOWN NOSAVE."
+	killedText = "-ERR Script killed by user with SCRIPT KILL... script: "
+	endless    = "while true do end"
+)
+
+// TestScriptStandsStill: a script that goes on for long holds nobody up whose keys are in other shards, on its own loop
+// neither, and those who wait for its batons get to see all that it has done.
+func TestScriptStandsStill(t *testing.T) {
+	srv := startServer(t, "--event-loops", "1", "--busy-reply-threshold", "0")
+	c, other, waits := dial(t, srv.Addr()), dial(t, srv.Addr()), dial(t, srv.Addr())
+	const script = "local n = 0 while redis.call('GET',KEYS[1]) ~= 'x' do n = n + 1 redis.call('INCR',KEYS[2]) " +
+		"if n > 200000 then redis.call('SET',KEYS[1],'x') end end return n"
+	c.send("EVAL \"" + script + "\" 2 {a}stop {a}n\r\n")
+	eventually(t, "the script stands still", func() bool { return other.info("clients", "connected_clients") != "" })
+	waits.send("MGET {a}stop {a}n\r\n")
+	rounds := 0
+	for reply := make(chan string, 1); ; rounds++ {
+		if rounds == 0 {
+			go func() { reply <- waits.reply() }()
+		}
+		if got := other.do("INCR", "{b}n"); got != strconv.Itoa(rounds+1) {
+			t.Fatalf("round %d: %s", rounds, got)
+		}
+		select {
+		case got := <-reply:
+			if got != "[x 200001]" {
+				t.Errorf("who waited saw %s", got)
+			}
+			if got := c.reply(); got != "200001" {
+				t.Errorf("the script returned %s", got)
+			}
+			if rounds < 10 {
+				t.Errorf("others had %d rounds", rounds)
+			}
+			return
+		default:
+		}
+	}
+}
+
+// TestBusyScript: what redis-server does with a script that is in the way.
+func TestBusyScript(t *testing.T) {
+	srv, log := startLogged(t, "--lua-time-limit", "50")
+	c, other, waits, queues := dial(t, srv.Addr()), dial(t, srv.Addr()), dial(t, srv.Addr()), dial(t, srv.Addr())
+	queues.do("MULTI")
+	queues.do("GET", "k")
+	c.send("EVAL \"" + endless + "\" 1 k\r\n")
+	eventually(t, "the script holds its batons", func() bool { return srv.scripts.running.count() == 1 })
+	if got := other.do("SCRIPT", "EXISTS", "x"); got != "[0]" && got != busyText {
+		t.Error(got)
+	}
+	waits.send("GET k\r\nPING\r\n")
+	queues.send("EXEC\r\n")
+	eventually(t, "the server is busy", func() bool { return other.do("PING") == busyText })
+	waits.want(busyText, busyText)
+	queues.want("-EXECABORT Transaction discarded because of: " + busyText[1:])
+	for _, q := range []string{"GET other", "EVAL 'return 1' 0", "CONFIG GET port", "SHUTDOWN", "SHUTDOWN SAVE", "INFO"} {
+		if got := other.do(strings.Fields(q)...); got != busyText {
+			t.Errorf("%s: %s", q, got)
+		}
+	}
+	for _, q := range []string{"MULTI", "DISCARD", "UNWATCH", "HELLO 2", "RESET"} {
+		if got := other.do(strings.Fields(q)...); got == busyText {
+			t.Errorf("%s is refused", q)
+		}
+	}
+	other.send("SCRIPT KILL\r\n")
+	other.want("OK")
+	if got := c.reply(); !strings.HasPrefix(got, killedText) {
+		t.Errorf("the script replied %s", got)
+	}
+	for _, x := range []*client{c, other, waits, queues} {
+		if got := x.do("PING"); got != "PONG" {
+			t.Errorf("afterwards: %s", got)
+		}
+	}
+	if got := other.do("SCRIPT", "KILL"); got != "-NOTBUSY No scripts in execution right now." {
+		t.Error(got)
+	}
+	log.wantLogged(t, 1, "Slow script detected: still in execution after ")
+	log.wantLogged(t, 1, "Lua script killed by user with SCRIPT KILL.")
+}
+
+// TestKillSurvivesPcall: what a script catches doesn't keep it running.
+func TestKillSurvivesPcall(t *testing.T) {
+	srv := startServer(t, "--lua-time-limit", "1")
+	c, other := dial(t, srv.Addr()), dial(t, srv.Addr())
+	for _, script := range []string{
+		"while true do pcall(function() while true do end end) end",
+		"local f f = function() while true do redis.pcall('GET','k') end end while true do pcall(f) end",
+		"coroutine.wrap(function() while true do end end)()",
+		"string.rep('a',30):find(string.rep('a*',30)..'b')",
+	} {
+		c.send("EVAL \"" + script + "\" 0\r\n")
+		eventually(t, "the script is killed", func() bool { return other.do("SCRIPT", "KILL") == "OK" })
+		if got := c.reply(); !strings.HasPrefix(got, killedText) {
+			t.Errorf("%s replied %s", script, got)
+		}
+	}
+}
+
+// TestUnkillableScript: a script that has written goes on, whoever wants it killed; its caller's going doesn't stop it,
+// and all that it has done is there.
+func TestUnkillableScript(t *testing.T) {
+	srv := startServer(t, "--lua-time-limit", "1")
+	c, other := dial(t, srv.Addr()), dial(t, srv.Addr())
+	other.do("SET", "{k}go", "1")
+	c.send("EVAL \"redis.call('SET',KEYS[1],1) local n = 0 repeat n = n + 1 until n > 30000000 " +
+		"return redis.call('SET',KEYS[1],2)\" 1 k\r\n")
+	const unkillable = "-UNKILLABLE Sorry the script already executed write commands against the dataset."
+	eventually(t, "it can't be killed", func() bool { return strings.HasPrefix(other.do("SCRIPT", "KILL"), unkillable) })
+	_ = c.Close()
+	eventually(t, "the script is over", func() bool { return other.do("GET", "k") == "2" })
+	if n := srv.scripts.running.count(); n != 0 {
+		t.Errorf("%d scripts run", n)
+	}
+}
+
+// TestScriptsWithoutKeysAreBounded: connections whose scripts need no batons wait when there are too many.
+func TestScriptsWithoutKeysAreBounded(t *testing.T) {
+	srv := startServer(t, "--event-loops", "1")
+	var all []*client
+	for range maxStanding + 20 {
+		c := dial(t, srv.Addr())
+		c.send("EVAL \"local n = 0 repeat n = n + 1 until n > 300000 return n\" 0\r\n")
+		all = append(all, c)
+	}
+	for _, c := range all {
+		c.want("300001")
+	}
+	if n := srv.scripts.states.Load(); n > maxStanding+1 {
+		t.Errorf("%d Lua states", n)
+	}
+}
