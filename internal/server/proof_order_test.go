@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"strconv"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -44,7 +45,7 @@ func (m *money) teller(c *proofConn, rnd *rand.Rand, n int) error {
 		a, b := m.accounts[pick[0]], m.accounts[pick[1]]
 		amount := 1 + rnd.IntN(20)
 		ok, err := true, error(nil)
-		switch rnd.IntN(4) {
+		switch rnd.IntN(6) {
 		case 0: // nothing is read, so nothing needs to be watched
 			c.add("MULTI")
 			c.add("DECRBY", a, strconv.Itoa(amount))
@@ -58,6 +59,10 @@ func (m *money) teller(c *proofConn, rnd *rand.Rand, n int) error {
 			})
 		case 2:
 			ok, err = m.optimistic(c, a, b, amount, func(x, y string) { c.add("MSET", a, x, b, y) })
+		case 4, 5:
+			if err := m.script(c, rnd, a, b, amount); err != nil {
+				return err
+			}
 		case 3: // deletes on its way, and parts of it are visible to nobody
 			ok, err = m.optimistic(c, a, b, amount, func(x, y string) {
 				c.add("DEL", a, b)
@@ -74,6 +79,45 @@ func (m *money) teller(c *proofConn, rnd *rand.Rand, n int) error {
 		} else {
 			m.refused.Add(1)
 		}
+	}
+	return nil
+}
+
+// transferScripts move an amount: the first two say which keys they touch, the others don't. Some go on for long in the
+// middle, or fail in the end, which takes nothing back.
+var transferScripts = []string{
+	"redis.call('DECRBY',KEYS[1],ARGV[1]) redis.call('INCRBY',KEYS[2],ARGV[1])",
+	"redis.call('DECRBY',KEYS[1],ARGV[1]) for i=1,3000 do end redis.call('INCRBY',KEYS[2],ARGV[1]) error('in the end')",
+	"redis.call('DECRBY',ARGV[2],ARGV[1]) redis.call('INCRBY',ARGV[3],ARGV[1])",
+	"local a,b=redis.call('GET',ARGV[2]),redis.call('GET',ARGV[3]) for i=1,3000 do end " +
+		"redis.call('MSET',ARGV[2],a-ARGV[1],ARGV[3],b+ARGV[1]) redis.call('NOSUCH')",
+}
+
+// script moves money by a script, in a transaction or alone.
+func (m *money) script(c *proofConn, rnd *rand.Rand, a, b string, amount int) error {
+	which := rnd.IntN(len(transferScripts))
+	args := []string{"EVAL", transferScripts[which], "0", strconv.Itoa(amount), a, b}
+	if which < 2 {
+		args = []string{"EVAL", transferScripts[which], "2", a, b, strconv.Itoa(amount)}
+	}
+	multi := rnd.IntN(3) == 0
+	if multi {
+		c.add("MULTI")
+		c.add("INCRBY", a, "5")
+	}
+	c.add(args...)
+	if multi {
+		c.add("DECRBY", a, "5")
+		c.add("EXEC")
+	}
+	replies := c.all()
+	last := replies[len(replies)-1]
+	if multi {
+		last = last.Elems[1]
+	}
+	if e := last.Err(); e != nil && !strings.Contains(e.Error(), "in the end") &&
+		!strings.Contains(e.Error(), "Unknown Redis command") {
+		return e
 	}
 	return nil
 }
@@ -101,16 +145,20 @@ func (m *money) optimistic(c *proofConn, a, b string, amount int, change func(x,
 }
 
 // look reads all accounts and compares the sum.
-func (m *money) look(c *proofConn, multi bool) error {
+func (m *money) look(c *proofConn) error {
 	var values []resp.Value
-	if multi {
+	switch m.looks.Load() % 3 {
+	case 0:
+		const script = "local r={} for i,k in ipairs(KEYS) do r[i]=redis.call('GET',k) end return r"
+		values = c.do(append([]string{"EVAL", script, strconv.Itoa(len(m.accounts))}, m.accounts...)...).Elems
+	case 1:
 		c.add("MULTI")
 		for _, a := range m.accounts {
 			c.add("GET", a)
 		}
 		c.add("EXEC")
 		values = c.all()[len(m.accounts)+1].Elems
-	} else {
+	default:
 		values = c.do(append([]string{"MGET"}, m.accounts...)...).Elems
 	}
 	sum := 0
@@ -155,6 +203,25 @@ func TestBlindTransfersAreNoticed(t *testing.T) {
 	t.Logf("after %d moves: %v", m.moved.Load(), err)
 }
 
+// TestFaultyScriptsAreNoticed plants faults: a script's keys are misjudged, by itself and unnoticed when it touches others,
+// and batons are given back while it stands still.
+func TestFaultyScriptsAreNoticed(t *testing.T) {
+	for name, fault := range map[string]scriptFault{
+		"judged narrowly": judgesNarrowly, "batons go back early": letsGoEarly,
+	} {
+		t.Run(name, func(t *testing.T) {
+			p := startProof(t, 8, 2, 3)
+			p.srv.scripts.fault = fault
+			m := newMoney(p, 1)
+			err := m.run(1000)
+			if err == nil {
+				t.Error("not noticed")
+			}
+			t.Logf("after %d moves: %v", m.moved.Load(), err)
+		})
+	}
+}
+
 // keepMoving has tellers move money until stop is called.
 func (m *money) keepMoving() (stop func()) {
 	results := make(chan error)
@@ -193,12 +260,12 @@ func (m *money) run(moves int) error {
 			results <- err
 		}()
 	}
-	for i := range lookers {
+	for range lookers {
 		c := m.p.dial()
 		go func() {
 			var err error
 			for err == nil && !m.done.Load() {
-				err = m.look(c, i%2 == 0)
+				err = m.look(c)
 			}
 			results <- err
 		}()

@@ -226,10 +226,39 @@ func (s *stream) next(names []string, nowMs int64) []string {
 	if name[0] == 'b' && collectionWrites[name] != nil && s.multi == 0 {
 		return []string{"GET", s.key()} // it might wait, and the clock stands still: only in transactions
 	}
+	return s.inScript(s.write(name, nowMs), nowMs)
+}
+
+// write makes a command that writes.
+func (s *stream) write(name string, nowMs int64) []string {
 	if make := collectionWrites[name]; make != nil {
 		return append([]string{name}, make(s)...)
 	}
 	return append([]string{name}, writes[name](s, nowMs)...)
+}
+
+// Scripts that write. The first says which keys it touches; the others execute what they are given, and go on at what
+// fails.
+const (
+	declaredScript = "redis.call('SET',KEYS[1],ARGV[1],'PX',1+#ARGV[1]) redis.call('APPEND',KEYS[2],ARGV[1]) " +
+		"redis.call('DEL',KEYS[3]) return redis.call('SADD',KEYS[3],ARGV[1],KEYS[1])"
+	givenScript = "local i=1 while i<=#ARGV do redis.pcall(unpack(ARGV,i+1,i+ARGV[i])) i=i+1+ARGV[i] end"
+	failsScript = givenScript + " error('in the end')"
+)
+
+// inScript makes a command part of a script, sometimes.
+func (s *stream) inScript(args []string, nowMs int64) []string {
+	given := func(args []string) []string { return append([]string{strconv.Itoa(len(args))}, args...) }
+	switch s.rnd.IntN(16) {
+	case 0:
+		return []string{"EVAL", declaredScript, "3", s.key(), s.key(), s.key(), s.value()}
+	case 1:
+		return append([]string{"EVAL", givenScript, "0"}, given(args)...)
+	case 2:
+		args = append(given(args), given(s.write("rename", nowMs))...)
+		return append([]string{"EVAL", failsScript, "0"}, append(args, given(s.write("incr", nowMs))...)...)
+	}
+	return args
 }
 
 // pour sends random commands over several connections, while time goes on.

@@ -18,7 +18,7 @@ func (s *Session) eval(readOnly bool) error {
 		begins(c, c.Row)
 	}
 	what, n, e := l.resolveScript(c.Row.Script, c.Args)
-	if e == nil && !what.DeclaredKeys && !r.heldAll { // it has come since it was looked for
+	if e == nil && !l.srv.scripts.declares(what) && !r.heldAll { // it has come since it was looked for
 		e = resp.ErrNoScript
 		if c.Row.Script == command.ScriptByName {
 			e = resp.ErrFunctionReplaced
@@ -194,6 +194,11 @@ func (r *scriptRun) call(c *command.Ctx, args [][]byte) {
 	command.Call(c, row)
 	r.s.noteEmptied()
 	c.TakeThen() // what it has left to do is done in the background
+	if r.l.srv.scripts.fault == commitsEarly {
+		for _, k := range c.Keys {
+			k.Shard.Commit(c.Worker)
+		}
+	}
 	if c.Overflow {
 		c.Cut(command.Mark{})
 		c.Reject(nil, resp.ErrReplyTooLong)

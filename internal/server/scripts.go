@@ -29,9 +29,21 @@ type scripts struct {
 
 	running runningScripts
 
+	fault scriptFault // set by tests, before there are clients
+
 	ballastOnce sync.Once
 	ballast     []byte
 }
+
+// scriptFault is a mistake that a test plants in order to show that it would be noticed.
+type scriptFault uint8
+
+const (
+	scriptSound    scriptFault = iota
+	judgesNarrowly             // a script is taken for one that touches its keys only
+	letsGoEarly                // a script that stands still has given its batons back
+	commitsEarly               // what a script's command has done is committed at once
+)
 
 // ballastBytes are allocated with the first Lua state, and never touched: so they take no memory, and the garbage
 // collector runs when that much garbage has gathered. Every script makes some. Without, on the few megabytes of a
@@ -251,14 +263,19 @@ var shebang = []byte("#!")
 // routeScript returns the shards that a script needs: those of its keys if its text shows that it can touch no others,
 // else all. A queued one that isn't there yet may be by then.
 func (l *loop) routeScript(row *command.Row, args [][]byte, keys []command.Keyed, queued bool) []int {
-	s := l.scriptCalled(row, args)
+	v, s := &l.srv.scripts, l.scriptCalled(row, args)
 	switch {
 	case s == nil && !queued:
 		return nil
-	case s == nil || !s.DeclaredKeys:
+	case s == nil || !v.declares(s):
 		return l.srv.allShards
 	}
 	return l.shardsOf(keys)
+}
+
+// declares tells whether a script touches no other keys than those that it is given.
+func (v *scripts) declares(s *script.Script) bool {
+	return s.DeclaredKeys || v.fault == judgesNarrowly
 }
 
 // shardsOf returns the shards of keys, ascending; valid until the next call.
