@@ -170,6 +170,13 @@ var writes = map[string]func(s *stream, nowMs int64) []string{
 		}
 		return args
 	},
+	"take": func(s *stream, _ int64) []string {
+		args := []string{s.key(), strconv.Itoa(1 + s.rnd.IntN(9)), "FLOOR", "-1000"}
+		if s.rnd.IntN(2) == 0 {
+			args = append(args, "TOKEN", strconv.Itoa(s.rnd.IntN(9)), "PX", "100")
+		}
+		return args
+	},
 	"persist":  func(s *stream, _ int64) []string { return []string{s.key()} },
 	"flushdb":  func(*stream, int64) []string { return nil },
 	"flushall": func(s *stream, _ int64) []string { return s.options("ASYNC", "SYNC") },
@@ -241,7 +248,7 @@ func (s *stream) write(name string, nowMs int64) []string {
 // fails.
 const (
 	declaredScript = "redis.call('SET',KEYS[1],ARGV[1],'PX',1+#ARGV[1]) redis.call('APPEND',KEYS[2],ARGV[1]) " +
-		"redis.call('DEL',KEYS[3]) return redis.call('SADD',KEYS[3],ARGV[1],KEYS[1])"
+		"redis.call('DEL',KEYS[3]) return redis.call('SETRANGE',KEYS[3],3,ARGV[1])"
 	givenScript = "local i=1 while i<=#ARGV do redis.pcall(unpack(ARGV,i+1,i+ARGV[i])) i=i+1+ARGV[i] end"
 	failsScript = givenScript + " error('in the end')"
 )
