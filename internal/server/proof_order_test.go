@@ -203,8 +203,8 @@ func TestBlindTransfersAreNoticed(t *testing.T) {
 	t.Logf("after %d moves: %v", m.moved.Load(), err)
 }
 
-// TestFaultyScriptsAreNoticed plants faults: a script's keys are misjudged, by itself and unnoticed when it touches others,
-// and batons are given back while it stands still.
+// TestFaultyScriptsAreNoticed plants faults: a script is taken for one that touches its keys only, and batons are given
+// back while it stands still.
 func TestFaultyScriptsAreNoticed(t *testing.T) {
 	for name, fault := range map[string]scriptFault{
 		"judged narrowly": judgesNarrowly, "batons go back early": letsGoEarly,

@@ -119,11 +119,12 @@ func (r *scriptRun) refusal() *resp.Error {
 	return resp.ErrBusyScript
 }
 
-// lookAtTime makes the server busy if the script has run for too long. What a primary sends has all the time it needs.
+// lookAtTime makes the server busy if the script has run for too long, whatever others did meanwhile. What a primary
+// sends has all the time it needs.
 func (r *scriptRun) lookAtTime() {
 	srv := r.l.srv
 	ms := srv.cfg.Values().BusyReplyMs
-	elapsedMs := (r.l.worker.NowNs - r.beganNs) / 1_000_000
+	elapsedMs := r.ranNs / 1_000_000
 	if ms <= 0 || elapsedMs < ms || r.busy.Load() || r.s.primary != nil {
 		return
 	}

@@ -96,7 +96,7 @@ func (r *scriptRun) beginScript(name string, flags script.Flags, readOnly, funct
 	r.state.Store(scriptClean)
 	r.busy.Store(false)
 	r.lastError = r.lastError[:0]
-	r.beganNs = r.l.worker.NowNs
+	r.beganNs, r.ranNs = r.l.worker.NowNs, 0
 	r.sliceNs = r.beganNs + scriptSliceNs
 	r.inner.DBID, r.inner.Proto, r.db = s.db, 2, s.db
 	r.executing = s.executing
@@ -317,6 +317,7 @@ func (r *scriptRun) Tick() error {
 	if w.NowNs < r.sliceNs {
 		return nil
 	}
+	r.ranNs += w.NowNs - (r.sliceNs - scriptSliceNs)
 	r.l.srv.scripts.running.add(r)
 	if !r.yield(struct{}{}) {
 		return errEnding

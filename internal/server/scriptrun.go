@@ -53,6 +53,7 @@ type scriptRun struct {
 	executing bool // the session's, before the script
 	db        int  // the session's database
 	beganNs   int64
+	ranNs     int64  // for how long it has run, without the times in which it stood still
 	sliceNs   int64  // until when it runs
 	lastError []byte // that one of its commands has replied
 
