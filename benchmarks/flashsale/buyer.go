@@ -101,7 +101,8 @@ func (b *buyer) insist(ctx context.Context, a attempt) (answer, error) {
 		}
 		var refused *resp.Error
 		switch {
-		case errors.Is(err, errReply), errors.As(err, &refused) && refused.Code != "LOADING":
+		case errors.Is(err, errReply),
+			errors.As(err, &refused) && refused.Code != "LOADING" && refused.Code != "READONLY":
 			return got, fmt.Errorf("%+v: %w", a, err)
 		case patience < answerTime:
 			b.counts.hungUp++
@@ -117,7 +118,7 @@ func (b *buyer) insist(ctx context.Context, a attempt) (answer, error) {
 func (b *buyer) try(ctx context.Context, a attempt, patience time.Duration) (answer, error) {
 	if b.conn == nil {
 		dialer := net.Dialer{Timeout: answerTime}
-		conn, err := dialer.DialContext(ctx, "tcp", b.sale.primary.Addr)
+		conn, err := dialer.DialContext(ctx, "tcp", *b.sale.addr.Load())
 		if err != nil {
 			return answer{}, err
 		}

@@ -37,14 +37,15 @@ func small(t *testing.T, args ...string) options {
 	return o
 }
 
-// TestSale sells everything once, whatever the policy, also with the classic script, and with it redis-server does so,
-// too.
+// TestSale sells everything once, whatever the policy, also with the classic script; with it redis-server does so, too,
+// under always: under everysec it answers before it writes while a sync is under way.
 func TestSale(t *testing.T) {
 	need.Program(t, "redis-server")
 	for _, args := range [][]string{
-		{"-appendfsync", "always", "-replica"}, {"-appendfsync", "everysec"}, {"-appendfsync", "no"},
-		{"-way", "script", "-appendfsync", "everysec", "-replica"},
-		{"-server", "redis", "-way", "script", "-appendfsync", "everysec"},
+		{"-appendfsync", "always", "-replica", "redis"}, {"-appendfsync", "everysec"}, {"-appendfsync", "no"},
+		{"-appendfsync", "everysec", "-replica", "fulmen", "-failovers", "3"},
+		{"-way", "script", "-appendfsync", "everysec", "-replica", "redis"},
+		{"-server", "redis", "-way", "script", "-appendfsync", "always"},
 	} {
 		t.Run(strings.Join(args, " "), func(t *testing.T) {
 			var out strings.Builder
@@ -180,7 +181,9 @@ func TestParse(t *testing.T) {
 	if err != nil || o.units != 100_000 || o.buyers != 1_000 || o.timeout != 5*time.Minute || o.ask == nil {
 		t.Errorf("%+v, %v", o, err)
 	}
-	for _, bad := range []string{"-way other", "word", "-units 0", "-buyers -1", "-kills -1", "-frobnicate"} {
+	for _, bad := range []string{
+		"-way other", "word", "-units 0", "-buyers -1", "-kills -1", "-failovers 1", "-frobnicate",
+	} {
 		if _, err := parse(strings.Fields(bad), io.Discard); err == nil {
 			t.Errorf("%s was accepted", bad)
 		}

@@ -1,14 +1,14 @@
 // Program flashsale sells the units of one counter to many buyers at the same time, kills the server again and again
-// while it does, and proves that every unit was sold once.
+// while it does, has another one take its place, and proves that every unit was sold once.
 //
 //	go run ./benchmarks/flashsale [flags]
 //
 // # The sale
 //
 // A buyer asks for a few units, now and then gives some back, and stops when there are none left. Each attempt has a
-// token. A buyer that gets no answer, because the server was killed or because it is impatient and hangs up, asks again
-// with the same token until it has one; now and then it asks again though it has. The way in which it asks is the
-// command TAKE, or the script that shops run otherwise.
+// token. A buyer that gets no answer, because the server was killed, has become a replica, or because the buyer is
+// impatient and hangs up, asks again with the same token until it has one; now and then it asks again though it has.
+// The way in which it asks is the command TAKE, or the script that shops run otherwise.
 //
 // # What is proven
 //
@@ -40,16 +40,17 @@ import (
 
 // options are the command line.
 type options struct {
-	units, buyers, kills int
-	policy               string
-	way                  string
-	ask                  way // by that name
-	server               string
-	replica              bool
-	bin                  string
-	args                 []string // more of the server's
-	seed                 uint64
-	timeout              time.Duration
+	units, buyers    int
+	kills, failovers int
+	policy           string
+	way              string
+	ask              way // by that name
+	server           string
+	replica          string // the server that follows; empty: none
+	bin              string
+	args             []string // more of the server's
+	seed             uint64
+	timeout          time.Duration
 }
 
 func main() {
@@ -78,7 +79,9 @@ func parse(args []string, errOut io.Writer) (options, error) {
 	set.StringVar(&o.policy, "appendfsync", "always", "`policy` of the append-only file: always, everysec or no")
 	set.StringVar(&o.way, "way", "take", "how buyers ask: with the command `take` or the classic script")
 	set.StringVar(&o.server, "server", peer.Fulmen, "`name` of the server: fulmen, or redis with -way script")
-	set.BoolVar(&o.replica, "replica", false, "have redis-server follow, and compare its data in the end")
+	set.StringVar(&o.replica, "replica", "",
+		"`name` of a server that follows, and is compared in the end: fulmen or redis")
+	set.IntVar(&o.failovers, "failovers", 0, "how often primary and replica change places by FAILOVER meanwhile")
 	set.StringVar(&o.bin, "bin", "bin", "`folder` of fulmen-server")
 	set.Uint64Var(&o.seed, "seed", 1, "of what buyers do")
 	set.DurationVar(&o.timeout, "timeout", 5*time.Minute, "give up after this time")
@@ -91,8 +94,10 @@ func parse(args []string, errOut io.Writer) (options, error) {
 		return o, fmt.Errorf("-way is take or script, not %q", o.way)
 	case set.NArg() > 0:
 		return o, fmt.Errorf("what is %q?", set.Arg(0))
-	case o.units < 1 || o.buyers < 1 || o.kills < 0:
-		return o, errors.New("-units and -buyers must be positive, -kills not negative")
+	case o.units < 1 || o.buyers < 1 || o.kills < 0 || o.failovers < 0:
+		return o, errors.New("-units and -buyers must be positive, -kills and -failovers not negative")
+	case o.failovers > 0 && o.replica != o.server:
+		return o, errors.New("-failovers needs a -replica that is the same server")
 	}
 	return o, nil
 }
@@ -102,19 +107,16 @@ func run(ctx context.Context, o options, out io.Writer) error {
 	late := fmt.Errorf("not done within %v (-timeout)", o.timeout)
 	ctx, cancel := context.WithTimeoutCause(ctx, o.timeout, late)
 	defer cancel()
-	primary, err := o.spec(o.server)
+	spec, err := o.spec(o.server)
 	if err != nil {
 		return err
 	}
-	primary = primary.With(primary.Name, "--appendonly", "yes", "--appendfsync", o.policy,
-		"--repl-diskless-sync-delay", "0")
-	primary = primary.With(primary.Name, o.args...)
-	primary.Logs = true
-	s := newSale(o)
-	if s.primary, err = peer.Start(ctx, primary, nil); err != nil {
+	s := &sale{options: o}
+	if s.primary, err = peer.Start(ctx, spec, nil); err != nil {
 		return err
 	}
-	if o.replica {
+	s.addr.Store(&s.primary.Addr)
+	if o.replica != "" {
 		err = s.addReplica(ctx)
 	}
 	if err == nil {
@@ -132,12 +134,15 @@ func run(ctx context.Context, o options, out io.Writer) error {
 	return errors.Join(err, s.primary.Stop())
 }
 
-// spec finds a server by its name.
+// spec is a server, by its name, with an append-only file.
 func (o options) spec(name string) (peer.Spec, error) {
 	specs := peer.Known(o.bin)
 	i := slices.IndexFunc(specs, func(s peer.Spec) bool { return s.Name == name && !s.Floor })
 	if i < 0 || !specs[i].Installed() {
 		return peer.Spec{}, fmt.Errorf("there is no server %q (make build; apt-get install redis-server)", name)
 	}
-	return specs[i].With(name, "--enable-debug-command", "yes"), nil
+	spec := specs[i].With(name, "--enable-debug-command", "yes", "--appendonly", "yes", "--appendfsync", o.policy,
+		"--repl-diskless-sync-delay", "0")
+	spec.Logs = true
+	return spec.With(name, o.args...), nil
 }

@@ -19,7 +19,8 @@ import (
 type sale struct {
 	options
 	primary *peer.Server
-	replica *peer.Server // nil: none
+	replica *peer.Server           // nil: none
+	addr    atomic.Pointer[string] // of the primary, for buyers
 	crowd   []*buyer
 	sold    atomic.Int64 // of what buyers know
 
@@ -27,11 +28,9 @@ type sale struct {
 	took     time.Duration   // until the last buyer had stopped
 }
 
-func newSale(o options) *sale { return &sale{options: o} }
-
-// addReplica has a redis-server follow.
+// addReplica has another server follow.
 func (s *sale) addReplica(ctx context.Context) error {
-	spec, err := s.spec(peer.Redis)
+	spec, err := s.spec(s.options.replica)
 	if err != nil {
 		return err
 	}
@@ -64,7 +63,7 @@ func (s *sale) hold(ctx context.Context) error {
 			}
 		})
 	}
-	err := s.killAll(ctx)
+	err := s.disturb(ctx)
 	if err != nil {
 		cancel(err)
 	}
@@ -76,11 +75,13 @@ func (s *sale) hold(ctx context.Context) error {
 	return s.verify(ctx)
 }
 
-// killAll kills the server at even distances, by units sold, every other time while it rewrites its append-only file.
-func (s *sale) killAll(ctx context.Context) error {
+// disturb does all kills and failovers, at even distances by units sold. Every other time a rewrite of the append-only
+// file is under way.
+func (s *sale) disturb(ctx context.Context) error {
 	rnd := rand.New(rand.NewPCG(s.seed, 1<<32))
-	for i := range s.kills {
-		for s.sold.Load() < int64(s.units)*int64(i+1)/int64(s.kills+1) {
+	n := s.kills + s.failovers
+	for i := range n {
+		for s.sold.Load() < int64(s.units)*int64(i+1)/int64(n+1) {
 			select {
 			case <-ctx.Done():
 				return context.Cause(ctx)
@@ -93,11 +94,49 @@ func (s *sale) killAll(ctx context.Context) error {
 			}
 		}
 		time.Sleep(time.Duration(rnd.IntN(5000)) * time.Microsecond) // wherever it is then
-		if err := s.kill(ctx); err != nil {
+		do := s.kill
+		if (i+1)*s.failovers/n > i*s.failovers/n {
+			do = s.failover
+		}
+		if err := do(ctx); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// failover has primary and replica change places. Who has got all data from its primary begins a new append-only file,
+// and keeps nothing through a kill before that is there.
+func (s *sale) failover(ctx context.Context) error {
+	for begun := false; ; {
+		if !begun && s.linked() && logs(s.replica) {
+			_, err := s.primary.Do("FAILOVER") // refused as long as the replica is not there again
+			begun = err == nil
+		}
+		info := s.primary.Info("replication")
+		if begun && info["master_failover_state"] == "no-failover" {
+			if begun = info["role"] == "slave"; begun {
+				break
+			}
+		}
+		select {
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		case <-time.After(5 * time.Millisecond):
+		}
+	}
+	s.primary, s.replica = s.replica, s.primary
+	s.addr.Store(&s.primary.Addr)
+	return nil
+}
+
+// linked tells whether the replica follows.
+func (s *sale) linked() bool { return s.replica.Info("replication")["master_link_status"] == "up" }
+
+// logs tells whether a server's append-only file has all that the server has.
+func logs(s *peer.Server) bool {
+	info := s.Info("persistence")
+	return info["aof_current_size"] != "" && info["aof_rewrite_in_progress"] == "0"
 }
 
 func (s *sale) kill(ctx context.Context) error {
@@ -217,7 +256,7 @@ func (s *sale) report() string {
 	}
 	follows := ""
 	if s.replica != nil {
-		follows = "; a redis-server that followed has the same data"
+		follows = fmt.Sprintf("; the replica, %s, has the same data after %d failovers", s.options.replica, s.failovers)
 	}
 	ready := slices.Max(s.restarts).Round(time.Millisecond)
 	return fmt.Sprintf("%s, %s, appendfsync %s: %d units to %d buyers in %v, exactly; %d attempts, every token "+

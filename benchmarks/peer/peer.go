@@ -231,11 +231,13 @@ func (s *Server) end() error {
 		return fmt.Errorf("peer: %s ended by itself: %v\n%s", s.Spec.Name, s.waitErr, s.output)
 	default:
 	}
-	_ = s.cmd.Process.Signal(syscall.SIGTERM) // It may have ended this very moment.
-	select {
-	case <-s.exited:
-		return nil
-	case <-time.After(stopTime):
+	for range stopTime / time.Second {
+		_ = s.cmd.Process.Signal(syscall.SIGTERM) // It may have ended this very moment.
+		select {
+		case <-s.exited:
+			return nil
+		case <-time.After(time.Second): // redis-server forgets it while it writes its first append-only file
+		}
 	}
 	_ = s.cmd.Process.Kill()
 	<-s.exited
