@@ -123,7 +123,7 @@ func siteError(msg string, s *site) string {
 		}
 	}
 	if rest, ok := strings.CutPrefix(msg, "attempt to compare "); ok {
-		if left, right, ok := strings.Cut(rest, " with "); ok && left == right {
+		if left, right, ok := strings.Cut(rest, " with "); ok && left[2] == right[2] { // all that Lua 5.1 compares
 			return "attempt to compare two " + left + " values"
 		}
 		return msg

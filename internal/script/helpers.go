@@ -35,8 +35,20 @@ func (r *Runner) helper(name string) lua.LGFunction {
 		return r.loopNumber("limit")
 	case hiddenStep:
 		return r.loopNumber("step")
+	case hiddenTail:
+		return tail
 	}
 	return nil
+}
+
+// tail stores the last values of a table constructor, {…, f()}: tail(table, elements before, values …).
+func tail(L *lua.LState) int {
+	table, before := L.Get(1).(*lua.LTable), int(L.Get(2).(lua.LNumber))
+	for i := 3; i <= L.GetTop(); i++ {
+		table.RawSetInt(before+i-2, L.Get(i))
+	}
+	L.Push(table)
+	return 1
 }
 
 // concat is a .. b .. c

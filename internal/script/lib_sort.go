@@ -122,7 +122,7 @@ func (s *sorter) before(a, b lua.LValue) bool {
 		}
 	}
 	one, other := a.Type().String(), b.Type().String()
-	if one == other {
+	if one[2] == other[2] { // all that Lua 5.1 compares
 		s.L.Error(lua.LString("attempt to compare two "+one+" values"), 0)
 	}
 	s.L.Error(lua.LString("attempt to compare "+one+" with "+other), 0)

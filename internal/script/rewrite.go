@@ -19,6 +19,7 @@ import (
 //	#a            calls a helper: tables ignore __len, and long ones have a part that the machine doesn't count
 //	a % b, a ^ b  call helpers: results differ
 //	for i = a, b  its numbers go through helpers: strings that are numbers are taken
+//	{a, k = f()}  a value at the end is one; elements between keys get keys, and a helper stores what ends them
 //	a, b = c, d   goes through variables, so that all is evaluated before anything is assigned
 //	globals       become upvalues, since nobody can change them, and so do the libraries' functions: string.rep is
 //	              one. Elements of KEYS and ARGV with a number known are parameters, or else these are, as tables. What
@@ -41,6 +42,7 @@ const (
 	hiddenStart   = "\x01\x01start"
 	hiddenLimit   = "\x01\x01limit"
 	hiddenStep    = "\x01\x01step"
+	hiddenTail    = "\x01\x01tail"
 	hiddenGlobals = "\x01_G"
 )
 
@@ -462,8 +464,13 @@ func literal(e ast.Expr) (n float64, ok bool) {
 	return parseNumber(number.Value)
 }
 
+// table rewrites a table constructor. gopher-lua stores elements in batches, and gets two things wrong: a keyed field
+// behind a full batch, which it stores once more though the registers have other values by then, and several values at
+// the end behind a full batch, which it takes for that batch. So from such a batch's last element on elements get keys,
+// and values behind elements that have keys, or behind full batches, are stored by a helper.
 func (w *rewriter) table(e *ast.TableExpr) ast.Expr {
-	elements := 0
+	elements, keyed := 0, batchBeforeKey(e.Fields)
+	at := w.line(e.Line())
 	for _, f := range e.Fields {
 		if f.Key != nil {
 			f.Key = w.expr(f.Key)
@@ -472,10 +479,76 @@ func (w *rewriter) table(e *ast.TableExpr) ast.Expr {
 		}
 		f.Value = w.expr(f.Value)
 	}
-	at := w.line(e.Line())
 	e.SetLine(at)
 	e.SetLastLine(at)
+	if len(e.Fields) == 0 {
+		return e
+	}
+	last := e.Fields[len(e.Fields)-1]
+	tail := last.Key == nil && manyValues(last.Value) &&
+		(keyed > 0 || elements > 1 && (elements-1)%lua.FieldsPerFlush == 0)
+	if tail {
+		e.Fields = e.Fields[:len(e.Fields)-1]
+		elements--
+	}
+	if end := e.Fields[len(e.Fields)-1]; end.Key != nil || tail {
+		oneValue(end.Value)
+	}
+	if keyed > 0 {
+		keyElements(e.Fields, keyed, at)
+	}
+	if tail {
+		return w.call(hiddenTail, at, e, numberAt(float64(elements), at), last.Value)
+	}
 	return e
+}
+
+// keyElements gives elements keys, from that number on.
+func keyElements(fields []*ast.Field, from, at int) {
+	elements := 0
+	for _, f := range fields {
+		if f.Key != nil {
+			continue
+		}
+		if elements++; elements >= from {
+			f.Key = numberAt(float64(elements), at)
+			oneValue(f.Value)
+		}
+	}
+}
+
+// batchBeforeKey is the number of the last element of the first full batch that a keyed field comes after; 0: none.
+func batchBeforeKey(fields []*ast.Field) int {
+	elements := 0
+	for _, f := range fields {
+		if f.Key == nil {
+			elements++
+		} else if elements > 0 && elements%lua.FieldsPerFlush == 0 {
+			return elements
+		}
+	}
+	return 0
+}
+
+// manyValues tells whether an expression can have other than one value.
+func manyValues(e ast.Expr) bool {
+	switch e := e.(type) {
+	case *ast.FuncCallExpr:
+		return !e.AdjustRet
+	case *ast.Comma3Expr:
+		return !e.AdjustRet
+	}
+	return false
+}
+
+// oneValue makes an expression have one value.
+func oneValue(e ast.Expr) {
+	switch e := e.(type) {
+	case *ast.FuncCallExpr:
+		e.AdjustRet = true
+	case *ast.Comma3Expr:
+		e.AdjustRet = true
+	}
 }
 
 // function rewrites a function. Parameters that live in tables get there first.
