@@ -21,10 +21,10 @@ import (
 //	for i = a, b  its numbers go through helpers: strings that are numbers are taken
 //	{a, k = f()}  a value at the end is one; elements between keys get keys, and a helper stores what ends them
 //	a, b = c, d   goes through variables, so that all is evaluated before anything is assigned
-//	globals       become upvalues, since nobody can change them, and so do the libraries' functions: string.rep is
-//	              one. Elements of KEYS and ARGV with a number known are parameters, or else these are, as tables. What
-//	              is no global is looked for in the table of globals, which raises an error. A library of functions has
-//	              it all there, as it sees less while it is loaded
+//	globals       become upvalues, since nobody can change them, and so do the libraries' functions: string.rep
+//	              is one. Elements of KEYS and ARGV with a number known are parameters, or else these are, as
+//	              tables. What is no global is looked for in the table of globals, which raises an error. A
+//	              library of functions has it all there, as it sees less while it is loaded
 //	variables     get names of their own, as the compiler has a variable in scope of its first value if that is a
 //	              function. One that changes, and that functions inside share, lives in a table: an error closes all
 //	              upvalues, also those of functions that go on, which then would no longer share it
