@@ -15,7 +15,9 @@ type queueState struct {
 	pending map[string]string // ID: consumer
 	last    string            // the last ID that was delivered
 	group   string            // what replicas must have of the group, as text
-	idle    string            // consumers without entries; redis-server doesn't tell replicas of all of them
+	// ours is what redis-server doesn't tell its replicas where a consumer reads what it has: that this is one more
+	// delivery, and that there is such a consumer.
+	ours string
 }
 
 // readQueues reads the queues of the selected database.
@@ -49,10 +51,11 @@ func newQueueState(replies [4]resp.Value) queueState {
 	for _, entry := range replies[0].Elems {
 		s.entries[text(entry.Elems[1].Elems[1])] = text(entry.Elems[0])
 	}
-	var group strings.Builder
+	var group, ours strings.Builder
 	for _, p := range replies[1].Elems {
 		s.pending[text(p.Elems[0])] = text(p.Elems[1])
-		fmt.Fprintln(&group, text(p.Elems[0]), text(p.Elems[1]), text(p.Elems[3])) // not for how long
+		fmt.Fprintln(&group, text(p.Elems[0]), text(p.Elems[1])) // not for how long
+		fmt.Fprintln(&ours, text(p.Elems[0]), text(p.Elems[3]))
 	}
 	if len(replies[2].Elems) > 0 {
 		fields := fieldsOf(replies[2].Elems[0])
@@ -70,7 +73,7 @@ func newQueueState(replies [4]resp.Value) queueState {
 	}
 	slices.Sort(busy)
 	slices.Sort(idle)
-	s.group, s.idle = group.String()+strings.Join(busy, "\n"), strings.Join(idle, " ")
+	s.group, s.ours = group.String()+strings.Join(busy, "\n"), ours.String()+strings.Join(idle, " ")
 	return s
 }
 
@@ -164,7 +167,7 @@ func (r *round) checkQueues(n *node, jobs map[string]job) (groups string) {
 	for _, queue := range queues {
 		groups += queue + "\n" + state[queue].group + "\n"
 		if allOurs {
-			groups += state[queue].idle + "\n"
+			groups += state[queue].ours + "\n"
 		}
 	}
 	return groups
