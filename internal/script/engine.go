@@ -203,8 +203,9 @@ func (e *Engine) compileChunk(source, name string, kind chunkKind) (c *chunk, de
 	if len(source) > e.limits.SourceBytes {
 		return nil, false, syntaxError("not enough memory")
 	}
-	c = &chunk{id: e.chunks.Add(1), kind: kind, name: name, shown: shownName(name)}
-	t, err := parseChunk(source, c.shown)
+	c = &chunk{id: e.chunks.Add(1), kind: kind, name: name, shown: shownName(name, nameBytes)}
+	shown := shownName(name, syntaxNameBytes) // Lua has more room there
+	t, err := parseChunk(source, shown)
 	if err != nil {
 		return nil, false, err
 	}
@@ -217,7 +218,7 @@ func (e *Engine) compileChunk(source, name string, kind chunkKind) (c *chunk, de
 	w := newRewriter(t, kind, [2]bool{})
 	if c.proto, err = w.compile(e.machineName(c.id)); w.whole != [2]bool{} {
 		// Some elements of KEYS or ARGV have become parameters before it was seen that there must be a table.
-		if t, err = parseChunk(source, c.shown); err != nil {
+		if t, err = parseChunk(source, shown); err != nil {
 			return nil, false, err
 		}
 		w = newRewriter(t, kind, w.whole)
@@ -232,9 +233,14 @@ func (e *Engine) compileChunk(source, name string, kind chunkKind) (c *chunk, de
 // it, and so can't make it up.
 func (e *Engine) machineName(id int64) string { return e.marker + strconv.FormatInt(id, 10) }
 
-// shownName is what Lua's errors call a source of this name.
-func shownName(name string) string {
-	const most = 59
+// The lengths of the longest names of sources in errors: in those of running functions and of syntax.
+const (
+	nameBytes       = 59
+	syntaxNameBytes = 79
+)
+
+// shownName is what Lua's errors call a source of this name, in at most so many bytes.
+func shownName(name string, most int) string {
 	name = cString(name)
 	switch {
 	case strings.HasPrefix(name, "="):
@@ -245,7 +251,7 @@ func shownName(name string) string {
 		}
 		return name
 	}
-	const room = most - len(` [string "..."] `)
+	room := most - len(` [string "..."] `)
 	line, _, cut := strings.Cut(strings.ReplaceAll(name, "\r", "\n"), "\n")
 	if len(line) > room {
 		line, cut = line[:room], true

@@ -29,6 +29,8 @@ func (r *Runner) helper(name string) lua.LGFunction {
 		return r.arithmetic("__mod", modulo)
 	case hiddenPower:
 		return r.arithmetic("__pow", powC)
+	case hiddenSpread:
+		return spread
 	case hiddenStart:
 		return r.loopNumber("initial value")
 	case hiddenLimit:
@@ -176,6 +178,16 @@ func tableLength(t *lua.LTable) int {
 		}
 	}
 	return there
+}
+
+// spread returns so many elements of a table: the arguments of a call that has many.
+func spread(L *lua.LState) int {
+	t := L.Get(1).(*lua.LTable)
+	n := int(L.Get(2).(lua.LNumber))
+	for i := range n {
+		L.Push(t.RawGetInt(i + 1))
+	}
+	return n
 }
 
 // modulo is a % b as Lua 5.1 computes it, which is not exact.

@@ -19,16 +19,25 @@ type hook struct {
 	killed error
 	// ticked is how often Tick was due in the run.
 	ticked int
-	// baseBytes is what the heap's objects took when the run was first looked at; -1: not yet.
-	baseBytes int64
-	sample    [1]metrics.Sample
+	// pace is how many instructions run between two ticks: few where the heap grows fast.
+	pace int
+	// baseBytes is what the heap's objects took when the run was first looked at; -1: not yet. lastBytes is what they
+	// took then, and collectBytes from what on a collection shows what of it is garbage.
+	baseBytes, lastBytes, collectBytes int64
+	sample                             [1]metrics.Sample
 }
 
-// ticks is how many instructions run between two looks at the clock and the heap: less than 100 µs.
-const ticks = 1000
+// How many instructions run between two looks at the clock and the heap: less than 100 µs at most, and so few at first
+// and where the heap grows fast. One instruction may add some MiB to a table.
+const (
+	ticks    = 1000
+	minTicks = 64
+)
 
 // arm prepares for a run.
-func (h *hook) arm() { h.left, h.ticked, h.killed, h.baseBytes = ticks, 0, nil, -1 }
+func (h *hook) arm() {
+	h.left, h.pace, h.ticked, h.killed, h.baseBytes = minTicks, minTicks, 0, nil, -1
+}
 
 // closed is always ready to be received from.
 var closed = func() chan struct{} {
@@ -47,8 +56,8 @@ func (h *hook) Done() <-chan struct{} {
 
 func (h *hook) due() <-chan struct{} {
 	if h.killed == nil {
-		h.left = ticks
 		h.tick()
+		h.left = h.pace
 	}
 	if h.killed != nil {
 		h.left = 0
@@ -81,18 +90,26 @@ var errMemory = errors.New("ERR not enough memory")
 // and garbage has: who seems to have too much is only ended if a collection doesn't help.
 func (h *hook) checkHeap() error {
 	now := h.heapBytes()
-	if h.baseBytes < 0 {
-		h.baseBytes = now
-	}
 	limit := int64(h.r.engine.limits.HeapBytes)
-	if now-h.baseBytes <= limit {
+	if h.baseBytes < 0 {
+		h.baseBytes, h.lastBytes, h.collectBytes = now, now, now+limit
+	}
+	if now-h.lastBytes > limit/64 {
+		h.pace = minTicks
+	} else {
+		h.pace = min(2*h.pace, ticks)
+	}
+	h.lastBytes = now
+	if now <= h.collectBytes {
 		return nil
 	}
 	runtime.GC()
-	if h.heapBytes()-h.baseBytes <= limit {
-		return nil
+	now = h.heapBytes()
+	if now-h.baseBytes > limit {
+		return errMemory
 	}
-	return errMemory
+	h.lastBytes, h.collectBytes = now, max(now+limit/4, h.baseBytes+limit)
+	return nil
 }
 
 func (h *hook) heapBytes() int64 {

@@ -273,8 +273,6 @@ func (lx *lexer) longString(level int, what string) string {
 			b.WriteByte('\n')
 			lx.newline()
 			from = lx.at
-		case c == '[' && level == 0 && lx.char(1) == '[':
-			lx.failNear("nesting of [[...]] is deprecated", "[")
 		case c == ']' && lx.closes(level):
 			b.WriteString(lx.source[from:lx.at])
 			lx.at += level + 2

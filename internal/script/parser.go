@@ -17,6 +17,19 @@ const (
 	maxUpvalues = 60  // of a function
 )
 
+// maxConstants is how many different constants a function may have. Lua's limit is 2^18; gopher-lua looks at all of
+// them for each new one.
+const maxConstants = 8192
+
+// constant counts a constant of the function.
+func (p *parser) constant(text string) {
+	if p.fn.constants == nil {
+		p.fn.constants = map[string]bool{}
+	}
+	p.fn.constants[text] = true
+	p.limit(p.fn, len(p.fn.constants), maxConstants, "constants")
+}
+
 // maxChain is how many operators, or calls and fields, may follow each other in an expression: so deep its tree gets.
 const maxChain = 1000
 
@@ -40,6 +53,8 @@ type functionState struct {
 	locals   []*localVariable // active ones
 	upvalues map[*localVariable]bool
 	loops    int // that break can leave
+	// constants are those that were met: names, strings and numbers.
+	constants map[string]bool
 }
 
 // tree is a parsed chunk.
@@ -185,6 +200,7 @@ func (p *parser) resolve(name string) *localVariable {
 func (p *parser) ident(name string, line int) *ast.IdentExpr {
 	e := &ast.IdentExpr{Value: name}
 	e.SetLine(line)
+	p.constant(name)
 	if v := p.resolve(name); v != nil {
 		p.tree.uses[e] = v
 	}
@@ -285,8 +301,10 @@ func (p *parser) ifStatement(line int) ast.Stmt {
 	first := &ast.IfStmt{Condition: p.expr()}
 	p.expect(tokenThen)
 	first.Then = p.block()
+	chain := 0
 	for s := first; ; {
 		if at := p.line; p.token == tokenElseif {
+			p.link(&chain)
 			p.next()
 			inner := &ast.IfStmt{Condition: p.expr()}
 			inner.SetLine(at)

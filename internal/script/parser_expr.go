@@ -109,8 +109,10 @@ func (p *parser) simple() (e ast.Expr) {
 	line := p.line
 	switch p.token {
 	case tokenNumber:
+		p.constant(p.value)
 		e = &ast.NumberExpr{Value: p.value}
 	case tokenString:
+		p.constant(p.value)
 		e = &ast.StringExpr{Value: p.value}
 	case tokenNil:
 		e = &ast.NilExpr{}
@@ -173,6 +175,7 @@ func (p *parser) suffixed() (e ast.Expr, assignable bool) {
 			p.link(&chain)
 			p.next()
 			call := &ast.FuncCallExpr{Receiver: e, Method: p.expectName()}
+			p.constant(call.Method)
 			p.arguments(call)
 			e, assignable = call, false
 		case '(', '{', tokenString:
@@ -193,6 +196,7 @@ func (p *parser) field(object ast.Expr, chain *int) ast.Expr {
 	key := &ast.StringExpr{}
 	key.SetLine(p.line)
 	key.Value = p.expectName()
+	p.constant(key.Value)
 	e := &ast.AttrGetExpr{Object: object, Key: key}
 	e.SetLine(p.lastLine)
 	return e
@@ -246,6 +250,7 @@ func (p *parser) tableField() *ast.Field {
 		key := &ast.StringExpr{Value: p.value}
 		key.SetLine(p.line)
 		f.Key = key
+		p.constant(key.Value)
 		p.next()
 		p.expect('=')
 	case p.token == '[':

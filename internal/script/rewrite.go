@@ -21,10 +21,11 @@ import (
 //	for i = a, b  its numbers go through helpers: strings that are numbers are taken
 //	{a, k = f()}  a value at the end is one; elements between keys get keys, and a helper stores what ends them
 //	a, b = c, d   goes through variables, so that all is evaluated before anything is assigned
-//	globals       become upvalues, since nobody can change them, and so do the libraries' functions: string.rep
-//	              is one. Elements of KEYS and ARGV with a number known are parameters, or else these are, as
-//	              tables. What is no global is looked for in the table of globals, which raises an error. A
-//	              library of functions has it all there, as it sees less while it is loaded
+//	globals       become upvalues, since nobody can change them, and so do the libraries' functions: string.rep is
+//	              one. Elements of KEYS and ARGV with a number known are parameters, or else these are, as tables.
+//	              What is no global is looked for in the table of globals, which raises an error. A library of
+//	              functions has it all there, as it sees less while it is loaded
+//	many arguments go through a table: gopher-lua has fewer registers
 //	variables     get names of their own, as the compiler has a variable in scope of its first value if that is a
 //	              function. One that changes, and that functions inside share, lives in a table: an error closes all
 //	              upvalues, also those of functions that go on, which then would no longer share it
@@ -41,6 +42,7 @@ const (
 	hiddenPower   = "\x01\x01power"
 	hiddenStart   = "\x01\x01start"
 	hiddenLimit   = "\x01\x01limit"
+	hiddenSpread  = "\x01\x01spread"
 	hiddenStep    = "\x01\x01step"
 	hiddenTail    = "\x01\x01tail"
 	hiddenGlobals = "\x01_G"
@@ -407,9 +409,33 @@ func (w *rewriter) callExpr(e *ast.FuncCallExpr) ast.Expr {
 	}
 	w.exprs(e.Args)
 	at := w.site(s)
+	if n := len(e.Args); n > maxArgs && !isMulti(e.Args[n-1]) {
+		args := &ast.TableExpr{}
+		for _, arg := range e.Args {
+			args.Fields = append(args.Fields, &ast.Field{Value: arg})
+		}
+		args.SetLine(at)
+		spread := w.call(hiddenSpread, at, args, numberAt(float64(n), at)).(*ast.FuncCallExpr)
+		spread.AdjustRet = false
+		e.Args = []ast.Expr{spread}
+	}
 	e.SetLine(at)
 	e.SetLastLine(at)
 	return e
+}
+
+// maxArgs is how many arguments a call may have in registers.
+const maxArgs = 100
+
+// isMulti tells whether an expression may have more values than one, or none.
+func isMulti(e ast.Expr) bool {
+	switch e := e.(type) {
+	case *ast.FuncCallExpr:
+		return !e.AdjustRet
+	case *ast.Comma3Expr:
+		return !e.AdjustRet
+	}
+	return false
 }
 
 // concat rewrites a concatenation: one call for all operands, which lean to the right.
