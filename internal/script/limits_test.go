@@ -186,7 +186,8 @@ func TestScriptsLeaveNothing(t *testing.T) {
 		"local mt = getmetatable(_G) mt.__newindex = function() end",
 		"co = coroutine.create(function() coroutine.yield() end) coroutine.resume(co)",
 		"error({err = 'x', y = KEYS})", "return setmetatable({}, {__index = string})",
-		"loadstring('x = 1')()", "loadstring('KEYS.x = 1')()", "local f = string.gsub f('x', 'x', function() KEYS.x = 1 end)",
+		"loadstring('x = 1')()", "loadstring('KEYS.x = 1')()",
+		"local f = string.gsub f('x', 'x', function() KEYS.x = 1 end)",
 	} {
 		for range 2 {
 			eval(t, r, "pcall(function() "+source+" end)", testKeys, testArgs)

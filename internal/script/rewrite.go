@@ -25,10 +25,12 @@ import (
 //	              one. Elements of KEYS and ARGV with a number known are parameters, or else these are, as tables.
 //	              What is no global is looked for in the table of globals, which raises an error. A library of
 //	              functions has it all there, as it sees less while it is loaded
+//	constants     as conditions go: the compiler gets jumps to jumps wrong, where a loop's body begins with one
 //	many arguments go through a table: gopher-lua has fewer registers
 //	variables     get names of their own, as the compiler has a variable in scope of its first value if that is a
 //	              function. One that changes, and that functions inside share, lives in a table: an error closes all
-//	              upvalues, also those of functions that go on, which then would no longer share it
+//	              upvalues, also those of functions that go on, which then would no longer share it. As the left
+//	              operand of an operator it is read before the right one is computed; Lua reads it afterwards
 //	positions     are places in chunk.sites instead of lines: an error's position tells the expression
 //
 // Names that no script can write tell these from a script's own: a variable x is "x\x00n", an upvalue of the chunk
@@ -225,6 +227,9 @@ func identAt(name string, at int) *ast.IdentExpr {
 
 // call makes a call of one of the runner's functions, which returns one value.
 func (w *rewriter) call(name string, at int, args ...ast.Expr) ast.Expr {
+	if name != hiddenTail { // which takes all values of its last argument
+		single(args[len(args)-1])
+	}
 	e := &ast.FuncCallExpr{Func: w.upvalue(name, at), Args: args, AdjustRet: true}
 	e.SetLine(at)
 	e.SetLastLine(at)
@@ -254,8 +259,43 @@ func (w *rewriter) describe(e ast.Expr) string {
 			return "field '" + cString(key.Value) + "'"
 		}
 		return "field '?'"
+	case *ast.LogicalOpExpr:
+		if constant, holds := truth(e.Lhs); constant && holds == (e.Operator == "and") {
+			return w.describe(e.Rhs)
+		}
 	}
 	return ""
+}
+
+// chosen is the operand of a logical operator that is its value if its left one is a constant: the compiler gets some
+// of these wrong.
+func chosen(e *ast.LogicalOpExpr, holds bool) ast.Expr {
+	if holds != (e.Operator == "and") {
+		return e.Lhs
+	}
+	single(e.Rhs)
+	return e.Rhs
+}
+
+// single makes an expression have one value.
+func single(e ast.Expr) {
+	switch e := e.(type) {
+	case *ast.FuncCallExpr:
+		e.AdjustRet = true
+	case *ast.Comma3Expr:
+		e.AdjustRet = true
+	}
+}
+
+// truth tells whether an expression is a constant, and whether that counts as true.
+func truth(e ast.Expr) (constant, holds bool) {
+	switch e.(type) {
+	case *ast.NilExpr, *ast.FalseExpr:
+		return true, false
+	case *ast.TrueExpr, *ast.NumberExpr, *ast.StringExpr:
+		return true, true
+	}
+	return false, false
 }
 
 // variable makes an expression that is a local variable's value, or its place.
@@ -334,6 +374,9 @@ func (w *rewriter) expr(e ast.Expr) ast.Expr {
 	case *ast.TableExpr:
 		return w.table(e)
 	case *ast.LogicalOpExpr:
+		if constant, holds := truth(e.Lhs); constant {
+			return w.expr(chosen(e, holds))
+		}
 		e.Lhs, e.Rhs = w.expr(e.Lhs), w.expr(e.Rhs)
 	case *ast.RelationalOpExpr:
 		e.Lhs, e.Rhs = w.expr(e.Lhs), w.expr(e.Rhs)
@@ -343,6 +386,9 @@ func (w *rewriter) expr(e ast.Expr) ast.Expr {
 		return w.arithmetic(e)
 	case *ast.UnaryNotOpExpr:
 		e.Expr = w.expr(e.Expr)
+		if constant, holds := truth(e.Expr); constant {
+			return boolAt(!holds, w.line(at))
+		}
 	case *ast.UnaryMinusOpExpr:
 		where := w.site(site{line: at, left: w.describe(e.Expr)})
 		e.Expr = w.expr(e.Expr)
@@ -356,6 +402,15 @@ func (w *rewriter) expr(e ast.Expr) ast.Expr {
 		return w.call(hiddenLength, where, w.expr(e.Expr))
 	}
 	e.SetLine(w.line(at))
+	return e
+}
+
+func boolAt(b bool, at int) (e ast.Expr) {
+	e = &ast.FalseExpr{}
+	if b {
+		e = &ast.TrueExpr{}
+	}
+	e.SetLine(at)
 	return e
 }
 

@@ -30,19 +30,22 @@ func (w *rewriter) stmt(s ast.Stmt) []ast.Stmt {
 		s.Stmts = w.stmts(s.Stmts)
 	case *ast.WhileStmt:
 		s.Condition = w.expr(s.Condition)
-		s.Stmts = w.stmts(s.Stmts)
+		s.Stmts = w.body(w.stmts(s.Stmts), s.Line())
+		if constant, holds := truth(s.Condition); constant && !holds {
+			return nil
+		}
 	case *ast.RepeatStmt:
-		s.Stmts = w.stmts(s.Stmts)
+		s.Stmts = w.body(w.stmts(s.Stmts), s.Line())
 		s.Condition = w.expr(s.Condition)
 	case *ast.IfStmt:
-		w.ifStmt(s)
+		return w.ifStmt(s)
 	case *ast.NumberForStmt:
 		w.numberFor(s)
 	case *ast.GenericForStmt:
 		w.exprs(s.Exprs)
 		names, boxes := w.declare(w.tree.declares[s], s.Line())
 		s.Names = names
-		s.Stmts = append(boxes, w.stmts(s.Stmts)...)
+		s.Stmts = w.body(append(boxes, w.stmts(s.Stmts)...), s.Line())
 	case *ast.FuncDefStmt:
 		return w.functionDef(s)
 	case *ast.ReturnStmt:
@@ -51,11 +54,49 @@ func (w *rewriter) stmt(s ast.Stmt) []ast.Stmt {
 	return []ast.Stmt{s}
 }
 
-// ifStmt rewrites an if and what hangs on it.
-func (w *rewriter) ifStmt(s *ast.IfStmt) {
+// ifStmt rewrites an if and what hangs on it. One whose condition is a constant becomes a block.
+func (w *rewriter) ifStmt(s *ast.IfStmt) []ast.Stmt {
 	s.Condition = w.expr(s.Condition)
 	s.Then = w.stmts(s.Then)
 	s.Else = w.stmts(s.Else)
+	constant, holds := truth(s.Condition)
+	if !constant {
+		return []ast.Stmt{s}
+	}
+	block := &ast.DoBlockStmt{Stmts: s.Else}
+	if holds {
+		block.Stmts = s.Then
+	}
+	block.SetLine(s.Line())
+	return []ast.Stmt{block}
+}
+
+// body is a loop's body, which doesn't begin with a jump.
+func (w *rewriter) body(stmts []ast.Stmt, line int) []ast.Stmt {
+	if !beginsWithJump(stmts) {
+		return stmts
+	}
+	at := w.line(line)
+	none := &ast.NilExpr{}
+	none.SetLine(at)
+	return append([]ast.Stmt{localAt(at, w.name("none"), none)}, stmts...)
+}
+
+// beginsWithJump tells whether the first instruction of statements is a jump.
+func beginsWithJump(stmts []ast.Stmt) bool {
+	for _, s := range stmts {
+		switch s := s.(type) {
+		case *ast.BreakStmt:
+			return true
+		case *ast.DoBlockStmt:
+			if len(s.Stmts) == 0 {
+				continue
+			}
+			return beginsWithJump(s.Stmts)
+		}
+		return false
+	}
+	return false
 }
 
 func (w *rewriter) numberFor(s *ast.NumberForStmt) {
@@ -110,10 +151,34 @@ func (w *rewriter) target(e ast.Expr) ast.Expr {
 	panic("BUG: a target that the parser refuses")
 }
 
+// late tells whether what is assigned to, one of all targets, is a field of a variable of this function that lives in a
+// table. Lua looks at the variable when it assigns, which may have another value then than before the new one was
+// computed.
+func (w *rewriter) late(target ast.Expr, all []ast.Expr) bool {
+	field, ok := target.(*ast.AttrGetExpr)
+	if !ok {
+		return false
+	}
+	object, ok := field.Object.(*ast.IdentExpr)
+	if !ok {
+		return false
+	}
+	v := w.tree.uses[object]
+	if v == nil || !v.boxed() || v.function != w.fn {
+		return false
+	}
+	for _, other := range all { // Lua keeps the old one then
+		if ident, ok := other.(*ast.IdentExpr); ok && w.tree.uses[ident] == v {
+			return false
+		}
+	}
+	return true
+}
+
 // assign rewrites an assignment. If it has several targets all expressions are evaluated into variables first, and then
 // assigned from right to left, as Lua does.
 func (w *rewriter) assign(s *ast.AssignStmt) []ast.Stmt {
-	if len(s.Lhs) == 1 {
+	if len(s.Lhs) == 1 && !w.late(s.Lhs[0], nil) {
 		s.Lhs[0] = w.target(s.Lhs[0])
 		w.exprs(s.Rhs)
 		return []ast.Stmt{s}
@@ -123,9 +188,12 @@ func (w *rewriter) assign(s *ast.AssignStmt) []ast.Stmt {
 	block.SetLine(s.Line())
 	targets := make([]ast.Expr, len(s.Lhs))
 	for i, target := range s.Lhs {
+		late := w.late(target, s.Lhs)
 		targets[i] = w.target(target)
 		if field, ok := targets[i].(*ast.AttrGetExpr); ok {
-			block.Stmts = append(block.Stmts, w.keep(&field.Object, at))
+			if !late {
+				block.Stmts = append(block.Stmts, w.keep(&field.Object, at))
+			}
 			if _, constant := field.Key.(*ast.StringExpr); !constant {
 				block.Stmts = append(block.Stmts, w.keep(&field.Key, at))
 			}
