@@ -161,6 +161,9 @@ func shebang(source []byte) (flags Flags, length int, err *resp.Error) {
 		if !ok {
 			return 0, 0, resp.Errorf("ERR", "Unknown lua shebang option: %s", part)
 		}
+		if names == "" {
+			continue
+		}
 		for _, name := range strings.Split(names, ",") {
 			flag := flagByName(name)
 			if flag == 0 {

@@ -41,7 +41,7 @@ var stateBodies = []string{
 }
 
 var stateShebangs = []string{
-	"", "#!lua\n", "#!lua flags=no-writes\n", "#!lua flags=allow-oom\n", "#!lua flags=allow-stale\n",
+	"", "#!lua\n", "#!lua flags=no-writes\n", "#!lua flags=\n", "#!lua flags=allow-oom\n", "#!lua flags=allow-stale\n",
 	"#!lua flags=no-writes,allow-stale\n", "#!lua flags=allow-oom,allow-stale\n",
 }
 
