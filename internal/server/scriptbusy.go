@@ -6,6 +6,7 @@ import (
 	"slices"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"fulmen/internal/resp"
 	"fulmen/reactor"
@@ -175,6 +176,25 @@ func (r *scriptRun) kill(function bool) *resp.Error {
 		return resp.ErrUnkillable
 	}
 	return nil
+}
+
+// awaitScripts waits for held, which is closed when all batons are there. false: a script has some that makes the server
+// busy, or stands still for as long as that would take: it may never end.
+func (srv *Server) awaitScripts(held <-chan struct{}) bool {
+	const patience = 5 * time.Second
+	tick := time.NewTicker(lastCallTick)
+	defer tick.Stop()
+	for waited := time.Duration(0); ; waited += lastCallTick {
+		select {
+		case <-held:
+			return true
+		case <-tick.C:
+		}
+		v := &srv.scripts.running
+		if v.refusal.Load() != nil || waited > patience && v.count() > 0 {
+			return false
+		}
+	}
 }
 
 // end ends the coroutines of scripts that stand still; the loops have ended.
