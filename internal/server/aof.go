@@ -263,8 +263,8 @@ func (a *appendOnly) close() error {
 	held := make(chan struct{})
 	if srv.stopTx.run(func(*loop) {}, func(*shard.Seizure) { close(held) }) {
 		if !srv.awaitScripts(held) {
-			srv.log.Warn("A script has not ended: what it has done is lost, and the append-only file is left as after a " +
-				"crash. The next start recovers what was acknowledged.")
+			srv.log.Warn("A script has not ended: what it has done is lost, and the append-only file is left as " +
+				"after a crash. The next start recovers what was acknowledged.")
 			return a.unlock()
 		}
 	} // else the last save has all batons already

@@ -178,8 +178,8 @@ func (r *scriptRun) kill(function bool) *resp.Error {
 	return nil
 }
 
-// awaitScripts waits for held, which is closed when all batons are there. false: a script has some that makes the server
-// busy, or stands still for as long as that would take: it may never end.
+// awaitScripts waits for held, which is closed when all batons are there. false: a script has some that makes the
+// server busy, or stands still for as long as that would take: it may never end.
 func (srv *Server) awaitScripts(held <-chan struct{}) bool {
 	const patience = 5 * time.Second
 	tick := time.NewTicker(lastCallTick)
