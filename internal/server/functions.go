@@ -130,20 +130,24 @@ func (f *functions) restore(args [][]byte) *resp.Error {
 	if policy != "append" && policy != "replace" && policy != "flush" {
 		return resp.ErrRestorePolicy
 	}
-	codes, e := rdb.DecodeFunctions(args[2])
-	switch {
-	case errors.Is(e, rdb.ErrPayload):
-		return resp.ErrBadDump
-	case e != nil:
-		return resp.Errorf("ERR", "%s", e.Error())
-	}
 	var restored *script.Libraries
-	for _, code := range codes {
+	var wrong *resp.Error
+	e := rdb.DecodeFunctions(args[2], func(code []byte) error {
 		next, _, err := f.srv.scripts.engine.Load(restored, code, false, nil)
 		if err != nil {
 			return err
 		}
 		restored = next
+		return nil
+	})
+	switch {
+	case e == nil:
+	case errors.As(e, &wrong):
+		return wrong
+	case errors.Is(e, rdb.ErrPayload):
+		return resp.ErrBadDump
+	default:
+		return resp.Errorf("ERR", "%s", e.Error())
 	}
 	if policy != "flush" {
 		joined, err := f.set.Load().Join(restored, policy == "replace")

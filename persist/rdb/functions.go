@@ -30,26 +30,29 @@ var (
 	errLibrary    = errors.New("Failed loading library payload")
 )
 
-// DecodeFunctions returns copies of the code of libraries in what AppendFunctions, or FUNCTION DUMP, has made, as
-// FUNCTION LOAD takes it. The error is ErrPayload, or says what Redis says.
-func DecodeFunctions(payload []byte) (codes [][]byte, err error) {
+// DecodeFunctions gives each the code of one library after the other, as FUNCTION LOAD takes it, of what
+// AppendFunctions, or FUNCTION DUMP, has made. It keeps none, so that a payload takes no more memory than its biggest
+// library. The error is ErrPayload, or says what Redis says, or is that of each, which ends it.
+func DecodeFunctions(payload []byte, each func(code []byte) error) error {
 	if err := checkDump(payload); err != nil {
-		return nil, err
+		return err
 	}
 	r := Reader{s: source{buf: payload, end: len(payload) - dumpFooter}}
 	for r.s.at < r.s.end {
 		op, err := r.s.byte()
 		if err != nil {
-			return nil, err
+			return err
 		}
 		if op != opFunction2 && op != opFunctionPre {
-			return nil, errNoFunction
+			return errNoFunction
 		}
 		e := Event{}
 		if err := r.part(op, &e); err != nil {
-			return nil, errLibrary
+			return errLibrary
 		}
-		codes = append(codes, e.Library())
+		if err := each(e.Library()); err != nil {
+			return err
+		}
 	}
-	return codes, nil
+	return nil
 }
