@@ -107,7 +107,8 @@ type Engine struct {
 	marker string // what names of chunks begin with in the machine's errors
 	chunks atomic.Int64
 
-	randoms randoms
+	randoms  randoms
+	sweeping sweeping
 }
 
 // NewEngine returns an engine. row finds the row of a command, or of its subcommand; nil: there is none.

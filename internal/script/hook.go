@@ -3,7 +3,9 @@ package script
 import (
 	"errors"
 	"runtime"
+	"runtime/debug"
 	"runtime/metrics"
+	"sync/atomic"
 	"time"
 
 	lua "github.com/yuin/gopher-lua"
@@ -24,7 +26,8 @@ type hook struct {
 	// baseBytes is what the heap's objects took when the run was first looked at; -1: not yet. lastBytes is what they
 	// took then, and collectBytes from what on a collection shows what of it is garbage.
 	baseBytes, lastBytes, collectBytes int64
-	sample                             [1]metrics.Sample
+	collected                          bool // the run has taken so much that it was collected
+	sample                             [2]metrics.Sample
 }
 
 // How many instructions run between two looks at the clock and the heap: less than 100 µs at most, and so few at first
@@ -36,7 +39,7 @@ const (
 
 // arm prepares for a run.
 func (h *hook) arm() {
-	h.left, h.pace, h.ticked, h.killed, h.baseBytes = minTicks, minTicks, 0, nil, -1
+	h.left, h.pace, h.ticked, h.killed, h.baseBytes, h.collected = minTicks, minTicks, 0, nil, -1, false
 }
 
 // closed is always ready to be received from.
@@ -89,11 +92,12 @@ var errMemory = errors.New("ERR not enough memory")
 // checkHeap compares what the process has in use with what it had at the run's first look. Others may have added to it,
 // and garbage has: who seems to have too much is only ended if a collection doesn't help.
 func (h *hook) checkHeap() error {
-	now := h.heapBytes()
 	limit := int64(h.r.engine.limits.HeapBytes)
 	if h.baseBytes < 0 {
-		h.baseBytes, h.lastBytes, h.collectBytes = now, now, now+limit
+		h.baseBytes = h.firstLook(limit)
+		h.lastBytes, h.collectBytes = h.baseBytes, h.baseBytes+limit
 	}
+	now, _ := h.heapBytes()
 	if now-h.lastBytes > limit/64 {
 		h.pace = minTicks
 	} else {
@@ -103,19 +107,64 @@ func (h *hook) checkHeap() error {
 	if now <= h.collectBytes {
 		return nil
 	}
+	h.collected = true
 	runtime.GC()
-	now = h.heapBytes()
+	now, _ = h.heapBytes()
 	if now-h.baseBytes > limit {
 		return errMemory
 	}
+	h.baseBytes = min(h.baseBytes, now)
 	h.lastBytes, h.collectBytes = now, max(now+limit/4, h.baseBytes+limit)
 	return nil
 }
 
-func (h *hook) heapBytes() int64 {
-	h.sample[0].Name = "/memory/classes/heap/objects:bytes"
+// firstLook returns what the heap's objects take, without most of the garbage: by as much as is taken for others' the
+// run could have more.
+func (h *hook) firstLook(limit int64) int64 {
+	now, live := h.heapBytes()
+	if now-live > limit/4 || h.r.engine.unswept() {
+		runtime.GC()
+		now, _ = h.heapBytes()
+	}
+	return now
+}
+
+// heapBytes returns what the heap's objects take, garbage included, and what those took that the last collection has
+// left.
+func (h *hook) heapBytes() (now, live int64) {
+	h.sample[0].Name, h.sample[1].Name = "/memory/classes/heap/objects:bytes", "/gc/heap/live:bytes"
 	metrics.Read(h.sample[:])
-	return int64(h.sample[0].Value.Uint64())
+	return int64(h.sample[0].Value.Uint64()), int64(h.sample[1].Value.Uint64())
+}
+
+// sweeping collects what big runs have left, in the background.
+type sweeping struct {
+	big   atomic.Int64 // runs that had to be collected
+	swept atomic.Int64 // of these, what they have left is collected
+	busy  atomic.Bool
+}
+
+// unswept tells whether a big run may have left garbage that the last collection has found in use.
+func (e *Engine) unswept() bool { return e.sweeping.big.Load() != e.sweeping.swept.Load() }
+
+// sweep collects what a big run has left, and gives it back to the system.
+func (e *Engine) sweep() {
+	v := &e.sweeping
+	v.big.Add(1)
+	if !v.busy.CompareAndSwap(false, true) {
+		return
+	}
+	go func() {
+		for {
+			n := v.big.Load()
+			debug.FreeOSMemory()
+			v.swept.Store(n)
+			v.busy.Store(false)
+			if v.big.Load() == n || !v.busy.CompareAndSwap(false, true) {
+				return
+			}
+		}
+	}()
 }
 
 // work counts n steps of a function that runs outside of the machine, so that it gives way and can be ended, too.

@@ -3,6 +3,7 @@ package script
 import (
 	"errors"
 	"fmt"
+	"runtime"
 	"strings"
 	"testing"
 )
@@ -82,16 +83,36 @@ func TestMemoryIsBounded(t *testing.T) {
 	} {
 		r := NewEngine(noRows, Limits{HeapBytes: limit, StringBytes: limit}).NewRunner(newFakeHost())
 		h := &r.hook
-		from := h.heapBytes()
+		from, _ := h.heapBytes()
 		got := eval(t, r, source, nil, nil)
 		if !strings.HasPrefix(got, "-ERR") {
 			t.Errorf("%s: %.100q", source, got)
 		}
-		if more := h.heapBytes() - from; more > limit+step {
-			t.Errorf("%s: took %d MiB", source, more>>20)
+		if now, _ := h.heapBytes(); now-from > limit+step {
+			t.Errorf("%s: took %d MiB", source, (now-from)>>20)
 		}
 		if got := eval(t, r, "return 1", nil, nil); got != ":1\r\n" {
 			t.Errorf("after %s: %q", source, got)
+		}
+	}
+}
+
+// TestMemoryIsBoundedRunAfterRun runs a script again and again that takes as much as it gets, on several states: what one
+// run has left is not taken for others', by which the next one could have more.
+func TestMemoryIsBoundedRunAfterRun(t *testing.T) {
+	const limit, step = 16 << 20, 48 << 20
+	e := NewEngine(noRows, Limits{HeapBytes: limit})
+	states := []*Runner{e.NewRunner(newFakeHost()), e.NewRunner(newFakeHost())}
+	runtime.GC()
+	from, _ := states[0].hook.heapBytes()
+	for i := range 20 {
+		r := states[i%2]
+		got := eval(t, r, "local t = {} for i = 1, 1000 do t[i] = ('x'):rep(1000000) .. i end return #t", nil, nil)
+		if !strings.HasPrefix(got, "-ERR not enough memory") {
+			t.Fatalf("run %d: %.100q", i, got)
+		}
+		if more := r.hook.lastBytes - from; more > limit+step {
+			t.Fatalf("run %d had %d MiB", i, more>>20)
 		}
 	}
 }

@@ -124,7 +124,7 @@ func (r *Runner) Run(dst []byte, proto int, s *Script, keys, args [][]byte) ([]b
 		return dst, resp.ParseError(err.Error())
 	}
 	r.begin()
-	defer r.end()
+	defer r.release()
 	r.L.Push(r.protected)
 	r.L.Push(fn)
 	r.watch(s.library != nil || !s.chunk.straight)
@@ -207,7 +207,7 @@ func (r *Runner) begin() {
 // end forgets a run.
 func (r *Runner) end() {
 	r.running = false
-	if r.hook.killed != nil || r.hook.ticked > maxTicks {
+	if h := &r.hook; h.killed != nil || h.ticked > maxTicks || h.collected {
 		r.broken = true // its stack may be big, or in any shape
 	}
 	clear(r.starts)
@@ -215,6 +215,18 @@ func (r *Runner) end() {
 		delete(r.chunks, id)
 	}
 	r.once = r.once[:0]
+}
+
+// release forgets a run, and the state if it isn't to be used again.
+func (r *Runner) release() {
+	r.end()
+	big := r.hook.collected
+	if r.broken {
+		r.reset()
+	}
+	if big {
+		r.engine.sweep()
+	}
 }
 
 // maxTicks is after how many ticks of a run its state is not used again.
