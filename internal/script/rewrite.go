@@ -150,7 +150,19 @@ func (w *rewriter) compile(name string) (proto *lua.FunctionProto, err error) {
 	if proto, err = lua.Compile(outer, name); err != nil {
 		return nil, syntaxError("function or expression too complex")
 	}
-	return proto.FunctionPrototypes[0], nil
+	proto = proto.FunctionPrototypes[0]
+	fit(proto)
+	return proto, nil
+}
+
+// fit gives back the room that the compiler has left in a function's lists: some 14 KiB each.
+func fit(proto *lua.FunctionProto) {
+	proto.Code, proto.Constants = slices.Clone(proto.Code), slices.Clone(proto.Constants)
+	proto.DbgSourcePositions = slices.Clone(proto.DbgSourcePositions)
+	proto.FunctionPrototypes = slices.Clone(proto.FunctionPrototypes)
+	for _, inner := range proto.FunctionPrototypes {
+		fit(inner)
+	}
 }
 
 // paramList is the script's parameters in their order.

@@ -62,8 +62,9 @@ type loopScripts struct {
 const (
 	// maxLoopScripts is how many scripts a loop's tables keep.
 	maxLoopScripts = 4096
-	// scriptCost is about what a script occupies beside its source: its code.
-	scriptCost = 1024
+	// scriptCost and costPerByte are about what a script occupies: its source, its code, what errors need.
+	scriptCost  = 4096
+	costPerByte = 7
 	// stateCost is about what a Lua state occupies.
 	stateCost = 100 << 10
 )
@@ -134,7 +135,7 @@ func (v *scripts) add(s *script.Script) *script.Script {
 	}
 	v.bySHA[s.SHA] = s
 	v.count.Add(1)
-	v.bytes.Add(int64(len(s.Source)) + scriptCost)
+	v.bytes.Add(scriptCost + costPerByte*int64(len(s.Source)))
 	return s
 }
 
