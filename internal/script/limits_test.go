@@ -97,8 +97,8 @@ func TestMemoryIsBounded(t *testing.T) {
 	}
 }
 
-// TestMemoryIsBoundedRunAfterRun runs a script again and again that takes as much as it gets, on several states: what one
-// run has left is not taken for others', by which the next one could have more.
+// TestMemoryIsBoundedRunAfterRun runs a script again and again that takes as much as it gets, on several states:
+// what one run has left is not taken for others', by which the next one could have more.
 func TestMemoryIsBoundedRunAfterRun(t *testing.T) {
 	const limit, step = 16 << 20, 48 << 20
 	e := NewEngine(noRows, Limits{HeapBytes: limit})
