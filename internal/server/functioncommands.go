@@ -29,6 +29,9 @@ func functionRow() *command.Row {
 	stats := sub("stats", 2, "Return information about the function currently running (name, description, duration)",
 		"O(1)", "", command.NoScript|command.AllowBusy, cmdFunctionStats)
 	stats.Tips = []string{"nondeterministic_output", "request_policy:all_shards", "response_policy:special"}
+	kill := sub("kill", 2, "Kill the function currently in execution.", "O(1)", "",
+		command.NoScript|command.AllowBusy, cmdFunctionKill)
+	kill.Tips = []string{"request_policy:all_shards", "response_policy:one_succeeded"}
 	return &command.Row{
 		Info: command.Info{
 			Name: "function", Arity: -2, Group: "scripting", Since: "7.0.0",
@@ -50,8 +53,7 @@ func functionRow() *command.Row {
 			sub("load", -3, "Create a function with the given arguments (name, code, description)",
 				"O(1) (considering compilation time is redundant)", "REPLACE? function-code", oom,
 				cmdFunctionLoad),
-			sub("kill", 2, "Kill the function currently in execution.", "O(1)", "",
-				command.NoScript|command.AllowBusy, cmdFunctionKill),
+			kill,
 		},
 	}
 }
