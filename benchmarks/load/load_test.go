@@ -81,6 +81,10 @@ func TestParseRedisBenchmark(t *testing.T) {
 	if got != want || int(got.PerSecond()) != 95693 {
 		t.Errorf("got %+v (%f/s), want %+v", got, got.PerSecond(), want)
 	}
+	brief, err := ParseRedisBenchmark(strings.Replace(redisBenchmarkText, "95693.77", "inf", 1))
+	if err != nil || brief.Elapsed != time.Millisecond {
+		t.Errorf("less than a millisecond: %+v, %v", brief, err)
+	}
 	for _, bad := range []string{"", "Could not connect", "Error from server: ERR no\n" + redisBenchmarkText} {
 		if _, err := ParseRedisBenchmark(bad); err == nil {
 			t.Errorf("%.30q was accepted", bad)

@@ -77,7 +77,8 @@ func ParseRedisBenchmark(text string) (Result, error) {
 	if result.Commands == 0 || rate <= 0 {
 		return Result{}, fmt.Errorf("load: redis-benchmark printed no result: %q", tailOf(text))
 	}
-	result.Elapsed = time.Duration(float64(result.Commands) / rate * float64(time.Second))
+	// It counts milliseconds: after less than one its rate is infinite.
+	result.Elapsed = max(time.Duration(float64(result.Commands)/rate*float64(time.Second)), time.Millisecond)
 	return result, nil
 }
 
