@@ -137,7 +137,7 @@ func (p *primaryLink) swap(shadow *shard.Set, libraries *script.Libraries, r sna
 	return p.underBatons(func() {
 		srv.saves.giveUpHeld()
 		srv.set.Replace(shadow)
-		if srv.functions.fault != faultFunctionsStay {
+		if !srv.functions.has(faultFunctionsStay) {
 			srv.functions.replace(libraries)
 		}
 		p.replaced(r.Aux, answer)

@@ -137,7 +137,11 @@ func (s *Session) proceed(row *command.Row, b *parsed) {
 	}
 	if row.Script != command.NoScripts {
 		l.sendParcel() // what was caused before is not the script's
-		s.withBatons(l.routeScript(row, b.args, keys, false), row, b.args, keys)
+		shards := l.routeScript(row, b.args, keys, false)
+		if len(shards) == 0 {
+			keys = nil // there is no such script: it is said without their shards' batons
+		}
+		s.withBatons(shards, row, b.args, keys)
 		return
 	}
 	if row.Slices != nil {

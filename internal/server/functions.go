@@ -20,7 +20,7 @@ type functions struct {
 	srv *Server                          // immutable
 	set atomic.Pointer[script.Libraries] // changed with all batons held
 
-	fault functionsFault // set by tests
+	fault atomic.Uint32 // a functionsFault; set by tests
 }
 
 // functionsFault is a mistake that a test plants in order to show that it would be noticed.
@@ -32,6 +32,9 @@ const (
 	faultFunctionsUnsaved                 // snapshots are without functions
 	faultFunctionsStay                    // those of before stay when everything comes from a primary
 )
+
+// has tells whether a test has planted the fault.
+func (f *functions) has(fault functionsFault) bool { return f.fault.Load() == uint32(fault) }
 
 // script returns the function of that name; nil: there is none.
 func (f *functions) script(name []byte) *script.Script {
@@ -54,7 +57,7 @@ func (f *functions) replace(next *script.Libraries) { f.set.Swap(next).Retire(ne
 
 // codes returns the code of all libraries, for what is saved.
 func (f *functions) codes() [][]byte {
-	if f.fault == faultFunctionsUnsaved {
+	if f.has(faultFunctionsUnsaved) {
 		return nil
 	}
 	return f.set.Load().Codes()
@@ -182,7 +185,7 @@ func (s *Session) changeFunctions() (name string, err error) {
 		return "", e
 	}
 	c.Dirty++
-	if s.srv.functions.fault == faultFunctionsUnlogged {
+	if s.srv.functions.has(faultFunctionsUnlogged) {
 		c.NoEffect()
 	} else {
 		c.EffectOfAll(c.Args...)

@@ -313,7 +313,7 @@ func TestFunctionsFaults(t *testing.T) {
 	} {
 		args := append([]string{"--dir", t.TempDir()}, c.args...)
 		srv := startServer(t, args...)
-		srv.functions.fault = c.fault
+		srv.functions.fault.Store(uint32(c.fault))
 		ours := dial(t, srv.Addr())
 		changeFunctions(ours, 4, 30)
 		want := librariesOf(ours)
@@ -329,7 +329,7 @@ func TestFunctionsFaults(t *testing.T) {
 	primary := dial(t, redistest.StartOracle(t, "--repl-diskless-sync-delay", "0").Addr)
 	changeFunctions(primary, 6, 30)
 	srv := startServer(t, "--repl-diskless-load", "swapdb")
-	srv.functions.fault = faultFunctionsStay
+	srv.functions.fault.Store(uint32(faultFunctionsStay))
 	ours := dial(t, srv.Addr())
 	changeFunctions(ours, 4, 30)
 	follow(t, srv, primary.RemoteAddr().String())

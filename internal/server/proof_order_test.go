@@ -211,7 +211,7 @@ func TestFaultyScriptsAreNoticed(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			p := startProof(t, 8, 2, 3)
-			p.srv.scripts.fault = fault
+			p.srv.scripts.fault.Store(uint32(fault))
 			m := newMoney(p, 1)
 			err := m.run(1000)
 			if err == nil {

@@ -10,7 +10,7 @@ import (
 func TestScriptIsOneCommit(t *testing.T) {
 	for _, fault := range []scriptFault{scriptSound, commitsEarly} {
 		p := startProof(t, 8, 1, 3)
-		p.srv.scripts.fault = fault
+		p.srv.scripts.fault.Store(uint32(fault))
 		r, c := p.record(), p.dial()
 		const script = "redis.call('SET',KEYS[1],1) for i=1,5000 do end redis.call('SET',KEYS[2],1) error('in the end')"
 		if v := c.do("EVAL", script, "2", p.keyOf("a", 1), p.keyOf("b", 6)); v.Err() == nil {

@@ -194,7 +194,7 @@ func (r *scriptRun) call(c *command.Ctx, args [][]byte) {
 	command.Call(c, row)
 	r.s.noteEmptied()
 	c.TakeThen() // what it has left to do is done in the background
-	if r.l.srv.scripts.fault == commitsEarly {
+	if r.l.srv.scripts.has(commitsEarly) {
 		for _, k := range c.Keys {
 			k.Shard.Commit(c.Worker)
 		}

@@ -214,7 +214,7 @@ func (r *scriptRun) stand() {
 	r.parcel, r.broadcasts = l.parcel, l.broadcasts
 	l.parcel, l.broadcasts, l.worker.Courier = nil, nil, nil
 	l.scripts.standing++
-	if l.srv.scripts.fault == letsGoEarly {
+	if l.srv.scripts.has(letsGoEarly) {
 		r.s.park.tx.Release(&l.worker)
 	}
 	l.rl.PostLater(&r.s.park.Letter)
@@ -235,7 +235,7 @@ func (r *scriptRun) rise() {
 func (p *parking) goOnWithScript() {
 	s, l, r := p.s, p.s.loop, p.script
 	l.worker.NowNs = s.srv.set.Clock.NowNs()
-	if s.srv.scripts.fault == letsGoEarly && !p.tx.Acquire(&l.worker) {
+	if s.srv.scripts.has(letsGoEarly) && !p.tx.Acquire(&l.worker) {
 		return
 	}
 	l.begin(s)

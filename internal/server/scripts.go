@@ -29,7 +29,7 @@ type scripts struct {
 
 	running runningScripts
 
-	fault scriptFault // set by tests, before there are clients
+	fault atomic.Uint32 // a scriptFault; set by tests
 
 	ballastOnce sync.Once
 	ballast     []byte
@@ -44,6 +44,9 @@ const (
 	letsGoEarly                // a script that stands still has given its batons back
 	commitsEarly               // what a script's command has done is committed at once
 )
+
+// has tells whether a test has planted the fault.
+func (v *scripts) has(fault scriptFault) bool { return v.fault.Load() == uint32(fault) }
 
 // ballastBytes are allocated with the first Lua state, and never touched: so they take no memory, and the garbage
 // collector runs when that much garbage has gathered. Every script makes some. Without, on the few megabytes of a
@@ -276,7 +279,7 @@ func (l *loop) routeScript(row *command.Row, args [][]byte, keys []command.Keyed
 
 // declares tells whether a script touches no other keys than those that it is given.
 func (v *scripts) declares(s *script.Script) bool {
-	return s.DeclaredKeys || v.fault == judgesNarrowly
+	return s.DeclaredKeys || v.has(judgesNarrowly)
 }
 
 // shardsOf returns the shards of keys, ascending; valid until the next call.
