@@ -1,3 +1,5 @@
+//go:build !race
+
 package clients
 
 import (
@@ -104,7 +106,6 @@ func (d *desk) state(info *asynq.TaskInfo, want asynq.TaskState) (got *asynq.Tas
 
 // TestAsynq: tasks that succeed, fail and are retried, wait, are archived, are there once only, or are cancelled.
 func TestAsynq(t *testing.T) {
-	skipUnderRace(t)
 	t.Parallel()
 	d := newDesk(t, startServer(t))
 	for i := range 30 {
@@ -237,7 +238,6 @@ func (d *desk) once(t *testing.T) {
 
 // TestAsynqPeriodic: tasks that a scheduler adds every second, and groups of tasks that are done as one.
 func TestAsynqPeriodic(t *testing.T) {
-	skipUnderRace(t)
 	t.Parallel()
 	d := newDesk(t, startServer(t))
 	defer d.work(func(_ context.Context, task *asynq.Task) error { return d.finish(task) }, func(c *asynq.Config) {
@@ -276,7 +276,6 @@ func TestAsynqPeriodic(t *testing.T) {
 // TestAsynqThroughKills: what was added is done though the server is killed meanwhile, and what a worker had begun when
 // it was lost is taken up by the next one when its lease is over.
 func TestAsynqThroughKills(t *testing.T) {
-	skipUnderRace(t)
 	t.Parallel()
 	p, ctx := startServer(t), bounded(t)
 	d := newDesk(t, p)

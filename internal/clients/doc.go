@@ -4,7 +4,7 @@
 // server is killed and started again.
 //
 // It is a package of tests. What a single command replies is not looked at here, that is compared with redis-server by
-// internal/redistest.
+// internal/redistest. Under the race detector there is none of it: the server is a process of its own, without it.
 //
 // # Node.js
 //

@@ -1,3 +1,5 @@
+//go:build !race
+
 package clients
 
 import (
@@ -10,7 +12,6 @@ import (
 
 // TestGoRedisFunctions: a library of functions is loaded, listed, called and dumped, and is there after a kill.
 func TestGoRedisFunctions(t *testing.T) {
-	skipUnderRace(t)
 	p, ctx := startServer(t), bounded(t)
 	c := goRedis(t, p)
 	const library = `#!lua name=counters

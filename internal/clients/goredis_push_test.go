@@ -1,3 +1,5 @@
+//go:build !race
+
 package clients
 
 import (
@@ -16,7 +18,6 @@ import (
 
 // TestGoRedisSubscribers: who is subscribed is so again after the server was killed, and messages come in order.
 func TestGoRedisSubscribers(t *testing.T) {
-	skipUnderRace(t)
 	t.Parallel()
 	for _, protocol := range []int{2, 3} {
 		t.Run(fmt.Sprint("RESP", protocol), func(t *testing.T) {
@@ -71,7 +72,6 @@ func publish(ctx context.Context, t testing.TB, c *redis.Client, round int) {
 
 // TestGoRedisCache: the library's cache is told of everything that changes what is in it, whatever changes that.
 func TestGoRedisCache(t *testing.T) {
-	skipUnderRace(t)
 	p, ctx := startServer(t), bounded(t)
 	cache := redis.NewLocalCache(redis.CacheConfig{MaxEntries: 10_000})
 	c := goRedis(t, p, func(o *redis.Options) { o.Protocol, o.ClientSideCache = 3, cache })
@@ -124,7 +124,6 @@ func TestGoRedisCache(t *testing.T) {
 // TestGoRedisCacheUnderWrites: numbers that only grow never get less for who reads them from a cache, and in the end
 // they are what was written.
 func TestGoRedisCacheUnderWrites(t *testing.T) {
-	skipUnderRace(t)
 	p, ctx := startServer(t), bounded(t)
 	c := goRedis(t, p, func(o *redis.Options) {
 		o.Protocol, o.ClientSideCacheConfig, o.PoolSize = 3, &redis.ClientSideCacheConfig{}, 1
@@ -188,7 +187,6 @@ func (v *invalidations) take() []string {
 
 // TestGoRedisTracking: CLIENT TRACKING as a program uses it that handles pushes itself, in each of its modes.
 func TestGoRedisTracking(t *testing.T) {
-	skipUnderRace(t)
 	p, ctx := startServer(t), bounded(t)
 	writer := goRedis(t, p)
 	for name, test := range map[string]struct {

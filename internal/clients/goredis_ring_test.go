@@ -1,3 +1,5 @@
+//go:build !race
+
 package clients
 
 import (
@@ -16,7 +18,6 @@ import (
 
 // TestGoRedisRing: keys are spread over two servers; those of one that is killed go to the other, and come back.
 func TestGoRedisRing(t *testing.T) {
-	skipUnderRace(t)
 	t.Parallel()
 	ctx, servers := bounded(t), []*process{startServer(t), startServer(t)}
 	ring := redis.NewRing(&redis.RingOptions{

@@ -1,3 +1,5 @@
+//go:build !race
+
 package clients
 
 import (
@@ -53,7 +55,6 @@ func waiting(ctx context.Context, t testing.TB, c *redis.Client, n int) {
 // TestGoRedisLocks: clients that move amounts between accounts, each by what it has read, keep their sum, though many
 // want the same ones.
 func TestGoRedisLocks(t *testing.T) {
-	skipUnderRace(t)
 	p, ctx := startServer(t), bounded(t)
 	c := goRedis(t, p)
 	const accounts, workers, rounds = 5, 8, 40
@@ -110,7 +111,6 @@ func TestGoRedisLocks(t *testing.T) {
 // TestGoRedisPipelines: pipelines that the library makes of the commands of many goroutines, and transactions in which
 // a command fails.
 func TestGoRedisPipelines(t *testing.T) {
-	skipUnderRace(t)
 	p, ctx := startServer(t), bounded(t)
 	c := goRedis(t, p)
 	auto := must(c.AutoPipeline())
@@ -156,7 +156,6 @@ func TestGoRedisPipelines(t *testing.T) {
 
 // TestGoRedisScans: cursors meet every element once that is there all the time.
 func TestGoRedisScans(t *testing.T) {
-	skipUnderRace(t)
 	p, ctx := startServer(t), bounded(t)
 	c := goRedis(t, p)
 	const n = 3000
@@ -210,7 +209,6 @@ func TestGoRedisScans(t *testing.T) {
 
 // TestGoRedisBlocks: who no longer waits gets nothing, and what comes then is left for others.
 func TestGoRedisBlocks(t *testing.T) {
-	skipUnderRace(t)
 	p, ctx := startServer(t), bounded(t)
 	c := goRedis(t, p, func(o *redis.Options) { o.ContextTimeoutEnabled = true })
 	for name, wait := range map[string]func(ctx context.Context) error{
@@ -336,7 +334,6 @@ func (w *crew) inherit(ctx context.Context, jobs int) {
 // TestGoRedisStreams: every job is done and acknowledged once, though the server is killed meanwhile and consumers
 // leave jobs behind.
 func TestGoRedisStreams(t *testing.T) {
-	skipUnderRace(t)
 	t.Parallel()
 	p, ctx := startServer(t), bounded(t)
 	w := &crew{added: map[string]bool{}, done: map[string]int{}}

@@ -1,3 +1,5 @@
+//go:build !race
+
 package clients
 
 import (
@@ -38,7 +40,6 @@ func (e *exclusion) enter() {
 
 // TestRedislock: one at a time has the lock, who waits gets it, and only who has it may prolong or release it.
 func TestRedislock(t *testing.T) {
-	skipUnderRace(t)
 	p, ctx := startServer(t), bounded(t)
 	c := goRedis(t, p)
 	locks := redislock.New(c)
@@ -122,7 +123,6 @@ func (e *exclusion) crowd(ctx context.Context, mutex func() *redsync.Mutex) {
 
 // TestRedsync: a lock on the majority of three servers, one of which is killed.
 func TestRedsync(t *testing.T) {
-	skipUnderRace(t)
 	t.Parallel()
 	ctx, servers := bounded(t), []*process{startServer(t), startServer(t), startServer(t)}
 	var clients []*redis.Client
@@ -187,7 +187,6 @@ func TestRedsync(t *testing.T) {
 
 // TestRueidislock: locks whose waiters are told by client-side caching that one was released.
 func TestRueidislock(t *testing.T) {
-	skipUnderRace(t)
 	p, ctx := startServer(t), bounded(t)
 	e := &exclusion{t: t}
 	var wg sync.WaitGroup

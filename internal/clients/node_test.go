@@ -1,3 +1,5 @@
+//go:build !race
+
 package clients
 
 import (
@@ -22,7 +24,6 @@ const installed = "../../bin/clients"
 
 // TestNode runs each program of node/ against a server of its own.
 func TestNode(t *testing.T) {
-	skipUnderRace(t)
 	t.Parallel()
 	node := need.Program(t, "node")
 	modules := nodeModules(t)

@@ -1,3 +1,5 @@
+//go:build !race
+
 package clients
 
 import (
@@ -30,7 +32,6 @@ func useRueidis(t testing.TB, p *process, change ...func(*rueidis.ClientOption))
 
 // TestRueidisCache: what is read with a time to live comes from the library's cache until it is changed.
 func TestRueidisCache(t *testing.T) {
-	skipUnderRace(t)
 	p, ctx := startServer(t), bounded(t)
 	for name, change := range map[string]func(*rueidis.ClientOption){
 		"by what was read": func(*rueidis.ClientOption) {},
@@ -106,7 +107,6 @@ func rueidisSees(ctx context.Context, t *testing.T, c rueidis.Client, key, want 
 
 // TestRueidisMultiplexed: commands of many goroutines on one connection, with blocking ones and transactions between.
 func TestRueidisMultiplexed(t *testing.T) {
-	skipUnderRace(t)
 	p, ctx := startServer(t), bounded(t)
 	c := useRueidis(t, p)
 	var wg sync.WaitGroup
@@ -166,7 +166,6 @@ func TestRueidisMultiplexed(t *testing.T) {
 
 // TestRueidisReceive: messages come on the connection on which commands go on.
 func TestRueidisReceive(t *testing.T) {
-	skipUnderRace(t)
 	p, ctx := startServer(t), bounded(t)
 	c, writer := useRueidis(t, p), goRedis(t, p)
 	const messages = 300

@@ -1,3 +1,5 @@
+//go:build !race
+
 package clients
 
 import (
@@ -25,7 +27,6 @@ return {redis.call('INCRBY', KEYS[2], amount), balance - amount}
 // TestGoRedisScripts: scripts are sent once and called by their digest, in pipelines and in transactions, and again
 // after the server has forgotten them. What many move between accounts in different shards is never lost.
 func TestGoRedisScripts(t *testing.T) {
-	skipUnderRace(t)
 	p, ctx := startServer(t), bounded(t)
 	c := goRedis(t, p)
 	script := redis.NewScript(move)

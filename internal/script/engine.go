@@ -97,7 +97,7 @@ type Script struct {
 	Flags        Flags
 	DeclaredKeys bool // every key that the script can touch is an element of KEYS: its syntax tree shows it
 	chunk        *chunk
-	library      *Library // of a function; nil elsewhere
+	owner        *Library // of a function; nil elsewhere
 }
 
 // Engine compiles scripts. It is safe from any goroutine.

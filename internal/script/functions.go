@@ -300,7 +300,7 @@ func (e *Engine) register(lib *Library, code string, late func() bool) *resp.Err
 		lib.functions = append(lib.functions, &Function{
 			Script: Script{
 				SHA: found[i].name, Flags: found[i].flags | HasShebang,
-				DeclaredKeys: chunk.declared[found[i].name], library: lib,
+				DeclaredKeys: chunk.declared[found[i].name], owner: lib,
 			},
 			Description: found[i].description,
 		})

@@ -31,12 +31,12 @@ type libraries struct {
 
 // functionOf returns the Lua function that a script, or a library's function, is in this state.
 func (r *Runner) functionOf(s *Script) (*lua.LFunction, error) {
-	if s.library == nil {
+	if s.owner == nil {
 		return r.bind(s.chunk), nil
 	}
-	made, ok := r.libs.made[s.library]
+	made, ok := r.libs.made[s.owner]
 	if !ok {
-		found, err := r.runLibrary(s.library, false)
+		found, err := r.runLibrary(s.owner, false)
 		if err != nil {
 			return nil, err
 		}
@@ -52,7 +52,7 @@ func (r *Runner) functionOf(s *Script) (*lua.LFunction, error) {
 		if r.libs.made == nil {
 			r.libs.made = map[*Library]map[string]*lua.LFunction{}
 		}
-		r.libs.made[s.library] = made
+		r.libs.made[s.owner] = made
 	}
 	fn := made[s.SHA]
 	if fn == nil {
@@ -77,14 +77,14 @@ func (r *Runner) runLibrary(lib *Library, first bool) (found []registration, err
 	L.Push(r.protected)
 	L.Push(fn)
 	if err := L.PCall(1, 0, nil); err != nil {
-		return nil, r.libraryError(err)
+		return nil, r.loadError(err)
 	}
 	seal()
 	return now.found, nil
 }
 
-// libraryError words the error of a library's code.
-func (r *Runner) libraryError(err error) error {
+// loadError words the error of a library's code.
+func (r *Runner) loadError(err error) error {
 	if r.hook.killed != nil {
 		return r.hook.killed
 	}
@@ -104,7 +104,7 @@ func (r *Runner) libraryError(err error) error {
 func (r *Runner) bindLibrary(c *chunk) (fn *lua.LFunction, seal func()) {
 	L := r.L
 	globals := L.NewTable()
-	globals.RawSetString("redis", r.libraryAPI())
+	globals.RawSetString("redis", r.loadAPI())
 	env := r.protect(globals, L.NewFunction(r.indexOnly(globals)))
 	seal = func() {
 		meta := env.Metatable.(*lua.LTable)
@@ -130,15 +130,15 @@ func (r *Runner) indexOnly(t *lua.LTable) lua.LGFunction {
 	}
 }
 
-// libraryAPI returns the table redis of code that is loaded.
-func (r *Runner) libraryAPI() *lua.LTable {
+// loadAPI returns the table redis of code that is loaded.
+func (r *Runner) loadAPI() *lua.LTable {
 	if r.libs.api != nil {
 		return r.libs.api
 	}
 	L := r.L
 	fields := L.NewTable()
 	fields.RawSetString("register_function", L.NewFunction(r.registerFunction))
-	fields.RawSetString("log", L.NewFunction(r.libraryLog))
+	fields.RawSetString("log", L.NewFunction(r.loadLog))
 	whole := r.openRedis()
 	for _, name := range []string{
 		"LOG_DEBUG", "LOG_VERBOSE", "LOG_NOTICE", "LOG_WARNING", "REDIS_VERSION", "REDIS_VERSION_NUM",
@@ -150,7 +150,7 @@ func (r *Runner) libraryAPI() *lua.LTable {
 }
 
 // redis.log(level, ...) of a library's code, which says it once, when it is loaded.
-func (r *Runner) libraryLog(L *lua.LState) int {
+func (r *Runner) loadLog(L *lua.LState) int {
 	if now := r.libs.now; now != nil && !now.first {
 		return 0
 	}

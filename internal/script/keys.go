@@ -82,8 +82,8 @@ type declaration struct {
 
 // analysis is one look at one chunk.
 type analysis struct {
-	row     func(args [][]byte) *command.Row
-	library bool
+	row       func(args [][]byte) *command.Row
+	inLibrary bool
 
 	variables map[declaration]*holder
 	escaped   map[*ast.FunctionExpr]bool // may be called by anybody, with anything
@@ -117,7 +117,7 @@ func declaredKeys(chunk []ast.Stmt, row func(args [][]byte) *command.Row) bool {
 // declaredFunctions tells the same of each function that a library registers by a constant name. Those that aren't in
 // the result may touch other keys.
 func declaredFunctions(chunk []ast.Stmt, row func(args [][]byte) *command.Row) map[string]bool {
-	a := &analysis{row: row, library: true}
+	a := &analysis{row: row, inLibrary: true}
 	if !a.settle(chunk) || a.failed[nil] {
 		return nil
 	}
@@ -163,7 +163,7 @@ func (a *analysis) settle(chunk []ast.Stmt) bool {
 		if !a.changed {
 			return true
 		}
-		if a.failed[nil] && a.library || len(a.failed) > 0 && !a.library {
+		if a.failed[nil] && a.inLibrary || len(a.failed) > 0 && !a.inLibrary {
 			return true // what has failed once does for good: values only become less known
 		}
 	}
@@ -213,7 +213,7 @@ func (a *analysis) lookup(name string) *holder {
 
 // assign joins a value to those that the variable may have.
 func (a *analysis) assign(to *holder, v fact) {
-	if a.library && to.owner == nil {
+	if a.inLibrary && to.owner == nil {
 		v = a.kept(v)
 	}
 	if joined := a.join(to.fact, v); joined != to.fact {

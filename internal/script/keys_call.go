@@ -35,7 +35,7 @@ func (a *analysis) words(args []ast.Expr) callWords {
 	var w callWords
 	for i, e := range args {
 		last := i == len(args)-1
-		single := !last || !severalValues(e) || a.returnsOne(e)
+		single := !last || !isMulti(e) || a.returnsOne(e)
 		v := a.expression(e)
 		a.plain(v)
 		if !single {

@@ -70,17 +70,6 @@ func wholeNumber(text string) bool {
 	return len(text) > 0 && len(text) < 10 && (text[0] != '0' || len(text) == 1)
 }
 
-// severalValues tells whether an expression at the end of a list may stand for any number of values.
-func severalValues(e ast.Expr) bool {
-	switch e := e.(type) {
-	case *ast.FuncCallExpr:
-		return !e.AdjustRet
-	case *ast.Comma3Expr:
-		return !e.AdjustRet
-	}
-	return false
-}
-
 // element returns what is known of each value of an expression that may have several, given what is known of the
 // first: only unpack(KEYS …) has keys there.
 func (a *analysis) element(first fact) fact {
@@ -104,7 +93,7 @@ func (a *analysis) name(name string) fact {
 		return local.fact
 	}
 	switch {
-	case name == "KEYS" && !a.library:
+	case name == "KEYS" && !a.inLibrary:
 		return fact{kind: kindKeys}
 	case name == "redis":
 		return fact{kind: kindRedis}

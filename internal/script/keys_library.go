@@ -4,7 +4,7 @@ import "github.com/yuin/gopher-lua/ast"
 
 // register goes through a call of redis.register_function: a name and a function, or a table with both.
 func (a *analysis) register(args []ast.Expr) {
-	if !a.library { // an error
+	if !a.inLibrary { // an error
 		a.fail()
 	}
 	var name, callback fact
@@ -19,7 +19,7 @@ func (a *analysis) register(args []ast.Expr) {
 		name, callback = a.registerTable(table)
 	case 2:
 		name, callback = a.expression(args[0]), a.expression(args[1])
-		if severalValues(args[1]) {
+		if isMulti(args[1]) {
 			callback = a.plain(callback)
 		}
 	default: // an error

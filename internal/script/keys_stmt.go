@@ -95,7 +95,7 @@ func (a *analysis) values(exprs []ast.Expr, n int) []fact {
 	all := make([]fact, max(n, len(exprs)))
 	for i, e := range exprs {
 		all[i] = a.expression(e)
-		if i == len(exprs)-1 && severalValues(e) {
+		if i == len(exprs)-1 && isMulti(e) {
 			rest := a.element(all[i])
 			for k := i; k < len(all); k++ {
 				all[k] = rest

@@ -220,7 +220,8 @@ func (d *jsonDecoder) escaped(from int) {
 	d.lb.giveBuffer(buf)
 }
 
-// unicodeEscape reads \uXXXX, two of them if they are surrogates, and says how long that is; 0: it is malformed.
+// unicodeEscape reads \u and four hexadecimal digits, twice for a pair of surrogates, and says how long that is; 0: it
+// is malformed.
 func unicodeEscape(s string) (r rune, n int) {
 	r = hex4(s[2:])
 	if r < 0 {

@@ -578,7 +578,7 @@ func (w *rewriter) table(e *ast.TableExpr) ast.Expr {
 		return e
 	}
 	last := e.Fields[len(e.Fields)-1]
-	tail := last.Key == nil && manyValues(last.Value) &&
+	tail := last.Key == nil && isMulti(last.Value) &&
 		(keyed > 0 || elements > 1 && (elements-1)%lua.FieldsPerFlush == 0)
 	if tail {
 		e.Fields = e.Fields[:len(e.Fields)-1]
@@ -621,17 +621,6 @@ func batchBeforeKey(fields []*ast.Field) int {
 		}
 	}
 	return 0
-}
-
-// manyValues tells whether an expression can have other than one value.
-func manyValues(e ast.Expr) bool {
-	switch e := e.(type) {
-	case *ast.FuncCallExpr:
-		return !e.AdjustRet
-	case *ast.Comma3Expr:
-		return !e.AdjustRet
-	}
-	return false
 }
 
 // oneValue makes an expression have one value.

@@ -127,8 +127,8 @@ func (r *Runner) Run(dst []byte, proto int, s *Script, keys, args [][]byte) ([]b
 	defer r.release()
 	r.L.Push(r.protected)
 	r.L.Push(fn)
-	r.watch(s.library != nil || !s.chunk.straight)
-	if s.library != nil {
+	r.watch(s.owner != nil || !s.chunk.straight)
+	if s.owner != nil {
 		r.L.Push(list(r.L, keys))
 		r.L.Push(list(r.L, args))
 		return r.call(dst, proto, s.SHA, 2)

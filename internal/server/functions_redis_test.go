@@ -27,7 +27,7 @@ type functionChanges struct {
 func (g *functionChanges) next(c *client) []string {
 	switch g.r.IntN(12) {
 	case 0:
-		return []string{"FUNCTION", "DELETE", g.library()}
+		return []string{"FUNCTION", "DELETE", g.pickLibrary()}
 	case 1:
 		if g.r.IntN(4) > 0 {
 			return g.next(c)
@@ -47,7 +47,7 @@ func (g *functionChanges) next(c *client) []string {
 	if g.r.IntN(3) > 0 {
 		words = append(words, "REPLACE")
 	}
-	code := "#!lua name=" + g.library() + "\n"
+	code := "#!lua name=" + g.pickLibrary() + "\n"
 	for range 1 + g.r.IntN(3) {
 		code += fmt.Sprintf("redis.register_function('f%d', function(keys) return %d end)\n", g.r.IntN(12),
 			g.r.IntN(100))
@@ -55,7 +55,7 @@ func (g *functionChanges) next(c *client) []string {
 	return append(words, code+strings.Repeat("-- filler ", g.r.IntN(30)))
 }
 
-func (g *functionChanges) library() string { return "lib" + strconv.Itoa(g.r.IntN(6)) }
+func (g *functionChanges) pickLibrary() string { return "lib" + strconv.Itoa(g.r.IntN(6)) }
 
 // changeFunctions has c execute n random changes.
 func changeFunctions(c *client, seed uint64, n int) {

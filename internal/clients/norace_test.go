@@ -1,7 +1,0 @@
-//go:build !race
-
-package clients
-
-import "testing"
-
-func skipUnderRace(*testing.T) {}
