@@ -72,7 +72,8 @@ type follower struct {
 	hasAck bool // acked is closed
 }
 
-// handover is how a replica goes on: hello is sent, then a file, if there is one, and then src.
+// handover is how a replica goes on: hello is sent, then a file, if there is one, and then src. Without a disk hello is
+// the end of the data.
 type handover struct {
 	hello    []byte
 	file     *sharedFile
@@ -180,6 +181,8 @@ func (f *follower) goOn(h *handover) error {
 	}
 	f.ackMs.Store(f.r.srv.set.Clock.NowMs())
 	if h.awaitAck {
+		f.r.srv.log.Info("Streamed replica with replica " + f.name() + " via socket succeeded. Waiting for REPLCONF " +
+			"ACK from replica to enable streaming")
 		select {
 		case <-f.acked:
 		case <-f.feed.Closed():

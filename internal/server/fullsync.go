@@ -279,13 +279,9 @@ func (job *fullSync) Commit([]int64) error {
 		if err := <-job.sent; err != io.EOF {
 			return err
 		}
+		// The mark is its own goroutine's too: as soon as a replica has it, it may acknowledge, and counts.
 		return job.each(func(f *follower) error {
-			if _, err := f.feed.Write(job.mark); err != nil {
-				return err
-			}
-			job.r.srv.log.Info("Streamed replica with replica " + f.name() + " via socket succeeded. Waiting for " +
-				"REPLCONF ACK from replica to enable streaming")
-			return job.handOver(f, &handover{awaitAck: true})
+			return job.handOver(f, &handover{hello: job.mark, awaitAck: true})
 		})
 	}
 	srv := job.r.srv
