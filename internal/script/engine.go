@@ -215,9 +215,9 @@ func (e *Engine) compileChunk(source, name string, kind chunkKind) (c *chunk, de
 	}
 	switch kind {
 	case mainScript:
-		declared = declaredKeys(t.stmts, e.row)
+		declared = declaredKeys(t, e.row)
 	case library:
-		c.declared = declaredFunctions(t.stmts, e.row)
+		c.declared = declaredFunctions(t, e.row)
 	}
 	w := newRewriter(t, kind, [2]bool{})
 	if c.proto, err = w.compile(e.machineName(c.id)); w.whole != [2]bool{} {

@@ -12,9 +12,9 @@ import (
 //
 // A script may run under the batons of the shards of its KEYS alone if whatever it passes to redis.call where a command
 // has its keys is an element of KEYS, whichever way it runs. The analysis proves that, or gives up: then all batons
-// are taken, which is slower and never wrong. It knows no order of statements: each local variable stands for all
-// values that are assigned to it anywhere. They are joined, pass over pass, until nothing changes; then what is passed
-// to redis.call is judged by the last pass.
+// are taken, which is slower and never wrong. Which variable a name means the parser has found. The analysis knows no
+// order of statements: each local variable stands for all values that are assigned to it anywhere. They are joined,
+// pass over pass, until nothing changes; then what is passed to redis.call is judged by the last pass.
 //
 // It gives up where KEYS, redis, redis.call or redis.pcall get to where they can't be followed: into a table, to a
 // function that isn't known, out of a function; where anything may assign to an element of KEYS or to a global
@@ -57,9 +57,9 @@ type fact struct {
 // harmlessGlobals are the global variables that lead neither to KEYS nor to redis, and what they are.
 var harmlessGlobals = map[string]factKind{
 	"ARGV": kindOther, "assert": kindOther, "bit": kindOther, "cjson": kindOther, "cmsgpack": kindOther,
-	"error": kindOther, "ipairs": kindIterator, "math": kindOther, "next": kindOther, "os": kindOther,
-	"pairs": kindIterator, "pcall": kindProtect, "select": kindOther, "string": kindOther, "struct": kindOther,
-	"table": kindOther, "tonumber": kindSingle, "tostring": kindSingle, "type": kindSingle, "unpack": kindUnpack,
+	"error": kindOther, "ipairs": kindIterator, "math": kindOther, "next": kindOther, "pairs": kindIterator,
+	"pcall": kindProtect, "select": kindOther, "string": kindOther, "struct": kindOther, "table": kindOther,
+	"tonumber": kindSingle, "tostring": kindSingle, "type": kindSingle, "unpack": kindUnpack,
 }
 
 // Bounds of the analysis; where they don't do it gives up.
@@ -74,23 +74,17 @@ type holder struct {
 	owner *ast.FunctionExpr // nil: the chunk
 }
 
-// declaration identifies a local variable: what declares it, and the position among what that declares.
-type declaration struct {
-	node  any
-	index int
-}
-
 // analysis is one look at one chunk.
 type analysis struct {
+	tree      *tree
 	row       func(args [][]byte) *command.Row
 	inLibrary bool
 
-	variables map[declaration]*holder
+	variables map[*localVariable]*holder
 	escaped   map[*ast.FunctionExpr]bool // may be called by anybody, with anything
 	changed   bool
 
 	// Of the pass that goes on.
-	scopes     []scope
 	function   *ast.FunctionExpr // whose body it is in; nil: the chunk
 	depth      int
 	failed     map[*ast.FunctionExpr]bool                // those that do what can't be followed; nil: the chunk
@@ -100,25 +94,19 @@ type analysis struct {
 	parents    map[*ast.FunctionExpr]*ast.FunctionExpr   // nil: the chunk
 }
 
-// scope are the local variables of a block.
-type scope struct {
-	names     []string
-	variables []*holder
-}
-
 // declaredKeys tells whether every key that the script can touch is an element of KEYS, whatever its arguments and
-// replies are. The tree is as it was parsed. Row finds a command by its words, as far as they are known: its name, and
+// replies are. The tree is as it was parsed. row finds a command by its words, as far as they are known: its name, and
 // the word behind it if that is a constant; nil: there is none.
-func declaredKeys(chunk []ast.Stmt, row func(args [][]byte) *command.Row) bool {
-	a := &analysis{row: row}
-	return a.settle(chunk) && len(a.failed) == 0
+func declaredKeys(t *tree, row func(args [][]byte) *command.Row) bool {
+	a := &analysis{tree: t, row: row}
+	return a.settle() && len(a.failed) == 0
 }
 
 // declaredFunctions tells the same of each function that a library registers by a constant name. Those that aren't in
 // the result may touch other keys.
-func declaredFunctions(chunk []ast.Stmt, row func(args [][]byte) *command.Row) map[string]bool {
-	a := &analysis{row: row, inLibrary: true}
-	if !a.settle(chunk) || a.failed[nil] {
+func declaredFunctions(t *tree, row func(args [][]byte) *command.Row) map[string]bool {
+	a := &analysis{tree: t, row: row, inLibrary: true}
+	if !a.settle() || a.failed[nil] {
 		return nil
 	}
 	for fn := range a.escaped {
@@ -147,8 +135,8 @@ func (a *analysis) reachesFailed(fn *ast.FunctionExpr, seen map[*ast.FunctionExp
 }
 
 // settle goes over the chunk until no variable changes; false: that takes too long.
-func (a *analysis) settle(chunk []ast.Stmt) bool {
-	a.variables = map[declaration]*holder{}
+func (a *analysis) settle() bool {
+	a.variables = map[*localVariable]*holder{}
 	a.escaped = map[*ast.FunctionExpr]bool{}
 	a.parents = map[*ast.FunctionExpr]*ast.FunctionExpr{}
 	for range maxPasses {
@@ -157,9 +145,7 @@ func (a *analysis) settle(chunk []ast.Stmt) bool {
 		a.uses = map[*ast.FunctionExpr][]*ast.FunctionExpr{}
 		a.outside = map[*ast.FunctionExpr]bool{}
 		a.registered = map[string][]*ast.FunctionExpr{}
-		a.scopes = append(a.scopes[:0], scope{})
-		a.declare("arg", declaration{a, 0}, fact{kind: kindOther})
-		a.block(chunk)
+		a.statements(a.tree.stmts)
 		if !a.changed {
 			return true
 		}
@@ -175,41 +161,28 @@ func (a *analysis) fail() { a.failed[a.function] = true }
 
 // enter begins a nested statement or expression; false: it is nested too deeply.
 func (a *analysis) enter() bool {
-	a.depth++
-	if a.depth > maxDepth {
+	if a.depth == maxDepth {
 		a.fail()
 		return false
 	}
+	a.depth++
 	return true
 }
 
 func (a *analysis) leave() { a.depth-- }
 
-// declare makes a local variable known in the innermost scope, with a value that it may have.
-func (a *analysis) declare(name string, at declaration, v fact) {
-	there := a.variables[at]
+// holder returns what is known of a local variable, which is the owner's if it wasn't met before.
+func (a *analysis) holder(v *localVariable, owner *ast.FunctionExpr) *holder {
+	there := a.variables[v]
 	if there == nil {
-		there = &holder{owner: a.function}
-		a.variables[at] = there
+		there = &holder{owner: owner}
+		a.variables[v] = there
 	}
-	s := &a.scopes[len(a.scopes)-1]
-	s.names = append(s.names, name)
-	s.variables = append(s.variables, there)
-	a.assign(there, v)
+	return there
 }
 
-// lookup finds a local variable by name; nil: the name is that of a global variable.
-func (a *analysis) lookup(name string) *holder {
-	for i := len(a.scopes) - 1; i >= 0; i-- {
-		s := &a.scopes[i]
-		for k := len(s.names) - 1; k >= 0; k-- {
-			if s.names[k] == name {
-				return s.variables[k]
-			}
-		}
-	}
-	return nil
-}
+// declare joins a value to those of a local variable that the function at hand declares.
+func (a *analysis) declare(v *localVariable, value fact) { a.assign(a.holder(v, a.function), value) }
 
 // assign joins a value to those that the variable may have.
 func (a *analysis) assign(to *holder, v fact) {

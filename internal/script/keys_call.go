@@ -55,12 +55,12 @@ func (a *analysis) returnsOne(e ast.Expr) bool {
 	}
 	switch callee := call.Func.(type) {
 	case *ast.IdentExpr:
-		k := a.name(callee.Value).kind
+		k := a.name(callee).kind
 		return k == kindSingle || k == kindCall
 	case *ast.AttrGetExpr:
 		object, ok := callee.Object.(*ast.IdentExpr)
 		key, constant := callee.Key.(*ast.StringExpr)
-		return ok && constant && a.name(object.Value).kind == kindRedis && (key.Value == "call" || key.Value == "pcall")
+		return ok && constant && a.name(object).kind == kindRedis && (key.Value == "call" || key.Value == "pcall")
 	}
 	return false
 }

@@ -18,13 +18,13 @@ func (a *analysis) expression(e ast.Expr) fact {
 			return fact{kind: kindConstant, text: e.Value}
 		}
 	case *ast.IdentExpr:
-		return a.name(e.Value)
+		return a.name(e)
 	case *ast.AttrGetExpr:
 		return a.attribute(e)
 	case *ast.FuncCallExpr:
 		return a.call(e)
 	case *ast.FunctionExpr:
-		a.body(e, false)
+		a.body(e)
 		return fact{kind: kindFunction, fn: e}
 	case *ast.TableExpr:
 		for _, f := range e.Fields {
@@ -80,8 +80,9 @@ func (a *analysis) element(first fact) fact {
 }
 
 // name returns what is known of a variable.
-func (a *analysis) name(name string) fact {
-	if local := a.lookup(name); local != nil {
+func (a *analysis) name(e *ast.IdentExpr) fact {
+	if v := a.tree.uses[e]; v != nil {
+		local := a.holder(v, a.function)
 		if local.kind == kindFunction {
 			a.use(local.fn)
 		}
@@ -93,12 +94,12 @@ func (a *analysis) name(name string) fact {
 		return local.fact
 	}
 	switch {
-	case name == "KEYS" && !a.inLibrary:
+	case e.Value == "KEYS" && !a.inLibrary:
 		return fact{kind: kindKeys}
-	case name == "redis":
+	case e.Value == "redis":
 		return fact{kind: kindRedis}
 	}
-	k, ok := harmlessGlobals[name]
+	k, ok := harmlessGlobals[e.Value]
 	if !ok {
 		a.fail()
 		k = kindOther
@@ -141,42 +142,42 @@ func (a *analysis) logical(e *ast.LogicalOpExpr) fact {
 	return a.join(left, a.expression(e.Rhs))
 }
 
-// body goes through a function. Method: it has a parameter self before those that it names.
-func (a *analysis) body(fn *ast.FunctionExpr, method bool) {
+// body goes through a function.
+func (a *analysis) body(fn *ast.FunctionExpr) {
 	a.use(fn)
-	around, depth := a.function, len(a.scopes)
+	around := a.function
 	a.parents[fn] = around
 	a.function = fn
-	a.scopes = append(a.scopes, scope{})
-	given := fact{kind: kindNone}
-	if a.escaped[fn] {
-		given.kind = kindOther
+	all, first := a.parameters(fn)
+	for i, v := range all {
+		given := fact{kind: kindOther}
+		if named := i >= first && i < first+len(fn.ParList.Names); named && !a.escaped[fn] {
+			given.kind = kindNone // but for what is passed
+		}
+		a.declare(v, given)
 	}
-	if method {
-		a.declare("self", declaration{fn, -1}, fact{kind: kindOther})
-	}
-	for i, name := range fn.ParList.Names {
-		a.declare(name, declaration{fn, i}, given)
-	}
-	if fn.ParList.HasVargs {
-		a.declare("arg", declaration{fn, -2}, fact{kind: kindOther})
-	}
-	a.block(fn.Stmts)
-	a.scopes = a.scopes[:depth]
+	a.statements(fn.Stmts)
 	a.function = around
 }
 
-// parameter returns the variable of a parameter.
-func (a *analysis) parameter(fn *ast.FunctionExpr, i int) *holder {
-	at := declaration{fn, i}
-	if a.variables[at] == nil {
-		a.variables[at] = &holder{owner: fn}
-		a.changed = true
+// parameters returns the variables that a function begins with: those of the parameters that it names are from first
+// on, behind self in a method, and before arg where the function has "...".
+func (a *analysis) parameters(fn *ast.FunctionExpr) (all []*localVariable, first int) {
+	all = a.tree.declares[fn]
+	first = len(all) - len(fn.ParList.Names)
+	if fn.ParList.HasVargs {
+		first--
 	}
-	return a.variables[at]
+	return all, first
 }
 
-// call goes through a call of a function and returns what is known of its first fact.
+// pass joins a value to those of the i-th parameter that a function names.
+func (a *analysis) pass(fn *ast.FunctionExpr, i int, value fact) {
+	all, first := a.parameters(fn)
+	a.assign(a.holder(all[first+i], fn), value)
+}
+
+// call goes through a call of a function and returns what is known of its first value.
 func (a *analysis) call(e *ast.FuncCallExpr) fact {
 	if e.Func == nil {
 		a.plain(a.expression(e.Receiver))
@@ -245,7 +246,7 @@ func (a *analysis) passArguments(fn *ast.FunctionExpr, args []ast.Expr) {
 	n := len(fn.ParList.Names)
 	for i, v := range a.values(args, max(n, len(args))) {
 		if i < n {
-			a.assign(a.parameter(fn, i), v)
+			a.pass(fn, i, v)
 		} else {
 			a.plain(v)
 		}

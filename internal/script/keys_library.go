@@ -43,7 +43,7 @@ func (a *analysis) register(args []ast.Expr) {
 		if i == 0 {
 			v.kind = kindKeys
 		}
-		a.assign(a.parameter(fn, i), v)
+		a.pass(fn, i, v)
 	}
 }
 

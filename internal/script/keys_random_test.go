@@ -1,16 +1,14 @@
 package script
 
 import (
-	"context"
+	"bytes"
 	"fmt"
 	"math/rand/v2"
 	"slices"
 	"strings"
 	"testing"
-	"time"
 
 	lua "github.com/yuin/gopher-lua"
-	"github.com/yuin/gopher-lua/parse"
 
 	"fulmen/shard/command"
 )
@@ -150,110 +148,105 @@ func (m *scriptMaker) block() string {
 	return b.String()
 }
 
-// touched runs a script and returns the first key that it touches, if any, which isn't an element of KEYS; all: that it
-// touches all shards.
-func touched(t *testing.T, source string, row func(args [][]byte) *command.Row) (outside string, ends bool) {
-	keys := []string{"k1", "k2", "k3"}
-	state := lua.NewState(lua.Options{RegistrySize: 1 << 12, CallStackSize: 60})
-	defer state.Close()
-	ctx, cancel := context.WithTimeout(context.Background(), 100*time.Millisecond)
-	defer cancel()
-	state.SetContext(ctx)
-	forgive(state)
-	state.SetGlobal("KEYS", stringTable(state, keys...))
-	state.SetGlobal("ARGV", stringTable(state, "x", "get"))
-	call := func(l *lua.LState) int {
-		var args [][]byte
-		for i := 1; i <= l.GetTop(); i++ {
-			switch v := l.Get(i).(type) {
-			case lua.LString, lua.LNumber:
-				args = append(args, []byte(v.String()))
-			default: // an error, and nothing is touched
-				return 0
-			}
-		}
-		if len(args) == 0 {
-			return 0
-		}
-		found := row(args)
-		if found == nil || !found.ArityOK(len(args)) {
-			return 0
-		}
-		if found.RouteFor(args) != command.RouteKeys {
-			outside = "all shards"
-		}
-		for _, i := range found.KeyIndexes(nil, args) {
-			if !slices.Contains(keys, string(args[i])) {
-				outside = string(args[i])
-			}
-		}
-		l.Push(lua.LString("v"))
-		return 1
-	}
-	redis := state.NewTable()
-	redis.RawSetString("call", state.NewFunction(call))
-	redis.RawSetString("pcall", state.NewFunction(call))
-	state.SetGlobal("redis", redis)
-	if err := state.DoString(source); err != nil {
-		return outside, false
-	}
-	return outside, true
+// toucher runs scripts and notes what their commands touch.
+type toucher struct {
+	row  func(args [][]byte) *command.Row
+	keys [][]byte
+	// outside is the last key that a script has touched though it isn't an element of KEYS, or "all shards".
+	outside string
 }
 
-// forgive makes what would be an error of a wrong type do nothing, so that scripts get farther.
-func forgive(state *lua.LState) {
-	nothing := state.NewFunction(func(*lua.LState) int { return 0 })
-	zero := state.NewFunction(func(l *lua.LState) int { l.Push(lua.LNumber(0)); return 1 })
-	meta := state.NewTable()
+// run runs a script on a state of its own; ends: without an error.
+func (h *toucher) run(e *Engine, s *Script) (ends bool) {
+	h.outside = ""
+	r := e.NewRunner(endAfter(20))
+	h.forgive(r)
+	_, err := r.Run(nil, 2, s, h.keys, byteSlices([]string{"x", "get"}))
+	return err == nil
+}
+
+// command is redis.call and redis.pcall.
+func (h *toucher) command(L *lua.LState) int {
+	var args [][]byte
+	for i := 1; i <= L.GetTop(); i++ {
+		s, ok := text(L.Get(i))
+		if !ok { // an error, and nothing is touched
+			return 0
+		}
+		args = append(args, []byte(s))
+	}
+	if len(args) == 0 {
+		return 0
+	}
+	found := h.row(args)
+	if found == nil || !found.ArityOK(len(args)) {
+		return 0
+	}
+	if found.RouteFor(args) != command.RouteKeys {
+		h.outside = "all shards"
+	}
+	for _, i := range found.KeyIndexes(nil, args) {
+		if !slices.ContainsFunc(h.keys, func(key []byte) bool { return bytes.Equal(key, args[i]) }) {
+			h.outside = string(args[i])
+		}
+	}
+	L.Push(lua.LString("v"))
+	return 1
+}
+
+// forgive makes what would be an error of a wrong type, a wrong command or a missing variable do nothing, so that
+// scripts get farther.
+func (h *toucher) forgive(r *Runner) {
+	redis := realTable(r.globals.RawGetString("redis").(*lua.LTable))
+	redis.RawSetString("call", r.L.NewFunction(h.command))
+	redis.RawSetString("pcall", r.L.NewFunction(h.command))
+	r.globals.Metatable = lua.LNil
+	r.helpers[hiddenLength] = r.L.NewFunction(func(L *lua.LState) int {
+		if _, ok := L.Get(1).(*lua.LTable); ok {
+			return r.length(L)
+		}
+		L.Push(lua.LNumber(0))
+		return 1
+	})
+	nothing := r.L.NewFunction(func(*lua.LState) int { return 0 })
+	meta := r.L.NewTable()
 	for _, event := range []string{"__index", "__newindex", "__call"} {
 		meta.RawSetString(event, nothing)
 	}
-	for _, event := range []string{"__len", "__concat", "__add"} {
-		meta.RawSetString(event, zero)
-	}
 	for _, v := range []lua.LValue{lua.LNil, lua.LTrue, lua.LNumber(0), lua.LString(""), nothing} {
-		state.SetMetatable(v, meta)
+		r.L.SetMetatable(v, meta)
 	}
-}
-
-func stringTable(state *lua.LState, all ...string) *lua.LTable {
-	t := state.NewTable()
-	for _, s := range all {
-		t.Append(lua.LString(s))
-	}
-	return t
 }
 
 // A script whose keys are taken for declared touches none but those, whatever it does.
 func TestDeclaredKeysRandom(t *testing.T) {
 	const scripts = 6_000
-	row := keyRows()
+	h := &toucher{row: keyRows(), keys: byteSlices([]string{"k1", "k2", "k3"})}
+	e := NewEngine(h.row, Limits{})
 	parsed, ended, declared, calling, beyond := 0, 0, 0, 0, 0
 	for seed := range uint64(scripts) {
 		m := &scriptMaker{r: rand.New(rand.NewPCG(seed, 9)), left: 10, odd: int(seed % 16)}
 		source := "local a, b, c, d, e, i = KEYS[1], nil, KEYS[2], redis.call, nil, 1; " +
 			m.block() + m.block() + m.command()
-		chunk, err := parse.Parse(strings.NewReader(source), "chunk")
+		s, err := e.Compile([]byte(source))
 		if err != nil {
 			continue // an ellipsis outside of a function that has one, or so
 		}
-		found := declaredKeys(chunk, row)
-		outside, ends := touched(t, source, row)
 		parsed++
-		if ends {
+		if h.run(e, s) {
 			ended++
 		}
-		if found {
+		if s.DeclaredKeys {
 			declared++
 		}
-		if outside != "" {
+		if h.outside != "" {
 			beyond++
 		}
-		if strings.Contains(source, "call") && found {
+		if strings.Contains(source, "call") && s.DeclaredKeys {
 			calling++
 		}
-		if found && outside != "" {
-			t.Fatalf("seed %d: keys are taken for declared, but %q is touched by\n%s", seed, outside, source)
+		if s.DeclaredKeys && h.outside != "" {
+			t.Fatalf("seed %d: keys are taken for declared, but %q is touched by\n%s", seed, h.outside, source)
 		}
 	}
 	t.Logf("%d parsed, %d ended, %d declared, %d of them call, %d touch others",

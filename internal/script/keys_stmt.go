@@ -2,13 +2,7 @@ package script
 
 import "github.com/yuin/gopher-lua/ast"
 
-// block goes through statements with a scope of their own.
-func (a *analysis) block(stmts []ast.Stmt) {
-	a.scopes = append(a.scopes, scope{})
-	a.statements(stmts)
-	a.scopes = a.scopes[:len(a.scopes)-1]
-}
-
+// statements goes through a block.
 func (a *analysis) statements(stmts []ast.Stmt) {
 	if !a.enter() {
 		return
@@ -33,15 +27,13 @@ func (a *analysis) statement(stmt ast.Stmt) {
 	case *ast.FuncCallStmt:
 		a.expression(s.Expr)
 	case *ast.DoBlockStmt:
-		a.block(s.Stmts)
+		a.statements(s.Stmts)
 	case *ast.WhileStmt:
 		a.condition(s.Condition)
-		a.block(s.Stmts)
-	case *ast.RepeatStmt: // the condition sees the locals of the body
-		a.scopes = append(a.scopes, scope{})
+		a.statements(s.Stmts)
+	case *ast.RepeatStmt:
 		a.statements(s.Stmts)
 		a.condition(s.Condition)
-		a.scopes = a.scopes[:len(a.scopes)-1]
 	case *ast.IfStmt:
 		a.ifElse(s)
 	case *ast.NumberForStmt:
@@ -52,7 +44,7 @@ func (a *analysis) statement(stmt ast.Stmt) {
 		for _, e := range s.Exprs {
 			a.plain(a.expression(e))
 		}
-	case *ast.BreakStmt, *ast.LabelStmt, *ast.GotoStmt:
+	case *ast.BreakStmt:
 	default:
 		a.fail()
 	}
@@ -62,7 +54,7 @@ func (a *analysis) statement(stmt ast.Stmt) {
 func (a *analysis) ifElse(s *ast.IfStmt) {
 	for {
 		a.condition(s.Condition)
-		a.block(s.Then)
+		a.statements(s.Then)
 		if len(s.Else) != 1 {
 			break
 		}
@@ -72,21 +64,20 @@ func (a *analysis) ifElse(s *ast.IfStmt) {
 		}
 		s = next
 	}
-	a.block(s.Else)
+	a.statements(s.Else)
 }
 
 func (a *analysis) localAssign(s *ast.LocalAssignStmt) {
-	if len(s.Names) == 1 && len(s.Exprs) == 1 {
-		if fn, ok := s.Exprs[0].(*ast.FunctionExpr); ok {
-			// The compiler lets the function see itself, also where the statement isn't "local function".
-			a.declare(s.Names[0], declaration{s, 0}, fact{kind: kindFunction, fn: fn})
-			a.expression(fn)
-			return
-		}
+	variables := a.tree.declares[s]
+	if a.tree.functions[s] { // it sees itself
+		fn := s.Exprs[0].(*ast.FunctionExpr)
+		a.declare(variables[0], fact{kind: kindFunction, fn: fn})
+		a.expression(fn)
+		return
 	}
-	values := a.values(s.Exprs, len(s.Names))
-	for i, name := range s.Names {
-		a.declare(name, declaration{s, i}, values[i])
+	values := a.values(s.Exprs, len(variables))
+	for i, v := range variables {
+		a.declare(v, values[i])
 	}
 }
 
@@ -112,8 +103,8 @@ func (a *analysis) values(exprs []ast.Expr, n int) []fact {
 func (a *analysis) assignTo(to ast.Expr, v fact) {
 	switch to := to.(type) {
 	case *ast.IdentExpr:
-		if local := a.lookup(to.Value); local != nil {
-			a.assign(local, v)
+		if local := a.tree.uses[to]; local != nil {
+			a.assign(a.holder(local, a.function), v)
 			return
 		}
 	case *ast.AttrGetExpr:
@@ -129,7 +120,7 @@ func (a *analysis) assignTo(to ast.Expr, v fact) {
 func (a *analysis) functionDefinition(s *ast.FuncDefStmt) {
 	if s.Name.Func == nil {
 		a.plain(a.expression(s.Name.Receiver))
-		a.body(s.Func, true)
+		a.body(s.Func)
 		a.plain(fact{kind: kindFunction, fn: s.Func})
 		return
 	}
@@ -142,10 +133,8 @@ func (a *analysis) numberFor(s *ast.NumberForStmt) {
 			a.plain(a.expression(e))
 		}
 	}
-	a.scopes = append(a.scopes, scope{})
-	a.declare(s.Name, declaration{s, 0}, fact{kind: kindOther})
+	a.declare(a.tree.declares[s][0], fact{kind: kindOther})
 	a.statements(s.Stmts)
-	a.scopes = a.scopes[:len(a.scopes)-1]
 }
 
 func (a *analysis) genericFor(s *ast.GenericForStmt) {
@@ -156,14 +145,12 @@ func (a *analysis) genericFor(s *ast.GenericForStmt) {
 			a.plain(v)
 		}
 	}
-	a.scopes = append(a.scopes, scope{})
-	for i, name := range s.Names {
+	for i, local := range a.tree.declares[s] {
 		v := fact{kind: kindOther}
 		if keys && i == 1 {
 			v.kind = kindKey
 		}
-		a.declare(name, declaration{s, i}, v)
+		a.declare(local, v)
 	}
 	a.statements(s.Stmts)
-	a.scopes = a.scopes[:len(a.scopes)-1]
 }

@@ -4,9 +4,6 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/yuin/gopher-lua/ast"
-	"github.com/yuin/gopher-lua/parse"
-
 	"fulmen/shard/command"
 )
 
@@ -34,9 +31,9 @@ func serverLikeRows() []*command.Row {
 	}
 }
 
-func parsedChunk(t testing.TB, source string) []ast.Stmt {
+func parsedChunk(t testing.TB, source string) *tree {
 	t.Helper()
-	chunk, err := parse.Parse(strings.NewReader(source), "chunk")
+	chunk, err := parseChunk(source, "chunk")
 	if err != nil {
 		t.Fatalf("%v in\n%s", err, source)
 	}
@@ -179,6 +176,7 @@ var declaredScripts = []string{
 	`local function take(key, n) return redis.call('decrby', key, n) end; take(KEYS[1], 1); take(KEYS[2], ARGV[1])`,
 	`local function f(n, key) if n > 0 then f(n - 1, key) end; return redis.call('get', key) end; return f(3, KEYS[1])`,
 	`local get = function(key) return redis.call('get', key) end; return get(KEYS[1])`,
+	`local get = redis.call; local get = function(key) return get('get', key) end; return get(KEYS[1])`,
 	`local ok, v = pcall(function() return redis.call('get', KEYS[1]) end); return v`,
 	`local function f(key) return redis.call('get', key) end; return pcall(f, KEYS[1])`,
 	`local function f(...) return redis.call('get', KEYS[1]) end; return f(1, 2)`,
@@ -273,6 +271,8 @@ var undeclaredScripts = []string{
 	`local function f(...) return redis.call('get', ...) end; return f(KEYS[1])`,
 	`local f; f = function(key) return redis.call('get', key) end; f(KEYS[1]); f('x')`,
 	`local f = function(k) return redis.call('get', k) end; local g = f; f = function(k) end; f(KEYS[1]); g('x')`,
+	`local f = redis.call; local f = function() return f('get', 'x') end; return f()`,
+	`local f = KEYS; local f = function() f[1] = 'x' end; f(); return redis.call('get', KEYS[1])`,
 	`local call = redis.call; local t = {c = call}; return t.c('get', 'x')`,
 	`local function f(c, k) return c('get', k) end; return f(redis.call, 'x')`,
 	`return pcall(redis.call, 'get', 'x')`,
@@ -299,17 +299,18 @@ var undeclaredScripts = []string{
 func TestDeclaredKeysDeep(t *testing.T) {
 	row := keyRows()
 	for _, script := range []string{
-		"return " + strings.Repeat("(1 + ", 5000) + "1" + strings.Repeat(")", 5000),
-		"return " + strings.Repeat("unpack(", 500) + "KEYS" + strings.Repeat(")", 500),
-		strings.Repeat("do ", 5000) + "redis.call('get', 'x')" + strings.Repeat(" end", 5000),
-		strings.Repeat("for _, k in ipairs((function() ", 60) + strings.Repeat(" end)()) do end", 60) +
+		"return redis.call('get', 'x')" + strings.Repeat(" + 1", 900),
+		"local a = 1 return a" + strings.Repeat("[1]", 900),
+		strings.Repeat("do ", 190) + "redis.call('get', 'x')" + strings.Repeat(" end", 190),
+		strings.Repeat("repeat local k = 1 ", 150) + strings.Repeat(" until k", 150) + " redis.call('get', 'x')",
+		strings.Repeat("for _, k in ipairs((function() ", 45) + strings.Repeat(" end)()) do end", 45) +
 			" redis.call('get', 'x')",
 	} {
 		if declaredKeys(parsedChunk(t, script), row) {
 			t.Errorf("a script of %d bytes is taken for one whose keys are declared", len(script))
 		}
 	}
-	chain := "if ARGV[1] == '1' then return 1 " + strings.Repeat("elseif ARGV[1] == '2' then return 2 ", 3000) + "end"
+	chain := "if ARGV[1] == '1' then return 1 " + strings.Repeat("elseif ARGV[1] == '2' then return 2 ", 900) + "end"
 	if !declaredKeys(parsedChunk(t, chain), row) {
 		t.Error("a long chain of elseif")
 	}
