@@ -47,6 +47,7 @@ func (r *Runner) functionOf(s *Script) (*lua.LFunction, error) {
 		for lib := range r.libs.made {
 			if lib.gone.Load() {
 				delete(r.libs.made, lib)
+				delete(r.chunks, lib.chunk.id)
 			}
 		}
 		if r.libs.made == nil {
@@ -77,7 +78,9 @@ func (r *Runner) runLibrary(lib *Library, first bool) (found []registration, err
 	L.Push(r.protected)
 	L.Push(fn)
 	if err := L.PCall(1, 0, nil); err != nil {
-		return nil, r.loadError(err)
+		err = r.loadError(err)
+		delete(r.chunks, lib.chunk.id)
+		return nil, err
 	}
 	seal()
 	return now.found, nil

@@ -258,8 +258,8 @@ func TestRunnerFollowsLibraries(t *testing.T) {
 			t.Errorf("%q, want %q", got, want)
 		}
 	}
-	if n := len(r.libs.made); n != 1 {
-		t.Errorf("the state has %d libraries", n)
+	if n, chunks := len(r.libs.made), len(r.chunks); n != 1 || chunks != 1 {
+		t.Errorf("the state has %d libraries, and %d chunks", n, chunks)
 	}
 }
 

@@ -90,6 +90,7 @@ func (r *Runner) join(L *lua.LState, from, to int) (s lua.LValue, ok bool) {
 	for i := from; i <= to; i++ {
 		switch v := L.Get(i).(type) {
 		case lua.LString:
+			r.checkString(L, len(buf)+len(v))
 			buf = append(buf, v...)
 		case lua.LNumber:
 			buf = appendNumber(buf, float64(v))

@@ -117,6 +117,43 @@ func TestMemoryIsBoundedRunAfterRun(t *testing.T) {
 	}
 }
 
+// TestStepsAreBounded runs scripts one step of which would take much more than a run may: it ends before it takes that.
+func TestStepsAreBounded(t *testing.T) {
+	const limit, most = 16 << 20, 256 << 20
+	for _, source := range []string{
+		"local s = ('x'):rep(16000000) return " + strings.Repeat("s .. ", 49) + "s",
+		"local s, t = ('x'):rep(1000000), {} for i = 1, 1000 do t[i] = s end return redis.call('get', unpack(t))",
+	} {
+		r := NewEngine(noRows, Limits{HeapBytes: limit, StringBytes: limit}).NewRunner(newFakeHost())
+		var before, after runtime.MemStats
+		runtime.ReadMemStats(&before)
+		got := eval(t, r, source, nil, nil)
+		runtime.ReadMemStats(&after)
+		if !strings.Contains(got, "not enough memory") {
+			t.Errorf("%s: %.100q", source, got)
+		}
+		if took := after.TotalAlloc - before.TotalAlloc; took > most {
+			t.Errorf("%s: took %d MiB", source, took>>20)
+		}
+		if n := cap(r.argBytes) + cap(r.joined); n > 2*keptBytes {
+			t.Errorf("%s: %d bytes are kept", source, n)
+		}
+	}
+}
+
+// TestStatesKeepNoMissingFields runs scripts each of which names another field that a library hasn't.
+func TestStatesKeepNoMissingFields(t *testing.T) {
+	r := NewEngine(noRows, Limits{}).NewRunner(newFakeHost())
+	for i := range 100 {
+		if got := eval(t, r, fmt.Sprintf("return type(string.x%d)", i), nil, nil); got != "$3\r\nnil\r\n" {
+			t.Fatalf("%q", got)
+		}
+	}
+	if n := len(r.helpers); n != 1 {
+		t.Errorf("%d fields are kept", n)
+	}
+}
+
 // TestDeepNestingIsBounded compiles and runs what would need a deep stack.
 func TestDeepNestingIsBounded(t *testing.T) {
 	r := NewEngine(noRows, Limits{}).NewRunner(newFakeHost())

@@ -116,6 +116,9 @@ func (r *Runner) arguments(L *lua.LState) (problem string) {
 		from := len(r.argBytes)
 		switch v := L.Get(i).(type) {
 		case lua.LString:
+			if len(r.argBytes)+len(v) > r.engine.limits.HeapBytes {
+				return "not enough memory"
+			}
 			r.argBytes = append(r.argBytes, v...)
 		case lua.LNumber:
 			r.argBytes = appendG(r.argBytes, float64(v), 17)

@@ -109,7 +109,9 @@ func (r *Runner) hidden(name string) lua.LValue {
 			v = realTable(v.(*lua.LTable)).RawGetString(key)
 		}
 	}
-	r.helpers[name] = v
+	if v != lua.LNil { // there is no end of the fields that a library hasn't
+		r.helpers[name] = v
+	}
 	return v
 }
 
@@ -215,6 +217,9 @@ func (r *Runner) end() {
 		delete(r.chunks, id)
 	}
 	r.once = r.once[:0]
+	if cap(r.argBytes) > keptBytes {
+		r.args, r.argBytes = nil, nil
+	}
 }
 
 // release forgets a run, and the state if it isn't to be used again.
