@@ -146,17 +146,17 @@ func (r *Runner) baseTostring(L *lua.LState) int {
 			return 1
 		}
 	}
-	if s, ok := text(v); ok {
-		L.Push(lua.LString(s))
-		return 1
-	}
 	L.Push(lua.LString(display(v)))
 	return 1
 }
 
-// display is how tostring shows a value that is neither a string nor a number.
+// display is how tostring shows a value that has no metamethod for it.
 func display(v lua.LValue) string {
 	switch v := v.(type) {
+	case lua.LString:
+		return string(v)
+	case lua.LNumber:
+		return formatNumber(v)
 	case lua.LBool, *lua.LNilType:
 		return v.String()
 	case *lua.LFunction:
@@ -252,10 +252,7 @@ func (r *Runner) baseLoadstring(L *lua.LState) int {
 // load(function [, name])
 func (r *Runner) baseLoad(L *lua.LState) int {
 	name := optString(L, 2, "=(load)")
-	if _, ok := L.Get(1).(*lua.LFunction); !ok {
-		typeError(L, 1, "function")
-	}
-	reader := L.Get(1)
+	reader := checkFunction(L, 1)
 	L.SetTop(1)
 	var source strings.Builder
 	for {
@@ -304,11 +301,7 @@ func (r *Runner) errorHandler(L *lua.LState) int {
 	v := L.Get(1)
 	t, ok := v.(*lua.LTable)
 	if !ok {
-		s, isText := text(v)
-		if !isText {
-			s = display(v)
-		}
-		t = field(L, "err", lua.LString("ERR "+s))
+		t = field(L, "err", lua.LString("ERR "+display(v)))
 	}
 	if c, at := r.siteAt(L, 1); c != nil {
 		t.RawSetString("source", lua.LString(c.name))

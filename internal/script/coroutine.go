@@ -21,16 +21,16 @@ func (r *Runner) openCoroutine() *lua.LTable {
 
 // coroutine.create(function)
 func (r *Runner) coCreate(L *lua.LState) int {
+	L.Push(r.thread(L))
+	return 1
+}
+
+// thread makes a coroutine of the argument, a function. The states are small: there may be many.
+func (r *Runner) thread(L *lua.LState) *lua.LState {
 	fn, ok := L.Get(1).(*lua.LFunction)
 	if !ok || fn.IsG {
 		argError(L, 1, "Lua function expected")
 	}
-	L.Push(r.thread(L, fn))
-	return 1
-}
-
-// thread makes a coroutine. The states are small: there may be many.
-func (r *Runner) thread(L *lua.LState, fn *lua.LFunction) *lua.LState {
 	r.work(L, threadCost)
 	th, _ := L.NewThread()
 	th.Options = L.Options
@@ -110,11 +110,7 @@ func (r *Runner) coResume(L *lua.LState) int {
 
 // coroutine.wrap(function)
 func (r *Runner) coWrap(L *lua.LState) int {
-	fn, ok := L.Get(1).(*lua.LFunction)
-	if !ok || fn.IsG {
-		argError(L, 1, "Lua function expected")
-	}
-	th := r.thread(L, fn)
+	th := r.thread(L)
 	L.Push(L.NewFunction(func(L *lua.LState) int {
 		values, failed := r.resume(L, th, arguments(L, 1))
 		if failed {

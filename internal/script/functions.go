@@ -68,6 +68,10 @@ type Libraries struct {
 	bytes     int
 }
 
+func newLibraries() *Libraries {
+	return &Libraries{byName: map[string]*Library{}, functions: map[string]*Function{}}
+}
+
 // Len returns the number of libraries.
 func (s *Libraries) Len() int {
 	if s == nil {
@@ -130,7 +134,7 @@ func (s *Libraries) Without(name string) (without *Libraries, ok bool) {
 	if s == nil || s.byName[name] == nil {
 		return s, false
 	}
-	rest := &Libraries{byName: map[string]*Library{}, functions: map[string]*Function{}}
+	rest := newLibraries()
 	for _, lib := range s.byName {
 		if lib.Name != name {
 			rest.add(lib)
@@ -151,8 +155,7 @@ func (s *Libraries) add(lib *Library) {
 // Join returns the set with the libraries of another one. With replace they take the place of those of the same names,
 // else such a name is an error.
 func (s *Libraries) Join(other *Libraries, replace bool) (*Libraries, *resp.Error) {
-	joined := &Libraries{byName: map[string]*Library{}, functions: map[string]*Function{}}
-	others := other.All()
+	joined := newLibraries()
 	for _, lib := range s.All() {
 		if other == nil || other.byName[lib.Name] == nil {
 			joined.add(lib)
@@ -160,7 +163,7 @@ func (s *Libraries) Join(other *Libraries, replace bool) (*Libraries, *resp.Erro
 			return s, resp.Errorf("ERR", "Library %s already exists", lib.Name)
 		}
 	}
-	for _, lib := range others {
+	for _, lib := range other.All() {
 		if err := joined.addNew(lib); err != nil {
 			return s, err
 		}
@@ -215,7 +218,7 @@ func (e *Engine) Load(s *Libraries, code []byte, replace bool, late func() bool)
 	if err := e.register(lib, lib.Code[m.length:], late); err != nil {
 		return s, "", err
 	}
-	next := &Libraries{byName: map[string]*Library{}, functions: map[string]*Function{}}
+	next := newLibraries()
 	for _, other := range others.All() {
 		next.add(other)
 	}

@@ -91,15 +91,12 @@ func (r *Runner) loadError(err error) error {
 	if r.hook.killed != nil {
 		return r.hook.killed
 	}
-	switch v := r.caught(err).(type) {
-	case *lua.LTable:
-		s, _ := text(v.RawGetString("err"))
+	v := r.caught(err)
+	if t, ok := v.(*lua.LTable); ok {
+		s, _ := text(t.RawGetString("err"))
 		return errors.New(s)
-	case lua.LString:
-		return errors.New("ERR " + string(v))
-	default:
-		return errors.New("ERR " + display(v))
 	}
+	return errors.New("ERR " + display(v))
 }
 
 // bindLibrary makes a function of a library's code. Until seal is called it sees, of all global variables, redis with
@@ -142,7 +139,7 @@ func (r *Runner) loadAPI() *lua.LTable {
 	fields := L.NewTable()
 	fields.RawSetString("register_function", L.NewFunction(r.registerFunction))
 	fields.RawSetString("log", L.NewFunction(r.loadLog))
-	whole := r.openRedis()
+	whole := realTable(r.globals.RawGetString("redis").(*lua.LTable))
 	for _, name := range []string{
 		"LOG_DEBUG", "LOG_VERBOSE", "LOG_NOTICE", "LOG_WARNING", "REDIS_VERSION", "REDIS_VERSION_NUM",
 	} {

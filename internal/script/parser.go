@@ -143,7 +143,7 @@ func (p *parser) expectName() string {
 	return name
 }
 
-// enter begins a level of nested syntax; what it returns ends it.
+// enter begins a level of nested syntax, which leave ends.
 func (p *parser) enter() {
 	if p.levels++; p.levels > maxLevels {
 		p.fail("chunk has too many syntax levels")

@@ -113,7 +113,7 @@ func newRewriter(t *tree, kind chunkKind, whole [2]bool) *rewriter {
 	}
 }
 
-// library tells the globals that are tables of functions.
+// libraryNames are the globals that are tables of functions.
 var libraryNames = map[string]bool{
 	"bit": true, "cjson": true, "cmsgpack": true, "coroutine": true, "math": true, "redis": true, "string": true,
 	"struct": true, "table": true,
@@ -585,7 +585,7 @@ func (w *rewriter) table(e *ast.TableExpr) ast.Expr {
 		elements--
 	}
 	if end := e.Fields[len(e.Fields)-1]; end.Key != nil || tail {
-		oneValue(end.Value)
+		single(end.Value)
 	}
 	if keyed > 0 {
 		keyElements(e.Fields, keyed, at)
@@ -605,7 +605,7 @@ func keyElements(fields []*ast.Field, from, at int) {
 		}
 		if elements++; elements >= from {
 			f.Key = numberAt(float64(elements), at)
-			oneValue(f.Value)
+			single(f.Value)
 		}
 	}
 }
@@ -621,16 +621,6 @@ func batchBeforeKey(fields []*ast.Field) int {
 		}
 	}
 	return 0
-}
-
-// oneValue makes an expression have one value.
-func oneValue(e ast.Expr) {
-	switch e := e.(type) {
-	case *ast.FuncCallExpr:
-		e.AdjustRet = true
-	case *ast.Comma3Expr:
-		e.AdjustRet = true
-	}
 }
 
 // function rewrites a function. Parameters that live in tables get there first.

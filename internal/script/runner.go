@@ -274,11 +274,7 @@ func (r *Runner) runError(name string, err error) *resp.Error {
 		msg, _ = text(plainField(t, "err"))
 		msg = cString(msg)
 	default:
-		s, isText := text(v)
-		if !isText {
-			s = display(v)
-		}
-		msg += cString(s)
+		msg += cString(display(v))
 	}
 	if r.failure.known {
 		msg += " script: " + name + ", on " + r.failure.source + ":" + strconv.Itoa(r.failure.line) + "."
