@@ -54,6 +54,11 @@ func appendDigest(dst []byte, db *shard.DB, e index.Entry) []byte {
 		})
 		sum = h.Sum64()
 	}
+	return appendSum(dst, sum)
+}
+
+// appendSum appends the text of an XXH3 hash.
+func appendSum(dst []byte, sum uint64) []byte {
 	var b [8]byte
 	binary.BigEndian.PutUint64(b[:], sum)
 	return hex.AppendEncode(dst, b[:])

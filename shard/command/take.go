@@ -2,7 +2,6 @@ package command
 
 import (
 	"bytes"
-	"encoding/hex"
 	"math"
 	"strconv"
 
@@ -129,12 +128,7 @@ func (t *take) sum(c *Ctx) {
 	b = append(strconv.AppendBool(b, t.partial), ' ')
 	b = strconv.AppendUint(b, xxh3.Hash(c.Args[1]), 10)
 	c.scratch = b
-	n := xxh3.Hash(b)
-	var raw [8]byte
-	for i := range raw {
-		raw[i] = byte(n >> (56 - 8*i))
-	}
-	hex.Encode(t.digest[:], raw[:])
+	appendSum(t.digest[:0], xxh3.Hash(b))
 }
 
 // grant returns how much of the amount the bounds allow while the counter stands at count. Only the bound that the
