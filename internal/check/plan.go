@@ -56,7 +56,7 @@ func (r *run) plan(in *input, set *shard.Set, partial bool) (*plan, error) {
 		function: func(code []byte) error {
 			if !codes[string(code)] {
 				codes[string(code)] = true
-				p.code = append(p.code, []byte(string(code)))
+				p.code = append(p.code, code)
 			}
 			return nil
 		},

@@ -25,8 +25,8 @@ type visitor struct {
 	// begin is called for each file, once its header is known to be right.
 	begin func(f *file, version int) error
 	aux   func(f *file, name, value string) error
-	// function is called for the code of each library of functions, module for data of a module that belong to no
-	// key.
+	// function is called for the code of each library of functions, which is its to keep, module for data of a module
+	// that belong to no key.
 	function func(code []byte) error
 	module   func(name string) error
 	resize   func(ev *rdb.Event) error

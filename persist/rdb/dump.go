@@ -22,7 +22,13 @@ func (d *Dumper) Append(dst []byte, e index.Entry, o WriteOptions) []byte {
 	t := w.typeOf(tag, payload)
 	w.buf = append(w.buf, t)
 	w.value(t, tag, payload)
-	dst = binary.LittleEndian.AppendUint16(w.buf, uint16(o.Version))
+	dst = w.buf
 	w.buf = nil
+	return appendFooter(dst, from, o.Version)
+}
+
+// appendFooter ends a payload, which begins at from, with its version and its sum.
+func appendFooter(dst []byte, from, version int) []byte {
+	dst = binary.LittleEndian.AppendUint16(dst, uint16(version))
 	return binary.LittleEndian.AppendUint64(dst, crc.Sum64(dst[from:]))
 }

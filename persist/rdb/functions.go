@@ -1,11 +1,6 @@
 package rdb
 
-import (
-	"encoding/binary"
-	"errors"
-
-	"fulmen/internal/crc"
-)
+import "errors"
 
 // functionsVersion is the first version that has libraries of functions.
 const functionsVersion = 10
@@ -20,8 +15,7 @@ func AppendFunctions(dst []byte, codes [][]byte, lzf bool) []byte {
 	for _, code := range codes {
 		w.Function(code)
 	}
-	dst = binary.LittleEndian.AppendUint16(w.buf, functionsVersion)
-	return binary.LittleEndian.AppendUint64(dst, crc.Sum64(dst[from:]))
+	return appendFooter(w.buf, from, functionsVersion)
 }
 
 // Errors of DecodeFunctions, as Redis words them.
