@@ -37,7 +37,8 @@ func (s *aheadScores) of(x *index.Index, e index.Entry, hash uint64, member []by
 }
 
 // Ahead has what is needed for looking up members of a big collection brought into the cache, for all of them at once.
-// To be called with the baton before commands that look them up one after the other. It changes nothing.
+// To be called with the baton before commands that look them up one after the other. It changes nothing; ZSet.Score
+// has the scores from here until something changes.
 func (db *DB) Ahead(k Key, members [][]byte) {
 	x := db.x.Load()
 	p, ok := x.Find(k.Hash, k.Bytes)

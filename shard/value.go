@@ -8,7 +8,8 @@ import (
 )
 
 // Value is what a key of a database has while a command works with it. It stays good over its own changes; any other
-// change in the shard makes it invalid. It is embedded in Hash, List, Set and ZSet, which know what a payload means.
+// change in the shard makes it invalid. It is embedded in Hash, List, MemberSet, Stream, String and ZSet, which know
+// what a payload means.
 //
 // A collection is packed in its entry's payload as long as it is small (object.FitsPacked), and in trees above. Which
 // encoding it is said to have is another matter: FlagBig and FlagMixed of its tag say that.

@@ -4,9 +4,9 @@ import "fulmen/shard/arena"
 
 // Looking an item up in a big tree means waiting for memory, two or three times one after the other. Who has several to
 // look up gets them all under way first: Ahead goes down to an item's leaf and has the slots fetched where the item
-// should be, Body and Value go on from there when those have arrived. So the waits of all of them fall together. It is
-// a hint only: nothing comes of it but what is in the cache. The first item of a leaf is looked for in the leaf before,
-// where equal keys may begin, and missed.
+// should be, Body and Value go on from there when those have arrived. So the waits of all of them fall together.
+// What is not found so may be there: the first item of a leaf is looked for in the leaf before, where equal keys may
+// begin, and missed, and of equal keys only the first is looked at.
 
 // Ahead is a lookup under way. It is valid until the next change of the tree.
 type Ahead struct {
