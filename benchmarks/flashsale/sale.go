@@ -105,12 +105,12 @@ func (s *sale) disturb(ctx context.Context) error {
 	return nil
 }
 
-// failover has primary and replica change places. Who has got all data from its primary begins a new append-only file,
-// and keeps nothing through a kill before that is there.
+// failover has primary and replica change places. A replica refuses that as long as it is not there again, or has no
+// append-only file again.
 func (s *sale) failover(ctx context.Context) error {
 	for begun := false; ; {
-		if !begun && s.linked() && logs(s.replica) {
-			_, err := s.primary.Do("FAILOVER") // refused as long as the replica is not there again
+		if !begun && s.linked() {
+			_, err := s.primary.Do("FAILOVER")
 			begun = err == nil
 		}
 		info := s.primary.Info("replication")
@@ -132,12 +132,6 @@ func (s *sale) failover(ctx context.Context) error {
 
 // linked tells whether the replica follows.
 func (s *sale) linked() bool { return s.replica.Info("replication")["master_link_status"] == "up" }
-
-// logs tells whether a server's append-only file has all that the server has.
-func logs(s *peer.Server) bool {
-	info := s.Info("persistence")
-	return info["aof_current_size"] != "" && info["aof_rewrite_in_progress"] == "0"
-}
 
 func (s *sale) kill(ctx context.Context) error {
 	ready, err := s.primary.Kill(ctx)

@@ -34,6 +34,8 @@ type appendOnly struct {
 	refusal atomic.Pointer[resp.Error]  // of writes, because the Writer fails
 	waits   atomic.Pointer[[]*syncWait] // of WAIT and WAITAOF; replaced as a whole, with mu
 	syncing atomic.Bool                 // see endForSync
+	owed    atomic.Bool                 // it ended for a sync, and nothing has taken its place: see holdWrites
+	unbegun atomic.Pointer[error]       // why it could not be begun when that was last tried; nil: it could
 
 	rewriter atomic.Pointer[aof.Rewriter] // keeps the manifest; nil: none was read or made
 	rewrites rewrites
@@ -209,6 +211,41 @@ const syncPoll = 10 * time.Millisecond
 
 func (a *appendOnly) endedForSync() { a.syncing.Store(false) }
 
+// holdWrites has writes wait until there is an append-only file again, if the last one ended for a sync and the server
+// is a primary now: what a kill leaves until then is data of before. On a replica, or if it can't be begun, nobody
+// waits: writes are refused. All batons are held.
+func (a *appendOnly) holdWrites() {
+	srv := a.srv
+	if !a.owed.Load() {
+		return
+	}
+	if srv.following() || a.unbegun.Load() != nil || srv.upstream.fault == faultWritesUnlogged {
+		srv.unpause(pauseForLog)
+		return
+	}
+	srv.log.Warn("Writes wait until the append-only file, which has ended for a full resynchronization, has begun " +
+		"again. CONFIG SET appendonly no lets them go on without it.")
+	srv.pausing.begin(srv, pauseForLog, pause{publishes: true, endMs: forever}, true)
+}
+
+// begun notes that there is an append-only file, or is to be none.
+func (a *appendOnly) begun() {
+	a.unbegun.Store(nil)
+	if a.owed.Swap(false) {
+		a.noteFailure()
+		a.srv.unpause(pauseForLog)
+	}
+}
+
+// noteUnbegun notes why it can't be begun: then writes are refused that have waited for that.
+func (a *appendOnly) noteUnbegun(err error) {
+	a.unbegun.Store(&err)
+	if a.owed.Load() {
+		a.noteFailure()
+		a.srv.unpause(pauseForLog)
+	}
+}
+
 // advanced is told by the Writer how far it is, or that it fails or works again. Safe from any goroutine.
 func (a *appendOnly) advanced() {
 	a.rewrites.noteAdvance()
@@ -235,10 +272,13 @@ func (a *appendOnly) noteFailure() {
 	a.srv.wakeSaving() // who waits for room in the log
 }
 
-// writerErr is what keeps the Writer from working, nil if nothing does.
+// writerErr is what keeps the Writer from working, or from being there though writes need it; nil if nothing does.
 func (a *appendOnly) writerErr() error {
 	if w := a.writer.Load(); w != nil {
 		return w.Err()
+	}
+	if err := a.unbegun.Load(); err != nil && a.owed.Load() {
+		return *err
 	}
 	return nil
 }

@@ -61,6 +61,7 @@ var (
 
 	errTakeOverPrimary = resp.Errorf("ERR", "PSYNC FAILOVER can't be sent to a master.")
 	errTakeOverHistory = resp.Errorf("ERR", "PSYNC FAILOVER replid must match my replid.")
+	errTakeOverOwing   = resp.Errorf("ERR", "PSYNC FAILOVER is too early: my append-only file has not begun again.")
 )
 
 // FAILOVER [TO host port [FORCE]] [ABORT] [TIMEOUT milliseconds]
@@ -254,6 +255,8 @@ func (s *Session) takeOver(id string) error {
 		return errTakeOverPrimary
 	case !strings.EqualFold(id, srv.replication.history.Load().ID):
 		return errTakeOverHistory
+	case srv.aof.owed.Load(): // a kill would lose what the primary has acknowledged
+		return errTakeOverOwing
 	}
 	srv.upstream.promote()
 	srv.log.Info("MASTER MODE enabled (failover request from '" + s.describe(srv.set.Clock.NowMs()) + "')")

@@ -8,8 +8,9 @@ import (
 	"time"
 )
 
-// Before the server ends replicas are to have everything: writes are paused, and for shutdown-timeout they may
-// acknowledge what they have. Then any of them can take over, or go on when the server comes back.
+// Before the server ends an append-only file that begins is to be there, and replicas are to have everything: writes
+// are paused, and for shutdown-timeout they may acknowledge what they have. Then any of them can take over, or go on
+// when the server comes back.
 
 // errAborted is lastCall's when the server is to go on.
 var errAborted = errors.New("the shutdown was aborted")
@@ -34,6 +35,45 @@ func (srv *Server) lastCall(r stopRequest, signals <-chan os.Signal) error {
 	}
 	rep.logLags(end)
 	return nil
+}
+
+// awaitLog waits until there is an append-only file, if there is to be one and its first files are being written: the
+// next start would load what was there before. The error is ErrInsisted, or errAborted: the server goes on.
+func (srv *Server) awaitLog(r stopRequest, signals <-chan os.Signal) error {
+	a := &srv.aof
+	switch {
+	case !a.wantsTurn():
+		return nil
+	case r.how.Force:
+		srv.log.Warn("Writing initial AOF. Exit anyway.")
+		return nil
+	}
+	srv.log.Warn("Writing initial AOF: the server ends when that is done, or with SHUTDOWN FORCE")
+	tick := time.NewTicker(lastCallTick)
+	defer tick.Stop()
+	for {
+		switch {
+		case srv.stops.aborted():
+			srv.log.Warn("Shutdown manually aborted.")
+			return errAborted
+		case !a.wantsTurn():
+			return nil
+		case srv.stops.forced():
+			srv.log.Warn("Writing initial AOF. Exit anyway.")
+			return nil
+		case a.unbegun.Load() != nil:
+			srv.log.Warn("Writing initial AOF, can't exit. SHUTDOWN FORCE ends the server without it.")
+			return errAborted
+		}
+		select {
+		case sig := <-signals:
+			if srv.insists(sig) {
+				return ErrInsisted
+			}
+		case <-srv.stops.bell:
+		case <-tick.C:
+		}
+	}
 }
 
 // lastCallTick is how often it is looked whether replicas have everything.

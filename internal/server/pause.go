@@ -10,8 +10,9 @@ import (
 
 // pause holds commands back; immutable.
 type pause struct {
-	all   bool // everything waits, else what may write
-	endMs int64
+	all       bool // everything waits, else what may write
+	publishes bool // … but for what publishes, and changes no data
+	endMs     int64
 }
 
 // pausePurpose is what a pause is for. Each purpose has its own, and ends no other's.
@@ -21,6 +22,7 @@ const (
 	pauseByClient    pausePurpose = iota // CLIENT PAUSE
 	pauseForShutdown                     // replicas are to get everything before the server ends
 	pauseForFailover                     // one of them is to take over
+	pauseForLog                          // the append-only file is to begin: see appendOnly.holdWrites
 	pausePurposes
 )
 
@@ -42,8 +44,14 @@ func (p *pause) holds(row *command.Row, s *Session) bool {
 	if s.primary != nil || s.follower.Load() != nil {
 		return false
 	}
+	if p.publishes && row.Flags&command.Write == 0 && row.Script == command.NoScripts && !row.RunsQueue {
+		return false
+	}
 	return p.all || row.Flags&mayWrite != 0 || row.RunsQueue && s.multi != nil && s.multi.flags&mayWrite != 0
 }
+
+// strictness orders pauses by how much they hold back.
+func (p *pause) strictness() int { return btoi(p.all) + btoi(!p.publishes) }
 
 // at returns the pause that is on, nil if there is none, and ends one whose time has come.
 func (ps *pausing) at(srv *Server, nowMs int64) *pause {
@@ -85,7 +93,8 @@ func (ps *pausing) strictest(nowMs int64) *pause {
 		case p == nil:
 		case nowMs >= p.endMs:
 			ps.by[i] = nil
-		case sum == nil || p.all && !sum.all || p.all == sum.all && p.endMs > sum.endMs:
+		case sum == nil || p.strictness() > sum.strictness() ||
+			p.strictness() == sum.strictness() && p.endMs > sum.endMs:
 			sum = p
 		}
 	}

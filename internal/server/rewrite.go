@@ -46,6 +46,7 @@ type rewrites struct {
 // rewriteRun is a rewrite that is under way, or something else that none may begin beside.
 type rewriteRun struct {
 	other    bool // it makes no BASE: it is the end of the append-only file, or hold
+	forSync  bool // … which is to begin again
 	logs     bool // there is an append-only file, or it begins; else a rewrite makes a BASE and no more
 	beganMs  int64
 	w        *aof.Writer // of an append-only file that begins; nil: there is one, or there is to be none
@@ -66,10 +67,16 @@ type rewriteRun struct {
 
 var errGivenUp = errors.New("it was given up")
 
+// givenUp tells whether that is why a run has ended.
+func givenUp(err error) bool {
+	return errors.Is(err, errGivenUp) || errors.Is(err, snapshot.ErrCancelled)
+}
+
 // retryMost bounds for how many minutes automatic rewrites are held off; they are from the third failure on.
 const (
 	retryMost     = 60
 	failuresTaken = 3
+	retryOwedMs   = 2_000 // while the append-only file is owed
 )
 
 func (v *rewrites) init(srv *Server) {
@@ -363,7 +370,13 @@ func (v *rewrites) end(run *rewriteRun, err error) {
 		}
 	}
 	v.note(run, err)
+	if err != nil && run.logs && !a.enabled() && !givenUp(err) {
+		a.noteUnbegun(err)
+	}
 	a.renew(srv.cfg.Values())
+	if a.enabled() {
+		a.begun() // the gate knows
+	}
 	v.unclaim()
 	close(run.over)
 	if err == nil {
@@ -390,14 +403,18 @@ func (v *rewrites) note(run *rewriteRun, err error) {
 		p := run.progress
 		log.Info(fmt.Sprintf("Background AOF rewrite finished successfully: %d keys, %d bytes, %.3f s; the cut took "+
 			"%d us", p.Saved, p.Bytes, float64(p.ElapsedNs)/1e9, p.CutNs/1000))
-	case errors.Is(err, errGivenUp), errors.Is(err, snapshot.ErrCancelled):
+	case givenUp(err):
 		log.Warn("Background AOF rewrite was given up")
 	default:
 		v.failed = true
 		v.failures++
 		log.Warn("Background AOF rewrite failed; the append-only file goes on with the files that it has: " +
 			err.Error())
-		if v.failures >= failuresTaken {
+		switch {
+		case v.failures < failuresTaken:
+		case v.srv.aof.owed.Load(): // writes are refused meanwhile
+			v.retryMs = now + retryOwedMs
+		default:
 			v.retryMinute = min(max(2*v.retryMinute, 1), retryMost)
 			v.retryMs = now + v.retryMinute*60_000
 			log.Warn(fmt.Sprintf("Background AOF rewrite has repeatedly failed and triggered the limit, will retry "+
@@ -425,6 +442,10 @@ func (v *rewrites) turnOff(run *rewriteRun) error {
 		err := w.Close()
 		at = srv.replication.place()
 		a.writer.Store(nil)
+		if run.forSync {
+			a.owed.Store(true)
+			a.holdWrites()
+		}
 		ring = srv.set.Log.Ring()
 		srv.set.Log.UseRing(nil)
 		return err
@@ -528,6 +549,9 @@ func (v *rewrites) cron() {
 	if srv.isLoading() {
 		return
 	}
+	if a.owed.Load() && !srv.cfg.Values().AppendOnly {
+		a.begun()
+	}
 	wanted := a.wanted()
 	v.mu.Lock()
 	idle := v.run == nil && !v.closed
@@ -538,7 +562,7 @@ func (v *rewrites) cron() {
 	switch {
 	case !idle:
 	case !wanted && a.enabled():
-		v.start(&rewriteRun{other: true}, nil)
+		v.start(&rewriteRun{other: true, forSync: a.syncing.Load()}, nil)
 	case scheduled, wanted && !a.enabled() && !limited:
 		v.start(&rewriteRun{logs: wanted}, nil)
 	case a.enabled() && !limited:

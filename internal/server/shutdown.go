@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"slices"
 	"sync"
 	"syscall"
 	"time"
@@ -91,6 +92,13 @@ func (d *stopDesk) aborted() bool {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	return len(d.aborts) > 0
+}
+
+// forced tells whether somebody wants the end whatever is lost.
+func (d *stopDesk) forced() bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return slices.ContainsFunc(d.requests, func(r stopRequest) bool { return r.how.Force })
 }
 
 // fail tells all who asked that the server goes on.
@@ -214,7 +222,11 @@ func (srv *Server) end(r stopRequest, signals <-chan os.Signal) (done bool, err 
 	if srv.isLoading() {
 		return true, nil // what is there is half of what the file has
 	}
-	switch err := srv.lastCall(r, signals); {
+	err = srv.awaitLog(r, signals)
+	if err == nil {
+		err = srv.lastCall(r, signals)
+	}
+	switch {
 	case errors.Is(err, ErrInsisted):
 		return true, err
 	case err != nil: // it was aborted

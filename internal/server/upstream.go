@@ -46,8 +46,9 @@ type upstream struct {
 type upstreamFault uint8
 
 const (
-	_               upstreamFault = iota
-	faultSwapsEarly               // what has come of a snapshot replaces the data though it isn't complete
+	_                   upstreamFault = iota
+	faultSwapsEarly                   // what has come of a snapshot replaces the data though it isn't complete
+	faultWritesUnlogged               // a replica that is promoted writes though there is no append-only file yet
 )
 
 func (u *upstream) init(srv *Server) {
@@ -222,6 +223,7 @@ func (srv *Server) roleChanged(v *config.Values) {
 	srv.markRole(link != nil)
 	srv.upstream.restrict(link, v)
 	srv.restricted.Add(roleEpoch)
+	srv.aof.holdWrites()
 	srv.pausing.refreeze(srv)
 	srv.applyMemory(v)
 	if link == nil {
