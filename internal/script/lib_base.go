@@ -1,15 +1,11 @@
 package script
 
-import (
-	"reflect"
-
-	lua "github.com/yuin/gopher-lua"
-)
+import lua "github.com/yuin/gopher-lua"
 
 // openBase sets those basic functions in a table of globals that are about values and tables: what calls, loads or has
 // to do with environments is the sandbox's.
 func (lb *libs) openBase(L *lua.LState, globals *lua.LTable) {
-	next := L.NewFunction(baseNext)
+	next := L.NewFunction(lb.baseNext)
 	for name, f := range map[string]lua.LGFunction{
 		"rawequal": baseRawequal, "rawget": baseRawget, "select": baseSelect, "tonumber": baseTonumber,
 		"type": baseType, "unpack": baseUnpack,
@@ -52,13 +48,13 @@ func ipairsStep(L *lua.LState) int {
 // next(table [, key])
 //
 // The order is: the elements from 1 on, then other keys in the order in which they were set first. Lua promises none.
-func baseNext(L *lua.LState) int {
+func (lb *libs) baseNext(L *lua.LState) int {
 	t := checkTable(L, 1)
 	key := L.Get(2)
 	if key != lua.LNil && t.RawGet(key) == lua.LNil && !wasKey(t, key) {
 		L.Error(lua.LString("invalid key to 'next'"), 0)
 	}
-	k, v := t.Next(key)
+	k, v := lb.step(L, t, key)
 	if k == lua.LNil {
 		L.Push(lua.LNil)
 		return 1
@@ -66,16 +62,6 @@ func baseNext(L *lua.LState) int {
 	L.Push(k)
 	L.Push(v)
 	return 2
-}
-
-// wasKey reports whether a key that has no value may have had one, so that a traversal goes on behind it. gopher-lua
-// doesn't export which places a table has.
-func wasKey(t *lua.LTable, key lua.LValue) bool {
-	table := reflect.ValueOf(t).Elem()
-	if n, ok := key.(lua.LNumber); ok && n >= 1 && n == lua.LNumber(int(n)) && int(n) < lua.MaxArrayIndex {
-		return int(n) <= table.FieldByName("array").Len()
-	}
-	return table.FieldByName("k2i").MapIndex(reflect.ValueOf(key)).IsValid()
 }
 
 // rawequal(a, b)

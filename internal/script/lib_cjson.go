@@ -272,11 +272,10 @@ func (e *jsonEncoder) number(f float64) {
 
 // arrayLength is the last index of a table that is an array; 0 or less: it is an object.
 func (e *jsonEncoder) arrayLength(t *lua.LTable) int {
-	items, biggest, ok := integerKeys(t)
+	items, biggest, ok := e.lb.integerKeys(e.L, t)
 	if !ok {
 		return -1
 	}
-	e.lb.spend(e.L, items)
 	last := int32From(biggest)
 	c := e.config
 	if c.sparseRatio > 0 && int(last) > int(int32(items*c.sparseRatio)) && int(last) > c.sparseSafe {

@@ -127,8 +127,7 @@ func (p *packer) integer(n int64) {
 }
 
 func (p *packer) table(t *lua.LTable, depth int) {
-	if n, ok := arrayLength(t); ok {
-		p.lb.spend(p.L, n)
+	if n, ok := p.arrayLength(t); ok {
 		p.header(0x90, n)
 		for i := 1; i <= n; i++ {
 			p.value(getIndex(t, i), depth+1)
@@ -137,7 +136,6 @@ func (p *packer) table(t *lua.LTable, depth int) {
 	}
 	n := 0
 	for k, _ := t.Next(lua.LNil); k != lua.LNil; k, _ = t.Next(k) {
-		p.lb.spend(p.L, 20)
 		n++
 	}
 	p.header(0x80, n)
@@ -148,8 +146,8 @@ func (p *packer) table(t *lua.LTable, depth int) {
 }
 
 // arrayLength reports whether all keys of a table are 1 … n, and n.
-func arrayLength(t *lua.LTable) (n int, ok bool) {
-	count, last, ok := integerKeys(t)
+func (p *packer) arrayLength(t *lua.LTable) (n int, ok bool) {
+	count, last, ok := p.lb.integerKeys(p.L, t)
 	return count, ok && last == float64(count) && last <= math.MaxInt32
 }
 

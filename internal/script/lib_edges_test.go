@@ -121,6 +121,42 @@ func TestLongWorkTicks(t *testing.T) {
 	}
 }
 
+// TestWalksOverWhatIsGoneTick walks again and again over tables of which all elements but the first are gone, which
+// have all their places still.
+func TestWalksOverWhatIsGoneTick(t *testing.T) {
+	const tables = `
+local keys, array, all = {}, {}, {}
+for i = 1, 20000 do keys['k' .. i] = i end
+for i = 1, 200000 do array[i] = i end
+for i = 2, 20000 do keys['k' .. i] = nil end
+for i = 2, 200000 do array[i] = nil end
+for i = 1, 200 do all[i] = i % 2 == 0 and keys or array end
+redis.log(redis.LOG_WARNING, 'they are made')
+`
+	for _, walk := range []string{
+		`cjson.encode(all)`, `cmsgpack.pack(all)`, `for i = 1, 200 do for k in pairs(all[i]) do end end`,
+		`for i = 1, 200 do next(all[i], i % 2 == 0 and 'k1' or 1) end`, `for i = 1, 200 do table.maxn(all[i]) end`,
+		`for i = 1, 200 do table.foreach(all[i], function() end) end`,
+		`keys.k1, array[1] = nil, nil for i = 1, 200 do next(all[i]) end`,
+	} {
+		host := newFakeHost()
+		walking := 0
+		host.tick = func() error {
+			if len(host.lines) == 0 {
+				return nil
+			}
+			if walking++; walking == 150 {
+				return errors.New("ERR killed")
+			}
+			return nil
+		}
+		got := eval(t, NewEngine(noRows, Limits{}).NewRunner(host), tables+walk, nil, nil)
+		if !strings.HasPrefix(got, "-ERR killed") {
+			t.Errorf("%s gives %.100q after %d ticks", walk, got, walking)
+		}
+	}
+}
+
 // TestNothingIsLeftForTheNextScript sets what can be set.
 func TestNothingIsLeftForTheNextScript(t *testing.T) {
 	r := NewEngine(noRows, Limits{}).NewRunner(newFakeHost())

@@ -9,8 +9,9 @@ import (
 // openTable makes the table table.
 func (lb *libs) openTable(L *lua.LState) *lua.LTable {
 	return newLibrary(L, map[string]lua.LGFunction{
-		"concat": lb.tableConcat, "foreach": tableForeach, "foreachi": tableForeachi, "getn": tableGetn,
-		"insert": lb.tableInsert, "maxn": tableMaxn, "remove": lb.tableRemove, "setn": tableSetn, "sort": lb.tableSort,
+		"concat": lb.tableConcat, "foreach": lb.tableForeach, "foreachi": tableForeachi, "getn": tableGetn,
+		"insert": lb.tableInsert, "maxn": lb.tableMaxn, "remove": lb.tableRemove, "setn": tableSetn,
+		"sort": lb.tableSort,
 	})
 }
 
@@ -23,7 +24,8 @@ func getIndex(t *lua.LTable, i int) lua.LValue {
 }
 
 // integerKeys counts a table's keys and finds the biggest one, if all of them are integers above 0.
-func integerKeys(t *lua.LTable) (count int, biggest float64, ok bool) {
+func (lb *libs) integerKeys(L *lua.LState, t *lua.LTable) (count int, biggest float64, ok bool) {
+	lb.spendWalk(L, t)
 	n := t.MaxN()
 	for i := 1; i <= n; i++ {
 		if t.RawGetInt(i) != lua.LNil {
@@ -78,10 +80,10 @@ func (lb *libs) tableConcat(L *lua.LState) int {
 }
 
 // table.foreach(table, f)
-func tableForeach(L *lua.LState) int {
+func (lb *libs) tableForeach(L *lua.LState) int {
 	t := checkTable(L, 1)
 	f := checkFunction(L, 2)
-	for k, v := t.Next(lua.LNil); k != lua.LNil; k, v = t.Next(k) {
+	for k, v := lb.step(L, t, lua.LNil); k != lua.LNil; k, v = lb.step(L, t, k) {
 		if callback(L, f, k, v) {
 			return 1
 		}
@@ -122,8 +124,9 @@ func tableGetn(L *lua.LState) int {
 }
 
 // table.maxn(table)
-func tableMaxn(L *lua.LState) int {
+func (lb *libs) tableMaxn(L *lua.LState) int {
 	t := checkTable(L, 1)
+	lb.spendWalk(L, t)
 	n := lua.LNumber(t.MaxN())
 	// Behind the array come the other keys.
 	var from lua.LValue = lua.LNil
