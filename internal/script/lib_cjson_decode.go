@@ -16,6 +16,7 @@ func (lb *libs) jsonDecode(L *lua.LState, c *jsonConfig) int {
 	if len(text) >= 2 && (text[0] == 0 || text[1] == 0) {
 		raisef(L, "JSON parser does not support UTF-16 or UTF-32")
 	}
+	lb.spend(L, len(text))
 	d := jsonDecoder{L: L, lb: lb, config: c, source: text, slots: 1}
 	d.next()
 	v := d.value()

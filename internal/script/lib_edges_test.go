@@ -93,6 +93,7 @@ func TestLongWorkTicks(t *testing.T) {
 		`string.find(string.rep('a', 40), string.rep('a?', 40) .. string.rep('a', 40) .. 'b')`,
 		`string.find(string.rep('a', 3000), '.-.-.-.-b')`, `string.match(string.rep('a', 3000), '(.*)(.*)(.*)(.*)b')`,
 		`string.gsub(string.rep('(', 60000), '%b()', '')`,
+		`string.gsub(string.rep('a', 1000), '(b*)a', string.rep('%1', 30000))`,
 		`string.find(string.rep('a', 60000), '[' .. string.rep('b', 20000) .. ']')`,
 		`string.gmatch(string.rep('a', 3000), '.*.*.*b')()`, `table.insert({}, -2^31, 1)`,
 		`(function() local t = {} for i = 1, 1e5 do t[i] = 1 end for i = 1, 1e4 do table.insert(t, 1, 2) end end)()`,
@@ -100,6 +101,8 @@ func TestLongWorkTicks(t *testing.T) {
 		`(function() local s = string.rep('x', 1000000) for i = 1, 10000 do string.reverse(s) end end)()`,
 		`(function() local s = string.rep('x', 1000000) for i = 1, 10000 do cjson.encode(s) end end)()`,
 		`cjson.decode('[' .. string.rep('1,', 3000000) .. '1]')`,
+		`(function() local s = string.rep(' ', 1000000) for i = 1, 100 do pcall(cjson.decode, s) end end)()`,
+		`(function() local s = '"' .. string.rep('x', 1000000) for i = 1, 100 do pcall(cjson.decode, s) end end)()`,
 		`(function() local t = {} for i = 1, 100000 do t[i] = 1 end for i = 1, 100 do cjson.encode(t) end end)()`,
 		`cmsgpack.unpack('\221\0\255\255\255' .. string.rep('\1', 9000000))`,
 	} {

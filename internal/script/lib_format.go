@@ -138,11 +138,10 @@ func (f *formatter) appendString(spec *formatSpec, s string) {
 		f.buf = append(f.buf, s...)
 		return
 	}
-	s = cString(s)
 	if spec.precision >= 0 && len(s) > spec.precision {
 		s = s[:spec.precision]
 	}
-	f.buf = spec.appendPadded(f.buf, s, nil, false)
+	f.buf = spec.appendPadded(f.buf, cString(s), nil, false)
 }
 
 // appendQuoted appends a string as Lua source has it.

@@ -269,6 +269,7 @@ func (g *gsub) appendReplacement(buf []byte, start, end int) []byte {
 func (g *gsub) appendText(buf []byte, start, end int) []byte {
 	text := g.text
 	for {
+		g.lb.spend(g.L, 20)
 		i := strings.IndexByte(text, '%')
 		if i < 0 {
 			return append(buf, text...)
