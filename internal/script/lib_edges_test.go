@@ -87,6 +87,27 @@ func TestResultsAreBounded(t *testing.T) {
 	}
 }
 
+// TestPartsKeepNoWholes keeps small parts of many big strings.
+func TestPartsKeepNoWholes(t *testing.T) {
+	for _, part := range []string{
+		`string.sub(s, 2, 300)`, `string.match(s, 'x*(y.*)')`, `struct.unpack('c300', s)`,
+		`struct.unpack('s', s, 999000)`, `struct.unpack('Hc0', '\44\1' .. s)`,
+		`select(2, cmsgpack.unpack_one('\218\1\44' .. s))`,
+		`cjson.decode('["' .. string.rep('y', 300) .. '","' .. string.sub(s, 1, 999000) .. '"]')[1]`,
+	} {
+		r := NewEngine(noRows, Limits{HeapBytes: 16 << 20}).NewRunner(newFakeHost())
+		got := eval(t, r, `local t = {}
+			for i = 1, 60 do
+				local s = string.rep('x', 999000) .. string.rep('y', 300) .. '\0' .. i
+				t[i] = (`+part+`)
+			end
+			return #t`, nil, nil)
+		if got != ":60\r\n" {
+			t.Errorf("%s of 60 big strings gives %.100q", part, got)
+		}
+	}
+}
+
 // TestLongWorkTicks runs functions that work long: each must look whether the script has to end, and end then.
 func TestLongWorkTicks(t *testing.T) {
 	for _, e := range []string{

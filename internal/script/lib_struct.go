@@ -249,14 +249,14 @@ func structUnpack(L *lua.LState) int {
 				n--
 				l.checkData(data, pos, size)
 			}
-			L.Push(lua.LString(data[pos : pos+size]))
+			L.Push(lua.LString(part(data, pos, pos+size)))
 			n++
 		case option == 's':
 			length := strings.IndexByte(data[pos:], 0)
 			if length < 0 {
 				raisef(L, "unfinished string in data")
 			}
-			L.Push(lua.LString(data[pos : pos+length]))
+			L.Push(lua.LString(part(data, pos, pos+length)))
 			size = length + 1
 			n++
 		default:
