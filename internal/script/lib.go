@@ -30,12 +30,10 @@ const workBetweenTicks = 100_000
 // newLibs returns the state of libraries whose strings are at most stringBytes long. tick is called by functions that
 // work long, and raises an error to end the script.
 func newLibs(stringBytes int, shared *randoms, tick func(*lua.LState)) *libs {
-	lb := &libs{
+	return &libs{
 		stringBytes: stringBytes, shared: shared, tick: tick, credit: workBetweenTicks, json: newJSONConfig(),
+		null: &lua.LUserData{Metatable: lua.LNil},
 	}
-	lb.null = &lua.LUserData{Metatable: lua.LNil}
-	lb.reset()
-	return lb
 }
 
 // reset prepares for another script: what math.randomseed and cjson's functions have set ends with the script that has
@@ -43,12 +41,9 @@ func newLibs(stringBytes int, shared *randoms, tick func(*lua.LState)) *libs {
 func (lb *libs) reset() {
 	lb.seeded = false
 	lb.json.reset()
-	if cap(lb.buf) > maxKeptBuffer {
-		lb.buf = nil
-	}
 }
 
-// maxKeptBuffer is the biggest buffer that a state keeps between scripts.
+// maxKeptBuffer is the biggest buffer that a state keeps.
 const maxKeptBuffer = 64 << 10
 
 // spend accounts for n steps of work.

@@ -3,6 +3,7 @@ package script
 import (
 	"fmt"
 	"reflect"
+	"slices"
 
 	lua "github.com/yuin/gopher-lua"
 )
@@ -203,13 +204,11 @@ func checkAny(L *lua.LState, n int) lua.LValue {
 // checkOption is the place of argument n, a string, among options.
 func checkOption(L *lua.LState, n int, options []string) int {
 	s := checkString(L, n)
-	for i, option := range options {
-		if s == option {
-			return i
-		}
+	i := slices.Index(options, s)
+	if i < 0 {
+		argError(L, n, fmt.Sprintf("invalid option '%s'", cString(s)))
 	}
-	argError(L, n, fmt.Sprintf("invalid option '%s'", cString(s)))
-	return 0
+	return i
 }
 
 // maxStack is how many values a function of Lua 5.1's C interface can have: LUAI_MAXCSTACK.

@@ -203,7 +203,7 @@ func (d *jsonDecoder) escaped(from int) {
 				d.token, d.start = jsonBadUnicode, d.at-1
 				return
 			}
-			buf = appendRune(buf, r)
+			buf = utf8.AppendRune(buf, r)
 			d.at += n - 1
 			continue
 		}
@@ -256,8 +256,6 @@ func hex4(s string) rune {
 	}
 	return r
 }
-
-func appendRune(buf []byte, r rune) []byte { return utf8.AppendRune(buf, r) }
 
 // value makes the value that begins with the token.
 func (d *jsonDecoder) value() lua.LValue {

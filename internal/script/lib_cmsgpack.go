@@ -330,13 +330,11 @@ func (u *unpacker) string(head, n int) (v lua.LValue, problem string) {
 // table decodes n values, or n keys with values, behind a head.
 func (u *unpacker) table(head, n int, isMap bool) (v lua.LValue, problem string) {
 	u.data = u.data[head:]
-	t := u.L.CreateTable(0, 0)
-	if n > 0 { // the size is the sender's word: room for a few, more as they come
-		t = u.L.CreateTable(min(n, 4), 0)
-		if isMap {
-			t = u.L.CreateTable(0, min(n, 8))
-		}
+	elements, pairs := min(n, 4), 0 // the size is the sender's word: room for a few, more as they come
+	if isMap {
+		elements, pairs = 0, min(n, 8)
 	}
+	t := u.L.CreateTable(elements, pairs)
 	slots := u.slots
 	for i := 1; i <= n; i++ {
 		var k lua.LValue

@@ -224,7 +224,7 @@ func TestOrderOfPairs(t *testing.T) {
 	}
 }
 
-func dialOracle(t *testing.T) *redistest.Conn {
+func dialOracle(t testing.TB) *redistest.Conn {
 	t.Helper()
 	conn, err := redistest.Dial(redistest.StartOracle(t).Addr)
 	if err != nil {

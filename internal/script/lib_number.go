@@ -1,8 +1,10 @@
 package script
 
 import (
+	"bytes"
 	"math"
 	"math/bits"
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -103,9 +105,7 @@ func (s *formatSpec) appendDigits(dst []byte, prefix string, n uint64, base int)
 
 func upper(b []byte) {
 	for i, c := range b {
-		if 'a' <= c && c <= 'z' {
-			b[i] = c - 'a' + 'A'
-		}
+		b[i] = upperByte(c)
 	}
 }
 
@@ -138,7 +138,7 @@ func (s *formatSpec) appendFinite(digits []byte, f float64) []byte {
 	case 'e', 'E':
 		digits = strconv.AppendFloat(digits, f, 'e', precision, 64)
 		if s.alternate && precision == 0 {
-			digits = insertPoint(digits)
+			digits = slices.Insert(digits, 1, '.')
 		}
 		return digits
 	case 'f':
@@ -151,23 +151,12 @@ func (s *formatSpec) appendFinite(digits []byte, f float64) []byte {
 	return s.appendGeneral(digits, f, max(precision, 1))
 }
 
-// insertPoint puts a decimal point behind the only digit of a number with an exponent.
-func insertPoint(digits []byte) []byte {
-	digits = append(digits, 0)
-	copy(digits[2:], digits[1:])
-	digits[1] = '.'
-	return digits
-}
-
 // appendGeneral is %g: the exponent of the number, rounded to the precision, decides between %e and %f, and zeros at
 // the end are left out.
 func (s *formatSpec) appendGeneral(digits []byte, f float64, precision int) []byte {
 	start := len(digits)
 	digits = strconv.AppendFloat(digits, f, 'e', precision-1, 64)
-	e := len(digits) - 1
-	for digits[e] != 'e' {
-		e--
-	}
+	e := bytes.LastIndexByte(digits, 'e')
 	exponent, err := strconv.Atoi(string(digits[e+1:]))
 	if err != nil {
 		panic("BUG: an exponent that is no number")
@@ -175,7 +164,7 @@ func (s *formatSpec) appendGeneral(digits []byte, f float64, precision int) []by
 	if exponent < -4 || exponent >= precision {
 		if s.alternate {
 			if precision == 1 {
-				digits = insertPoint(digits)
+				digits = slices.Insert(digits, 1, '.')
 			}
 			return digits
 		}
@@ -194,20 +183,10 @@ func (s *formatSpec) appendGeneral(digits []byte, f float64, precision int) []by
 
 // trimZeros takes zeros from the end of a fraction, and the point if nothing is left behind it.
 func trimZeros(digits []byte) []byte {
-	point := false
-	for _, c := range digits {
-		point = point || c == '.'
-	}
-	if !point {
+	if bytes.IndexByte(digits, '.') < 0 {
 		return digits
 	}
-	for digits[len(digits)-1] == '0' {
-		digits = digits[:len(digits)-1]
-	}
-	if digits[len(digits)-1] == '.' {
-		digits = digits[:len(digits)-1]
-	}
-	return digits
+	return bytes.TrimSuffix(bytes.TrimRight(digits, "0"), []byte{'.'})
 }
 
 func isDigit(c byte) bool { return '0' <= c && c <= '9' }
@@ -234,11 +213,11 @@ func strtod(s string) (f float64, n int) {
 }
 
 func strtodUnsigned(s string) (f float64, n int) {
-	if n := nameLength(s, "infinity"); n == 8 || n >= 3 {
-		if n < 8 {
-			n = 3
-		}
+	switch n := nameLength(s, "infinity"); {
+	case n == 8:
 		return math.Inf(1), n
+	case n >= 3:
+		return math.Inf(1), 3
 	}
 	if nameLength(s, "nan") == 3 {
 		tail := nanTail(s[3:])

@@ -3,6 +3,7 @@ package script
 import (
 	"encoding/binary"
 	"math"
+	"slices"
 	"strings"
 
 	lua "github.com/yuin/gopher-lua"
@@ -184,15 +185,9 @@ func (l *layout) appendBits(buf []byte, value uint64, size int) []byte {
 		value >>= 8
 	}
 	if l.big {
-		reverse(buf[start:])
+		slices.Reverse(buf[start:])
 	}
 	return buf
-}
-
-func reverse(b []byte) {
-	for i, j := 0, len(b)-1; i < j; i, j = i+1, j-1 {
-		b[i], b[j] = b[j], b[i]
-	}
 }
 
 // struct.size(format)
@@ -291,7 +286,7 @@ func (l *layout) readBits(data string) uint64 {
 	b := room[:len(data)]
 	copy(b, data)
 	if l.big {
-		reverse(b)
+		slices.Reverse(b)
 	}
 	return binary.LittleEndian.Uint64(room[:])
 }

@@ -19,12 +19,7 @@ type oracle struct {
 }
 
 func startOracle(t testing.TB) *oracle {
-	conn, err := redistest.Dial(redistest.StartOracle(t).Addr)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = conn.Close() })
-	return &oracle{t, conn}
+	return &oracle{t, dialOracle(t)}
 }
 
 // eval runs a script with the keys and arguments of testKeys and testArgs and returns its reply as it was sent.
