@@ -80,15 +80,15 @@ test('order', () => bench('order', async ({ queue, work }) => {
 test('delayed', () => bench('delayed', async ({ queue, work }) => {
   const done = [];
   await work(async (job) => done.push([job.data, Date.now() - job.timestamp]));
-  for (const delay of [240, 60, 180, 120, 0]) await queue.add('later', delay, { delay });
+  for (const delay of [960, 240, 720, 480, 0]) await queue.add('later', delay, { delay });
   const promoted = await queue.add('now', 'promoted', { delay: 3_600_000 });
   const moved = await queue.add('sooner', 'moved', { delay: 3_600_000 });
   assert.equal((await queue.getDelayed()).length >= 2, true);
   await promoted.promote();
-  await moved.changeDelay(300);
+  await moved.changeDelay(1200);
   await until('all are done', () => done.length === 7);
   const order = done.map(([data]) => data).filter((data) => data !== 'promoted');
-  assert.deepEqual(order, [0, 60, 120, 180, 240, 'moved']);
+  assert.deepEqual(order, [0, 240, 480, 720, 960, 'moved']);
   for (const [delay, after] of done) assert.ok(typeof delay === 'string' || after >= delay, `${delay}: after ${after}`);
 }));
 
@@ -122,6 +122,7 @@ test('failed', () => bench('failed', async ({ queue, events, work }) => {
 test('repeated', () => bench('repeated', async ({ queue, work }) => {
   const done = [];
   await work(async (job) => done.push([job.name, Date.now()]));
+  const began = Date.now();
   await queue.upsertJobScheduler('often', { every: 50 }, { name: 'tick', data: { a: 1 } });
   await queue.upsertJobScheduler('thrice', { every: 20, limit: 3 }, { name: 'thrice' });
   await until('it has ticked', () => done.filter(([name]) => name === 'tick').length >= 5);
@@ -135,17 +136,18 @@ test('repeated', () => bench('repeated', async ({ queue, work }) => {
   });
   assert.equal(done.filter(([name]) => name === 'thrice').length, 3);
   const ticks = done.filter(([name]) => name === 'tick').map(([, at]) => at);
-  assert.ok(ticks[4] - ticks[0] >= 140, `five ticks in ${ticks[4] - ticks[0]} ms`);
+  assert.ok(ticks[4] - began >= 140, `five ticks in ${ticks[4] - began} ms`); // the first may be due at once
 }));
 
 test('limited in rate', () => bench('limited', async ({ queue, work }) => {
   const began = [];
   const limiter = { max: 5, duration: 150 };
   for (const _ of range(2)) await work(async () => began.push(performance.now()), { limiter, concurrency: 3 });
+  const added = performance.now();
   await queue.addBulk(range(20).map((n) => ({ name: 'x', data: n })));
   await until('all are done', () => began.length === 20);
-  began.sort((a, b) => a - b);
-  assert.ok(began[19] - began[0] >= 3 * 150 - 60, `all were done in ${began[19] - began[0]} ms`);
+  const took = Math.max(...began) - added;
+  assert.ok(took >= 3 * 150 - 10, `all were done in ${took} ms`);
   assert.equal(await queue.getRateLimitTtl(5) >= 0, true);
 
   // A worker that is told to slow down by what it works with.
