@@ -40,7 +40,7 @@ func TestGoRedisSubscribers(t *testing.T) {
 				publish(ctx, t, c, round)
 				for i, messages := range channels {
 					for n := range 200 {
-						m := <-messages
+						m := next(t, messages)
 						if want := fmt.Sprint(round, ":", n); m.Payload != want || (m.Pattern != "") != (i == 1) {
 							t.Fatalf("subscriber %d: message %d is %v, want %s", i, n, m, want)
 						}

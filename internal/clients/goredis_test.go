@@ -234,7 +234,7 @@ func TestGoRedisBlocks(t *testing.T) {
 			}
 			return field(ctx, c, "clients", "blocked_clients") == "0"
 		})
-		if err := <-done; err == nil {
+		if err := next(t, done); err == nil {
 			t.Errorf("%s: no error", name)
 		}
 		must(c.RPush(ctx, "list", "x").Result())

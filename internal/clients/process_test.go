@@ -112,8 +112,9 @@ func (p *process) answers() bool {
 	if err != nil {
 		return false
 	}
+	defer c.Close()
 	v, err := c.Do("PING")
-	return err == nil && v.Err() == nil && c.Close() == nil
+	return err == nil && v.Err() == nil
 }
 
 // signal sends the process a signal and waits until it has ended.
@@ -161,6 +162,17 @@ func bounded(t testing.TB) context.Context {
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	t.Cleanup(cancel)
 	return ctx
+}
+
+// next receives what must come.
+func next[T any](t testing.TB, from <-chan T) (v T) {
+	t.Helper()
+	select {
+	case v = <-from:
+	case <-time.After(patience):
+		t.Fatal("nothing comes")
+	}
+	return v
 }
 
 // must panics on an error: what is asked for can't fail unless the server does.

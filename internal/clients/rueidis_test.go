@@ -188,17 +188,17 @@ func TestRueidisReceive(t *testing.T) {
 		must(writer.SPublish(ctx, "shard", i).Result())
 		must(c.Do(ctx, c.B().Set().Key("k").Value(strconv.Itoa(i)).Build()).ToString())
 	}
-	next := map[string]int{}
+	due := map[string]int{}
 	for range 3 * messages {
-		m := <-got
+		m := next(t, got)
 		kind := m.Pattern + m.Channel
-		if m.Message != strconv.Itoa(next[kind]) {
-			t.Fatalf("%s: %s where %d is due", kind, m.Message, next[kind])
+		if m.Message != strconv.Itoa(due[kind]) {
+			t.Fatalf("%s: %s where %d is due", kind, m.Message, due[kind])
 		}
-		next[kind]++
+		due[kind]++
 	}
 	cancel()
 	for range 3 {
-		<-ended
+		_ = next(t, ended) // of what has been cancelled
 	}
 }
