@@ -595,6 +595,22 @@ func TestForeignAOF(t *testing.T) {
 	expect(t, 1, []string{"DAMAGED at offset 27"}, "truncate", name, "--time", "150")
 }
 
+// TestForeignScripts: files of versions of Redis that wrote scripts as such are as good as others.
+func TestForeignScripts(t *testing.T) {
+	var text []byte
+	for _, words := range [][]string{
+		{"EVAL", "return redis.call('SET',KEYS[1],1)", "1", "k"}, {"SCRIPT", "LOAD", "return 1"}, {"MULTI"},
+		{"EVALSHA", "e0e1f9fabfc9d4800c877a703b823ac0578ff8db", "0"}, {"EXEC"}, {"SCRIPT", "FLUSH"},
+	} {
+		text = resp.AppendCommandStrings(text, words...)
+	}
+	name := filepath.Join(t.TempDir(), "x.aof")
+	fatal(t, os.WriteFile(name, text, 0o600))
+	expect(t, 0, []string{"fine", "6 commands, 1 transactions"}, "verify", name)
+	expect(t, 0, []string{`"EVAL" "return redis.call('SET',KEYS[1],1)" "1" "k"`, `"EVALSHA"`, `"FLUSH"`}, "show", name)
+	expect(t, 0, nil, "repair", name)
+}
+
 // TestForeignErrorsAdviseWhatThereIs: what is said to help against damage of Redis's files is a subcommand.
 func TestForeignErrorsAdviseWhatThereIs(t *testing.T) {
 	advised := 0

@@ -34,6 +34,7 @@ type applierLane struct {
 	keys   []command.Keyed
 	args   [][]byte
 	told   toldPlaces
+	run    *scriptRun // of the scripts of a file of Redis's; nil before the first one
 	_      [64]byte
 }
 
@@ -93,13 +94,16 @@ func (l *applierLane) execute(args [][]byte) error {
 		return fmt.Errorf("unknown command %.128q", args[0])
 	}
 	if l.a.foreign {
-		l.ctx.NowMs = l.foreignNowMs(row)
+		l.ctx.NowMs = l.a.srv.foreignNowMs(row)
 	}
 	if !row.ArityOK(len(args)) {
 		return fmt.Errorf("wrong number of arguments for %s", row.FullName)
 	}
 	if changesFunctions(row) {
 		return l.a.functions(row, args)
+	}
+	if l.a.foreign && concernsScripts(row) {
+		return l.script(row, args)
 	}
 	if row.RunSession != nil {
 		return l.session(row, args)
@@ -187,7 +191,6 @@ func parseDB(word []byte) (id int, ok bool) {
 
 // route finds the keys of a record and locks the shards that it needs.
 func (l *applierLane) route(row *command.Row, args [][]byte) {
-	set := l.a.srv.set
 	l.keys = l.keys[:0]
 	if row.Single() {
 		l.addKey(args, 1)
@@ -205,16 +208,17 @@ func (l *applierLane) route(row *command.Row, args [][]byte) {
 		l.need = append(l.need, l.keys[len(l.keys)-1].Shard.ID)
 	}
 	if row.RouteFor(args) == command.RouteAll {
-		l.need = l.need[:0]
-		for i := range set.Shards {
-			l.need = append(l.need, i)
-		}
+		l.need = append(l.need[:0], l.a.srv.allShards...)
 	}
 	slices.Sort(l.need)
-	l.need = slices.Compact(l.need)
-	if !slices.Equal(l.need, l.locked) {
+	l.lockOnly(slices.Compact(l.need))
+}
+
+// lockOnly locks these shards, ascending, and no others.
+func (l *applierLane) lockOnly(need []int) {
+	if !slices.Equal(need, l.locked) {
 		l.unlock()
-		for _, i := range l.need {
+		for _, i := range need {
 			l.lock(i)
 		}
 	}

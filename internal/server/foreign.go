@@ -42,8 +42,8 @@ func (srv *Server) loadForeign(f *aof.Foreign, truncated bool, z *shard.Seizure,
 		return err
 	}
 	if loaded.Failed > 0 {
-		srv.log.Warn(fmt.Sprintf("%d commands of the append only file have replied with an error, and had no effect",
-			loaded.Failed))
+		srv.log.Warn(fmt.Sprintf("%d commands of the append only file have replied with an error, and had no effect; "+
+			"of scripts that have, what came before the error had", loaded.Failed))
 	}
 	srv.log.Info(fmt.Sprintf("DB loaded from append only file: %.3f seconds, %d commands",
 		float64(srv.set.Clock.NowNs()-began)/1e9, loaded.Commands))
@@ -83,10 +83,10 @@ func (a *appendOnly) takeOver(f *aof.Foreign, z *shard.Seizure) error {
 
 // foreignNowMs is what time it is for a record of Redis's: now for those that say a time relative to it, which versions
 // before 7 have let through in places; else never, because keys go when the file says so.
-func (l *applierLane) foreignNowMs(row *command.Row) int64 {
+func (srv *Server) foreignNowMs(row *command.Row) int64 {
 	switch row.Name {
 	case "expire", "pexpire", "setex", "psetex", "set", "getex", "restore", "hexpire", "hpexpire", "hgetex", "hsetex":
-		return l.ctx.Set.Clock.NowMs()
+		return srv.set.Clock.NowMs()
 	}
 	return 0
 }

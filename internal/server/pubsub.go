@@ -180,6 +180,10 @@ func cmdSPublish(s *Session) error { return s.publishMessage(pubsub.ShardChannel
 // publishMessage sends the message in the arguments. What the session was replied before may not be safe yet: then
 // neither leaves.
 func (s *Session) publishMessage(kind pubsub.Kind) error {
+	if s.loads { // it was published then
+		s.c.Int(0)
+		return nil
+	}
 	w := &s.loop.worker
 	if w.LSN = max(w.LSN, s.conn.Marked()); s.primary != nil {
 		w.LSN = s.srv.set.Log.LSN() // it is replied nothing: all that it has written is meant

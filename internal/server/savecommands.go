@@ -96,6 +96,9 @@ func (s *Session) noteEmptied() {
 		return
 	}
 	s.c.EmptiedAll = false
+	if s.loads { // what is loaded is saved when all of it is there
+		return
+	}
 	if s.executing {
 		s.srv.saves.emptied(nil)
 		return

@@ -129,12 +129,7 @@ func (r *scriptRun) lookAtTime() {
 	if ms <= 0 || elapsedMs < ms || r.busy.Load() || r.s.primary != nil {
 		return
 	}
-	kill := "SCRIPT KILL"
-	if r.function.Load() {
-		kill = "FUNCTION KILL"
-	}
-	srv.log.Warn(fmt.Sprintf("Slow script detected: still in execution after %d milliseconds. You can try killing the "+
-		"script using the %s command. Script name is: %s.", elapsedMs, kill, r.name))
+	r.logSlow(elapsedMs)
 	v := &srv.scripts.running
 	r.busy.Store(true)
 	v.mu.Lock()
@@ -145,6 +140,16 @@ func (r *scriptRun) lookAtTime() {
 			l.rl.Post(&l.busyNotice.Letter)
 		}
 	}
+}
+
+// logSlow says that a script takes long.
+func (r *scriptRun) logSlow(elapsedMs int64) {
+	kill := "SCRIPT KILL"
+	if r.function.Load() {
+		kill = "FUNCTION KILL"
+	}
+	r.l.srv.log.Warn(fmt.Sprintf("Slow script detected: still in execution after %d milliseconds. You can try killing "+
+		"the script using the %s command. Script name is: %s.", elapsedMs, kill, r.name))
 }
 
 // kill kills the script that has run for longest among those that may be. The error says why none was.

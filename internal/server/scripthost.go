@@ -118,7 +118,7 @@ func (r *scriptRun) endScript() {
 
 // refusedScript says why a script with these flags can't run now; nil: it can.
 func (s *Session) refusedScript(flags script.Flags, readOnly bool) *resp.Error {
-	restricted, obey := s.srv.restricted.Load(), s.primary != nil
+	restricted, obey := s.srv.restricted.Load(), s.obeyed()
 	stale := restricted&whileStale != 0 && !obey
 	if flags&script.HasShebang == 0 {
 		if stale {
@@ -143,9 +143,9 @@ func (s *Session) refusedScript(flags script.Flags, readOnly bool) *resp.Error {
 		if restricted&whileFewReplicas != 0 {
 			return resp.ErrNoReplicas
 		}
-		if readOnly {
-			return resp.ErrScriptNotReadOnly
-		}
+	}
+	if flags&script.NoWrites == 0 && readOnly {
+		return resp.ErrScriptNotReadOnly
 	}
 	if s.script.oom && !obey && flags&(script.AllowOOM|script.NoWrites) == 0 {
 		return resp.ErrScriptOOM
@@ -190,6 +190,9 @@ func (r *scriptRun) call(c *command.Ctx, args [][]byte) {
 		return
 	}
 	c.Args, c.Keys, c.MayBlock = args, r.found, false
+	if r.s.loads {
+		c.NowMs = r.l.srv.foreignNowMs(row)
+	}
 	c.Worker.NowNs = c.Set.Clock.NowNs() // what the script has computed is no time of the command
 	command.Call(c, row)
 	r.s.noteEmptied()
@@ -207,7 +210,7 @@ func (r *scriptRun) call(c *command.Ctx, args [][]byte) {
 
 // refused says why a command is not executed for the script; nil: it is. The reasons come in Redis's order.
 func (r *scriptRun) refused(row *command.Row, args [][]byte) *resp.Error {
-	restricted, obey := r.l.srv.restricted.Load(), r.s.primary != nil
+	restricted, obey := r.l.srv.restricted.Load(), r.s.obeyed()
 	switch {
 	case row == nil:
 		return resp.ErrScriptUnknownCommand
@@ -316,6 +319,9 @@ func (r *scriptRun) Tick() error {
 	}
 	if w.NowNs < r.sliceNs {
 		return nil
+	}
+	if r.s.loads {
+		return r.tickLoading()
 	}
 	r.ranNs += w.NowNs - (r.sliceNs - scriptSliceNs)
 	r.l.srv.scripts.running.add(r)

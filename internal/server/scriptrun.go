@@ -172,6 +172,11 @@ func (r *scriptRun) begin(s *Session, row *command.Row, args [][]byte, keys []co
 		r.held.add(i)
 	}
 	r.heldAll = len(s.park.tx.Shards()) == len(r.l.srv.allShards)
+	r.prepare()
+}
+
+// prepare makes the contexts those of the session, as the loop's is.
+func (r *scriptRun) prepare() {
 	for _, c := range []*command.Ctx{&r.outer, &r.inner} {
 		of := &r.l.ctx
 		c.Set, c.Worker, c.Calls, c.Table, c.Limits, c.Observers = of.Set, of.Worker, of.Calls, of.Table, of.Limits,

@@ -57,6 +57,8 @@ type Session struct {
 	executing bool
 	script    *scriptRun     // that runs now, with the session's context; nil: none
 	primary   *primaryStream // this is the primary's connection; nil: a client's
+	// loads: what it executes is what an append-only file of Redis's says. It has no connection then.
+	loads bool
 	// Pub/sub; push.go and pubsub.go.
 	subscriber *pubsub.Subscriber[*Session] // nil: it subscribes to nothing
 	listening  bool                         // it subscribes to something
@@ -111,6 +113,9 @@ type Session struct {
 
 // CommandSession implements command.Session.
 func (s *Session) CommandSession() {}
+
+// obeyed tells whether what the session says is executed whatever clients are refused: its like was executed before.
+func (s *Session) obeyed() bool { return s.primary != nil || s.loads }
 
 // killer delivers CLIENT KILL on the victim's loop.
 type killer struct{ s *Session }

@@ -95,7 +95,12 @@ func cmdWait(s *Session) error {
 }
 
 // lastSeen is a position behind all that the session has written, or seen of others.
-func (s *Session) lastSeen() uint64 { return max(s.conn.Marked(), s.loop.worker.LSN) }
+func (s *Session) lastSeen() uint64 {
+	if s.loads {
+		return 0
+	}
+	return max(s.conn.Marked(), s.loop.worker.LSN)
+}
 
 // waitFor replies when the goal is reached, or the time is up; inside a transaction at once.
 func (s *Session) waitFor(goal syncGoal, untilMs int64) {

@@ -41,9 +41,9 @@ type ForeignLoaded struct {
 // the Applier, serially; transactions that are not whole not at all. p is told how far it is. After an error some of
 // the data was loaded. The error is a *ForeignError, or that of the file system.
 //
-// Where files of Redis's have commands that this server lacks (streams, scripts, functions, modules), the load fails
-// and names the command, as Redis's does: nothing of a command's effect can be left out without knowing what it is. In
-// the RDB part values of such types are LoadRDB's to leave out and count.
+// Where files of Redis's have commands that this server lacks (those of modules), the load fails and names the command,
+// as Redis's does: nothing of a command's effect can be left out without knowing what it is. In the RDB part values of
+// such types are LoadRDB's to leave out and count.
 func LoadForeign(f *Foreign, o *ForeignOptions, p *LoadProgress) (ForeignLoaded, error) {
 	l := &foreignLoader{o: o, p: p}
 	p.TotalBytes.Add(f.Bytes())
