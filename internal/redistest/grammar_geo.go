@@ -5,9 +5,9 @@ import (
 	"strconv"
 )
 
-// Positions are the commands of positions, which have keys of their own. No two members are as far from a center as
-// each other, because COUNT may leave out either. Nothing is stored by distance: its last digit is a matter of the C
-// library.
+// Positions are the commands of positions, which have keys of their own. The last digit of a distance is a matter of
+// the C library: so nothing is stored by distance, and no two members are so nearly as far from a center as each other
+// that this digit says which comes first.
 func Positions() Grammar {
 	geo := func(options ...func(*Gen) string) func(*Gen) []string {
 		return func(g *Gen) []string {
