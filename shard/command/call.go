@@ -92,6 +92,9 @@ func (cs *CallStats) Flush(add func(index int, st *CallStat)) {
 	cs.touched = cs.touched[:0]
 }
 
+// keptScratch is how much memory in bytes a call leaves for the handlers of the next ones.
+const keptScratch = 64 << 10
+
 // Call executes the row's handler on c.Args, the batons that the route names being held: it runs the
 // handler, stages the effect and measures. The reply is appended to c.Out.
 func Call(c *Ctx, row *Row) {
@@ -130,6 +133,9 @@ func Call(c *Ctx, row *Row) {
 		c.logCall()
 	}
 	c.full()
+	if cap(c.scratch) > keptScratch {
+		c.scratch = nil
+	}
 	now := c.Set.Clock.NowNs()
 	c.Worker.NowNs = now
 	if c.Wait.On {

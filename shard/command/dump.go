@@ -84,14 +84,9 @@ func cmdDump(c *Ctx) error {
 	}
 	payload := c.AppendDump(c.scratch[:0], e)
 	c.Bulk(payload)
-	if cap(payload) <= keptScratch {
-		c.scratch = payload
-	}
+	c.scratch = payload
 	return nil
 }
-
-// keptScratch is how many bytes of a payload's room are kept for the next.
-const keptScratch = 64 << 10
 
 // restore is a RESTORE's arguments.
 type restore struct {

@@ -112,6 +112,7 @@ func (c *Ctx) logGeoAdd(first int) {
 	}
 	c.Effect(1, g.words...)
 	clear(g.words)
+	g.trim()
 }
 
 // maxNumber is how many digits a number of 64 bits has at most.

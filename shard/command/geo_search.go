@@ -436,7 +436,7 @@ func (g *geoSearch) logFound(c *Ctx, k *Keyed, part []geoFound) {
 // scoreText is how many bytes a score has as text at most.
 const scoreText = 32
 
-// trim lets go of memory that a big search took.
+// trim lets go of memory that a big call took.
 func (g *geoSearch) trim() {
 	g.z = shard.ZSet{}
 	if cap(g.found) > keptFound || cap(g.names) > keptReply {

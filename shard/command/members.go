@@ -183,9 +183,7 @@ func cmdSPop(c *Ctx) error {
 		c.Bulk(m)
 		c.Dirty++
 		c.Effect(k.Arg, wordSRem, k.Key.Bytes, m)
-		if c.scratch = m[:0]; cap(m) > keptReply {
-			c.scratch = nil
-		}
+		c.scratch = m
 	case count >= int64(v.Len()):
 		n := v.Len()
 		c.SetOf(n)
@@ -238,9 +236,6 @@ func (c *Ctx) popSome(v *shard.MemberSet, count int) {
 	}
 	if len(args) > 2 {
 		stage()
-	}
-	if cap(c.scratch) > keptReply {
-		c.scratch = nil
 	}
 	v.Taken((size-count)*5 <= count, &c.Limits.Sets)
 }
