@@ -302,7 +302,7 @@ func (a *appendOnly) close() error {
 	}
 	held := make(chan struct{})
 	if srv.stopTx.run(func(*loop) {}, func(*shard.Seizure) { close(held) }) {
-		if !srv.awaitScripts(held) {
+		if !srv.awaitHeld(held) {
 			srv.log.Warn("A script has not ended: what it has done is lost, and the append-only file is left as " +
 				"after a crash. The next start recovers what was acknowledged.")
 			return a.unlock()

@@ -8,9 +8,10 @@ import (
 	"time"
 )
 
-// Before the server ends an append-only file that begins is to be there, and replicas are to have everything: writes
-// are paused, and for shutdown-timeout they may acknowledge what they have. Then any of them can take over, or go on
-// when the server comes back.
+// Before the server ends scripts that run are over, as in Redis, which obeys signals between two commands only. Then an
+// append-only file that begins is to be there, and replicas are to have everything: writes are paused, and for
+// shutdown-timeout they may acknowledge what they have. Then any of them can take over, or go on when the server comes
+// back.
 
 // errAborted is lastCall's when the server is to go on.
 var errAborted = errors.New("the shutdown was aborted")
@@ -34,6 +35,34 @@ func (srv *Server) lastCall(r stopRequest, signals <-chan os.Signal) error {
 		rep.hadTime.Store(true)
 	}
 	rep.logLags(end)
+	return nil
+}
+
+// awaitScripts waits until the scripts are over that stand still now, unless a client doesn't want that: SHUTDOWN
+// NOSAVE ends the server in the middle of a script. The error is ErrInsisted, or errAborted: the server goes on.
+func (srv *Server) awaitScripts(signals <-chan os.Signal) error {
+	v := &srv.scripts.running
+	last := v.last()
+	tick := time.NewTicker(lastCallTick)
+	defer tick.Stop()
+	for told := false; !srv.stops.unsaved() && v.runs(last); told = true {
+		if srv.stops.aborted() {
+			srv.log.Warn("Shutdown manually aborted.")
+			return errAborted
+		}
+		if !told {
+			srv.log.Warn("Waiting for a script: the server ends when that is over; SCRIPT KILL, FUNCTION KILL or " +
+				"SHUTDOWN NOSAVE end it")
+		}
+		select {
+		case sig := <-signals:
+			if srv.insists(sig) {
+				return ErrInsisted
+			}
+		case <-srv.stops.bell:
+		case <-tick.C:
+		}
+	}
 	return nil
 }
 

@@ -443,7 +443,7 @@ func TestSecondSignal(t *testing.T) {
 	})
 	signalled(syscall.SIGTERM)(p, c)
 	eventually(t, "the second signal is noted", func() bool {
-		return strings.Contains(p.log.String(), "Received SIGTERM while saving")
+		return strings.Contains(p.log.String(), "Received SIGTERM while ending")
 	})
 	signalled(syscall.SIGINT)(p, c)
 	if err := p.wait(); err == nil || p.cmd.ProcessState.ExitCode() != 1 {

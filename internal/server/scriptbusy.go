@@ -36,6 +36,7 @@ type runningScripts struct {
 
 	mu   sync.Mutex
 	list []*scriptRun // in the order in which they stood still first
+	came uint64       // how many have stood still
 
 	// Atomic; written with mu.
 	refusal atomic.Pointer[resp.Error] // what clients are refused with; nil: the server is not busy
@@ -57,6 +58,8 @@ func (v *runningScripts) add(r *scriptRun) {
 	defer v.mu.Unlock()
 	if !r.standing {
 		v.list = append(v.list, r)
+		v.came++
+		r.number = v.came
 	}
 	r.standing, r.shows = true, true
 	r.shown = &shownCall{name: r.name, beganNs: r.beganNs}
@@ -93,6 +96,20 @@ func (v *runningScripts) remove(r *scriptRun) {
 	defer v.mu.Unlock()
 	v.list = slices.DeleteFunc(v.list, func(x *scriptRun) bool { return x == r })
 	v.update()
+}
+
+// last returns the number of the script that came last.
+func (v *runningScripts) last() uint64 {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	return v.came
+}
+
+// runs tells whether one up to a number still runs.
+func (v *runningScripts) runs(number uint64) bool {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	return len(v.list) > 0 && v.list[0].number <= number
 }
 
 // count returns how many there are.
@@ -183,9 +200,9 @@ func (r *scriptRun) kill(function bool) *resp.Error {
 	return nil
 }
 
-// awaitScripts waits for held, which is closed when all batons are there. false: a script has some that makes the
+// awaitHeld waits for held, which is closed when all batons are there. false: a script has some that makes the
 // server busy, or stands still for as long as that would take: it may never end.
-func (srv *Server) awaitScripts(held <-chan struct{}) bool {
+func (srv *Server) awaitHeld(held <-chan struct{}) bool {
 	const patience = 5 * time.Second
 	tick := time.NewTicker(lastCallTick)
 	defer tick.Stop()

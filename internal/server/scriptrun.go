@@ -69,6 +69,7 @@ type scriptRun struct {
 	standing bool       // it has stood still: it is in runningScripts
 	shows    bool       // shown is about the script that runs
 	shown    *shownCall // held with the lock of runningScripts
+	number   uint64     // in the order in which scripts stood still first; as shown
 
 	// Atomic.
 	state    scriptState

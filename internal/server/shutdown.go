@@ -101,6 +101,13 @@ func (d *stopDesk) forced() bool {
 	return slices.ContainsFunc(d.requests, func(r stopRequest) bool { return r.how.Force })
 }
 
+// unsaved tells whether a client wants the end without a save.
+func (d *stopDesk) unsaved() bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return slices.ContainsFunc(d.requests, func(r stopRequest) bool { return r.how.NoSave && !r.signal })
+}
+
 // fail tells all who asked that the server goes on.
 func (d *stopDesk) fail() {
 	d.mu.Lock()
@@ -196,12 +203,12 @@ func (srv *Server) Run(signals <-chan os.Signal) error {
 	}
 }
 
-// insists tells whether a signal that comes while the last save is under way ends the server at once.
+// insists tells whether a signal that comes while the server is ending ends it at once.
 func (srv *Server) insists(sig os.Signal) bool {
 	if sig == syscall.SIGINT {
 		return true
 	}
-	srv.log.Warn("Received " + signalName(sig) + " while saving: the server ends when that is done, or on SIGINT")
+	srv.log.Warn("Received " + signalName(sig) + " while ending: the server ends when all is done, or on SIGINT")
 	return false
 }
 
@@ -222,7 +229,11 @@ func (srv *Server) end(r stopRequest, signals <-chan os.Signal) (done bool, err 
 	if srv.isLoading() {
 		return true, nil // what is there is half of what the file has
 	}
-	err = srv.awaitLog(r, signals)
+	err = srv.awaitScripts(signals)
+	how.NoSave = how.NoSave || srv.stops.unsaved()
+	if err == nil {
+		err = srv.awaitLog(r, signals)
+	}
 	if err == nil {
 		err = srv.lastCall(r, signals)
 	}
