@@ -197,5 +197,4 @@ var foreign = []struct {
 	{name: "tls-", missing: "TLS"},
 	{name: "cluster-", missing: "cluster mode"},
 	{name: "syslog-", missing: "logging to syslog"},
-	{name: "crash-", missing: "a crash report of our own"},
 }

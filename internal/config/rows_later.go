@@ -18,6 +18,8 @@ var persistenceRows = []row{
 
 var replicationRows = []row{
 	{name: "bind-source-addr", kind: text, standard: `""`, dropEmpty: true, later: replication},
+	{name: "socket-mark-id", kind: integer, standard: "0", max: math.MaxUint32, immutable: true,
+		later: "marks of packets"},
 }
 
 var evictionRows = []row{
@@ -33,8 +35,6 @@ var observationRows = []row{
 }
 
 var otherLater = []row{
-	{name: "enable-module-command", kind: enum, words: []string{"no", "yes", "local"}, standard: "no",
-		immutable: true, later: "a module interface"},
 	{name: "cluster-enabled", kind: boolean, standard: "no", immutable: true, later: "cluster mode"},
 	{name: "tls-port", kind: integer, standard: "0", max: math.MaxUint16, later: "TLS"},
 	{name: "supervised", kind: enum, words: []string{"upstart", "systemd", "auto", "no"}, standard: "no",
@@ -51,6 +51,22 @@ var otherLater = []row{
 
 // inertRows tune what this server does not have; the reason is given in the notice.
 var inertRows = []row{
+	{name: "enable-module-command", kind: enum, words: []string{"no", "yes", "local"}, standard: "no",
+		immutable: true, inert: "there is no MODULE command"},
+	{name: "propagation-error-behavior", kind: enum, words: []string{"ignore", "panic", "panic-on-replicas"},
+		standard: "ignore", inert: "errors of a stream are logged and counted"},
+	{name: "replica-ignore-disk-write-errors", kind: boolean, standard: "no",
+		inert: "a replica goes on whatever its disk does"},
+	{name: "aof-disable-auto-gc", kind: boolean, standard: "no",
+		inert: "how long history is kept aof-history-retain-bytes says"},
+	{name: "crash-log-enabled", kind: boolean, standard: "yes", inert: noReport},
+	{name: "crash-memcheck-enabled", kind: boolean, standard: "yes", inert: noReport},
+	{name: "use-exit-on-panic", kind: boolean, standard: "no", hidden: true, inert: noReport},
+	{name: "watchdog-period", kind: integer, standard: "0", max: math.MaxInt32, hidden: true,
+		inert: "there is no software watchdog"},
+	{name: "loading-process-events-interval-bytes", kind: integer, standard: "2097152", min: 1024,
+		max: math.MaxInt32, hidden: true, inert: "clients are always served while data is loaded"},
+	{name: "ignore-warnings", kind: text, standard: `""`, inert: "the kernel's faults that it is about do no harm"},
 	{name: "lazyfree-lazy-eviction", kind: boolean, standard: "yes", inert: freesLazily},
 	{name: "lazyfree-lazy-expire", kind: boolean, standard: "yes", inert: freesLazily},
 	{name: "lazyfree-lazy-server-del", kind: boolean, standard: "yes", inert: freesLazily},
@@ -69,7 +85,10 @@ var inertRows = []row{
 	{name: "set-proc-title", kind: boolean, standard: "no", immutable: true, inert: "the process keeps its title"},
 }
 
-const freesLazily = "large values are always freed in slices"
+const (
+	freesLazily = "large values are always freed in slices"
+	noReport    = "the Go runtime reports a crash"
+)
 
 func checkOOMScores(s setting) error {
 	for _, w := range s.words {

@@ -36,6 +36,12 @@ var snapshotRows = []row{{
 	name: "rdb-save-rate-limit", kind: memory, standard: "0",
 	store: func(v *Values, s setting) { v.SaveBytesPerSecond = s.n },
 }, {
+	name: "rdb-key-save-delay", kind: integer, standard: "0", min: math.MinInt32, max: math.MaxInt32, hidden: true,
+	store: func(v *Values, s setting) { v.SaveKeyDelayUs = s.n },
+}, {
+	name: "key-load-delay", kind: integer, standard: "0", min: math.MinInt32, max: math.MaxInt32, hidden: true,
+	store: func(v *Values, s setting) { v.LoadKeyDelayUs = s.n },
+}, {
 	name: "rdb-save-buffer-limit", kind: memory, standard: "64mb", min: 1 << 20, max: 1 << 40,
 	store: func(v *Values, s setting) { v.SaveBufferBytes = s.n },
 }, {

@@ -74,6 +74,8 @@ type Values struct {
 	RDBChecksum           bool
 	RDBIncrementalFsync   bool
 	SaveBytesPerSecond    int64  // 0: as fast as it goes
+	SaveKeyDelayUs        int64  // for tests: microseconds for each key that is saved; below 0: one for so many keys
+	LoadKeyDelayUs        int64  // … that is loaded
 	SaveBufferBytes       int64  // memory for what is yet to be written
 	SaveCPUs              string // processors of the goroutines that write, as taskset has them; empty: any
 	OnSigint, OnSigterm   Shutdown

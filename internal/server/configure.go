@@ -80,6 +80,11 @@ func (srv *Server) watchConfig() {
 		return nil
 	}, "rdb-save-buffer-limit", "rdb-save-rate-limit")
 	cfg.OnApply(func(_, v *config.Values) error {
+		srv.saver.SetKeyDelay(v.SaveKeyDelayUs)
+		srv.loading.delay.Set(v.LoadKeyDelayUs)
+		return nil
+	}, "rdb-key-save-delay", "key-load-delay")
+	cfg.OnApply(func(_, v *config.Values) error {
 		srv.aof.apply(v)
 		return nil
 	}, "appendfsync", "no-appendfsync-on-rewrite", "aof-history-retain-bytes", "aof-history-retain-seconds")

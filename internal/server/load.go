@@ -25,8 +25,9 @@ type loading struct {
 	shadow  atomic.Pointer[shard.Set]    // what is being loaded from a primary; nil: nothing is, or not into a shadow
 	keys    atomic.Int64                 // of the last one
 	expired atomic.Int64
-	done    chan struct{} // closed when the load at the start is over, or found nothing to do
-	locked  io.Closer     // of the directory; held with listenMu
+	delay   *snapshot.KeyDelay // immutable
+	done    chan struct{}      // closed when the load at the start is over, or found nothing to do
+	locked  io.Closer          // of the directory; held with listenMu
 }
 
 // loadUnderWay is a load: immutable but for its progress.
@@ -212,7 +213,7 @@ func (srv *Server) loadResult(u *loadUnderWay, src *snapshot.Source, z *shard.Se
 	snapshot.LoadResult, error,
 ) {
 	limits := srv.limits.Load().Build()
-	o.Limits = &limits
+	o.Limits, o.KeyDelay = &limits, srv.loading.delay
 	ended := make(chan struct{})
 	go srv.logProgress(u, ended)
 	began := srv.set.Clock.NowNs()

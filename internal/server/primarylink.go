@@ -98,7 +98,7 @@ func (p *primaryLink) setState(s linkState) {
 	}
 }
 
-// retryAfter is how long a replica waits before it connects again, as in Redis.
+// retryAfter is how long a replica waits before it tries again to connect, as in Redis.
 const retryAfter = time.Second
 
 // loop connects until the link ends.
@@ -113,10 +113,15 @@ func (p *primaryLink) loop() {
 		if err != nil {
 			log.Warn(err.Error())
 		}
+		// Of a connection that stood the next one comes at once: meanwhile the primary's backlog moves on.
+		wait := p.up.retryAfter
+		if linkState(p.state.Load()) == linkConnected {
+			wait = 0
+		}
 		p.setState(linkConnect)
 		select {
 		case <-p.ctx.Done():
-		case <-time.After(retryAfter):
+		case <-time.After(wait):
 			log.Info(fmt.Sprintf("Reconnecting to MASTER %s:%d", p.host, p.port))
 		}
 	}

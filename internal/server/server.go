@@ -137,6 +137,8 @@ func New(o Options) (*Server, error) {
 	}
 	srv.scripts.init(srv)
 	srv.saver = snapshot.NewSaver(snapshot.Options{Set: srv.set, Workers: saveWorkers(), Wake: srv.wakeSaving})
+	srv.saver.SetKeyDelay(v.SaveKeyDelayUs)
+	srv.loading.delay = snapshot.NewKeyDelay(v.LoadKeyDelayUs, srv.set.Clock)
 	srv.clients.init()
 	srv.gate.srv = srv
 	srv.aof.init(srv, v)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"fulmen/internal/config"
 	"fulmen/replica"
@@ -31,7 +32,8 @@ type upstream struct {
 	netInput  atomic.Int64 // bytes from primaries
 	errors    atomic.Int64 // commands of primaries that have replied with an error
 
-	fault upstreamFault // set by tests
+	fault      upstreamFault // set by tests
+	retryAfter time.Duration // that; tests change it before there is a primary
 
 	// settings has parameters take effect with all batons held.
 	settings serverTx
@@ -52,7 +54,7 @@ const (
 )
 
 func (u *upstream) init(srv *Server) {
-	u.srv = srv
+	u.srv, u.retryAfter = srv, retryAfter
 	u.tx.init(srv)
 	u.settings.init(srv)
 }

@@ -37,17 +37,29 @@ const (
 // startFake starts one, and a server of ours with these parameters that follows it.
 func startFake(t testing.TB, params ...string) (*fakePrimary, *Server, *client) {
 	t.Helper()
+	p, srv := listenFake(t), startServer(t, params...)
+	c := dial(t, srv.Addr())
+	p.followedBy(c)
+	return p, srv, c
+}
+
+// listenFake starts one that nobody follows yet.
+func listenFake(t testing.TB) *fakePrimary {
+	t.Helper()
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = ln.Close() })
-	srv := startServer(t, params...)
-	c := dial(t, srv.Addr())
-	if got := c.do("REPLICAOF", "127.0.0.1", strconv.Itoa(ln.Addr().(*net.TCPAddr).Port)); got != "OK" {
-		t.Fatal(got)
+	return &fakePrimary{t: t, ln: ln}
+}
+
+// followedBy has the client's server follow it.
+func (p *fakePrimary) followedBy(c *client) {
+	p.t.Helper()
+	if got := c.do("REPLICAOF", "127.0.0.1", strconv.Itoa(p.ln.Addr().(*net.TCPAddr).Port)); got != "OK" {
+		p.t.Fatal(got)
 	}
-	return &fakePrimary{t: t, ln: ln}, srv, c
 }
 
 // accept takes the replica's next connection up to what it asks for, which is PSYNC and this, and sends the answer.
@@ -202,6 +214,20 @@ func TestLinkCutAnywhere(t *testing.T) {
 	again()
 	if got := c.info("replication", "slave_repl_offset"); got != strconv.Itoa(at) {
 		t.Errorf("slave_repl_offset:%s, want %d", got, at)
+	}
+}
+
+// TestComesBackAtOnce: a replica whose connection is lost connects again without a wait, so that the primary still has
+// what it lacks.
+func TestComesBackAtOnce(t *testing.T) {
+	p, srv := listenFake(t), startServer(t)
+	srv.upstream.retryAfter = 2 * patience // nobody waits for that
+	p.followedBy(dial(t, srv.Addr()))
+	p.accept("? -1", fullAnswerAt(t, 100))
+	for range 3 {
+		p.hears("REPLCONF ACK 100")
+		_ = p.Close()
+		p.accept(fakeID+" 101", "+CONTINUE\r\n")
 	}
 }
 

@@ -2,6 +2,7 @@ package snapshot
 
 import (
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"fulmen/internal/clock"
@@ -74,4 +75,41 @@ func (l *Limiter) changedSince(changes int) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return l.changes != changes
+}
+
+// KeyDelay makes a save or a load take a time for each key, so that tests can look at what happens meanwhile. A nil
+// KeyDelay takes none. Its methods may be called by any goroutine.
+type KeyDelay struct {
+	ns    atomic.Int64 // for a key; 0: none
+	limit *Limiter     // of nanoseconds per second
+}
+
+// NewKeyDelay returns a KeyDelay of so many microseconds for a key; below 0, of one for so many keys.
+func NewKeyDelay(us int64, c clock.Clock) *KeyDelay {
+	d := &KeyDelay{limit: NewLimiter(0, c)}
+	d.Set(us)
+	return d
+}
+
+// Set changes the delay. Who waits already goes on.
+func (d *KeyDelay) Set(us int64) {
+	ns := us * 1000
+	if us < 0 {
+		ns = max(1000/-us, 1)
+	}
+	d.ns.Store(ns)
+	d.limit.SetRate(0)
+	if ns > 0 {
+		d.limit.SetRate(int64(time.Second))
+	}
+}
+
+// Wait takes the time for a key, unless cancelled tells that it is not wanted any more.
+func (d *KeyDelay) Wait(cancelled func() bool) {
+	if d == nil {
+		return
+	}
+	if ns := d.ns.Load(); ns > 0 {
+		d.limit.Wait(int(ns), cancelled)
+	}
 }

@@ -32,6 +32,8 @@ type LoadOptions struct {
 	Goroutines int
 	// CheckMemory has a load end with an error when there is no memory for more, where otherwise the process would.
 	CheckMemory bool
+	// KeyDelay is waited for with each key; nil: nothing is.
+	KeyDelay *KeyDelay
 	// Limits are the thresholds of encodings, by which values are named. They must be given.
 	Limits *shard.BuildLimits
 }

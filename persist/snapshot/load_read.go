@@ -118,6 +118,7 @@ func (r *loadReader) blame(in *PartReader, err error) error {
 func (r *loadReader) event(ev *rdb.Event) error {
 	switch ev.Kind {
 	case rdb.EventKey:
+		r.j.o.KeyDelay.Wait(r.j.failed.Load)
 		return r.loadKey(ev)
 	case rdb.EventAux:
 		r.noteAux(string(ev.AuxKey), string(ev.AuxValue))

@@ -176,6 +176,9 @@ func (st *stream) entry(db int, e index.Entry) {
 	}
 	st.w.Entry(e)
 	st.keys++
+	if v := st.o.save; v.delay != nil {
+		v.delay.Wait(v.cancelled.Load)
+	}
 }
 
 // write writes a chunk, and the end behind the last one.

@@ -19,6 +19,7 @@ type Save struct {
 	cutNs   int64
 	waitNs  int64
 	keys    int64
+	delay   *KeyDelay // nil: none
 	outputs []*output
 	hash    func(member []byte) uint64
 
@@ -67,6 +68,9 @@ func (sv *Saver) Begin(r Request) (*Save, error) {
 		},
 	}
 	v.cut.cancelled = &v.cancelled
+	if us := sv.delayUs.Load(); us != 0 {
+		v.delay = NewKeyDelay(us, set.Clock)
+	}
 	v.hash = func(member []byte) uint64 { return set.Key(member).Hash }
 	for _, n := range []*atomic.Int64{&v.shardsWalk, &v.shardsRead, &v.shardsPin} {
 		n.Store(int64(shards))

@@ -48,6 +48,7 @@ type Saver struct {
 	pinned  atomic.Int64
 	ahead   atomic.Int64 // bytes of chunks in use at which the walk waits
 	pool    pool
+	delayUs atomic.Int64 // SetKeyDelay
 
 	fault fault
 	torn  func() // a test's: called between the shards' shares of a cut
@@ -116,6 +117,10 @@ func (sv *Saver) goesOn(stopped bool) bool {
 }
 
 func (sv *Saver) below(eighths int64) bool { return sv.used() <= sv.pool.budget.Load()/8*eighths }
+
+// SetKeyDelay has saves that begin from now on take so many microseconds for a key; see KeyDelay. Safe from any
+// goroutine.
+func (sv *Saver) SetKeyDelay(us int64) { sv.delayUs.Store(us) }
 
 // Overdrawn reports whether a save has used up its budget: whoever is going to write should wait until it has not,
 // which Options.Wake tells. A command that is already running never waits. Safe from any goroutine; without a save it
