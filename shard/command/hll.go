@@ -126,7 +126,12 @@ func cmdPFAdd(c *Ctx) error {
 	changes := 0
 	if found && h.dense() {
 		changes = c.addDense(&h)
-	} else if changes, err = c.addSparse(k, found, &h); err != nil {
+	} else if found && len(c.Args) == 3 {
+		changes, err = c.addOne(&h)
+	} else {
+		changes, err = c.addSparse(k, found, &h)
+	}
+	if err != nil {
 		return err
 	}
 	if c.Dirty += changes; changes > 0 {
@@ -149,11 +154,40 @@ func (c *Ctx) addDense(h *hllString) (changes int) {
 			changes++
 		}
 	}
-	if _, cached := hll.Cached(h.head[:]); changes > 0 && cached {
+	if changes > 0 {
+		h.stale()
+	}
+	return changes
+}
+
+// stale notes that the last estimate is out of date.
+func (h *hllString) stale() {
+	if _, cached := hll.Cached(h.head[:]); cached {
 		hll.Stale(h.head[:])
 		h.Splice(hll.CacheAt, hll.CacheBytes, h.head[hll.CacheAt:])
 	}
-	return changes
+}
+
+// addOne is addSparse for one element and a value that is there: of which nothing is copied, unless it becomes dense.
+func (c *Ctx) addOne(h *hllString) (changes int, err error) {
+	v := hll.Value{MaxSparse: c.Limits.HLLSparseMaxBytes}
+	if v.B, err = h.view(c.buffer(hll.MaxSparseBytes)[:0]); err != nil {
+		return 0, err
+	}
+	var e hll.Edit
+	register, rank := hll.Hash(c.Args[2])
+	raised, ok := v.Plan(&e, register, rank)
+	switch {
+	case !ok:
+		return c.addSparse(nil, true, h)
+	case raised == hll.Unsound:
+		return 0, resp.ErrCorruptHLL
+	case raised == hll.Same:
+		return 0, nil
+	}
+	h.stale()
+	h.Splice(e.At, e.Del, e.New())
+	return 1, nil
 }
 
 // addSparse adds the call's elements to a sparse value, or a new one if the key isn't there, and returns how many

@@ -116,35 +116,92 @@ func TestWordsOfEightRegisters(t *testing.T) {
 	}
 }
 
-func TestEightBytes(t *testing.T) {
+// TestWordsOfRuns goes over runs by words and one after the other.
+func TestWordsOfRuns(t *testing.T) {
 	rnd := rand.New(rand.NewPCG(2, 2))
-	var cut, most int
-	for range 100_000 {
-		b := make([]byte, 8)
-		binary.LittleEndian.PutUint64(b, rnd.Uint64())
+	var cuts, most int
+	for range 20_000 {
+		b := make([]byte, HeaderBytes+64)
 		for i := range b {
+			b[i] = byte(rnd.Uint32())
 			if rnd.IntN(3) > 0 { // rows of what looks like an XZERO, or is one
 				b[i] = b[i]&^kindBits | xzero
 			}
 		}
-		sum, xzeros, at := 0, 0, 0
+		run := place{HeaderBytes, 0}
+		at, first, cut := run.at, run.first, uint64(0)
 		for at < len(b) {
-			n, size := runAt(b, at)
-			if size == 0 {
-				cut++
-				break
+			w := binary.LittleEndian.Uint64(b[at:])
+			heads := xzeros(w, cut)
+			n := registersIn(w, heads, cut)
+			at, first, cut = at+8, first+n, heads>>56
+			xzeros := 0
+			for {
+				n, size := runAt(b, run.at)
+				if size == 0 || run.at+size > at {
+					break
+				}
+				run = place{run.at + size, run.first + n}
+				xzeros += size - 1
+				if run.at == at {
+					break
+				}
 			}
-			sum += n
-			at += size
-			xzeros += size - 1
-		}
-		most = max(most, xzeros)
-		if n, size := eightBytes(binary.LittleEndian.Uint64(b)); n != sum || size != at {
-			t.Fatalf("%x: %d of %d bytes, want %d of %d", b, n, size, sum, at)
+			if got := whole(b, at, first, cut); got != run {
+				t.Fatalf("%x: before byte %d: %v, want %v", b, at, got, run)
+			}
+			most = max(most, xzeros)
+			cuts += int(cut & 1)
 		}
 	}
-	if cut < 10_000 || most != 4 {
-		t.Fatalf("%d were cut, at most %d XZEROs", cut, most)
+	if cuts < 10_000 || most != 4 {
+		t.Fatalf("%d were cut, at most %d XZEROs", cuts, most)
+	}
+}
+
+// TestPlan: whoever does what Plan says has the value that Raise makes, and Plan itself changes nothing.
+func TestPlan(t *testing.T) {
+	rnd := rand.New(rand.NewPCG(7, 7))
+	var dense, same int
+	for _, limit := range []int64{100, 300, 3000, MaxSparseBytes} {
+		v := Value{B: AppendEmpty(nil), MaxSparse: limit}
+		for range 20_000 {
+			if IsDense(v.B) {
+				v = Value{B: AppendEmpty(nil), MaxSparse: limit}
+			}
+			register, rank := rnd.IntN(Registers), byte(1+rnd.IntN(3)*rnd.IntN(3))
+			if rnd.IntN(500) == 0 {
+				rank = maxSparseRank + 1
+			}
+			before := bytes.Clone(v.B)
+			var e Edit
+			w := Value{B: v.B[:len(v.B):len(v.B)], MaxSparse: limit}
+			got, ok := w.Plan(&e, register, rank)
+			if !bytes.Equal(v.B, before) {
+				t.Fatal("Plan has changed the value")
+			}
+			want := v.Raise(register, rank)
+			switch {
+			case !ok:
+				dense++
+				if !IsDense(v.B) {
+					t.Fatal("the value stays sparse")
+				}
+				continue
+			case got != want:
+				t.Fatalf("%v, want %v", got, want)
+			case got == Same:
+				same++
+				continue
+			}
+			done := append(append(bytes.Clone(before[:e.At]), e.New()...), before[e.At+e.Del:]...)
+			if !bytes.Equal(done, v.B) {
+				t.Fatalf("%x for register %d and rank %d: %x, want %x", before, register, rank, done, v.B)
+			}
+		}
+	}
+	if dense < 100 || same < 500 {
+		t.Errorf("%d became dense, %d stayed as they were", dense, same)
 	}
 }
 
@@ -410,6 +467,29 @@ func FuzzValue(f *testing.F) {
 			t.Fatal("other registers when raised")
 		}
 	})
+}
+
+// BenchmarkPlan plans to raise registers of a thousand values, of which nothing can be foretold.
+func BenchmarkPlan(b *testing.B) {
+	for _, elements := range []uint64{26, 60, 100, 300, 800} {
+		b.Run(strconv.FormatUint(elements, 10), func(b *testing.B) {
+			values := make([]Value, 1000)
+			for i := range values {
+				v := Value{B: AppendEmpty(nil), MaxSparse: 3000}
+				for j := range elements {
+					v.Raise(Hash(binary.LittleEndian.AppendUint64(nil, uint64(i)<<32|j)))
+				}
+				values[i] = Value{B: v.B, MaxSparse: 3000}
+			}
+			var e Edit
+			var element [8]byte
+			for i := uint64(0); b.Loop(); i++ {
+				binary.LittleEndian.PutUint64(element[:], i)
+				register, rank := Hash(element[:])
+				values[i*7919%1000].Plan(&e, register, rank)
+			}
+		})
+	}
 }
 
 // BenchmarkRaiseSparse raises registers that are high enough, so nothing changes, of values that have met few elements

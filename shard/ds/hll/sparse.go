@@ -2,7 +2,6 @@ package hll
 
 import (
 	"encoding/binary"
-	"math/bits"
 	"slices"
 )
 
@@ -167,133 +166,136 @@ func (v *Value) Raise(register int, rank byte) Raised {
 	return v.Raise(register, rank)
 }
 
-// place is a run among others.
-type place struct{ at, first int }
+// Edit is how a register of a sparse value is raised: the Del bytes from At on give way to New.
+type Edit struct {
+	At, Del int
 
-// raiseSparse raises a register of a sparse value; done is false if that has no room for it.
-func (v *Value) raiseSparse(register int, rank byte) (r Raised, done bool) {
-	earlier, run := v.find(register)
-	if run.at >= len(v.B) {
+	room [maxRunBytes + maxSplitBytes + joinBytes]byte
+	n    int
+}
+
+const (
+	maxRunBytes   = 2
+	maxSplitBytes = 5               // a rank between two XZEROs
+	joinBytes     = joinSteps*2 + 1 // that joining looks at
+)
+
+// New is what comes in, a few bytes; it lies in the Edit.
+func (e *Edit) New() []byte { return e.room[:e.n] }
+
+// Plan works out how Raise would raise a register of a sparse value, and changes nothing; e is good if that is Higher.
+// ok is false if the value would become dense, or isn't sound.
+func (v *Value) Plan(e *Edit, register int, rank byte) (r Raised, ok bool) {
+	if rank > maxSparseRank {
+		return Same, false
+	}
+	return v.plan(e, v.find(register), register, rank)
+}
+
+// plan is Plan where the register has been looked for. An unsound value gives Unsound and true.
+func (v *Value) plan(e *Edit, f found, register int, rank byte) (r Raised, ok bool) {
+	if f.size == 0 {
 		return Unsound, true
 	}
-	n, size := runAt(v.B, run.at)
-	if size == 0 {
-		return Unsound, true
-	}
-	had := rankOf(v.B[run.at])
+	had := rankOf(v.B[f.at])
 	if had >= rank {
 		return Same, true
 	}
-	var room [5]byte
-	with := room[:0]
-	if left := register - run.first; left > 0 {
-		with = appendRun(with, had, left)
+	if had > 0 || !e.split(v.B, f, register, rank) {
+		e.replace(v.B, f, register, rank)
 	}
-	with = appendRun(with, rank, 1)
-	if right := run.first + n - 1 - register; right > 0 {
-		with = appendRun(with, had, right)
-	}
-	if more := len(with) - size; more > 0 && int64(len(v.B)+more) > v.MaxSparse {
+	if more := e.n - e.Del; more > 0 && int64(len(v.B)+more) > v.MaxSparse {
 		return Same, false
 	}
-	prev, before := v.before(run, earlier)
-	v.own(prev.at, run.at+size)
-	v.B = slices.Replace(v.B, run.at, run.at+size, with...)
-	v.join(prev.at)
-	v.at, v.first, v.next = before.at, before.first, register+1
 	return Higher, true
 }
 
-// find looks for the run of a register, which is at the end of the value or broken if there is none. An earlier one is
-// two runs before that at least, or is where there are no two.
-func (v *Value) find(register int) (earlier, run place) {
-	b, at, first := v.B, v.at, v.first
-	if register < v.next || at == 0 {
-		at, first = HeaderBytes, 0
+// replace is the general way to plan: it puts the run's parts between the run before and what is behind, and joins.
+func (e *Edit) replace(v []byte, f found, register int, rank byte) {
+	had := rankOf(v[f.at])
+	b := append(e.room[:0], v[f.prev:f.at]...)
+	if left := register - f.first; left > 0 {
+		b = appendRun(b, had, left)
 	}
-	earlier = place{at, first}
-	for at+8 <= len(b) {
-		n, size := eightBytes(binary.LittleEndian.Uint64(b[at:]))
-		if first+n > register {
-			break
-		}
-		earlier = place{at, first} // eight bytes have three runs at least
-		at += size
-		first += n
+	b = appendRun(b, rank, 1)
+	if right := f.first + f.n - 1 - register; right > 0 {
+		b = appendRun(b, had, right)
 	}
-	for at < len(b) {
-		n, size := runAt(b, at)
-		if size == 0 || register < first+n {
-			break
-		}
-		at += size
-		first += n
-	}
-	return earlier, place{at, first}
+	behind := f.at + f.size
+	end := min(behind+joinBytes, len(v))
+	b = join(append(b, v[behind:end]...))
+	e.At, e.Del, e.n = f.prev, end-f.prev, len(b)
 }
 
-// before returns the run before one and the one before that, having an earlier one. Where there is none they are the
-// run behind.
-func (v *Value) before(run, earlier place) (last, lastButOne place) {
-	last, lastButOne = earlier, earlier
-	for p := earlier; p.at < run.at; {
-		last, lastButOne = p, last
-		n, size := runAt(v.B, p.at)
-		p = place{p.at + size, p.first + n}
+// split plans what most changes are, without branches that nothing foretells: a register of a run of zeros gets a rank,
+// and there is nothing to be joined. It reports whether that is so.
+func (e *Edit) split(v []byte, f found, register int, rank byte) bool {
+	behind := f.at + f.size
+	if behind+8 > len(v) {
+		return false
 	}
-	return last, lastButOne
+	left, leftBytes := zeros(register - f.first)
+	right, rightBytes := zeros(f.first + f.n - 1 - register)
+	val := uint64(valBit | (rank-1)<<2)
+	runs := left | (val|right<<8)<<(leftBytes&7*8)
+	n := leftBytes + 1 + rightBytes
+	next := binary.LittleEndian.Uint64(v[behind:])
+	if pairs(uint64(v[f.at-1])|runs<<8|next<<((n+1)&7*8))|pairs(next) != 0 {
+		return false
+	}
+	binary.LittleEndian.PutUint64(e.room[:], runs)
+	e.At, e.Del, e.n = f.at, f.size, n
+	return true
 }
 
-// eightBytes returns how many registers the whole runs in eight bytes are about that begin with a run, and their size
-// in bytes, 7 if an XZERO begins with the last one. Where there are XZEROs it has no branches, since nothing foretells
-// which kind of run comes next.
-func eightBytes(w uint64) (n, size int) {
-	const (
-		ones = 0x0101_0101_0101_0101
-		even = 0x00FF_00FF_00FF_00FF
-	)
-	size = 8
-	like := w >> 6 &^ (w >> 7) & ones // bytes that look like the first of an XZERO
-	var high, tails uint64
-	if like != 0 {
-		// The second byte of one may look so, too: of such bytes in a row each other one is a first, beginning with the
-		// row. The carry goes through the rows that begin at an even place.
-		all := like<<8 - like
-		rest := all + like&^(like<<8)&even
-		heads := all&^rest&even | all&rest&^even
-		cut := heads >> 63
-		size -= int(cut)
-		w &= ^uint64(0) >> (cut << 3)
-		tails = heads << 8
-		high = w & heads & (0x3F * ones) * ones >> 56 << 8 // four of 63 at most
-		w &^= heads
-	}
-	val := w &^ tails >> 7 & ones
-	low := w & (0x3F*ones - val*0x3C | tails) // 3 for a VAL
-	low = (low&even + low>>8&even) * 0x0001_0001_0001_0001 >> 48
-	return int(high+low) + size - bits.OnesCount64(tails)>>3, size
+// zeros returns a run of n registers that are 0, and its bytes: none if n is 0.
+func zeros(n int) (run uint64, size int) {
+	m := uint64(n - 1)
+	none := m >> 63
+	long := (maxZero - 1 - m) >> 63 &^ none // n > maxZero
+	run = m&(long-1) | (xzero|m>>8|m&0xFF<<8)&-long
+	return run & (none - 1), int(1 + long - none)
 }
 
-// join makes one of neighbours with the same rank, from the run at b[at] on, joinSteps far.
-func (v *Value) join(at int) {
-	for step := 0; step < joinSteps && at < len(v.B); step++ {
-		c := v.B[at]
+// pairs returns a bit for each byte of a word that looks like a VAL and is followed by one of the same rank.
+func pairs(w uint64) uint64 {
+	unlike := (w^w>>8)>>2&(0x3F*ones) + 0x7F*ones // with the highest bit of a byte set
+	return w &^ unlike & (0x80 * (ones >> 8))
+}
+
+// raiseSparse raises a register of a sparse value; done is false if that has no room for it.
+func (v *Value) raiseSparse(register int, rank byte) (r Raised, done bool) {
+	var e Edit
+	f := v.find(register)
+	if r, done = v.plan(&e, f, register, rank); r == Higher {
+		v.own(e.At, e.At+e.Del)
+		v.B = slices.Replace(v.B, e.At, e.At+e.Del, e.New()...)
+		v.at, v.first, v.next = f.earlier.at, f.earlier.first, register+1
+	}
+	return r, done
+}
+
+// join makes one of neighbours with the same rank, from the first run on, joinSteps far.
+func join(b []byte) []byte {
+	at := 0
+	for step := 0; step < joinSteps && at < len(b); step++ {
+		c := b[at]
 		switch {
 		case c&kindBits == xzero:
 			at += 2
 			continue
-		case c&valBit != 0 && at+1 < len(v.B):
-			next := v.B[at+1]
+		case c&valBit != 0 && at+1 < len(b):
+			next := b[at+1]
 			n := shortRun(c) + shortRun(next)
 			if next&valBit != 0 && rankOf(next) == rankOf(c) && n <= maxVal {
-				v.own(at, at+2)
-				v.B[at] = c&^3 | byte(n-1)
-				v.B = slices.Delete(v.B, at+1, at+2)
+				b[at] = c&^3 | byte(n-1)
+				b = slices.Delete(b, at+1, at+2)
 				continue
 			}
 		}
 		at++
 	}
+	return b
 }
 
 // EachRun calls fn for each run of a sparse value: the rank of its n registers, and its size in bytes. It reports
