@@ -43,7 +43,7 @@ func Hash(element []byte) (register int, rank byte) {
 // hash64 is MurmurHash64A with the seed that Redis uses.
 func hash64(b []byte) uint64 {
 	const seed, m, r = 0xadc83b19, 0xc6a4a7935bd1e995, 47
-	h := seed ^ uint64(len(b))*m
+	h, all := seed^uint64(len(b))*m, b
 	for ; len(b) >= 8; b = b[8:] {
 		k := binary.LittleEndian.Uint64(b) * m
 		k ^= k >> r
@@ -51,8 +51,12 @@ func hash64(b []byte) uint64 {
 	}
 	if len(b) > 0 {
 		var tail uint64
-		for i, c := range b {
-			tail |= uint64(c) << (8 * i)
+		if len(all) >= 8 {
+			tail = binary.LittleEndian.Uint64(all[len(all)-8:]) >> (64 - 8*len(b))
+		} else {
+			for i, c := range b {
+				tail |= uint64(c) << (8 * i)
+			}
 		}
 		h = (h ^ tail) * m
 	}

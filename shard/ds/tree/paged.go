@@ -207,12 +207,15 @@ func (p Paged) page(space *arena.Space, i int) []byte {
 		if level == 0 {
 			return n.content()
 		}
-		per := reach(level - 1)
-		if i/per >= int(*n.slots()) {
+		slot := i
+		if level > 1 { // else a division would take as long as all the rest
+			per := reach(level - 1)
+			slot, i = i/per, i%per
+		}
+		if slot >= int(*n.slots()) {
 			return nil
 		}
-		ref = *n.slot(i / per)
-		i %= per
+		ref = *n.slot(slot)
 	}
 	return nil
 }
