@@ -178,8 +178,13 @@ func (r *Runner) work(L *lua.LState, n int) {
 	}
 }
 
-// checkString raises an error if a string of so many bytes is longer than a script may make.
+// bytesPerStep is how many bytes of a string a step of work makes: memory is looked at for each MB or so.
+const bytesPerStep = 1 << 10
+
+// checkString counts the work of making a string of so many bytes, and raises an error if it is longer than a script
+// may make.
 func (r *Runner) checkString(L *lua.LState, size int) {
+	r.work(L, size/bytesPerStep)
 	if size > r.engine.limits.StringBytes {
 		L.RaiseError("not enough memory")
 	}

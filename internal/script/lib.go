@@ -80,6 +80,7 @@ func (lb *libs) checkRoom(L *lua.LState, n int) {
 // pushBuffer pushes a buffer's content as a string and gives the buffer back.
 func (lb *libs) pushBuffer(L *lua.LState, buf []byte) int {
 	lb.checkRoom(L, len(buf))
+	lb.spend(L, len(buf)/16)
 	L.Push(lua.LString(buf))
 	lb.giveBuffer(buf)
 	return 1
@@ -122,8 +123,9 @@ func pushNumber[N numeric](L *lua.LState, n N) {
 }
 
 // part is s[from:to] without keeping much more than that of s from the garbage collector.
-func part(s string, from, to int) string {
+func (lb *libs) part(L *lua.LState, s string, from, to int) string {
 	if len(s) > 256 && to-from < len(s)/2 {
+		lb.spend(L, (to-from)/16)
 		return strings.Clone(s[from:to])
 	}
 	return s[from:to]

@@ -163,7 +163,7 @@ func (d *jsonDecoder) string() {
 		c := d.byteAt(d.at)
 		if c == '"' {
 			d.lb.spend(d.L, d.at-from)
-			d.token, d.text = jsonString, part(d.source, from, d.at)
+			d.token, d.text = jsonString, d.lb.part(d.L, d.source, from, d.at)
 			d.at++
 			return
 		}

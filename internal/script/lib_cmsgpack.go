@@ -324,7 +324,7 @@ func (u *unpacker) string(head, n int) (v lua.LValue, problem string) {
 	if len(u.data)-head < n {
 		return nil, msgTruncated
 	}
-	return u.take(head+n, lua.LString(part(u.data, head, head+n)))
+	return u.take(head+n, lua.LString(u.lb.part(u.L, u.data, head, head+n)))
 }
 
 // table decodes n values, or n keys with values, behind a head.

@@ -379,7 +379,7 @@ func (m *matcher) value(l, start, end int) lua.LValue {
 		if l != 0 {
 			raisef(m.L, "invalid capture index")
 		}
-		return lua.LString(part(m.src, start, end))
+		return lua.LString(m.lb.part(m.L, m.src, start, end))
 	}
 	c := m.capture[l]
 	switch c.length {
@@ -388,7 +388,7 @@ func (m *matcher) value(l, start, end int) lua.LValue {
 	case capturePosition:
 		return numberValue(c.start + 1)
 	}
-	return lua.LString(part(m.src, c.start, c.start+c.length))
+	return lua.LString(m.lb.part(m.L, m.src, c.start, c.start+c.length))
 }
 
 // pushCaptures pushes all captures; without any, the whole match if whole says so. It returns how many it has pushed.

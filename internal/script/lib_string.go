@@ -11,7 +11,7 @@ func (lb *libs) openString(L *lua.LState) *lua.LTable {
 	t := newLibrary(L, map[string]lua.LGFunction{
 		"byte": strByte, "char": strChar, "dump": strDump, "find": lb.strFind, "format": lb.strFormat,
 		"gmatch": lb.strGmatch, "gsub": lb.strGsub, "len": strLen, "lower": lb.strLower, "match": lb.strMatch,
-		"rep": lb.strRep, "reverse": lb.strReverse, "sub": strSub, "upper": lb.strUpper,
+		"rep": lb.strRep, "reverse": lb.strReverse, "sub": lb.strSub, "upper": lb.strUpper,
 	})
 	t.RawSetString("gfind", t.RawGetString("gmatch"))
 	return t
@@ -110,7 +110,7 @@ func (lb *libs) strRep(L *lua.LState) int {
 }
 
 // string.sub(s, i [, j])
-func strSub(L *lua.LState) int {
+func (lb *libs) strSub(L *lua.LState) int {
 	s := checkString(L, 1)
 	from := max(fromEnd(checkInteger(L, 2), len(s)), 1)
 	to := min(fromEnd(optInteger(L, 3, -1), len(s)), len(s))
@@ -118,7 +118,7 @@ func strSub(L *lua.LState) int {
 		L.Push(lua.LString(""))
 		return 1
 	}
-	L.Push(lua.LString(part(s, from-1, to)))
+	L.Push(lua.LString(lb.part(L, s, from-1, to)))
 	return 1
 }
 

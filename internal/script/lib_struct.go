@@ -29,7 +29,7 @@ import (
 // openStruct makes the table struct.
 func (lb *libs) openStruct(L *lua.LState) *lua.LTable {
 	return newLibrary(L, map[string]lua.LGFunction{
-		"pack": lb.structPack, "size": structSize, "unpack": structUnpack,
+		"pack": lb.structPack, "size": structSize, "unpack": lb.structUnpack,
 	})
 }
 
@@ -212,7 +212,7 @@ func structSize(L *lua.LState) int {
 }
 
 // struct.unpack(format, data [, position])
-func structUnpack(L *lua.LState) int {
+func (lb *libs) structUnpack(L *lua.LState) int {
 	l := newLayout(L, checkString(L, 1))
 	data := checkString(L, 2)
 	pos := optInteger(L, 3, 1)
@@ -244,14 +244,14 @@ func structUnpack(L *lua.LState) int {
 				n--
 				l.checkData(data, pos, size)
 			}
-			L.Push(lua.LString(part(data, pos, pos+size)))
+			L.Push(lua.LString(lb.part(L, data, pos, pos+size)))
 			n++
 		case option == 's':
 			length := strings.IndexByte(data[pos:], 0)
 			if length < 0 {
 				raisef(L, "unfinished string in data")
 			}
-			L.Push(lua.LString(part(data, pos, pos+length)))
+			L.Push(lua.LString(lb.part(L, data, pos, pos+length)))
 			size = length + 1
 			n++
 		default:

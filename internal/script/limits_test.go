@@ -97,6 +97,34 @@ func TestMemoryIsBounded(t *testing.T) {
 	}
 }
 
+// TestBigStringsAreSeen makes strings of 2 or 4 MB in all ways, after a while in which little has happened: what is in
+// use is looked at for each.
+func TestBigStringsAreSeen(t *testing.T) {
+	const begin = `local s = ('x'):rep(4e6)
+		redis.call('SET', 'big', s)
+		for i = 1, 1e5 do end
+		redis.log(redis.LOG_WARNING, 'from here on')
+		for i = 1, 30 do local big = `
+	for _, e := range []string{
+		`s .. i`, `s .. s .. i`, `setmetatable({}, {__concat = function(_, i) return s .. i end}) .. i`,
+		`table.concat({s, i})`, `string.format('%s%d', s, i)`, `s:gsub('y', '')`, `s:gsub('^x', 'y')`,
+		`s:sub(1, 1.9e6)`, `s:upper()`, `s:reverse()`, `s:rep(1)`, `cmsgpack.pack(s)`,
+		`cmsgpack.unpack_limit('\219\0\29\0\0' .. s, 1)`, `struct.pack('s', s)`, `struct.unpack('c1900000', s)`,
+		`cjson.encode(s)`, `redis.call('GET', 'big')`, `redis.pcall('GET', 'big')`,
+	} {
+		host := newFakeHost()
+		looks := 0
+		host.tick = func() error {
+			looks += len(host.lines)
+			return nil
+		}
+		got := eval(t, NewEngine(noRows, Limits{}).NewRunner(host), begin+e+" end return 'ok'", nil, nil)
+		if got != "$2\r\nok\r\n" || looks < 30 {
+			t.Errorf("%s: %.100q, %d looks at 30 big strings", e, got, looks)
+		}
+	}
+}
+
 // TestMemoryIsBoundedRunAfterRun runs a script again and again that takes as much as it gets, on several states:
 // what one run has left is not taken for others', by which the next one could have more.
 func TestMemoryIsBoundedRunAfterRun(t *testing.T) {

@@ -72,6 +72,7 @@ func (r *Runner) command(L *lua.LState, raises bool) int {
 		panic("BUG: a host without a reply")
 	}
 	v, _ := r.readReply(L, reply)
+	r.work(L, len(reply)/bytesPerStep)
 	if raises && reply[0] == '-' {
 		L.Error(v, 0)
 	}
