@@ -107,6 +107,40 @@ func gateOwnMessage(g *gated) error {
 	return c.gets(want)
 }
 
+// gateScriptMessage: what a script has its caller sent, or what was sent before in the same transaction, waits with the
+// reply, also if the script has stood still, and if there is no reply.
+func gateScriptMessage(g *gated) error {
+	const script = "EVAL \"redis.call('SET',KEYS[1],1) redis.call('PUBLISH','news','own') for i=1,300000 do end " +
+		"return 'end'\" 1 a"
+	message := ">" + aMessage("news", "own")[1:]
+	for _, x := range []struct {
+		say  []string
+		want string
+	}{
+		{[]string{script}, message + "$3\r\nend\r\n"},
+		{[]string{"CLIENT REPLY OFF", "MULTI", "PUBLISH news own", script, "EXEC"}, message + message},
+	} {
+		c := g.dial()
+		c.say("HELLO 3", "SUBSCRIBE news")
+		for !strings.HasSuffix(string(c.got), "news\r\n:1\r\n") && c.arrived(patience) {
+		}
+		c.got = nil
+		g.disk.stop()
+		c.say(x.say...)
+		if err := c.held(int64(len(x.want))); err != nil {
+			return err
+		}
+		g.disk.resume()
+		if err := c.gets(x.want); err != nil {
+			return err
+		}
+		if err := c.conn.Close(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // gateEvent: a keyspace event waits for the change that it tells of.
 func gateEvent(g *gated) error {
 	writer := g.dial()

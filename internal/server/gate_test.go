@@ -322,6 +322,7 @@ var gateCases = []struct {
 	{"a keyspace event", gateEvent},
 	{"an invalidation", gateInvalidation},
 	{"PUBLISH to oneself", gateOwnMessage},
+	{"PUBLISH to oneself by a script", gateScriptMessage},
 	{"TAKE", gateTake},
 }
 

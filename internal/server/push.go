@@ -404,16 +404,16 @@ func (s *Session) pushOwn(text []byte) {
 
 // pushesHere is where a push is appended that belongs here among the replies.
 func (s *Session) pushesHere() *[]byte {
-	if s.silenced {
+	switch {
+	case s.script != nil && s.c == &s.script.inner: // and not in what the script gets to see
+		return &s.script.pushes
+	case s.silenced:
 		return &s.aloud
-	}
-	if s.script != nil {
-		return &s.script.outer.Out // and not in what a script gets to see
 	}
 	return &s.c.Out
 }
 
-// speakUp appends what a command whose replies were dropped had to push.
+// speakUp appends what a command had to push whose replies were dropped.
 func (s *Session) speakUp() {
 	s.silenced = false
 	if len(s.aloud) > 0 {

@@ -115,3 +115,43 @@ func callStats(v resp.Value) string {
 	}
 	return strings.Join(slices.Sorted(slices.Values(out)), "\n")
 }
+
+// TestScriptsMessagesToTheirCallerAsRedis: what a script publishes to its own caller comes where redis-server has it.
+func TestScriptsMessagesToTheirCallerAsRedis(t *testing.T) {
+	publish := func(what, then string) []string {
+		return []string{"EVAL", "redis.call('PUBLISH','news','" + what + "') " + then, "0"}
+	}
+	commands := [][]string{
+		{"SUBSCRIBE", "news"},
+		publish("a", "return {redis.call('PUBLISH','news','b'), 'end'}"),
+		publish("c", "error('failed')"), publish("d", "return redis.call('LPOP')"), publish("e", "return {err='f'}"),
+		{"MULTI"}, publish("g", "return 1"), {"PUBLISH", "news", "h"}, publish("i", "error('failed')"), {"EXEC"},
+		{"CLIENT", "REPLY", "SKIP"}, publish("j", "return 1"),
+		{"CLIENT", "REPLY", "OFF"}, {"MULTI"}, {"PUBLISH", "news", "k"}, publish("l", "return 1"), {"EXEC"},
+		{"CLIENT", "REPLY", "ON"}, {"PING", "over"},
+	}
+	said := func(addr string) string {
+		conn := (&both{t: t}).dial(addr)
+		ask(t, conn, "HELLO", "3")
+		for _, q := range commands {
+			conn.Queue(q...)
+		}
+		if err := conn.Flush(); err != nil {
+			t.Fatal(err)
+		}
+		var all []byte
+		for {
+			v, err := conn.Receive()
+			if err != nil {
+				t.Fatal(err)
+			}
+			if all = v.Append(all); string(v.Str) == "over" {
+				return string(all)
+			}
+		}
+	}
+	want, got := said(redistest.Redis().Start(t)), said(fulmen(8).Start(t))
+	if got != want {
+		t.Errorf("got\n%q\nredis-server says\n%q", got, want)
+	}
+}

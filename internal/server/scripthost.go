@@ -34,7 +34,26 @@ func (s *Session) eval(readOnly bool) error {
 	mark := c.Mark()
 	c.Out, e = r.runner.Run(c.Out, c.Proto, what, c.Args[3:3+n], c.Args[3+n:])
 	r.endScript()
-	return r.outcome(c, mark, e)
+	err := r.outcome(c, mark, e)
+	if len(r.pushes) > 0 {
+		err = r.pushFirst(c, mark, err)
+	}
+	return err
+}
+
+// pushFirst puts what the script has caused its own session to be sent before its reply, which stands in the context
+// from mark on, or is err.
+func (r *scriptRun) pushFirst(c *command.Ctx, mark command.Mark, err error) error {
+	var reply command.Reply
+	c.Move(&reply, mark)
+	to := r.s.pushesHere()
+	*to = append(*to, r.pushes...)
+	if err != nil {
+		c.Fail(c.Row, err)
+		return nil
+	}
+	reply.Move(&c.Reply, command.Mark{})
+	return nil
 }
 
 // outcome returns a script's error to be counted and replied. One of its commands' was counted then, as an error: now
@@ -95,7 +114,7 @@ func (r *scriptRun) beginScript(name string, flags script.Flags, readOnly, funct
 	r.shows = false
 	r.state.Store(scriptClean)
 	r.busy.Store(false)
-	r.lastError = r.lastError[:0]
+	r.lastError, r.pushes = r.lastError[:0], r.pushes[:0]
 	r.beganNs, r.ranNs = r.l.worker.NowNs, 0
 	r.sliceNs = r.beganNs + scriptSliceNs
 	r.inner.DBID, r.inner.Proto, r.db = s.db, 2, s.db

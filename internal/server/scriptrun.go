@@ -56,10 +56,12 @@ type scriptRun struct {
 	ranNs     int64  // for how long it has run, without the times in which it stood still
 	sliceNs   int64  // until when it runs
 	lastError []byte // that one of its commands has replied
+	pushes    []byte // for its own session, which gets them before the reply
 
 	// What was caused while it ran, while it stands still.
 	parcel     *parcel
 	broadcasts []broadcastKeys
+	aloud      []byte // the session's
 
 	// Scratch.
 	idx   []int
@@ -97,6 +99,9 @@ func (l *loop) putRun(r *scriptRun) {
 	r.s, r.row, r.args, r.keys = nil, nil, nil, nil
 	if cap(r.reply) > flushBytes {
 		r.reply = nil
+	}
+	if cap(r.pushes) > flushBytes {
+		r.pushes = nil
 	}
 	if cap(r.outer.Out) > flushBytes {
 		r.outer.Out = nil
@@ -217,8 +222,8 @@ func (r *scriptRun) end() {
 // stand has the command stand still: it takes along what its commands have caused.
 func (r *scriptRun) stand() {
 	l := r.l
-	r.parcel, r.broadcasts = l.parcel, l.broadcasts
-	l.parcel, l.broadcasts, l.worker.Courier = nil, nil, nil
+	r.parcel, r.broadcasts, r.aloud = l.parcel, l.broadcasts, r.s.aloud
+	l.parcel, l.broadcasts, l.worker.Courier, r.s.aloud = nil, nil, nil, nil
 	l.scripts.standing++
 	if l.srv.scripts.has(letsGoEarly) {
 		r.s.park.tx.Release(&l.worker)
@@ -234,7 +239,8 @@ func (r *scriptRun) rise() {
 		l.parcel, l.broadcasts = r.parcel, r.broadcasts
 		l.worker.Courier = (*courier)(l)
 	}
-	r.parcel, r.broadcasts = nil, nil
+	r.s.aloud = r.aloud
+	r.parcel, r.broadcasts, r.aloud = nil, nil, nil
 }
 
 // goOnWithScript is Deliver for a session whose script stands still.
