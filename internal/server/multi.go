@@ -255,6 +255,9 @@ func (s *Session) runQueue(row *command.Row, args [][]byte) {
 			s.c.Args, s.c.Keys = q.args, q.keys
 			command.Call(s.c, q.row)
 			s.noteEmptied()
+			if s.script != nil && s.script.abandoned {
+				break
+			}
 		}
 		s.executing = false
 		s.c.TakeThen() // what they left to do is done in the background

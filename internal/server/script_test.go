@@ -144,3 +144,18 @@ func TestScriptsWithoutKeysAreBounded(t *testing.T) {
 		t.Errorf("%d Lua states", n)
 	}
 }
+
+// TestServerEndsDuringATransaction: of a transaction whose script stands still when the server ends nothing more is
+// executed, no other script either.
+func TestServerEndsDuringATransaction(t *testing.T) {
+	srv := startServer(t)
+	c := dial(t, srv.Addr())
+	c.send("MULTI\r\nEVAL \"" + endless + "\" 1 k\r\nEVAL \"return 1\" 1 k\r\nCONFIG SET maxclients 77\r\nEXEC\r\n")
+	eventually(t, "the script stands still", func() bool { return srv.scripts.running.count() == 1 })
+	if err := srv.Shutdown(); err != nil {
+		t.Error(err)
+	}
+	if n := srv.cfg.Values().MaxClients; n == 77 {
+		t.Error("the transaction went on")
+	}
+}

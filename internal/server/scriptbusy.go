@@ -225,7 +225,7 @@ func (v *runningScripts) end() {
 	list := slices.Clone(v.list)
 	v.mu.Unlock()
 	for _, r := range list {
-		r.stop()
+		r.abandon()
 	}
 	for _, l := range v.srv.loops {
 		if r := l.scripts.idle; r != nil {

@@ -68,10 +68,11 @@ type scriptRun struct {
 	found []command.Keyed
 	reply []byte
 
-	standing bool       // it has stood still: it is in runningScripts
-	shows    bool       // shown is about the script that runs
-	shown    *shownCall // held with the lock of runningScripts
-	number   uint64     // in the order in which scripts stood still first; as shown
+	standing  bool       // it has stood still: it is in runningScripts
+	shows     bool       // shown is about the script that runs
+	shown     *shownCall // held with the lock of runningScripts
+	number    uint64     // in the order in which scripts stood still first; as shown
+	abandoned bool       // the server has ended: nothing of the command is to be done any more
 
 	// Atomic.
 	state    scriptState
@@ -241,6 +242,12 @@ func (r *scriptRun) rise() {
 	}
 	r.s.aloud = r.aloud
 	r.parcel, r.broadcasts, r.aloud = nil, nil, nil
+}
+
+// abandon ends the command in the middle of its script; the loops have ended.
+func (r *scriptRun) abandon() {
+	r.s.script, r.s.c, r.abandoned = r, r.ctx, true
+	r.stop()
 }
 
 // goOnWithScript is Deliver for a session whose script stands still.
