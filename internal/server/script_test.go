@@ -159,3 +159,24 @@ func TestServerEndsDuringATransaction(t *testing.T) {
 		t.Error("the transaction went on")
 	}
 }
+
+// TestBusyScriptAndFlush: a command that has been executed and frees memory before it replies is not refused because a
+// script has taken the baton meanwhile.
+func TestBusyScriptAndFlush(t *testing.T) {
+	srv := startServer(t, "--shards", "1", "--enable-debug-command", "yes", "--lua-time-limit", "1")
+	c, caller, other := dial(t, srv.Addr()), dial(t, srv.Addr()), dial(t, srv.Addr())
+	for range 5 {
+		wantReply(t, c, "OK", "DEBUG", "POPULATE", "100000")
+		c.send("FLUSHALL SYNC\r\n")
+		caller.send("EVAL \"" + endless + "\" 1 k\r\n")
+		eventually(t, "the script is killed", func() bool {
+			return other.do("PING") == busyText && other.do("SCRIPT", "KILL") == "OK"
+		})
+		if got := caller.reply(); !strings.HasPrefix(got, killedText) {
+			t.Errorf("the script replied %s", got)
+		}
+		if got, left := c.reply(), other.do("DBSIZE"); (got == "OK") != (left == "0") {
+			t.Errorf("FLUSHALL replied %s, and %s keys are left", got, left)
+		}
+	}
+}

@@ -273,12 +273,15 @@ func (s *Session) refuseParked(refusal *resp.Error) {
 		return
 	case p.wait != nil, p.await != nil, p.script != nil, p.slicing && !p.waits:
 		return // it waits for something else, or for nothing
+	case p.slicing && p.row.Slices == nil:
+		return // it was executed, and something is left to do
 	case p.task && !p.claim.CompareAndSwap(parkWaiting, parkForgotten):
 		return // somebody executes it
 	}
 	p.forgotten = true
 	s.park = nil
 	s.parkedBytes.Store(0)
+	s.replyBytes.Store(0)
 	l := s.loop
 	l.worker.NowNs = l.srv.set.Clock.NowNs()
 	l.begin(s)
