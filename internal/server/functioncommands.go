@@ -25,7 +25,10 @@ func functionRow() *command.Row {
 	const write, oom = command.Write | command.NoScript, command.DenyOOM | command.Write | command.NoScript
 	list := sub("list", -2, "List information about all the functions", "O(N) where N is the number of functions",
 		"library-name-pattern=LIBRARYNAME? WITHCODE?", command.NoScript, cmdFunctionList)
-	list.Tips = []string{"nondeterministic_output_order"}
+	list.Tips, list.Route = []string{"nondeterministic_output_order"}, command.RouteAll
+	dump := sub("dump", 2, "Dump all functions into a serialized binary payload",
+		"O(N) where N is the number of functions", "", command.NoScript, cmdFunctionDump)
+	dump.Route = command.RouteAll
 	stats := sub("stats", 2, "Return information about the function currently running (name, description, duration)",
 		"O(1)", "", command.NoScript|command.AllowBusy, cmdFunctionStats)
 	stats.Tips = []string{"nondeterministic_output", "request_policy:all_shards", "response_policy:special"}
@@ -44,8 +47,7 @@ func functionRow() *command.Row {
 			sub("flush", -2, "Deleting all functions", "O(N) where N is the number of functions deleted",
 				"async?(ASYNC|SYNC)", write, cmdFunctionFlush),
 			list,
-			sub("dump", 2, "Dump all functions into a serialized binary payload",
-				"O(N) where N is the number of functions", "", command.NoScript, cmdFunctionDump),
+			dump,
 			sub("restore", -3, "Restore all the functions on the given payload",
 				"O(N) where N is the number of functions on the payload",
 				"serialized-value policy?(FLUSH|APPEND|REPLACE)", oom, cmdFunctionRestore),

@@ -13,7 +13,8 @@ import (
 
 // Functions belong to the data: they are saved with it, sent to replicas and loaded again. The set of libraries is one
 // immutable value. What changes it is a command under all batons, which all shards' logs have as a record in which
-// they meet. So nothing runs while the set changes, and a cut has the set that goes with its data.
+// they meet. So a cut has the set that goes with its data. Who calls a function, or replies what there is, has a baton:
+// no function runs while the set changes, and the reply leaves when that change is as safe as its own one.
 
 // functions are the server's libraries of functions.
 type functions struct {

@@ -141,6 +141,24 @@ func gateScriptMessage(g *gated) error {
 	return nil
 }
 
+// gateFunctions: who calls a function, or asks which there are, tells of its having been loaded.
+func gateFunctions(g *gated) error {
+	loader, caller, other := g.dial(), g.dial(), g.dial()
+	const loaded, called = "$3\r\nlib\r\n", ":7\r\n"
+	const list = "*1\r\n*6\r\n$12\r\nlibrary_name\r\n$3\r\nlib\r\n$6\r\nengine\r\n$3\r\nLUA\r\n" +
+		"$9\r\nfunctions\r\n*1\r\n*6\r\n$4\r\nname\r\n$1\r\nf\r\n$11\r\ndescription\r\n$-1\r\n$5\r\nflags\r\n*0\r\n"
+	g.disk.stop()
+	loader.say("FUNCTION LOAD \"#!lua name=lib\\nredis.register_function('f', function() return 7 end)\"")
+	return steps(
+		func() error { return loader.held(int64(len(loaded))) },
+		func() error { caller.say("FCALL f 0"); return caller.held(int64(len(loaded + called))) },
+		func() error { other.say("FUNCTION LIST"); return other.held(int64(len(loaded + called + list))) },
+		func() error { g.disk.resume(); return loader.gets(loaded) },
+		func() error { return caller.gets(called) },
+		func() error { return other.gets(list) },
+	)
+}
+
 // gateEvent: a keyspace event waits for the change that it tells of.
 func gateEvent(g *gated) error {
 	writer := g.dial()

@@ -323,6 +323,7 @@ var gateCases = []struct {
 	{"an invalidation", gateInvalidation},
 	{"PUBLISH to oneself", gateOwnMessage},
 	{"PUBLISH to oneself by a script", gateScriptMessage},
+	{"functions", gateFunctions},
 	{"TAKE", gateTake},
 }
 
@@ -346,7 +347,7 @@ func TestGateNotices(t *testing.T) {
 	}{
 		{acksEarly, "pipeline"}, {acksEarly, "transaction"}, {readsEarly, "read of an unsynced write"},
 		{readsEarly, "slices"}, {servedEarly, "served by another's write"}, {parkedEarly, "executed by another"},
-		{acksEarly, "TAKE"}, {readsEarly, "TAKE"},
+		{acksEarly, "TAKE"}, {readsEarly, "TAKE"}, {readsEarly, "functions"},
 		{pushesEarly, "PUBLISH in a transaction"}, {pushesEarly, "PUBLISH behind a write"},
 		{pushesEarly, "a keyspace event"}, {pushesEarly, "an invalidation"}, {pushesEarly, "PUBLISH behind a read"},
 	} {

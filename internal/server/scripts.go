@@ -265,7 +265,7 @@ func (l *loop) scriptRow(row *command.Row, args [][]byte) *command.Row {
 var shebang = []byte("#!")
 
 // routeScript returns the shards that a script needs: those of its keys if its text shows that it can touch no others,
-// else all. A queued one that isn't there yet may be by then.
+// else all, and one at least for a function. A queued one that isn't there yet may be by then.
 func (l *loop) routeScript(row *command.Row, args [][]byte, keys []command.Keyed, queued bool) []int {
 	v, s := &l.srv.scripts, l.scriptCalled(row, args)
 	switch {
@@ -273,6 +273,9 @@ func (l *loop) routeScript(row *command.Row, args [][]byte, keys []command.Keyed
 		return nil
 	case s == nil || !v.declares(s):
 		return l.srv.allShards
+	case row.Script == command.ScriptByName && len(keys) == 0: // see functions
+		l.shards = append(l.shards[:0], 0)
+		return l.shards
 	}
 	return l.shardsOf(keys)
 }
