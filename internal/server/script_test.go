@@ -180,3 +180,25 @@ func TestBusyScriptAndFlush(t *testing.T) {
 		}
 	}
 }
+
+// TestScriptComesWhileLookedFor: a script that is loaded at the moment at which it is called is found, or not, and has
+// the batons of its keys.
+func TestScriptComesWhileLookedFor(t *testing.T) {
+	srv, log := startLogged(t, "--shards", "8", "--event-loops", "2")
+	c, loader := dial(t, srv.Addr()), dial(t, srv.Addr())
+	const source = "return redis.call('GET',KEYS[1])"
+	sha := loader.do("SCRIPT", "LOAD", source)
+	calls := strings.Repeat("EVALSHA "+sha+" 1 k\r\n", 50)
+	loads := strings.Repeat("SCRIPT FLUSH\r\nSCRIPT LOAD \""+source+"\"\r\n", 25)
+	for range 200 / proofShare {
+		c.send(calls)
+		loader.send(loads)
+		for range 50 {
+			if got := c.reply(); got != "nil" && !strings.HasPrefix(got, "-NOSCRIPT") {
+				t.Fatal(got)
+			}
+			loader.reply()
+		}
+	}
+	log.wantLogged(t, 0, "BUG")
+}

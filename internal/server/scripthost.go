@@ -18,9 +18,10 @@ func (s *Session) eval(readOnly bool) error {
 		begins(c, c.Row)
 	}
 	what, n, e := l.resolveScript(c.Row.Script, c.Args)
-	if e == nil && !l.srv.scripts.declares(what) && !r.heldAll { // it has come since it was looked for
+	function := c.Row.Script == command.ScriptByName
+	if e == nil && !r.mayRun(what, n, function) { // it has come since it was looked for
 		e = resp.ErrNoScript
-		if c.Row.Script == command.ScriptByName {
+		if function {
 			e = resp.ErrFunctionReplaced
 		}
 	}
@@ -30,7 +31,7 @@ func (s *Session) eval(readOnly bool) error {
 	if e := s.refusedScript(what.Flags, readOnly); e != nil {
 		return e
 	}
-	r.beginScript(what.SHA, what.Flags, readOnly, c.Row.Script == command.ScriptByName)
+	r.beginScript(what.SHA, what.Flags, readOnly, function)
 	mark := c.Mark()
 	c.Out, e = r.runner.Run(c.Out, c.Proto, what, c.Args[3:3+n], c.Args[3+n:])
 	r.endScript()
@@ -54,6 +55,15 @@ func (r *scriptRun) pushFirst(c *command.Ctx, mark command.Mark, err error) erro
 	}
 	reply.Move(&c.Reply, command.Mark{})
 	return nil
+}
+
+// mayRun tells whether the batons are held that routeScript says a script with so many keys needs.
+func (r *scriptRun) mayRun(what *script.Script, keys int, function bool) bool {
+	if r.heldAll {
+		return true
+	}
+	some := len(r.s.park.tx.Shards()) > 0 // then those of the keys are among them
+	return r.l.srv.scripts.declares(what) && (some || keys == 0 && !function)
 }
 
 // outcome returns a script's error to be counted and replied. One of its commands' was counted then, as an error: now
