@@ -89,6 +89,19 @@ func (l *loop) saveSlice() (more bool) {
 	return false
 }
 
+// saveHeld goes on for a slice with the save that is under way in shards whose batons a script keeps while it stands
+// still: nobody else gets to do it.
+func (l *loop) saveHeld(shards []int) {
+	if l.srv.saver.Running() == nil {
+		return
+	}
+	until := l.worker.NowNs + saveSliceNs
+	for _, i := range shards {
+		l.srv.saver.Step(l.srv.set.Shards[i], until)
+	}
+	l.worker.NowNs = l.srv.set.Clock.NowNs()
+}
+
 // mustSpare tells whether a command of this row has to wait because a save that is under way has used up its buffers:
 // it would have to copy what it is going to change. If they are far above their limit this holds for whatever looks at
 // keys, which may have expired.

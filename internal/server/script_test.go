@@ -202,3 +202,23 @@ func TestScriptComesWhileLookedFor(t *testing.T) {
 	}
 	log.wantLogged(t, 0, "BUG")
 }
+
+// TestSaveGoesOnDuringAScript: a save that is under way comes to its end, though a script keeps the baton it needs.
+func TestSaveGoesOnDuringAScript(t *testing.T) {
+	srv := startServer(t, "--shards", "1", "--enable-debug-command", "yes")
+	c, caller := dial(t, srv.Addr()), dial(t, srv.Addr())
+	wantReply(t, c, "OK", "DEBUG", "POPULATE", "100000")
+	for range 20 {
+		wantReply(t, c, "Background saving started", "BGSAVE")
+		caller.send("EVAL \"" + endless + "\" 1 k\r\n")
+		eventually(t, "the script stands still", func() bool { return srv.scripts.running.count() == 1 })
+		saving := srv.saver.Running() != nil
+		eventually(t, "the save is over", func() bool { return srv.saver.Running() == nil })
+		wantReply(t, c, "OK", "SCRIPT", "KILL")
+		caller.reply()
+		if saving {
+			return
+		}
+	}
+	t.Error("all saves were over before the script had the baton")
+}

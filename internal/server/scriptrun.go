@@ -258,6 +258,7 @@ func (p *parking) goOnWithScript() {
 		return
 	}
 	l.begin(s)
+	l.saveHeld(p.tx.Shards())
 	r.rise()
 	mark := l.ctx.Mark()
 	s.silenced = p.silent
