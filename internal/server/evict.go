@@ -299,7 +299,8 @@ func (s *Session) outOfMemory(row *command.Row) bool {
 	return true
 }
 
-// awaitRoom has the session wait until there is room for its next command: memory, or in the buffers of a save.
+// awaitRoom has the session wait until there is room for its next command: memory, or in the buffers of a save, or
+// among the scripts that stand still.
 func (l *loop) awaitRoom(s *Session) {
 	s.conn.Pause()
 	l.waiting = append(l.waiting, s)

@@ -412,12 +412,7 @@ func (l *loop) run(s *Session, n int) (done int) {
 		if follow != nil {
 			follow.next = follow.begun + uint64(b.end)
 		}
-		if b.row != nil && (l.mustWait(b.row) || s.mustSpare(b.row)) {
-			l.drop()
-			l.awaitRoom(s)
-			return i
-		}
-		if b.row != nil && b.row.Script != command.NoScripts && l.scripts.standing >= maxStanding {
+		if b.row != nil && (l.mustWait(b.row) || s.mustSpare(b.row) || s.mustStandBack(b.row)) {
 			l.drop()
 			l.awaitRoom(s)
 			return i

@@ -128,21 +128,30 @@ func TestUnkillableScript(t *testing.T) {
 	}
 }
 
-// TestScriptsWithoutKeysAreBounded: connections whose scripts need no batons wait when there are too many.
+// TestScriptsWithoutKeysAreBounded: connections whose scripts need no batons, or whose transactions have such ones,
+// wait when too many stand still.
 func TestScriptsWithoutKeysAreBounded(t *testing.T) {
 	srv := startServer(t, "--event-loops", "1", "--busy-reply-threshold", "0")
-	var all []*client
-	for range maxStanding + 20 {
-		c := dial(t, srv.Addr())
-		c.send("EVAL \"local n = 0 repeat n = n + 1 until n > 300000 return n\" 0\r\n")
-		all = append(all, c)
+	const script = "EVAL \"" + endless + "\" 0\r\n"
+	transaction := dial(t, srv.Addr())
+	transaction.send("MULTI\r\n" + script)
+	transaction.want("OK", "QUEUED")
+	for range maxStanding {
+		dial(t, srv.Addr()).send(script)
 	}
-	for _, c := range all {
-		c.want("300001")
+	running := &srv.scripts.running
+	eventually(t, "as many as may stand still", func() bool { return running.count() == maxStanding })
+	transaction.send("EXEC\r\n")
+	dial(t, srv.Addr()).send(script)
+	eventually(t, "the others are there", func() bool { return running.count()+srv.waitingSessions() == maxStanding+2 })
+	if n, states := running.count(), srv.scripts.states.Load(); n != maxStanding || states > maxStanding+1 {
+		t.Errorf("%d scripts run, in %d Lua states", n, states)
 	}
-	if n := srv.scripts.states.Load(); n > maxStanding+1 {
-		t.Errorf("%d Lua states", n)
-	}
+	other := dial(t, srv.Addr())
+	eventually(t, "nobody waits", func() bool {
+		other.do("SCRIPT", "KILL")
+		return srv.waitingSessions() == 0
+	})
 }
 
 // TestServerEndsDuringATransaction: of a transaction whose script stands still when the server ends nothing more is

@@ -135,6 +135,14 @@ func (s *Session) runsScript(row *command.Row) bool {
 	return row.Script != command.NoScripts || row.RunsQueue && s.multi != nil && s.multi.scripts
 }
 
+// mustStandBack tells whether a command of this row has to wait because many scripts stand still. While the server is
+// busy it is refused instead.
+func (s *Session) mustStandBack(row *command.Row) bool {
+	l := s.loop
+	return l.scripts.standing >= maxStanding && l.restricted&whileBusy == 0 && s.runsScript(row) &&
+		(s.multi == nil || row.RunsQueue)
+}
+
 // runApart executes a command whose batons are held, on a coroutine if it runs scripts. false: a script stands still,
 // the session is parked, and its letter will come.
 func (s *Session) runApart(row *command.Row, args [][]byte, keys []command.Keyed) (done bool) {
