@@ -120,7 +120,7 @@ var debugSubs = [...]struct {
 	{"reload", 0, math.MaxInt, debugReload},
 	{"replybuffer", 2, 2, debugReplyBuffer},
 	{"set-active-expire", 1, 1, debugActiveExpire},
-	{"set-disable-deny-scripts", 1, 1, debugOK}, // there are no scripts to deny anything
+	{"set-disable-deny-scripts", 1, 1, debugOK}, // scripts are denied it all the same
 	{"sleep", 1, 1, debugSleep},
 	{"stringmatch-len", 2, 2, debugStringMatch},
 }

@@ -149,7 +149,7 @@ func cmdFunctionList(s *Session) error {
 	}
 	c.Array(len(list))
 	for _, lib := range list {
-		c.Map(3 + count(code))
+		c.Map(3 + btoi(code))
 		c.BulkString("library_name")
 		c.BulkString(lib.Name)
 		c.BulkString("engine")
@@ -184,14 +184,6 @@ func replyFunctions(c *command.Ctx, lib *script.Library) {
 			c.Simple(name)
 		}
 	}
-}
-
-// count returns 1 if b is true.
-func count(b bool) int {
-	if b {
-		return 1
-	}
-	return 0
 }
 
 // FUNCTION KILL

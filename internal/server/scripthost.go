@@ -143,6 +143,7 @@ func (r *scriptRun) endScript() {
 	}
 	r.inner.Cut(command.Mark{})
 	r.inner.Args, r.inner.Keys = nil, nil
+	clear(r.found)
 }
 
 // refusedScript says why a script with these flags can't run now; nil: it can.
@@ -288,14 +289,15 @@ func (srv *Server) writesRefused(restricted uint32) *resp.Error {
 func (r *scriptRun) findKeys(row *command.Row, args [][]byte) {
 	set := r.l.srv.set
 	r.idx = row.KeyIndexes(r.idx[:0], args)
+	clear(r.found)
 	r.found = r.found[:0]
 	for _, i := range r.idx {
 		r.found = append(r.found, command.Keyed{
 			Key: set.Key(args[i]), Shard: set.Shards[set.ShardOf(args[i])], Arg: i,
 		})
 	}
-	if cap(r.found) > maxScratch {
-		r.idx = nil // as long as the call takes, found is in use
+	if cap(r.idx) > maxScratch {
+		r.idx = nil
 	}
 }
 

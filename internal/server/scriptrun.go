@@ -104,11 +104,14 @@ func (l *loop) putRun(r *scriptRun) {
 	if cap(r.pushes) > flushBytes {
 		r.pushes = nil
 	}
-	if cap(r.outer.Out) > flushBytes {
-		r.outer.Out = nil
+	if cap(r.found) > maxScratch {
+		r.found = nil
 	}
-	if cap(r.inner.Out) > flushBytes {
-		r.inner.Out = nil
+	for _, c := range []*command.Ctx{&r.outer, &r.inner} {
+		c.Session, c.Tracker, c.Args, c.Keys = nil, nil, nil, nil
+		if cap(c.Out) > flushBytes {
+			c.Out = nil
+		}
 	}
 	if l.scripts.idle == nil {
 		l.scripts.idle = r
@@ -182,7 +185,7 @@ func (p *parking) keepCommand(row *command.Row, args [][]byte, keys []command.Ke
 // begin prepares the contexts for a command of the session whose batons are held.
 func (r *scriptRun) begin(s *Session, row *command.Row, args [][]byte, keys []command.Keyed) {
 	r.s, r.row, r.args, r.keys, r.over = s, row, args, keys, false
-	r.held, r.heldAll, r.oom = shardSet{}, true, s.loop.oom
+	r.held, r.oom = shardSet{}, s.loop.oom
 	for _, i := range s.park.tx.Shards() {
 		r.held.add(i)
 	}
