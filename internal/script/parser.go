@@ -3,6 +3,7 @@ package script
 import (
 	"fmt"
 
+	lua "github.com/yuin/gopher-lua"
 	"github.com/yuin/gopher-lua/ast"
 )
 
@@ -16,19 +17,6 @@ const (
 	maxLocals   = 200 // active in a function
 	maxUpvalues = 60  // of a function
 )
-
-// maxConstants is how many different constants a function may have. Lua's limit is 2^18; gopher-lua looks at all of
-// them for each new one.
-const maxConstants = 8192
-
-// constant counts a constant of the function.
-func (p *parser) constant(text string) {
-	if p.fn.constants == nil {
-		p.fn.constants = map[string]bool{}
-	}
-	p.fn.constants[text] = true
-	p.limit(p.fn, len(p.fn.constants), maxConstants, "constants")
-}
 
 // maxChain is how many operators, or calls and fields, may follow each other in an expression: so deep its tree gets.
 const maxChain = 1000
@@ -53,8 +41,10 @@ type functionState struct {
 	locals   []*localVariable // active ones
 	upvalues map[*localVariable]bool
 	loops    int // that break can leave
-	// constants are those that were met: names, strings and numbers.
-	constants map[string]bool
+	reach    int // the most variables and blocks that a name in it is looked for in
+	// Made by rewriting: the constants of its code, and how often they are used.
+	constants map[lua.LValue]bool
+	uses      int
 }
 
 // tree is a parsed chunk.
@@ -71,6 +61,7 @@ type tree struct {
 	vararg    bool // the main function uses "..."
 	// straight: it has neither loops nor functions, so that each of its instructions runs once at most.
 	straight bool
+	steps    int // see maxSteps
 }
 
 // parser makes a tree of tokens.
@@ -79,6 +70,7 @@ type parser struct {
 	tree   *tree
 	fn     *functionState
 	levels int
+	active int // local variables of all functions
 }
 
 // parseChunk parses source, which errors call name.
@@ -148,6 +140,7 @@ func (p *parser) enter() {
 	if p.levels++; p.levels > maxLevels {
 		p.fail("chunk has too many syntax levels")
 	}
+	p.reach()
 }
 
 func (p *parser) leave() { p.levels-- }
@@ -168,8 +161,19 @@ func (p *parser) declare(name string) *localVariable {
 	p.limit(p.fn, len(p.fn.locals)+1, maxLocals, "local variables")
 	v := &localVariable{name: name, function: p.fn}
 	p.fn.locals = append(p.fn.locals, v)
+	p.active++
+	p.reach()
 	return v
 }
+
+// close ends the scope of the function's variables but for the first n.
+func (p *parser) close(n int) {
+	p.active -= len(p.fn.locals) - n
+	p.fn.locals = p.fn.locals[:n]
+}
+
+// reach notes in how many variables and blocks a name is looked for here.
+func (p *parser) reach() { p.fn.reach = max(p.fn.reach, p.active+p.levels) }
 
 func (p *parser) declareAll(node any, names []string) {
 	for _, name := range names {
@@ -179,13 +183,14 @@ func (p *parser) declareAll(node any, names []string) {
 
 // resolve finds the variable that a name means here; nil: it is a global.
 func (p *parser) resolve(name string) *localVariable {
+	p.step(nameSteps + p.active + p.levels)
 	for fn := p.fn; fn != nil; fn = fn.outer {
 		for i := len(fn.locals) - 1; i >= 0; i-- {
 			v := fn.locals[i]
 			if v.name != name {
 				continue
 			}
-			for user := p.fn; user != fn; user = user.outer {
+			for user := p.fn; user != fn && !user.upvalues[v]; user = user.outer {
 				v.captured = true
 				user.upvalues[v] = true
 				p.limit(user, len(user.upvalues), maxUpvalues, "upvalues")
@@ -200,7 +205,6 @@ func (p *parser) resolve(name string) *localVariable {
 func (p *parser) ident(name string, line int) *ast.IdentExpr {
 	e := &ast.IdentExpr{Value: name}
 	e.SetLine(line)
-	p.constant(name)
 	if v := p.resolve(name); v != nil {
 		p.tree.uses[e] = v
 	}
@@ -236,7 +240,7 @@ func (p *parser) chunk() (stmts []ast.Stmt) {
 func (p *parser) block() []ast.Stmt {
 	active := len(p.fn.locals)
 	stmts := p.chunk()
-	p.fn.locals = p.fn.locals[:active]
+	p.close(active)
 	return stmts
 }
 
@@ -330,7 +334,7 @@ func (p *parser) repeatStatement(line int) ast.Stmt {
 	s := &ast.RepeatStmt{Stmts: p.chunk()}
 	p.expectMatch(tokenUntil, tokenRepeat, line)
 	s.Condition = p.expr() // sees the block's variables
-	p.fn.locals = p.fn.locals[:active]
+	p.close(active)
 	p.fn.loops--
 	return s
 }
@@ -347,7 +351,7 @@ func (p *parser) forStatement(line int) (stmt ast.Stmt) {
 	default:
 		p.failHere("'=' or 'in' expected")
 	}
-	p.fn.locals = p.fn.locals[:active]
+	p.close(active)
 	return stmt
 }
 
@@ -469,6 +473,7 @@ func (p *parser) exprStatement() ast.Stmt {
 func (p *parser) body(line int, hidden ...string) *ast.FunctionExpr {
 	var params []string
 	p.tree.straight = false
+	p.step(functionSteps)
 	fn := &ast.FunctionExpr{ParList: &ast.ParList{}}
 	fn.SetLine(line)
 	p.fn = &functionState{outer: p.fn, line: line, upvalues: map[*localVariable]bool{}}
@@ -501,6 +506,7 @@ func (p *parser) body(line int, hidden ...string) *ast.FunctionExpr {
 	fn.Stmts = p.chunk()
 	fn.SetLastLine(p.line)
 	p.expectMatch(tokenEnd, tokenFunction, line)
+	p.close(0)
 	p.fn = p.fn.outer
 	return fn
 }

@@ -62,7 +62,7 @@ func (p *parser) subexpr(limit int) ast.Expr {
 // link counts a link of a chain, which may not be too long.
 func (p *parser) link(chain *int) {
 	if *chain++; *chain > maxChain {
-		p.fail("function or expression too complex")
+		p.fail(tooComplex)
 	}
 }
 
@@ -109,10 +109,8 @@ func (p *parser) simple() (e ast.Expr) {
 	line := p.line
 	switch p.token {
 	case tokenNumber:
-		p.constant(p.value)
 		e = &ast.NumberExpr{Value: p.value}
 	case tokenString:
-		p.constant(p.value)
 		e = &ast.StringExpr{Value: p.value}
 	case tokenNil:
 		e = &ast.NilExpr{}
@@ -175,7 +173,6 @@ func (p *parser) suffixed() (e ast.Expr, assignable bool) {
 			p.link(&chain)
 			p.next()
 			call := &ast.FuncCallExpr{Receiver: e, Method: p.expectName()}
-			p.constant(call.Method)
 			p.arguments(call)
 			e, assignable = call, false
 		case '(', '{', tokenString:
@@ -196,7 +193,6 @@ func (p *parser) field(object ast.Expr, chain *int) ast.Expr {
 	key := &ast.StringExpr{}
 	key.SetLine(p.line)
 	key.Value = p.expectName()
-	p.constant(key.Value)
 	e := &ast.AttrGetExpr{Object: object, Key: key}
 	e.SetLine(p.lastLine)
 	return e
@@ -250,7 +246,6 @@ func (p *parser) tableField() *ast.Field {
 		key := &ast.StringExpr{Value: p.value}
 		key.SetLine(p.line)
 		f.Key = key
-		p.constant(key.Value)
 		p.next()
 		p.expect('=')
 	case p.token == '[':

@@ -101,8 +101,8 @@ type rewriter struct {
 	// whole tells whether KEYS (ARGV: 1) must be a table, as is known from an earlier try.
 	whole [2]bool
 	// globals: the chunk may reach the table of globals, and so what is in it.
-	globals bool
-	err     error
+	globals   bool
+	operators int // of arithmetic that were met
 }
 
 // newRewriter returns a rewriter. whole tells for KEYS and ARGV whether they must be tables, as far as is known.
@@ -130,17 +130,19 @@ var globalNames = map[string]bool{
 // compile rewrites the tree and makes byte code of it. The function takes KEYS and ARGV if it is a script's.
 func (w *rewriter) compile(name string) (proto *lua.FunctionProto, err error) {
 	defer func() {
-		if problem := recover(); problem != nil {
+		switch problem := recover().(type) {
+		case nil:
+		case syntaxError:
+			proto, err = nil, problem
+		default:
 			proto, err = nil, fmt.Errorf("the compiler failed: %v", problem)
 		}
 	}()
 	w.fn = w.tree.main
 	fn := &ast.FunctionExpr{ParList: &ast.ParList{HasVargs: w.tree.vararg}, Stmts: w.stmts(w.tree.stmts)}
+	w.countConstants()
 	for _, p := range w.paramList() {
 		fn.ParList.Names = append(fn.ParList.Names, p.name())
-	}
-	if w.err != nil {
-		return nil, w.err
 	}
 	outer := []ast.Stmt{&ast.ReturnStmt{Exprs: []ast.Expr{fn}}}
 	if len(w.hidden) > 0 {
@@ -148,7 +150,7 @@ func (w *rewriter) compile(name string) (proto *lua.FunctionProto, err error) {
 		outer = append([]ast.Stmt{&ast.LocalAssignStmt{Names: names}}, outer...)
 	}
 	if proto, err = lua.Compile(outer, name); err != nil {
-		return nil, syntaxError("function or expression too complex")
+		return nil, syntaxError(tooComplex)
 	}
 	proto = proto.FunctionPrototypes[0]
 	fit(proto)
@@ -228,6 +230,7 @@ func (w *rewriter) site(s site) int {
 // upvalue makes an identifier of one of the chunk's upvalues.
 func (w *rewriter) upvalue(name string, at int) ast.Expr {
 	w.hidden[name] = true
+	w.step(w.fn.reach + len(w.hidden))
 	return identAt(name, at)
 }
 
@@ -279,16 +282,6 @@ func (w *rewriter) describe(e ast.Expr) string {
 	return ""
 }
 
-// chosen is the operand of a logical operator that is its value if its left one is a constant: the compiler gets some
-// of these wrong.
-func chosen(e *ast.LogicalOpExpr, holds bool) ast.Expr {
-	if holds != (e.Operator == "and") {
-		return e.Lhs
-	}
-	single(e.Rhs)
-	return e.Rhs
-}
-
 // single makes an expression have one value.
 func single(e ast.Expr) {
 	switch e := e.(type) {
@@ -315,9 +308,7 @@ func (w *rewriter) variable(v *localVariable, at int) ast.Expr {
 	if !v.boxed() {
 		return identAt(v.emitted, at)
 	}
-	key := &ast.NumberExpr{Value: "1"}
-	key.SetLine(at)
-	e := &ast.AttrGetExpr{Object: identAt(v.emitted, at), Key: key}
+	e := &ast.AttrGetExpr{Object: identAt(v.emitted, at), Key: w.number(1, at)}
 	e.SetLine(at)
 	return e
 }
@@ -355,6 +346,7 @@ func (w *rewriter) room(hidden string) bool { return w.hidden[hidden] || len(w.h
 func (w *rewriter) globalField(name string, at int) ast.Expr {
 	key := &ast.StringExpr{Value: name}
 	key.SetLine(at)
+	w.constant(lua.LString(name))
 	e := &ast.AttrGetExpr{Object: w.upvalue(hiddenGlobals, at), Key: key}
 	e.SetLine(at)
 	return e
@@ -376,7 +368,9 @@ func (w *rewriter) expr(e ast.Expr) ast.Expr {
 		return w.ident(e)
 	case *ast.NumberExpr:
 		n, _ := parseNumber(e.Value)
-		return numberAt(n, w.line(at))
+		return w.number(n, w.line(at))
+	case *ast.StringExpr:
+		w.constant(lua.LString(e.Value))
 	case *ast.AttrGetExpr:
 		return w.field(e)
 	case *ast.FuncCallExpr:
@@ -386,10 +380,7 @@ func (w *rewriter) expr(e ast.Expr) ast.Expr {
 	case *ast.TableExpr:
 		return w.table(e)
 	case *ast.LogicalOpExpr:
-		if constant, holds := truth(e.Lhs); constant {
-			return w.expr(chosen(e, holds))
-		}
-		e.Lhs, e.Rhs = w.expr(e.Lhs), w.expr(e.Rhs)
+		return w.logical(e)
 	case *ast.RelationalOpExpr:
 		e.Lhs, e.Rhs = w.expr(e.Lhs), w.expr(e.Rhs)
 	case *ast.StringConcatOpExpr:
@@ -402,10 +393,7 @@ func (w *rewriter) expr(e ast.Expr) ast.Expr {
 			return boolAt(!holds, w.line(at))
 		}
 	case *ast.UnaryMinusOpExpr:
-		where := w.site(site{line: at, left: w.describe(e.Expr)})
-		e.Expr = w.expr(e.Expr)
-		e.SetLine(where)
-		return e
+		return w.minus(e)
 	case *ast.UnaryLenOpExpr:
 		if argv, ok := w.keysOrArgv(e.Expr); ok && !w.whole[number01(argv)] {
 			return w.param(param{argv, paramCount}, w.line(at))
@@ -414,6 +402,23 @@ func (w *rewriter) expr(e ast.Expr) ast.Expr {
 		return w.call(hiddenLength, where, w.expr(e.Expr))
 	}
 	e.SetLine(w.line(at))
+	return e
+}
+
+// logical rewrites "and" and "or". Of those whose left operand is a constant one operand is left: the compiler gets
+// some of these wrong.
+func (w *rewriter) logical(e *ast.LogicalOpExpr) ast.Expr {
+	e.Lhs = w.expr(e.Lhs)
+	constant, holds := truth(e.Lhs)
+	switch {
+	case constant && holds != (e.Operator == "and"):
+		return e.Lhs
+	case constant:
+		single(e.Rhs)
+		return w.expr(e.Rhs)
+	}
+	e.Rhs = w.expr(e.Rhs)
+	e.SetLine(w.line(e.Line()))
 	return e
 }
 
@@ -431,6 +436,12 @@ func numberAt(n float64, at int) ast.Expr {
 	e := &ast.NumberExpr{Value: strconv.FormatFloat(n, 'e', -1, 64)}
 	e.SetLine(at)
 	return e
+}
+
+// number makes a number of the function's code.
+func (w *rewriter) number(n float64, at int) ast.Expr {
+	w.constant(lua.LNumber(n))
+	return numberAt(n, at)
 }
 
 func (w *rewriter) ident(e *ast.IdentExpr) ast.Expr {
@@ -473,6 +484,7 @@ func (w *rewriter) callExpr(e *ast.FuncCallExpr) ast.Expr {
 	} else {
 		s.left, s.right = w.describe(e.Receiver), "method '"+e.Method+"'"
 		e.Receiver = w.expr(e.Receiver)
+		w.constant(lua.LString(e.Method))
 	}
 	w.exprs(e.Args)
 	at := w.site(s)
@@ -482,7 +494,7 @@ func (w *rewriter) callExpr(e *ast.FuncCallExpr) ast.Expr {
 			args.Fields = append(args.Fields, &ast.Field{Value: arg})
 		}
 		args.SetLine(at)
-		spread := w.call(hiddenSpread, at, args, numberAt(float64(n), at)).(*ast.FuncCallExpr)
+		spread := w.call(hiddenSpread, at, args, w.number(float64(n), at)).(*ast.FuncCallExpr)
 		spread.AdjustRet = false
 		e.Args = []ast.Expr{spread}
 	}
@@ -526,35 +538,72 @@ func (w *rewriter) concat(e *ast.StringConcatOpExpr) ast.Expr {
 	return w.call(hiddenConcat, at, w.exprs(list)...)
 }
 
+// arithmetic rewrites an operation on two numbers. It makes one of two that are known, so that all constants are, but
+// of 0/0, which the compiler makes a new one wherever it stands.
 func (w *rewriter) arithmetic(e *ast.ArithmeticOpExpr) ast.Expr {
+	before := w.operators
 	at := w.site(site{line: e.Line(), left: w.describe(e.Lhs), right: w.describe(e.Rhs)})
 	e.Lhs, e.Rhs = w.expr(e.Lhs), w.expr(e.Rhs)
 	e.SetLine(at)
+	w.operator(before)
 	left, leftIsNumber := literal(e.Lhs)
 	right, rightIsNumber := literal(e.Rhs)
-	constant := leftIsNumber && rightIsNumber
+	if leftIsNumber && rightIsNumber {
+		n := compute(e.Operator, left, right)
+		if !math.IsNaN(n) {
+			return w.number(n, at)
+		}
+		w.constant(lua.LNumber(n))
+	}
 	switch e.Operator {
 	case "%":
-		if n := modulo(left, right); constant && !math.IsNaN(n) {
-			return numberAt(n, at)
-		}
 		return w.call(hiddenModulo, at, e.Lhs, e.Rhs)
 	case "^":
-		if n := powC(left, right); constant && !math.IsNaN(n) {
-			return numberAt(n, at)
-		}
 		return w.call(hiddenPower, at, e.Lhs, e.Rhs)
 	}
 	return e
 }
 
-// literal tells the number that an expression spells.
+// compute is what an operator makes of two numbers.
+func compute(operator string, left, right float64) float64 {
+	switch operator {
+	case "+":
+		return left + right
+	case "-":
+		return left - right
+	case "*":
+		return left * right
+	case "/":
+		return left / right
+	case "%":
+		return modulo(left, right)
+	}
+	return powC(left, right)
+}
+
+func (w *rewriter) minus(e *ast.UnaryMinusOpExpr) ast.Expr {
+	before := w.operators
+	at := w.site(site{line: e.Line(), left: w.describe(e.Expr)})
+	e.Expr = w.expr(e.Expr)
+	e.SetLine(at)
+	w.operator(before)
+	if n, ok := literal(e.Expr); ok {
+		return w.number(-n, at)
+	}
+	return e
+}
+
+// literal tells the number that an expression spells, as the source or as numberAt does.
 func literal(e ast.Expr) (n float64, ok bool) {
 	number, ok := e.(*ast.NumberExpr)
 	if !ok {
 		return 0, false
 	}
-	return parseNumber(number.Value)
+	if n, ok = parseNumber(number.Value); ok {
+		return n, true
+	}
+	n, err := strconv.ParseFloat(number.Value, 64) // an infinite one
+	return n, err == nil
 }
 
 // table rewrites a table constructor. gopher-lua stores elements in batches, and gets two things wrong: a keyed field
@@ -568,7 +617,7 @@ func (w *rewriter) table(e *ast.TableExpr) ast.Expr {
 		if f.Key != nil {
 			f.Key = w.expr(f.Key)
 		} else if elements++; elements > maxElements {
-			w.err = syntaxError("function or expression too complex")
+			w.fail(tooComplex)
 		}
 		f.Value = w.expr(f.Value)
 	}
@@ -588,23 +637,23 @@ func (w *rewriter) table(e *ast.TableExpr) ast.Expr {
 		single(end.Value)
 	}
 	if keyed > 0 {
-		keyElements(e.Fields, keyed, at)
+		w.keyElements(e.Fields, keyed, at)
 	}
 	if tail {
-		return w.call(hiddenTail, at, e, numberAt(float64(elements), at), last.Value)
+		return w.call(hiddenTail, at, e, w.number(float64(elements), at), last.Value)
 	}
 	return e
 }
 
 // keyElements gives elements keys, from that number on.
-func keyElements(fields []*ast.Field, from, at int) {
+func (w *rewriter) keyElements(fields []*ast.Field, from, at int) {
 	elements := 0
 	for _, f := range fields {
 		if f.Key != nil {
 			continue
 		}
 		if elements++; elements >= from {
-			f.Key = numberAt(float64(elements), at)
+			f.Key = w.number(float64(elements), at)
 			single(f.Value)
 		}
 	}
@@ -639,7 +688,10 @@ func (w *rewriter) function(e *ast.FunctionExpr) ast.Expr {
 	}
 	e.ParList = &ast.ParList{HasVargs: e.ParList.HasVargs, Names: names}
 	e.Stmts = append(boxes, w.stmts(e.Stmts)...)
+	w.countConstants()
+	upvalues := len(w.fn.upvalues) + len(w.hidden)
 	w.fn = outer
+	w.step(upvalues * (outer.reach + len(outer.upvalues) + len(w.hidden)))
 	e.SetLine(w.line(e.Line()))
 	e.SetLastLine(w.line(e.LastLine()))
 	return e

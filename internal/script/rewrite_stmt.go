@@ -1,6 +1,9 @@
 package script
 
-import "github.com/yuin/gopher-lua/ast"
+import (
+	lua "github.com/yuin/gopher-lua"
+	"github.com/yuin/gopher-lua/ast"
+)
 
 // stmts rewrites statements.
 func (w *rewriter) stmts(list []ast.Stmt) (out []ast.Stmt) {
@@ -105,6 +108,8 @@ func (w *rewriter) numberFor(s *ast.NumberForStmt) {
 	s.Limit = w.loopNumber(hiddenLimit, s.Limit, at)
 	if s.Step != nil {
 		s.Step = w.loopNumber(hiddenStep, s.Step, at)
+	} else {
+		w.constant(lua.LNumber(1)) // the compiler's
 	}
 	names, boxes := w.declare(w.tree.declares[s], s.Line())
 	s.Name = names[0]
