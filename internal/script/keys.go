@@ -1,6 +1,7 @@
 package script
 
 import (
+	"maps"
 	"slices"
 
 	"github.com/yuin/gopher-lua/ast"
@@ -65,7 +66,8 @@ var harmlessGlobals = map[string]factKind{
 // Bounds of the analysis; where they don't do it gives up.
 const (
 	maxPasses = 12
-	maxDepth  = 400 // of nested expressions and statements
+	maxDepth  = 400     // of nested expressions and statements
+	maxLooks  = 1 << 22 // see analysis.looks
 )
 
 // holder is a local variable with all that may be assigned to it.
@@ -74,6 +76,9 @@ type holder struct {
 	owner *ast.FunctionExpr // nil: the chunk
 }
 
+// functionSet is a set of functions; nil is the chunk.
+type functionSet map[*ast.FunctionExpr]bool
+
 // analysis is one look at one chunk.
 type analysis struct {
 	tree      *tree
@@ -81,17 +86,19 @@ type analysis struct {
 	inLibrary bool
 
 	variables map[*localVariable]*holder
-	escaped   map[*ast.FunctionExpr]bool // may be called by anybody, with anything
+	escaped   functionSet // may be called by anybody, with anything
 	changed   bool
+	// looks counts expressions and blocks, values passed, and functions that a key is used through, pass after pass.
+	looks int
 
 	// Of the pass that goes on.
 	function   *ast.FunctionExpr // whose body it is in; nil: the chunk
 	depth      int
-	failed     map[*ast.FunctionExpr]bool                // those that do what can't be followed; nil: the chunk
-	uses       map[*ast.FunctionExpr][]*ast.FunctionExpr // those that one contains or names
-	outside    map[*ast.FunctionExpr]bool                // those that use a key of the function around them
-	registered map[string][]*ast.FunctionExpr            // in libraries, by name; nil among them: one that isn't known
-	parents    map[*ast.FunctionExpr]*ast.FunctionExpr   // nil: the chunk
+	failed     functionSet                             // those that do what can't be followed; nil: the chunk
+	users      map[*ast.FunctionExpr]functionSet       // those that contain or name one
+	outside    functionSet                             // those that use a key of the function around them
+	registered map[string][]*ast.FunctionExpr          // in libraries, by name; nil among them: one that isn't known
+	parents    map[*ast.FunctionExpr]*ast.FunctionExpr // nil: the chunk
 }
 
 // declaredKeys tells whether every key that the script can touch is an element of KEYS, whatever its arguments and
@@ -114,38 +121,45 @@ func declaredFunctions(t *tree, row func(args [][]byte) *command.Row) map[string
 			return nil
 		}
 	}
+	a.spreadFailures()
 	declared := map[string]bool{}
 	for name, all := range a.registered {
 		declared[name] = !slices.ContainsFunc(all, func(fn *ast.FunctionExpr) bool {
-			return fn == nil || a.outside[fn] || a.reachesFailed(fn, map[*ast.FunctionExpr]bool{})
+			return fn == nil || a.outside[fn] || a.failed[fn]
 		})
 	}
 	return declared
 }
 
-// reachesFailed tells whether fn, or what it contains or names, has failed.
-func (a *analysis) reachesFailed(fn *ast.FunctionExpr, seen map[*ast.FunctionExpr]bool) bool {
-	if seen[fn] {
-		return false
+// spreadFailures has the functions fail that contain or name one that does.
+func (a *analysis) spreadFailures() {
+	for todo := slices.Collect(maps.Keys(a.failed)); len(todo) > 0; {
+		fn := todo[len(todo)-1]
+		todo = todo[:len(todo)-1]
+		for user := range a.users[fn] {
+			if !a.failed[user] {
+				a.failed[user] = true
+				todo = append(todo, user)
+			}
+		}
 	}
-	seen[fn] = true
-	return a.failed[fn] || slices.ContainsFunc(a.uses[fn], func(used *ast.FunctionExpr) bool {
-		return a.reachesFailed(used, seen)
-	})
 }
 
 // settle goes over the chunk until no variable changes; false: that takes too long.
 func (a *analysis) settle() bool {
 	a.variables = map[*localVariable]*holder{}
-	a.escaped = map[*ast.FunctionExpr]bool{}
+	a.escaped = functionSet{}
 	a.parents = map[*ast.FunctionExpr]*ast.FunctionExpr{}
 	for range maxPasses {
 		a.changed, a.depth, a.function = false, 0, nil
-		a.failed = map[*ast.FunctionExpr]bool{}
-		a.uses = map[*ast.FunctionExpr][]*ast.FunctionExpr{}
-		a.outside = map[*ast.FunctionExpr]bool{}
+		a.failed = functionSet{}
+		a.users = map[*ast.FunctionExpr]functionSet{}
+		a.outside = functionSet{}
 		a.registered = map[string][]*ast.FunctionExpr{}
 		a.statements(a.tree.stmts)
+		if a.looks > maxLooks {
+			return false
+		}
 		if !a.changed {
 			return true
 		}
@@ -159,9 +173,9 @@ func (a *analysis) settle() bool {
 // fail notes that the function at hand does what can't be followed.
 func (a *analysis) fail() { a.failed[a.function] = true }
 
-// enter begins a nested statement or expression; false: it is nested too deeply.
+// enter begins a nested statement or expression; false: it is nested too deeply, or the bound of looks is reached.
 func (a *analysis) enter() bool {
-	if a.depth == maxDepth {
+	if a.looks++; a.depth == maxDepth || a.looks > maxLooks {
 		a.fail()
 		return false
 	}
@@ -240,7 +254,8 @@ func (a *analysis) plain(v fact) fact {
 
 // use notes that the function at hand names fn.
 func (a *analysis) use(fn *ast.FunctionExpr) {
-	if !slices.Contains(a.uses[a.function], fn) {
-		a.uses[a.function] = append(a.uses[a.function], fn)
+	if a.users[fn] == nil {
+		a.users[fn] = functionSet{}
 	}
+	a.users[fn][a.function] = true
 }

@@ -1,8 +1,6 @@
 package script
 
 import (
-	"slices"
-
 	"github.com/yuin/gopher-lua/ast"
 
 	"fulmen/internal/resp"
@@ -202,9 +200,12 @@ func (w *callWords) spelled() [][]byte {
 // fixed tells whether where keys stand is the same whatever the arguments that aren't known are: before end there is
 // none but where a key stands, which is never taken for an option.
 func (w *callWords) fixed(row *command.Row, args [][]byte, end int) bool {
-	positions := row.KeyIndexes(nil, args)
+	keys := make([]bool, len(args))
+	for _, i := range row.KeyIndexes(nil, args) {
+		keys[i] = true
+	}
 	for i, v := range w.known[:end] {
-		if v.kind != kindConstant && (!w.isKey(i) || !slices.Contains(positions, i)) {
+		if v.kind != kindConstant && (!w.isKey(i) || !keys[i]) {
 			return false
 		}
 	}

@@ -89,6 +89,7 @@ func (a *analysis) name(e *ast.IdentExpr) fact {
 		if local.owner != a.function && (local.kind == kindKey || local.kind == kindKeys) {
 			for fn := a.function; fn != nil && fn != local.owner; fn = a.parents[fn] {
 				a.outside[fn] = true
+				a.looks++
 			}
 		}
 		return local.fact
@@ -244,6 +245,7 @@ func (a *analysis) plainArguments(args []ast.Expr) {
 // passArguments joins arguments to what the parameters of a function may be.
 func (a *analysis) passArguments(fn *ast.FunctionExpr, args []ast.Expr) {
 	n := len(fn.ParList.Names)
+	a.looks += n
 	for i, v := range a.values(args, max(n, len(args))) {
 		if i < n {
 			a.pass(fn, i, v)

@@ -379,3 +379,17 @@ var declaredLibraries = []struct{ code, declared string }{
 	{`if redis then redis.register_function('f', function(keys) return redis.call('get', keys[1]) end)
 	else redis.register_function('f', function(keys) return redis.call('get', 'x') end) end`, ""},
 }
+
+// TestAnalysisIsBounded looks at scripts that are short for the time that the analysis of their keys would take: it
+// gives up.
+func TestAnalysisIsBounded(t *testing.T) {
+	for name, source := range map[string]string{
+		"parameters":    "local function f(" + numbered(190, "x%d") + ") end " + strings.Repeat("f() ", 30_000),
+		"uses of a key": "for _, x in ipairs(KEYS) do " + inFunctions(90, 1, strings.Repeat("x() ", 60_000)) + " end",
+	} {
+		a := &analysis{tree: parsedChunk(t, source), row: keyRows()}
+		if a.settle() || a.looks > maxLooks+100_000 {
+			t.Errorf("%s: %d looks", name, a.looks)
+		}
+	}
+}
