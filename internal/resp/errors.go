@@ -268,6 +268,7 @@ var (
 	ErrScriptUndeclared     = generic("Script attempted to access a key that it does not declare")
 	ErrScriptFlush          = generic("SCRIPT FLUSH only support SYNC|ASYNC option")
 	ErrScriptDebug          = generic("Use SCRIPT DEBUG YES/SYNC/NO")
+	ErrScriptDebugPipeline  = generic("SCRIPT DEBUG must be called outside a pipeline")
 	ErrScriptNotReadOnly    = generic("Can not execute a script with write flag using *_ro command.")
 	ErrReplyTooLong         = generic("The reply is too long for a script")
 	ErrScriptStale          = &Error{Code: "MASTERDOWN", Msg: "Link with MASTER is down, replica-serve-stale-data is " +

@@ -155,3 +155,28 @@ func TestScriptsMessagesToTheirCallerAsRedis(t *testing.T) {
 		t.Errorf("got\n%q\nredis-server says\n%q", got, want)
 	}
 }
+
+// TestScriptErrorsAsRedis: errors that scripts reply come to the byte as redis-server's do, and are counted so.
+func TestScriptErrorsAsRedis(t *testing.T) {
+	b := &both{t: t}
+	b.right, b.ours = b.dial(redistest.Redis().Start(t)), b.dial(fulmen(8).Start(t))
+	for _, body := range []string{
+		"return redis.error_reply(%s)", "return {err=%s}", "error(redis.error_reply(%s))", "error({err=%s})",
+		"error(%s)", "return redis.error_reply(%s)['err']", "return redis.status_reply(%s)",
+	} {
+		for _, text := range []string{
+			`''`, `'-'`, `' '`, `'- '`, `'a'`, `'-a'`, `'a '`, `'-a '`, `'-A b'`, `'A  b '`, `'ERR '`, `'\r\n'`,
+			`'a\r\nb\r\n'`,
+		} {
+			source := strings.Replace(body, "%s", text, 1)
+			right, got := b.do("EVAL", source, "0")
+			if want := string(right.Append(nil)); string(got.Append(nil)) != want {
+				t.Errorf("%s: got %q, redis-server says %q", source, got.Append(nil), want)
+			}
+		}
+	}
+	right, got := b.do("INFO", "errorstats")
+	if want := errorStats(right); errorStats(got) != want {
+		t.Errorf("errors are counted\n%s\nredis-server says\n%s", errorStats(got), want)
+	}
+}

@@ -144,6 +144,9 @@ func cmdScriptKill(s *Session) error {
 
 // SCRIPT DEBUG YES | SYNC | NO: there is no debugger, so scripts run as ever
 func cmdScriptDebug(s *Session) error {
+	if s.c.Bytes() > 0 || s.conn.OutputBytes() > 0 {
+		return resp.ErrScriptDebugPipeline
+	}
 	switch strings.ToLower(string(s.c.Args[2])) {
 	case "yes", "sync", "no":
 		s.c.OK()

@@ -66,11 +66,15 @@ func (r *scriptRun) mayRun(what *script.Script, keys int, function bool) bool {
 	return r.l.srv.scripts.declares(what) && (some || keys == 0 && !function)
 }
 
-// outcome returns a script's error to be counted and replied. One of its commands' was counted then, as an error: now
-// only the call counts as failed. The reply stands in the context from mark on; e is why there is none.
+// outcome returns a script's error to be counted and replied; one that is the script's reply stays as it is. An error
+// of a command's was counted then: now only the call counts as failed. The reply stands in the context from mark on; e
+// is why there is none.
 func (r *scriptRun) outcome(c *command.Ctx, mark command.Mark, e *resp.Error) error {
 	if e != nil {
 		if len(r.lastError) == 0 || !strings.HasPrefix(e.Error(), string(r.lastError)) {
+			if strings.ContainsAny(e.Code, "\r\n") { // it is counted as it is sent
+				e = resp.ParseError(strings.NewReplacer("\r", " ", "\n", " ").Replace(e.Error()))
+			}
 			return e
 		}
 		c.Out = resp.AppendError(c.Out, e)
@@ -80,10 +84,15 @@ func (r *scriptRun) outcome(c *command.Ctx, mark command.Mark, e *resp.Error) er
 	reply, isError := c.ErrorSince(mark)
 	switch {
 	case !isError:
-	case bytes.Equal(reply, r.lastError):
+	case len(reply) > 0 && bytes.Equal(reply, r.lastError):
 		c.Calls.Fail(c.Row)
 	default:
-		return resp.ParseError(string(reply)) // which replaces it
+		code, _, found := bytes.Cut(reply, []byte(" "))
+		if !found {
+			code = []byte("ERR")
+		}
+		c.Calls.Errors[string(code)]++
+		c.Calls.Fail(c.Row)
 	}
 	return nil
 }
