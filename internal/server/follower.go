@@ -20,11 +20,9 @@ type introduction struct {
 	eof     bool   // it can read data whose length is not told before
 	psync2  bool   // it knows that a history may get another name
 	rdbOnly bool   // it wants the data of now, and no stream
-	noData  bool   // … and of that only functions
-}
 
-// once tells whether the replica leaves when it has the data.
-func (in *introduction) once() bool { return in.rdbOnly || in.noData }
+	noData, noFunctions bool // of the data of now it wants no keys, no functions
+}
 
 // followerState is how far a replica is.
 type followerState int32
@@ -78,7 +76,7 @@ type handover struct {
 	hello    []byte
 	file     *sharedFile
 	awaitAck bool           // its end is only found by the replica, which says so, if nothing follows before that
-	src      replica.Source // nil for a replica that leaves (introduction.once)
+	src      replica.Source // nil for a replica that leaves (introduction.rdbOnly)
 }
 
 // close lets go of what was not used.
@@ -174,7 +172,7 @@ func (f *follower) goOn(h *handover) error {
 			return err
 		}
 	}
-	if f.intro.once() {
+	if f.intro.rdbOnly {
 		h.close()
 		f.r.srv.log.Info("RDB transfer completed, rdb only replica (" + f.name() + ") should be disconnected asap")
 		return nil
@@ -288,7 +286,7 @@ func (f *follower) name() string {
 
 // lagBytes is how much of the stream is kept in memory for the replica.
 func (f *follower) lagBytes() int64 {
-	if f.is(asks) || f.is(awaitsCut) || f.intro.once() {
+	if f.is(asks) || f.is(awaitsCut) || f.intro.rdbOnly {
 		return 0
 	}
 	if src := f.src.Load(); src != nil {

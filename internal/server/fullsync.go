@@ -1,6 +1,7 @@
 package server
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"io"
@@ -99,8 +100,13 @@ func (r *replication) cut() {
 	r.keepBacklog()
 	job := &fullSync{r: r, history: r.history.Load(), beganMs: nowMs, over: make(chan struct{})}
 	diskless := v.DisklessSync
+	var bare []*follower
 	for _, f := range *r.followers.Load() {
-		if f.is(awaitsCut) {
+		switch {
+		case !f.is(awaitsCut):
+		case f.intro.noData:
+			bare = append(bare, f)
+		default:
 			job.members = append(job.members, f)
 			diskless = diskless && f.intro.eof
 		}
@@ -113,10 +119,15 @@ func (r *replication) cut() {
 	if srv.following() {
 		_, job.db = srv.upstream.position()
 	} // else every frame of the log begins in database 0
-	for _, f := range job.members {
+	for _, f := range slices.Concat(job.members, bare) {
 		f.feed.SetSent(job.pin.LSN())
 		f.pin.Store(&job.pin)
 		f.state.Store(int32(awaitsData))
+	}
+	for _, f := range bare {
+		if err := job.handOver(f, &handover{hello: job.noData(f), awaitAck: true}); err != nil {
+			f.drop("")
+		}
 	}
 	if len(job.members) == 0 {
 		job.end()
@@ -142,6 +153,35 @@ func (r *replication) cut() {
 	if closed {
 		save.Cancel()
 	}
+}
+
+// noData is what a replica gets that wants no keys: it needs no walk.
+func (job *fullSync) noData(f *follower) []byte {
+	srv := job.r.srv
+	var body bytes.Buffer
+	w := rdb.NewWriter(&body, rdb.WriteOptions{Version: rdb.Version7, Checksum: true})
+	w.Header()
+	for _, fact := range job.aux(srv, job.beganMs) {
+		w.Aux(fact[0], fact[1])
+	}
+	if !f.intro.noFunctions {
+		for _, code := range srv.functions.codes() {
+			w.Function(code)
+		}
+	}
+	if err := w.End(); err != nil {
+		panic("BUG: writing to memory: " + err.Error())
+	}
+	mark := replica.NewHistory().ID
+	return fmt.Appendf(nil, "%s$EOF:%s\r\n%s%s", job.answer(f), mark, body.Bytes(), mark)
+}
+
+// answer is the reply to what a replica has asked with.
+func (job *fullSync) answer(f *follower) string {
+	if !f.psync {
+		return ""
+	}
+	return fmt.Sprintf("+FULLRESYNC %s %d\r\n", job.history.ID, job.pin.LSN())
 }
 
 // target is the log's word for where the data goes.
@@ -210,10 +250,7 @@ func (job *fullSync) Begin(*snapshot.Cut) (snapshot.Form, error) {
 	srv := job.r.srv
 	v := srv.cfg.Values()
 	err := job.each(func(f *follower) error {
-		hello := ""
-		if f.psync {
-			hello = fmt.Sprintf("+FULLRESYNC %s %d\r\n", job.history.ID, job.pin.LSN())
-		}
+		hello := job.answer(f)
 		if job.mark == nil {
 			_, err := io.WriteString(f.feed, hello)
 			return err
@@ -308,7 +345,7 @@ func (job *fullSync) Commit([]int64) error {
 
 // handOver has a replica's own goroutine go on, with what h says and the stream from the cut.
 func (job *fullSync) handOver(f *follower, h *handover) error {
-	if !f.intro.once() { // else what nobody will read would be kept until it has the data
+	if !f.intro.rdbOnly { // else what nobody will read would be kept until it has the data
 		var err error
 		if h.src, err = job.pin.Open(f.feed.Ring); err != nil {
 			h.close()

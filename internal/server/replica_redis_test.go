@@ -1,6 +1,7 @@
 package server
 
 import (
+	"bufio"
 	"fmt"
 	"net"
 	"os/exec"
@@ -300,5 +301,34 @@ func TestRedisCliAsReplica(t *testing.T) {
 			t.Errorf("files are left: %q, %v", left, err)
 		}
 		eventually(t, "nobody follows", func() bool { return ours.info("replication", "connected_slaves") == "0" })
+		watchStream(t, cli, host, port, ours)
 	}
+}
+
+// watchStream has redis-cli show what is written from now on.
+func watchStream(t *testing.T, cli, host, port string, c *client) {
+	t.Helper()
+	cmd := exec.Command(cli, "-h", host, "-p", port, "--replica")
+	shown, err := cmd.StdoutPipe()
+	if err == nil {
+		err = cmd.Start()
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "redis-cli follows", func() bool {
+		return strings.Contains(c.do("INFO", "replication"), "state=online")
+	})
+	c.do("SET", "first", "1") // it takes that for the reply to its acknowledgement
+	c.do("SET", "watched", "value")
+	lines := bufio.NewScanner(shown)
+	for lines.Scan() && !strings.Contains(lines.Text(), `"watched","value"`) {
+	}
+	if err := lines.Err(); err != nil || !strings.Contains(lines.Text(), "watched") {
+		t.Errorf("redis-cli shows %q, %v", lines.Text(), err)
+	}
+	if err := cmd.Process.Kill(); err != nil {
+		t.Error(err)
+	}
+	_ = cmd.Wait() // it was killed
 }

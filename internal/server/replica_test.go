@@ -295,19 +295,50 @@ func TestStreamInMemory(t *testing.T) {
 	}
 }
 
-// TestReplicaOfNothing: one that wants no data has no stream to go on with, whatever else it says of itself.
+// TestReplicaOfNothing: one that wants no keys gets a file without any, and what is written from then on unless it wants
+// that file only, as redis-cli's --replica and --functions-rdb.
 func TestReplicaOfNothing(t *testing.T) {
-	srv := startServer(t)
-	for _, only := range []string{"0", "1"} {
+	srv := startServer(t, "--repl-diskless-sync-delay", "0", "--repl-ping-replica-period", "1000")
+	ours := dial(t, srv.Addr())
+	ours.do("SET", "before", "1")
+	ours.do("FUNCTION", "LOAD", "#!lua name=lib\nredis.register_function('f', function() end)")
+	for i, asks := range []struct {
+		filter, only, with string
+		functions          bool
+	}{
+		{"functions", "1", "SYNC", true}, {`""`, "1", "PSYNC ? -1", false}, {`""`, "0", "SYNC", false},
+		{"functions", "0", "PSYNC ? -1", true},
+	} {
 		c := dialReplica(t, srv)
-		c.say("REPLCONF rdb-filter-only functions rdb-only " + only)
+		c.say("REPLCONF rdb-filter-only " + asks.filter + " rdb-only " + asks.only)
 		if got := c.line(); got != "+OK" {
 			t.Fatal(got)
 		}
-		c.say("SYNC")
+		c.say(asks.with)
+		if asks.with != "SYNC" {
+			if got := c.line(); !strings.HasPrefix(got, "+FULLRESYNC "+ours.info("replication", "master_replid")) {
+				t.Errorf("%v: %s", asks, got)
+			}
+		}
 		mark, _ := strings.CutPrefix(c.line(), "$EOF:")
-		if rest, err := io.ReadAll(c.r); err != nil || !strings.HasSuffix(string(rest), mark) {
-			t.Errorf("with rdb-only %s the data is %q, %v", only, rest, err)
+		data := ""
+		for !strings.HasSuffix(data, mark) {
+			data += c.take(1)
+		}
+		if strings.Contains(data, "before") || strings.Contains(data, "register_function") != asks.functions {
+			t.Errorf("%v: the data is %q", asks, data)
+		}
+		if asks.only == "1" {
+			if rest, err := io.ReadAll(c.r); err != nil || len(rest) > 0 {
+				t.Errorf("%v: behind it comes %q, %v", asks, rest, err)
+			}
+			continue
+		}
+		want := record("SET", "k", strconv.Itoa(i))
+		ours.do("SET", "k", strconv.Itoa(i))
+		c.say("REPLCONF ACK 0")
+		if got := c.take(len(want)); got != want {
+			t.Errorf("%v: the stream is %q", asks, got)
 		}
 	}
 }

@@ -1,13 +1,11 @@
 package server
 
 import (
-	"bytes"
 	"fmt"
 	"strconv"
 	"strings"
 
 	"fulmen/internal/resp"
-	"fulmen/persist/rdb"
 	"fulmen/replica"
 	"fulmen/shard/command"
 )
@@ -170,35 +168,12 @@ func (r *replication) resume(f *follower, id string, offset int64) bool {
 func (r *replication) awaitSync(f *follower) {
 	r.fullSyncs.Add(1)
 	go f.run()
-	if f.intro.noData {
-		f.state.Store(int32(awaitsData))
-		f.hand(&handover{hello: r.noData()})
-		return
-	}
 	f.state.Store(int32(awaitsCut))
 	v := r.srv.cfg.Values()
 	if v.DisklessSync && v.DisklessSyncDelaySeconds > 0 {
 		r.srv.log.Info("Delay next BGSAVE for diskless SYNC")
 	}
 	r.beginDue(v, r.srv.set.Clock.NowMs())
-}
-
-// noData is what a replica gets that wants nothing but functions.
-func (r *replication) noData() []byte {
-	var body bytes.Buffer
-	w := rdb.NewWriter(&body, rdb.WriteOptions{Version: rdb.Version7, Checksum: true})
-	w.Header()
-	for _, fact := range r.srv.snapshotAux(r.srv.set.Clock.NowMs()) {
-		w.Aux(fact[0], fact[1])
-	}
-	for _, code := range r.srv.functions.codes() {
-		w.Function(code)
-	}
-	if err := w.End(); err != nil {
-		panic("BUG: writing to memory: " + err.Error())
-	}
-	mark := replica.NewHistory().ID
-	return fmt.Appendf(nil, "$EOF:%s\r\n%s%s", mark, body.Bytes(), mark)
 }
 
 // REPLCONF option value [option value ...]: what a replica says of itself before it asks for the data and, without a
@@ -294,12 +269,13 @@ func (in *introduction) setIP(ip []byte) error {
 
 // setFilter reads what alone a replica wants to have.
 func (in *introduction) setFilter(words string) error {
+	in.noData, in.noFunctions = true, true
 	for _, word := range strings.Fields(words) {
 		if !strings.EqualFold(word, "functions") {
 			return resp.Errorf("ERR", "Unsupported rdb-filter-only option: %s", word)
 		}
+		in.noFunctions = false
 	}
-	in.noData = true
 	return nil
 }
 
