@@ -23,6 +23,8 @@ type LinkOptions struct {
 	// ListeningPort and IP are what the primary is told about where this server is reached; IP may be "".
 	ListeningPort int
 	IP            string
+	// Source is the address that this server connects from; "": any.
+	Source string
 	// TimeoutMs bounds each wait for the primary.
 	TimeoutMs int64
 	Clock     clock.Clock
@@ -55,6 +57,13 @@ const maxLine = 4096
 // Dial connects. ctx ends it early.
 func Dial(ctx context.Context, o LinkOptions) (*Link, error) {
 	d := net.Dialer{Timeout: time.Duration(o.TimeoutMs) * time.Millisecond}
+	if o.Source != "" {
+		ip := net.ParseIP(o.Source)
+		if ip == nil {
+			return nil, fmt.Errorf("bind-source-addr: %q is no address", o.Source)
+		}
+		d.LocalAddr = &net.TCPAddr{IP: ip}
+	}
 	conn, err := d.DialContext(ctx, "tcp", o.Addr)
 	if err != nil {
 		return nil, err

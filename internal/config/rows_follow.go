@@ -17,6 +17,9 @@ var followRows = []row{{
 	name: "masterauth", kind: text, standard: `""`, sensitive: true, dropEmpty: true,
 	store: func(v *Values, s setting) { v.PrimaryAuth = s.text },
 }, {
+	name: "bind-source-addr", kind: text, standard: `""`, dropEmpty: true,
+	store: func(v *Values, s setting) { v.BindSource = s.text },
+}, {
 	name: "masteruser", kind: text, standard: `""`, sensitive: true, dropEmpty: true,
 	store: func(v *Values, s setting) { v.PrimaryUser = s.text },
 }, {

@@ -10,14 +10,11 @@ import (
 // `later` out and adds a field to Values. A row that needs a value of its own beyond its text needs `store` only then.
 var laterRows = slices.Concat(persistenceRows, replicationRows, evictionRows, observationRows, otherLater)
 
-const replication = "replication"
-
 var persistenceRows = []row{
 	{name: "rdb-del-sync-files", kind: boolean, standard: "no", inert: "files of full syncs are always removed"},
 }
 
 var replicationRows = []row{
-	{name: "bind-source-addr", kind: text, standard: `""`, dropEmpty: true, later: replication},
 	{name: "socket-mark-id", kind: integer, standard: "0", max: math.MaxUint32, immutable: true,
 		later: "marks of packets"},
 }

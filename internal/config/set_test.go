@@ -72,7 +72,7 @@ func TestRefusals(t *testing.T) {
 		{"save", "900", "Invalid save parameters"},
 		{"acllog-max-len", "1", notYet + "'acllog-max-len' must be 128 until there is access control"},
 		{"slave-announce-port", "65536", "argument must be between 0 and 65535 inclusive"},
-		{"bind-source-addr", "::1", notYet + `'bind-source-addr' must be "" until there is replication`},
+		{"active-expire-effort", "2", notYet + `'active-expire-effort' must be 1 until there is a choice of efforts`},
 		{"maxmemory-clients", "101%", "percentage argument must be less or equal to 100"},
 		{"io-engine", "io_uring", "can't set immutable config"},
 		{"hz", "x", "argument couldn't be parsed into an integer"},

@@ -86,6 +86,7 @@ type Values struct {
 	PrimaryHost            string // "": the server is one itself
 	PrimaryPort            int
 	PrimaryAuth            string // password, "": none
+	BindSource             string // where connections to it come from, "": any address
 	PrimaryUser            string // "": the default user
 	DisklessLoad           DisklessLoad
 	ReplicaServeStale      bool // a replica answers while the link is down

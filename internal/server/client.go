@@ -227,6 +227,7 @@ func (s *Session) publishRunning() {
 		size += len(a)
 	}
 	s.parkedBytes.Store(int64(size))
+	s.queryBytes.Store(int64(s.loop.offered))
 	s.lastMs.Store(s.c.NowMs)
 }
 
@@ -367,12 +368,12 @@ func (s *Session) describe(nowMs int64) string {
 		events = "rw"
 	}
 	return fmt.Sprintf("id=%d addr=%s laddr=%s fd=%d name=%s age=%d idle=%d flags=%s db=%d sub=%d psub=%d ssub=%d "+
-		"multi=%d watch=%d qbuf=%d qbuf-free=%d argv-mem=%d multi-mem=%d rbs=0 rbp=0 obl=0 oll=%d omem=%d "+
+		"multi=%d qbuf=%d qbuf-free=%d argv-mem=%d multi-mem=%d rbs=0 rbp=0 obl=0 oll=%d omem=%d "+
 		"tot-mem=%d events=%s cmd=%s user=default redir=%d resp=%d lib-name=%s lib-ver=%s",
 		s.id, s.addr, s.laddr, s.fd, orEmpty(s.name.Load()), max(nowMs-s.born, 0)/1000,
 		max(nowMs-s.lastMs.Load(), 0)/1000, flags, s.pubDB.Load(), s.subCounts[pubsub.Channel].Load(),
 		s.subCounts[pubsub.Pattern].Load(), s.subCounts[pubsub.ShardChannel].Load(), s.queued.Load(),
-		s.watched.Load(), qbuf, max(qcap-qbuf, 0), s.parkedBytes.Load(), s.multiBytes.Load(),
+		qbuf, max(qcap-qbuf, 0), s.parkedBytes.Load(), s.multiBytes.Load(),
 		s.outChunks.Load(), omem, s.memoryBytes(), events, cmd, s.tracker.Load().redirectID(), s.pubProto.Load(),
 		orEmpty(s.libName.Load()), orEmpty(s.libVer.Load()))
 }

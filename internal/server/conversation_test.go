@@ -172,7 +172,7 @@ func (c conns) close() {
 // which connection it is, and what 7.0 does not say.
 var varying = regexp.MustCompile(
 	`\b(?:id|addr|laddr|fd|age|idle|qbuf|qbuf-free|argv-mem|multi-mem|rbs|rbp|obl|tot-mem)=[^ ]*|` +
-		` watch=[^ ]*| lib-name=[^ ]* lib-ver=[^ \n]*`)
+		` lib-name=[^ ]* lib-ver=[^ \n]*`)
 
 func (c conns) ask(t *testing.T, addr, who string, args []string) string {
 	t.Helper()

@@ -262,6 +262,7 @@ func (f *follower) drop(why string) {
 func (f *follower) closed() {
 	f.feed.Close()
 	f.r.remove(f)
+	f.r.endDeserted()
 	f.r.changed()
 	f.r.srv.log.Info("Connection with replica " + f.name() + " lost.")
 }

@@ -184,6 +184,37 @@ func (job *fullSync) answer(f *follower) string {
 	return fmt.Sprintf("+FULLRESYNC %s %d\r\n", job.history.ID, job.pin.LSN())
 }
 
+// endDeserted gives up the full sync that is under way if none of its replicas is left.
+func (r *replication) endDeserted() {
+	r.mu.Lock()
+	job := r.sync
+	r.mu.Unlock()
+	if job == nil {
+		return
+	}
+	for _, f := range job.members {
+		select {
+		case <-f.feed.Closed():
+		default:
+			return
+		}
+	}
+	job.save.Cancel()
+}
+
+// syncProgress is how far a full sync is that is under way, nil if none is, and for how many seconds it has been, else
+// -1.
+func (r *replication) syncProgress() (*snapshot.Progress, int64) {
+	r.mu.Lock()
+	job := r.sync
+	r.mu.Unlock()
+	if job == nil {
+		return nil, -1
+	}
+	p := job.save.Progress()
+	return &p, (r.srv.set.Clock.NowMs() - job.beganMs) / 1000
+}
+
 // target is the log's word for where the data goes.
 func (job *fullSync) target() string {
 	if job.mark != nil {

@@ -22,11 +22,13 @@ type saveFigures struct {
 
 // figures returns what is true now; dirty are the changes since the start.
 func (v *saves) figures(dirty int64) saveFigures {
+	sync, syncSeconds := v.srv.replication.syncProgress()
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	f := saveFigures{
 		last: v.last, changes: max(dirty-v.saved, 0), lastSaveMs: v.lastMs, failed: v.failed, scheduled: v.scheduled,
-		begun: v.begun, heldBack: v.heldBack, cutWaitNs: v.last.WaitNs, lastSeconds: v.lastSeconds, currentSeconds: -1,
+		begun: v.begun, heldBack: v.heldBack, cutWaitNs: v.last.WaitNs, lastSeconds: v.lastSeconds,
+		current: sync, currentSeconds: syncSeconds,
 		loadedKeys: v.srv.loading.keys.Load(), expiry: v.srv.loading.expired.Load(),
 	}
 	if v.run != nil {

@@ -34,6 +34,7 @@ type loop struct {
 	held   *shard.Shard // by the running batch
 	// primary is the stream that the running batch is of; nil: it is a client's.
 	primary *primaryStream
+	offered int   // how many bytes the session has received that it has not been served
 	ahead   int   // commands of the running batch up to this one have been prepared
 	shards  []int // scratch of routing
 	idx     []int // scratch of routing
@@ -174,6 +175,7 @@ func (srv *Server) Data(c *reactor.Conn, p []byte) (consumed int) {
 	}
 	l.begin(s)
 	l.checkMemory()
+	l.offered = len(p)
 	passed := 0
 	if s.primary != nil {
 		passed = s.primary.signsOfLife(p)
@@ -210,6 +212,7 @@ func (srv *Server) Data(c *reactor.Conn, p []byte) (consumed int) {
 		s.primary.consumed += uint64(consumed)
 	}
 	l.finish(s)
+	l.offered = 0
 	return passed + consumed
 }
 

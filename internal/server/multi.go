@@ -15,6 +15,7 @@ type multi struct {
 	doomed  bool // a command was refused: EXEC will be too
 	denyOOM bool // a command of the queue may need memory
 	asleep  bool // a command of the queue is refused while the data is being loaded
+	fresh   bool // … while the data may be old
 	scripts bool // commands that run scripts are among them
 	// calls: functions are called; libraries are those that there were when the first one was queued.
 	calls     bool
@@ -105,7 +106,6 @@ func cmdWatch(s *Session) error {
 	for _, k := range s.c.Keys {
 		s.watchKey(k)
 	}
-	s.watched.Store(int32(len(s.watch.keys)))
 	s.c.OK()
 	return nil
 }
@@ -150,7 +150,6 @@ func (s *Session) forgetWatches() {
 	s.watch.watcher = nil
 	s.watching.Store(nil)
 	s.watch.keys, s.watch.seen = nil, nil
-	s.watched.Store(0)
 	s.watchBytes.Store(0)
 }
 
@@ -212,6 +211,7 @@ func (s *Session) enqueue(row *command.Row, args [][]byte) {
 	}
 	m.flags |= flags
 	m.asleep = m.asleep || flags&command.Loading == 0
+	m.fresh = m.fresh || flags&command.Stale == 0
 	s.queued.Store(int32(len(m.queue)))
 	s.multiBytes.Store(m.bytes + int64(cap(m.queue))*int64(unsafe.Sizeof(queuedCommand{})))
 	s.c.Out = resp.AppendQueued(s.c.Out)

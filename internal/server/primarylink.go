@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"net"
 	"math"
 	"os"
 	"path/filepath"
@@ -111,7 +112,7 @@ func (p *primaryLink) loop() {
 			return
 		}
 		if err != nil {
-			log.Warn(err.Error())
+			log.Warn(p.explain(err))
 		}
 		// Of a connection that stood the next one comes at once: meanwhile the primary's backlog moves on.
 		wait := p.up.retryAfter
@@ -125,6 +126,22 @@ func (p *primaryLink) loop() {
 			log.Info(fmt.Sprintf("Reconnecting to MASTER %s:%d", p.host, p.port))
 		}
 	}
+}
+
+// explain is what the log says of an error, in Redis's words if the primary has said nothing for too long.
+func (p *primaryLink) explain(err error) string {
+	var late net.Error
+	if !errors.As(err, &late) || !late.Timeout() {
+		return err.Error()
+	}
+	switch linkState(p.state.Load()) {
+	case linkConnecting, linkHandshake:
+		return "Timeout connecting to the MASTER... (" + err.Error() + ")"
+	case linkTransfer:
+		return "Timeout receiving bulk data from MASTER... If the problem persists try to set the 'repl-timeout' " +
+			"parameter to a larger value. (" + err.Error() + ")"
+	}
+	return err.Error()
 }
 
 // once connects, synchronizes and lets the stream be executed until the connection is lost.

@@ -343,6 +343,28 @@ func TestReplicaOfNothing(t *testing.T) {
 	}
 }
 
+// TestSyncIsASave: while a replica is sent all data INFO says how far that is, as of a save.
+func TestSyncIsASave(t *testing.T) {
+	srv := startServer(t, "--repl-diskless-sync-delay", "0", "--rdb-key-save-delay", "20000")
+	ours := dial(t, srv.Addr())
+	for i := range 200 {
+		ours.do("SET", "k"+strconv.Itoa(i), "v")
+	}
+	c := dialReplica(t, srv)
+	c.say("PSYNC ? -1")
+	eventually(t, "a key is saved", func() bool {
+		return ours.info("persistence", "rdb_bgsave_in_progress") == "1" &&
+			ours.info("persistence", "current_save_keys_processed") != "0"
+	})
+	if got := ours.info("persistence", "current_save_keys_total"); got != "200" {
+		t.Errorf("of %s keys", got)
+	}
+	if err := c.Close(); err != nil {
+		t.Error(err)
+	}
+	eventually(t, "it is given up", func() bool { return ours.info("persistence", "rdb_bgsave_in_progress") == "0" })
+}
+
 // TestSlowCopyKeepsNoLog: a replica that wants no stream has none kept while it takes its time to get the data.
 func TestSlowCopyKeepsNoLog(t *testing.T) {
 	srv := startServer(t, "--repl-diskless-sync", "no", "--rdbcompression", "no")

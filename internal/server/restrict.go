@@ -88,14 +88,15 @@ func (s *Session) refusedForRole(row *command.Row) *resp.Error {
 	if restricted&(whileFollowing|whileStale) == 0 || s.primary != nil {
 		return nil
 	}
-	flags := row.Flags
+	flags, fresh := row.Flags, row.Flags&command.Stale == 0
 	if row.RunsQueue && s.multi != nil {
 		flags |= s.multi.flags
+		fresh = fresh || s.multi.fresh
 	}
 	switch {
 	case restricted&whileFollowing != 0 && flags&command.Write != 0:
 		return resp.ErrReadOnly
-	case restricted&whileStale != 0 && row.Flags&command.Stale == 0:
+	case restricted&whileStale != 0 && fresh:
 		return resp.ErrMasterDown
 	}
 	return nil

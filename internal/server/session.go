@@ -80,8 +80,7 @@ type Session struct {
 	lastRow    atomic.Int32 // Row.Index + 1
 	pubDB      atomic.Int32
 	pubProto   atomic.Int32
-	queued     atomic.Int32 // commands queued by MULTI, -1 outside
-	watched    atomic.Int32
+	queued     atomic.Int32               // commands queued by MULTI, -1 outside
 	subCounts  [pubsub.Kinds]atomic.Int32 // subscriptions
 	queryBytes atomic.Int64
 	queryCap   atomic.Int64

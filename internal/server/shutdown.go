@@ -232,10 +232,10 @@ func (srv *Server) end(r stopRequest, signals <-chan os.Signal) (done bool, err 
 	err = srv.awaitScripts(signals)
 	how.NoSave = how.NoSave || srv.stops.unsaved()
 	if err == nil {
-		err = srv.awaitLog(r, signals)
+		err = srv.lastCall(r, signals)
 	}
 	if err == nil {
-		err = srv.lastCall(r, signals)
+		err = srv.awaitLog(r, signals)
 	}
 	switch {
 	case errors.Is(err, ErrInsisted):

@@ -231,6 +231,24 @@ func TestComesBackAtOnce(t *testing.T) {
 	}
 }
 
+// TestSilentWhileShakingHands: a primary that says nothing is given up, and the log says why.
+func TestSilentWhileShakingHands(t *testing.T) {
+	p := listenFake(t)
+	srv, log := startLogged(t, "--repl-timeout", "1", "--bind-source-addr", "127.0.0.2")
+	p.followedBy(dial(t, srv.Addr()))
+	nc, err := p.ln.Accept()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer nc.Close()
+	if from, _, _ := net.SplitHostPort(nc.RemoteAddr().String()); from != "127.0.0.2" {
+		t.Errorf("it comes from %s", from)
+	}
+	eventually(t, "it is given up", func() bool {
+		return strings.Contains(log.String(), "Timeout connecting to the MASTER")
+	})
+}
+
 // TestReceives: a snapshot arrives whole however it is cut into pieces, by length as well, also from a primary that is
 // old, or busy at first; what is wrong with it costs the data nothing.
 func TestReceives(t *testing.T) {

@@ -81,3 +81,33 @@ func TestLimiterCancelled(t *testing.T) {
 		t.Errorf("it waited %v", took)
 	}
 }
+
+// TestKeyDelay: each key takes its time, or so many take a microsecond, and whoever waits goes on when that changes.
+func TestKeyDelay(t *testing.T) {
+	l, c := newTestLimiter(0, 0)
+	d := &KeyDelay{limit: l}
+	for us, want := range map[int64]time.Duration{50_000: 999 * 50 * time.Millisecond, -4: 999 * 250, 0: 0} {
+		d.Set(us)
+		from := c.NowNs()
+		for range 1000 {
+			d.Wait(nil)
+		}
+		if took := time.Duration(c.NowNs() - from); took != want {
+			t.Errorf("%d µs: took %v, want %v", us, took, want)
+		}
+	}
+	d.Set(int64(time.Hour / time.Microsecond))
+	d.Wait(nil)
+	naps := 0
+	l.sleep = func(n time.Duration) {
+		c.Advance(n)
+		if naps++; naps == 3 {
+			d.Set(0)
+		}
+	}
+	d.Wait(nil)
+	if naps != 3 {
+		t.Errorf("%d naps", naps)
+	}
+	(*KeyDelay)(nil).Wait(nil)
+}
