@@ -295,8 +295,8 @@ func TestStreamInMemory(t *testing.T) {
 	}
 }
 
-// TestReplicaOfNothing: one that wants no keys gets a file without any, and what is written from then on unless it wants
-// that file only, as redis-cli's --replica and --functions-rdb.
+// TestReplicaOfNothing: one that wants no keys gets a file without any, and what is written from then on unless it
+// wants that file only, as redis-cli's --replica and --functions-rdb.
 func TestReplicaOfNothing(t *testing.T) {
 	srv := startServer(t, "--repl-diskless-sync-delay", "0", "--repl-ping-replica-period", "1000")
 	ours := dial(t, srv.Addr())
