@@ -204,18 +204,26 @@ func (p *primaryLink) ask(link *replica.Link, id string) (replica.Answer, error)
 
 // underBatons has work done with all batons held, unless the link has been stopped by then.
 func (p *primaryLink) underBatons(work func()) error {
-	done := make(chan bool, 1)
-	p.up.tx.run(func(*loop) {
-		goes := !p.stopped.Load()
-		if goes {
+	goes := false
+	p.withBatons(func(*loop) {
+		if goes = !p.stopped.Load(); goes {
 			work()
 		}
-		done <- goes
 	}, nil)
-	if !<-done {
+	if !goes {
 		return context.Canceled
 	}
 	return nil
+}
+
+// withBatons is serverTx.run, and returns when the batons are free again: what was done is seen by everybody then, and
+// the next work may be asked for. Only the link's goroutine asks.
+func (p *primaryLink) withBatons(work func(l *loop), take func(z *shard.Seizure)) {
+	over := make(chan struct{})
+	if !p.up.tx.runThen(work, take, func() { close(over) }) {
+		panic("BUG: two links work at a time")
+	}
+	<-over
 }
 
 // goOn follows +CONTINUE, after which the history may have another name.
@@ -301,8 +309,8 @@ func (p *primaryLink) load(link *replica.Link, name string, answer replica.Answe
 	defer srv.aof.endedForSync()
 	beating := p.keepAlive(link)
 	defer beating()
-	result := make(chan error, 1)
-	p.up.tx.run(func(*loop) {
+	var err error
+	p.withBatons(func(*loop) {
 		if !p.stopped.Load() {
 			srv.saves.giveUpHeld()
 			srv.startLoading()
@@ -311,15 +319,14 @@ func (p *primaryLink) load(link *replica.Link, name string, answer replica.Answe
 		go func() {
 			defer p.up.tx.giveBack()
 			if p.stopped.Load() {
-				result <- context.Canceled
+				err = context.Canceled
 				return
 			}
-			err := p.replace(z, name, answer)
+			err = p.replace(z, name, answer)
 			srv.endLoading()
-			result <- err
 		}()
 	})
-	return <-result
+	return err
 }
 
 // replace is load with the batons seized.

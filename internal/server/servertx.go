@@ -17,6 +17,7 @@ type serverTx struct {
 	mu   sync.Mutex
 	work func(l *loop)          // nil: nothing is under way
 	take func(z *shard.Seizure) // gets the batons afterwards; nil: nobody does
+	over func()                 // called when they are free again; nil: nobody waits for that
 
 	// Owned by the loop.
 	begun bool
@@ -32,13 +33,16 @@ func (t *serverTx) init(srv *Server) {
 // run has work done under all batons, soon. If take is not nil it is given the batons afterwards, on the same loop,
 // and may pass them on: they are held until giveBack is called. run returns false if one is under way already.
 // Safe from any goroutine.
-func (t *serverTx) run(work func(l *loop), take func(z *shard.Seizure)) bool {
+func (t *serverTx) run(work func(l *loop), take func(z *shard.Seizure)) bool { return t.runThen(work, take, nil) }
+
+// runThen is run, and calls over on the loop when the batons are free again and the next work may be asked for.
+func (t *serverTx) runThen(work func(l *loop), take func(z *shard.Seizure), over func()) bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if t.work != nil {
 		return false
 	}
-	t.work, t.take = work, take
+	t.work, t.take, t.over = work, take, over
 	t.srv.loops[0].rl.Post(&t.Letter)
 	return true
 }
@@ -85,8 +89,12 @@ func (t *serverTx) Deliver(*reactor.Loop, *reactor.Letter) {
 // done releases the batons; another one may be asked for.
 func (t *serverTx) done(l *loop) {
 	t.mu.Lock()
-	t.work = nil
+	over := t.over
+	t.work, t.over = nil, nil
 	t.mu.Unlock()
 	t.tx.Release(&l.worker)
 	l.postServed()
+	if over != nil {
+		over()
+	}
 }

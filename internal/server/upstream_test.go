@@ -249,6 +249,33 @@ func TestSilentWhileShakingHands(t *testing.T) {
 	})
 }
 
+// TestLinkAsksForBatonsAgain: as soon as what a replica did with all batons is done it may ask for them again, and
+// everybody sees what was done.
+func TestLinkAsksForBatonsAgain(t *testing.T) {
+	p, srv, _ := startFake(t)
+	p.accept("? -1", fullAnswerAt(t, 100))
+	p.hears("REPLCONF ACK 100")
+	link := srv.upstream.link.Load()
+	for i := range 5000 {
+		err := link.underBatons(func() {
+			k := srv.set.Key([]byte(strconv.Itoa(i)))
+			srv.set.Shards[srv.set.ShardOf(k.Bytes)].DB(0).SetString(k, []byte("x"), 0)
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if srv.isEmpty() {
+			t.Fatal("nobody sees the key")
+		}
+		if err := link.underBatons(srv.flushHeld); err != nil {
+			t.Fatal(err)
+		}
+		if !srv.isEmpty() {
+			t.Fatal("nobody sees that the keys are gone")
+		}
+	}
+}
+
 // TestReceives: a snapshot arrives whole however it is cut into pieces, by length as well, also from a primary that is
 // old, or busy at first; what is wrong with it costs the data nothing.
 func TestReceives(t *testing.T) {
