@@ -209,7 +209,10 @@ func (a *appendOnly) endForSync(ctx context.Context) error {
 // syncPoll is how often endForSync looks.
 const syncPoll = 10 * time.Millisecond
 
-func (a *appendOnly) endedForSync() { a.syncing.Store(false) }
+func (a *appendOnly) endedForSync() {
+	a.syncing.Store(false)
+	a.rewrites.cron()
+}
 
 // holdWrites has writes wait until there is an append-only file again, if the last one ended for a sync and the server
 // is a primary now: what a kill leaves until then is data of before. On a replica, or if it can't be begun, nobody

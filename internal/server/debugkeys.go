@@ -15,11 +15,11 @@ import (
 
 // The subcommands of DEBUG that look at keys. They run with all batons.
 
-// debugKey finds a key of the session's database without using it.
+// debugKey finds a key of the session's database without using it, also one whose time has come and that is still there.
 func (s *Session) debugKey(name []byte) (sh *shard.Shard, e index.Entry, err error) {
 	set := s.srv.set
 	sh = set.Shards[set.ShardOf(name)]
-	e, ok := sh.DB(s.db).Look(set.Key(name), s.c.NowMs)
+	e, ok := sh.DB(s.db).Look(set.Key(name), 0)
 	if !ok {
 		return sh, e, resp.ErrNoSuchKey
 	}
