@@ -15,7 +15,7 @@ import (
 
 // The subcommands of DEBUG that look at keys. They run with all batons.
 
-// debugKey finds a key of the session's database without using it, also one whose time has come and that is still there.
+// debugKey finds a key of the session's database without using it, also one that is still there after its time.
 func (s *Session) debugKey(name []byte) (sh *shard.Shard, e index.Entry, err error) {
 	set := s.srv.set
 	sh = set.Shards[set.ShardOf(name)]

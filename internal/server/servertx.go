@@ -33,7 +33,9 @@ func (t *serverTx) init(srv *Server) {
 // run has work done under all batons, soon. If take is not nil it is given the batons afterwards, on the same loop,
 // and may pass them on: they are held until giveBack is called. run returns false if one is under way already.
 // Safe from any goroutine.
-func (t *serverTx) run(work func(l *loop), take func(z *shard.Seizure)) bool { return t.runThen(work, take, nil) }
+func (t *serverTx) run(work func(l *loop), take func(z *shard.Seizure)) bool {
+	return t.runThen(work, take, nil)
+}
 
 // runThen is run, and calls over on the loop when the batons are free again and the next work may be asked for.
 func (t *serverTx) runThen(work func(l *loop), take func(z *shard.Seizure), over func()) bool {
