@@ -47,7 +47,11 @@ func copyAOF(t testing.TB, srv *Server) (dir string) {
 // acknowledgedByPromoted promotes a replica that has received everything anew, kills it when it has acknowledged a
 // write, and returns how many keys the next start has, and the one that was written.
 func acknowledgedByPromoted(t *testing.T, fault upstreamFault) (keys, written string) {
-	srv, c := startOwing(t, "200000")
+	slow := "200000"
+	if fault != 0 {
+		slow = "1024" // nobody waits for it
+	}
+	srv, c := startOwing(t, slow)
 	srv.upstream.fault = fault
 	if got := c.do("REPLICAOF", "NO", "ONE"); got != "OK" {
 		t.Fatal(got)
@@ -85,7 +89,7 @@ func TestWritesWaitForAppendOnly(t *testing.T) {
 		{"a replica again", "REPLICAOF 127.0.0.1 1", readOnly},
 	} {
 		t.Run(end.name, func(t *testing.T) {
-			srv, c := startOwing(t, "4096")
+			srv, c := startOwing(t, "1024")
 			if got := c.do("PSYNC", fakeID, "101", "FAILOVER"); got != "-"+errTakeOverOwing.Error() {
 				t.Fatalf("it takes over: %s", got)
 			}
