@@ -20,9 +20,12 @@ func owing(slow string) []string {
 }
 
 // startOwing starts a replica whose append-only file has ended because everything came anew, and has not begun again.
-func startOwing(t testing.TB, slow string) (*Server, *client) {
+func startOwing(t testing.TB, slow string, fault upstreamFault) (*Server, *client) {
 	t.Helper()
-	p, srv, c := startFake(t, owing(slow)...)
+	p, srv := listenFake(t), startServer(t, owing(slow)...)
+	srv.upstream.fault = fault
+	c := dial(t, srv.Addr())
+	p.followedBy(c)
 	receivesAnew(p, srv)
 	return srv, c
 }
@@ -51,8 +54,7 @@ func acknowledgedByPromoted(t *testing.T, fault upstreamFault) (keys, written st
 	if fault != 0 {
 		slow = "1024" // nobody waits for it
 	}
-	srv, c := startOwing(t, slow)
-	srv.upstream.fault = fault
+	srv, c := startOwing(t, slow, fault)
 	if got := c.do("REPLICAOF", "NO", "ONE"); got != "OK" {
 		t.Fatal(got)
 	}
@@ -89,7 +91,7 @@ func TestWritesWaitForAppendOnly(t *testing.T) {
 		{"a replica again", "REPLICAOF 127.0.0.1 1", readOnly},
 	} {
 		t.Run(end.name, func(t *testing.T) {
-			srv, c := startOwing(t, "1024")
+			srv, c := startOwing(t, "1024", 0)
 			if got := c.do("PSYNC", fakeID, "101", "FAILOVER"); got != "-"+errTakeOverOwing.Error() {
 				t.Fatalf("it takes over: %s", got)
 			}
