@@ -184,11 +184,16 @@ func (job *fullSync) answer(f *follower) string {
 	return fmt.Sprintf("+FULLRESYNC %s %d\r\n", job.history.ID, job.pin.LSN())
 }
 
+// syncUnderWay returns the full sync that is under way, nil if none is. Safe from any goroutine.
+func (r *replication) syncUnderWay() *fullSync {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.sync
+}
+
 // endDeserted gives up the full sync that is under way if none of its replicas is left.
 func (r *replication) endDeserted() {
-	r.mu.Lock()
-	job := r.sync
-	r.mu.Unlock()
+	job := r.syncUnderWay()
 	if job == nil {
 		return
 	}
@@ -205,9 +210,7 @@ func (r *replication) endDeserted() {
 // syncProgress is how far a full sync is that is under way, nil if none is, and for how many seconds it has been, else
 // -1.
 func (r *replication) syncProgress() (*snapshot.Progress, int64) {
-	r.mu.Lock()
-	job := r.sync
-	r.mu.Unlock()
+	job := r.syncUnderWay()
 	if job == nil {
 		return nil, -1
 	}

@@ -8,10 +8,10 @@ import (
 	"time"
 )
 
-// Before the server ends scripts that run are over, as in Redis, which obeys signals between two commands only. Then an
-// append-only file that begins is to be there, and replicas are to have everything: writes are paused, and for
-// shutdown-timeout they may acknowledge what they have. Then any of them can take over, or go on when the server comes
-// back.
+// Before the server ends scripts that run are over, as in Redis, which obeys signals between two commands only. Then
+// replicas are to have everything: writes are paused, and for shutdown-timeout they may acknowledge what they have. So
+// any of them can take over, or go on when the server comes back. At last an append-only file that begins is to be
+// there.
 
 // errAborted is lastCall's when the server is to go on.
 var errAborted = errors.New("the shutdown was aborted")
@@ -43,16 +43,26 @@ func (srv *Server) lastCall(r stopRequest, signals <-chan os.Signal) error {
 func (srv *Server) awaitScripts(signals <-chan os.Signal) error {
 	v := &srv.scripts.running
 	last := v.last()
+	over := func() (bool, error) { return srv.stops.unsaved() || !v.runs(last), nil }
+	if done, _ := over(); done {
+		return nil
+	}
+	srv.log.Warn("Waiting for a script: the server ends when that is over; SCRIPT KILL, FUNCTION KILL or SHUTDOWN " +
+		"NOSAVE end it")
+	return srv.awaitBeforeEnd(signals, over)
+}
+
+// awaitBeforeEnd waits until over is, or fails. The error is that, ErrInsisted, or errAborted.
+func (srv *Server) awaitBeforeEnd(signals <-chan os.Signal, over func() (bool, error)) error {
 	tick := time.NewTicker(lastCallTick)
 	defer tick.Stop()
-	for told := false; !srv.stops.unsaved() && v.runs(last); told = true {
+	for {
 		if srv.stops.aborted() {
 			srv.log.Warn("Shutdown manually aborted.")
 			return errAborted
 		}
-		if !told {
-			srv.log.Warn("Waiting for a script: the server ends when that is over; SCRIPT KILL, FUNCTION KILL or " +
-				"SHUTDOWN NOSAVE end it")
+		if done, err := over(); done || err != nil {
+			return err
 		}
 		select {
 		case sig := <-signals:
@@ -63,7 +73,6 @@ func (srv *Server) awaitScripts(signals <-chan os.Signal) error {
 		case <-tick.C:
 		}
 	}
-	return nil
 }
 
 // awaitLog waits until there is an append-only file, if there is to be one and its first files are being written: the
@@ -78,31 +87,19 @@ func (srv *Server) awaitLog(r stopRequest, signals <-chan os.Signal) error {
 		return nil
 	}
 	srv.log.Warn("Writing initial AOF: the server ends when that is done, or with SHUTDOWN FORCE")
-	tick := time.NewTicker(lastCallTick)
-	defer tick.Stop()
-	for {
+	return srv.awaitBeforeEnd(signals, func() (bool, error) {
 		switch {
-		case srv.stops.aborted():
-			srv.log.Warn("Shutdown manually aborted.")
-			return errAborted
 		case !a.wantsTurn():
-			return nil
+			return true, nil
 		case srv.stops.forced():
 			srv.log.Warn("Writing initial AOF. Exit anyway.")
-			return nil
-		case a.unbegun.Load() != nil:
+			return true, nil
+		case a.unbegun.Load() != nil && !a.rewrites.busy(): // it is not being tried again
 			srv.log.Warn("Writing initial AOF, can't exit. SHUTDOWN FORCE ends the server without it.")
-			return errAborted
+			return false, errAborted
 		}
-		select {
-		case sig := <-signals:
-			if srv.insists(sig) {
-				return ErrInsisted
-			}
-		case <-srv.stops.bell:
-		case <-tick.C:
-		}
-	}
+		return false, nil
+	})
 }
 
 // lastCallTick is how often it is looked whether replicas have everything.

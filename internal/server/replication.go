@@ -380,9 +380,7 @@ func (a *aside) Deliver(rl *reactor.Loop, _ *reactor.Letter) {
 // all batons. Its replicas have to ask again.
 func (r *replication) giveUp(held bool) {
 	r.unclaim()
-	r.mu.Lock()
-	job := r.sync
-	r.mu.Unlock()
+	job := r.syncUnderWay()
 	if job == nil {
 		return
 	}

@@ -408,8 +408,11 @@ func (v *rewrites) note(run *rewriteRun, err error) {
 	default:
 		v.failed = true
 		v.failures++
-		log.Warn("Background AOF rewrite failed; the append-only file goes on with the files that it has: " +
-			err.Error())
+		state := "the append-only file goes on with the files that it has"
+		if !v.srv.aof.enabled() {
+			state = "there is no append-only file yet"
+		}
+		log.Warn("Background AOF rewrite failed; " + state + ": " + err.Error())
 		switch {
 		case v.failures < failuresTaken:
 		case v.srv.aof.owed.Load(): // writes are refused meanwhile
