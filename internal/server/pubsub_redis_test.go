@@ -194,9 +194,13 @@ func pubsubGroup(rnd *rand.Rand) (group [][]string) {
 // TestPubSubEqualsRedis has several clients send random commands to both servers, in step: each gets the same from
 // both, in the same order.
 func TestPubSubEqualsRedis(t *testing.T) {
-	right, ours := redistest.Redis().Start(t), fulmen(8, "--event-loops", "3").Start(t)
 	for seed := range uint64(4) {
-		t.Run(fmt.Sprint("seed ", seed), func(t *testing.T) { comparePubSub(t, right, ours, seed) })
+		t.Run(fmt.Sprint("seed ", seed), func(t *testing.T) {
+			// Of their own: a server hears of connections that the seed before has closed when it gets to it, and
+			// counts their subscriptions until then.
+			right, ours := redistest.Redis().Start(t), fulmen(8, "--event-loops", "3").Start(t)
+			comparePubSub(t, right, ours, seed)
+		})
 	}
 }
 
