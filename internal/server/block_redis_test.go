@@ -13,7 +13,8 @@ import (
 // waits are conversations with commands that wait for keys. "b! BLPOP a 0" sends a command that must come to wait;
 // "b<" reads its reply; "b? BLPOP a 0" sends one whose reply comes later, though it may not wait, or not be seen to.
 // BLOCKED is the number of those that wait, TIMED that of those whose wait has an end. "<b>" stands for the id of
-// connection b.
+// connection b. A time to wait is either so short that nothing depends on when it is over, or so long that it isn't before
+// all have been seen to wait.
 var waits = map[string]string{
 	"who has waited longest is served first": `
 		b! BLPOP a 0
@@ -358,11 +359,11 @@ var waits = map[string]string{
 		BLOCKED`,
 	"a pause of writes": `
 		b! BLPOP a 0
-		e! BZPOPMIN z 2
+		e! BZPOPMIN z 10
 		CLIENT PAUSE 100000 WRITE
+		e<
 		c! RPUSH a 1 2
 		d! BLPOP q 0
-		e<
 		CLIENT UNBLOCK <b>
 		b<
 		CLIENT UNPAUSE
@@ -514,6 +515,7 @@ func waitsEqualRedis(t *testing.T, waits map[string]string) {
 	for name, text := range waits {
 		for _, shards := range []int{1, 8} {
 			t.Run(fmt.Sprintf("%s/%d", name, shards), func(t *testing.T) {
+				t.Parallel() // most of the time they wait
 				socket := filepath.Join(t.TempDir(), "redis")
 				redistest.Redis("--unixsocket", socket).Start(t)
 				right := &waitTalk{conns: conns{}, addr: socket, ids: map[string]string{}}

@@ -35,7 +35,7 @@ func (c *listenerConn) awaitBlocked(t *testing.T, n int) {
 	t.Helper()
 	line := fmt.Sprintf("blocked_clients:%d\r\n", n)
 	for begun := time.Now(); !strings.Contains(c.run(t, [][]string{{"INFO", "clients"}}, "done")[0], line); {
-		if time.Since(begun) > time.Minute {
+		if time.Since(begun) > patience {
 			t.Fatal("not in time: " + line)
 		}
 	}

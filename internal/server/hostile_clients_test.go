@@ -271,18 +271,49 @@ func TestStalledClientsGoOn(t *testing.T) {
 	})
 }
 
-// TestTimeout: silent clients are closed, others stay.
+// TestTimeout: silent clients are closed; who is not silent stays, and who waits, subscribes or follows.
 func TestTimeout(t *testing.T) {
-	srv := startServer(t, "--timeout", "1")
-	silent, half, busy := dial(t, srv.Addr()), dial(t, srv.Addr()), dial(t, srv.Addr())
-	half.send("*2\r\n$4\r\nECHO\r\n$10\r\nabc")
+	p := startProof(t, 8, 2, 0, "--timeout", "10", "--repl-diskless-sync-delay", "0",
+		"--repl-ping-replica-period", "1000") // its clock stands still
+	silent, half, busy := dial(t, p.path), dial(t, p.path), dial(t, p.path)
+	waiter, subscriber, follower := dial(t, p.path), dial(t, p.path), dialReplicaAt(t, p.path)
+	subscriber.do("SUBSCRIBE", "news")
+	waiter.send("BLPOP list 0\r\n")
+	follower.full()
 	id := silent.do("CLIENT", "ID")
+	halfID := half.do("CLIENT", "ID")
+	half.send("*2\r\n$4\r\nECHO\r\n$10\r\nabc")
+	eventually(t, "half a command has come", func() bool { return fieldInt(t, busy.list()[halfID], "qbuf") > 0 })
+	busy.wantInfo("clients", "blocked_clients", "1")
+	for range 2 {
+		p.clock.wall.Advance(9 * time.Second)
+		if got := busy.do("PING"); got != "PONG" {
+			t.Fatal(got)
+		}
+	}
 	eventually(t, "the silent ones are closed", func() bool {
 		lines := busy.list()
-		return lines[id] == "" && len(lines) == 1
+		return lines[id] == "" && lines[halfID] == ""
 	})
 	silent.wantClosed()
 	half.wantClosed()
+	for range 3 { // loops look once a second
+		p.clock.wall.Advance(5 * time.Second)
+		before := [2]int64{p.srv.loops[0].cameRoundMs.Load(), p.srv.loops[1].cameRoundMs.Load()}
+		eventually(t, "the loops have looked", func() bool {
+			busy.do("PING")
+			return p.srv.loops[0].cameRoundMs.Load() > before[0] && p.srv.loops[1].cameRoundMs.Load() > before[1]
+		})
+	}
+	if got := busy.do("PUBLISH", "news", "x"); got != "1" {
+		t.Errorf("%s subscribers are left", got)
+	}
+	want := record("PUBLISH", "news", "x")
+	if got := follower.take(len(want)); got != want {
+		t.Errorf("the stream has %q", got)
+	}
+	busy.do("RPUSH", "list", "x")
+	waiter.want("[list x]")
 }
 
 // TestMaxClients: one more is told so and closed, and let in when another one has gone.

@@ -144,10 +144,10 @@ func TestMigrateBetweenServers(t *testing.T) {
 		fill(c)
 	}
 	m := func(key, db string, options ...string) []string {
-		return append([]string{"MIGRATE", host, port, key, db, "5000"}, options...)
+		return append([]string{"MIGRATE", host, port, key, db, "600000"}, options...)
 	}
 	locked8 := func(options ...string) []string {
-		return append([]string{"MIGRATE", host, lockedPort, "string", "0", "5000", "COPY"}, options...)
+		return append([]string{"MIGRATE", host, lockedPort, "string", "0", "600000", "COPY"}, options...)
 	}
 	var got [2][]string
 	for i, c := range []*client{theirs, ours} {
@@ -187,7 +187,7 @@ func TestMigrateBetweenServers(t *testing.T) {
 	_, ourPort, _ := net.SplitHostPort(srv.Addr())
 	fill(there)
 	ours.do("FLUSHALL")
-	wantReply(t, there, "OK", "MIGRATE", "127.0.0.1", ourPort, "", "5", "5000", "KEYS", "string", "number", "long",
+	wantReply(t, there, "OK", "MIGRATE", "127.0.0.1", ourPort, "", "5", "600000", "KEYS", "string", "number", "long",
 		"due", "list", "ints", "set", "zset", "hash")
 	wantReply(t, ours, "OK", "SELECT", "5")
 	wantReply(t, ours, "9", "DBSIZE")

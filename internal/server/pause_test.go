@@ -30,6 +30,7 @@ func (w *pausedWriter) key(kind string, i int) string { return fmt.Sprint(kind, 
 // round sends commands of each kind for many keys, all at once, and checks the replies, which say how many rounds
 // there have been.
 func (w *pausedWriter) round() error {
+	w.bePatient()
 	w.sent++
 	n := strconv.Itoa(w.sent)
 	var out []byte

@@ -95,7 +95,7 @@ func TestSentinel(t *testing.T) {
 	dir := t.TempDir()
 	conf := filepath.Join(dir, "sentinel.conf")
 	text := fmt.Sprintf("port %s\nbind 127.0.0.1\ndir %s\nsentinel monitor m 127.0.0.1 %s 1\n"+
-		"sentinel down-after-milliseconds m 1000\n", ports[2], dir, ports[0])
+		"sentinel down-after-milliseconds m 3600000\nsentinel failover-timeout m 10000\n", ports[2], dir, ports[0])
 	if err := os.WriteFile(conf, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}
@@ -117,6 +117,10 @@ func TestSentinel(t *testing.T) {
 			strings.Contains(sentinel.do("SENTINEL", "REPLICAS", "m"), "master-link-status ok") &&
 			primary.subscribers.Load() == 1 && replica.subscribers.Load() == 1
 	})
+	// Not before: a server that says nothing for so long is taken for one that has ended.
+	if got := sentinel.do("SENTINEL", "SET", "m", "down-after-milliseconds", "3000"); got != "OK" {
+		t.Fatal(got)
+	}
 	ended = true // the sentinel kills clients, so none are asked
 	if err := primary.Shutdown(); err != nil {
 		t.Fatal(err)

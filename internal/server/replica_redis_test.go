@@ -42,11 +42,6 @@ func startReplicaProcess(t testing.TB, srv *Server, args ...string) (replica *cl
 func (c *client) equalTo(replica *client) {
 	c.t.Helper()
 	var ours, theirs string
-	for _, conn := range []*client{c, replica} {
-		if err := conn.SetDeadline(time.Now().Add(2 * patience)); err != nil {
-			c.t.Fatal(err)
-		}
-	}
 	defer func() {
 		if c.t.Failed() {
 			c.t.Logf("digests: %s here, %s there", ours, theirs)

@@ -31,10 +31,7 @@ func dialReplica(t testing.TB, srv *Server) *rawReplica {
 // dialReplicaAt is dialReplica for a server at an address.
 func dialReplicaAt(t testing.TB, addr string) *rawReplica {
 	t.Helper()
-	nc, err := net.Dial("tcp", addr)
-	if err != nil {
-		t.Fatal(err)
-	}
+	nc := connect(t, addr)
 	if err := nc.SetDeadline(time.Now().Add(patience)); err != nil {
 		t.Fatal(err)
 	}
@@ -49,6 +46,9 @@ func dialReplicaAt(t testing.TB, addr string) *rawReplica {
 
 func (c *rawReplica) say(line string) {
 	c.t.Helper()
+	if err := c.SetDeadline(time.Now().Add(patience)); err != nil {
+		c.t.Fatal(err)
+	}
 	if _, err := io.WriteString(c.Conn, line+"\r\n"); err != nil {
 		c.t.Fatal(err)
 	}
@@ -203,7 +203,7 @@ func TestOtherHistory(t *testing.T) {
 
 // TestReplicaIsAClient: CLIENT LIST and KILL know it, ROLE and INFO say where it is, what it sends is not answered.
 func TestReplicaIsAClient(t *testing.T) {
-	srv := startServer(t, "--repl-diskless-sync-delay", "0", "--repl-ping-replica-period", "1000", "--timeout", "1")
+	srv := startServer(t, "--repl-diskless-sync-delay", "0", "--repl-ping-replica-period", "1000")
 	ours := dial(t, srv.Addr())
 	c := dialReplica(t, srv)
 	_, lsn := c.full()
@@ -271,11 +271,14 @@ func TestStreamInMemory(t *testing.T) {
 	srv := startServer(t, "--repl-diskless-sync-delay", "0", "--repl-backlog-size", strconv.Itoa(backlogBytes))
 	ours := dial(t, srv.Addr())
 	figures := func() (backlog, all, slow int64) {
+		info := ours.do("INFO", "memory") // once: they belong together
 		for name, n := range map[string]*int64{
 			"mem_replication_backlog": &backlog, "mem_total_replication_buffers": &all, "mem_clients_slaves": &slow,
 		} {
+			_, rest, _ := strings.Cut(info, "\r\n"+name+":")
+			digits, _, _ := strings.Cut(rest, "\r\n")
 			var err error
-			if *n, err = strconv.ParseInt(ours.info("memory", name), 10, 64); err != nil {
+			if *n, err = strconv.ParseInt(digits, 10, 64); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -345,7 +348,8 @@ func TestReplicaOfNothing(t *testing.T) {
 
 // TestSyncIsASave: while a replica is sent all data INFO says how far that is, as of a save.
 func TestSyncIsASave(t *testing.T) {
-	srv := startServer(t, "--repl-diskless-sync-delay", "0", "--rdb-key-save-delay", "20000")
+	const keyUs = "100000" // for all twenty seconds
+	srv := startServer(t, "--repl-diskless-sync-delay", "0", "--rdb-key-save-delay", keyUs)
 	ours := dial(t, srv.Addr())
 	for i := range 200 {
 		ours.do("SET", "k"+strconv.Itoa(i), "v")

@@ -213,8 +213,11 @@ func TestFailoverDuringAScript(t *testing.T) {
 	eachWidth(t, func(t *testing.T, wide bool) {
 		srv, replica := startServer(t, quickSync...), startServer(t, quickSync...)
 		follow(t, replica, srv.Addr())
-		x := standStill(t, srv, wide)
 		c := dial(t, srv.Addr())
+		eventually(t, "the replica is online", func() bool {
+			return strings.Contains(c.do("INFO", "replication"), ",state=online,")
+		})
+		x := standStill(t, srv, wide)
 		failing := later(c, "FAILOVER")
 		for range 50 {
 			x.other.do("PING")

@@ -2,6 +2,7 @@ package server
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -35,8 +36,8 @@ func TestMain(m *testing.M) {
 	)
 }
 
-// patience bounds every wait of a test, and how long a connection of a test lives: with the race detector, on a machine
-// that is busy otherwise, seconds become minutes.
+// patience bounds every wait of a test: with the race detector, on a machine that is busy otherwise, seconds become
+// minutes.
 const patience = 3 * time.Minute
 
 // logBuffer collects a server's log.
@@ -135,15 +136,39 @@ func freePort(t testing.TB) int {
 	return port
 }
 
-// client is a connection of a test to a server, in raw bytes.
+// client is a connection of a test to a server, in raw bytes. What it sends or waits for has patience from then on.
 type client struct {
 	net.Conn
 	t testing.TB
 	r *resp.Reader
+
+	ownDeadline bool // the test has set one, for all that comes
+}
+
+// SetDeadline implements net.Conn for a test that waits for longer, or shorter.
+func (c *client) SetDeadline(at time.Time) error {
+	c.ownDeadline = true
+	return c.Conn.SetDeadline(at)
+}
+
+// bePatient puts the deadline off.
+func (c *client) bePatient() {
+	c.t.Helper()
+	if c.ownDeadline {
+		return
+	}
+	if err := c.Conn.SetDeadline(time.Now().Add(patience)); err != nil && !errors.Is(err, net.ErrClosed) {
+		c.t.Fatal(err)
+	}
 }
 
 // dial connects to host:port, or to a unix socket.
 func dial(t testing.TB, addr string) *client {
+	t.Helper()
+	return wrap(t, connect(t, addr))
+}
+
+func connect(t testing.TB, addr string) net.Conn {
 	t.Helper()
 	network := "tcp"
 	if strings.Contains(addr, "/") {
@@ -153,22 +178,22 @@ func dial(t testing.TB, addr string) *client {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return wrap(t, nc)
+	return nc
 }
 
 // wrap makes a client of a connection, which the end of the test closes.
 func wrap(t testing.TB, nc net.Conn) *client {
 	t.Helper()
-	if err := nc.SetDeadline(time.Now().Add(patience)); err != nil {
-		t.Fatal(err)
-	}
 	t.Cleanup(func() { _ = nc.Close() }) // most tests have closed it
-	return &client{Conn: nc, t: t, r: resp.NewReader(nc)}
+	c := &client{Conn: nc, t: t, r: resp.NewReader(nc)}
+	c.bePatient()
+	return c
 }
 
 // send sends raw bytes.
 func (c *client) send(text string) {
 	c.t.Helper()
+	c.bePatient()
 	if _, err := io.WriteString(c.Conn, text); err != nil {
 		c.t.Fatalf("sending %d bytes: %v", len(text), err)
 	}
@@ -184,6 +209,7 @@ func (c *client) do(args ...string) string {
 // reply reads a reply.
 func (c *client) reply() string {
 	c.t.Helper()
+	c.bePatient()
 	v, err := c.r.ReadReply()
 	if err != nil {
 		c.t.Fatalf("reading a reply: %v", err)
@@ -207,6 +233,7 @@ func (c *client) want(replies ...string) {
 // wantClosed fails the test unless the server sends nothing more and closes.
 func (c *client) wantClosed() {
 	c.t.Helper()
+	c.bePatient()
 	if v, err := c.r.ReadReply(); err == nil {
 		c.t.Fatalf("got %.200q, want the end of the connection", text(v))
 	} else if os.IsTimeout(err) {

@@ -58,7 +58,7 @@ func (s *trackingServer) connect(t *testing.T, i, oldID int) {
 			if len(strings.TrimSpace(string(v.Str))) == 0 {
 				break
 			}
-			if time.Since(begun) > time.Minute {
+			if time.Since(begun) > patience {
 				t.Fatal("a connection that was closed is still there")
 			}
 		}

@@ -65,20 +65,32 @@ func (p *fakePrimary) followedBy(c *client) {
 // accept takes the replica's next connection up to what it asks for, which is PSYNC and this, and sends the answer.
 func (p *fakePrimary) accept(ask, answer string) {
 	p.t.Helper()
+	if err := p.tryAccept(ask, answer); err != nil {
+		p.t.Fatal(err)
+	}
+}
+
+// tryAccept is accept of a replica that may give up in between.
+func (p *fakePrimary) tryAccept(ask, answer string) error {
+	p.t.Helper()
 	nc, err := p.ln.Accept()
 	if err != nil {
 		p.t.Fatal(err)
 	}
 	p.client = wrap(p.t, nc)
 	p.r = resp.NewReader(&withoutSigns{Reader: nc})
-	p.hears("PING")
-	p.send("+PONG\r\n")
-	p.hears("REPLCONF listening-port")
-	p.send("+OK\r\n")
-	p.hears("REPLCONF capa eof capa psync2")
-	p.send("+OK\r\n")
-	p.hears("PSYNC " + ask)
-	p.send(answer)
+	for _, step := range []struct{ hears, says string }{
+		{"PING", "+PONG\r\n"}, {"REPLCONF listening-port", "+OK\r\n"},
+		{"REPLCONF capa eof capa psync2", "+OK\r\n"}, {"PSYNC " + ask, answer},
+	} {
+		if err := p.tryHear(step.hears); err != nil {
+			return err
+		}
+		if _, err := io.WriteString(nc, step.says); err != nil {
+			return fmt.Errorf("saying %.20q: %w", step.says, err)
+		}
+	}
+	return nil
 }
 
 // withoutSigns leaves out the newlines with which a replica says, while it loads, that it is there.
@@ -103,13 +115,23 @@ func (w *withoutSigns) Read(p []byte) (int, error) {
 // hears fails the test unless the replica's next command begins so.
 func (p *fakePrimary) hears(want string) {
 	p.t.Helper()
+	if err := p.tryHear(want); err != nil {
+		p.t.Fatal(err)
+	}
+}
+
+// tryHear is hears of a replica that may have gone.
+func (p *fakePrimary) tryHear(want string) error {
+	p.t.Helper()
+	p.bePatient()
 	v, err := p.r.ReadReply()
 	if err != nil {
-		p.t.Fatalf("waiting for %s: %v", want, err)
+		return fmt.Errorf("waiting for %s: %w", want, err)
 	}
 	if got := strings.Trim(text(v), "[]"); !strings.HasPrefix(got, want) {
 		p.t.Fatalf("the replica says %q, want %q", got, want)
 	}
+	return nil
 }
 
 // emptySnapshot is an RDB file without keys, with something in it that looks like the mark behind it.
@@ -371,7 +393,25 @@ func TestPrimaryFallsSilent(t *testing.T) {
 	if got := c.do("CONFIG", "SET", "repl-timeout", "1"); got != "OK" {
 		t.Fatal(got)
 	}
-	p.accept(fakeID+" 2", "+CONTINUE fedcbafedcbafedcbafedcbafedcbafedcbafedc\r\n")
+	eventually(t, "it is given up", func() bool { return c.info("replication", "master_link_status") == "down" })
+	// The time is the one for shaking hands, too: who has begun that with it may give it up and come again.
+	if got := c.do("CONFIG", "SET", "repl-timeout", "600"); got != "OK" {
+		t.Fatal(got)
+	}
+	again := func() error {
+		if err := p.tryAccept(fakeID+" 2", "+CONTINUE fedcbafedcbafedcbafedcbafedcbafedcbafedc\r\n"); err != nil {
+			return err
+		}
+		_, err := p.r.ReadReply() // it acknowledges what it has
+		return err
+	}
+	eventually(t, "it comes back", func() bool {
+		err := again()
+		if err != nil {
+			_ = p.Close()
+		}
+		return err == nil
+	})
 	eventually(t, "the history has its new name", func() bool {
 		return c.info("replication", "master_replid") == "fedcbafedcbafedcbafedcbafedcbafedcbafedc" &&
 			c.info("replication", "master_replid2") == fakeID && c.info("replication", "second_repl_offset") == "2"
