@@ -13,8 +13,8 @@ import (
 // waits are conversations with commands that wait for keys. "b! BLPOP a 0" sends a command that must come to wait;
 // "b<" reads its reply; "b? BLPOP a 0" sends one whose reply comes later, though it may not wait, or not be seen to.
 // BLOCKED is the number of those that wait, TIMED that of those whose wait has an end. "<b>" stands for the id of
-// connection b. A time to wait is either so short that nothing depends on when it is over, or so long that it isn't before
-// all have been seen to wait.
+// connection b. A time to wait is either so short that nothing depends on when it is over, or so long that all are seen
+// to wait before.
 var waits = map[string]string{
 	"who has waited longest is served first": `
 		b! BLPOP a 0
