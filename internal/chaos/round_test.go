@@ -16,8 +16,8 @@ import (
 )
 
 const (
-	patience    = time.Minute     // for anything that must come
-	roundLimit  = 5 * time.Minute // for a round
+	patience    = 3 * time.Minute  // for anything that must come
+	roundLimit  = 15 * time.Minute // for a round
 	fillKeys    = 20_000
 	fillBytes   = 300
 	shortFilled = 2_000
