@@ -240,6 +240,9 @@ func (d *desk) once(t *testing.T) {
 func TestAsynqPeriodic(t *testing.T) {
 	t.Parallel()
 	d := newDesk(t, startServer(t))
+	for i := range 5 { // before somebody gathers those that are there
+		d.add("single", fmt.Sprint(i), asynq.Group("letters"))
+	}
 	defer d.work(func(_ context.Context, task *asynq.Task) error { return d.finish(task) }, func(c *asynq.Config) {
 		c.GroupMaxSize, c.GroupGracePeriod = 5, time.Second
 		c.GroupAggregator = asynq.GroupAggregatorFunc(func(group string, tasks []*asynq.Task) *asynq.Task {
@@ -251,9 +254,6 @@ func TestAsynqPeriodic(t *testing.T) {
 			return asynq.NewTask("together", []byte(group+": "+strings.Join(all, " ")))
 		})
 	}).Shutdown()
-	for i := range 5 {
-		d.add("single", fmt.Sprint(i), asynq.Group("letters"))
-	}
 	scheduler := asynq.NewSchedulerFromRedisClient(d.c, &asynq.SchedulerOpts{
 		LogLevel: asynq.FatalLevel, HeartbeatInterval: 100 * time.Millisecond,
 	})

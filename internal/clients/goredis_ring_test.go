@@ -23,6 +23,7 @@ func TestGoRedisRing(t *testing.T) {
 	ring := redis.NewRing(&redis.RingOptions{
 		Addrs:              map[string]string{"one": servers[0].addr, "two": servers[1].addr},
 		HeartbeatFrequency: 20 * time.Millisecond, MaxRetries: 20, MinRetryBackoff: 5 * time.Millisecond,
+		DialTimeout: patience, ReadTimeout: patience, WriteTimeout: patience, PoolTimeout: patience,
 	})
 	defer ring.Close()
 	const keys = 500

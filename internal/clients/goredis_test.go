@@ -19,9 +19,13 @@ import (
 	"github.com/redis/go-redis/v9"
 )
 
-// goRedis is a client of a server, closed when the test ends.
+// goRedis is a client of a server, closed when the test ends. A command whose reply is late is not sent again: that
+// would execute it twice.
 func goRedis(t testing.TB, p *process, change ...func(*redis.Options)) *redis.Client {
-	o := &redis.Options{Addr: p.addr, MaxRetries: 20, MinRetryBackoff: 5 * time.Millisecond}
+	o := &redis.Options{
+		Addr: p.addr, MaxRetries: 20, MinRetryBackoff: 5 * time.Millisecond,
+		DialTimeout: patience, ReadTimeout: patience, WriteTimeout: patience, PoolTimeout: patience,
+	}
 	for _, f := range change {
 		f(o)
 	}

@@ -17,9 +17,11 @@ import (
 	redsyncredis "github.com/go-redsync/redsync/v4/redis"
 	"github.com/go-redsync/redsync/v4/redis/goredis/v9"
 	"github.com/redis/go-redis/v9"
-	"github.com/redis/rueidis"
 	"github.com/redis/rueidis/rueidislock"
 )
+
+// lasting is how long locks hold that nobody is to lose.
+const lasting = time.Hour
 
 // exclusion counts who is within what a lock protects.
 type exclusion struct {
@@ -43,19 +45,19 @@ func TestRedislock(t *testing.T) {
 	p, ctx := startServer(t), bounded(t)
 	c := goRedis(t, p)
 	locks := redislock.New(c)
-	lock := must(locks.Obtain(ctx, "lock", time.Minute, &redislock.Options{Metadata: "mine"}))
-	if ttl := must(lock.TTL(ctx)); ttl <= 50*time.Second || lock.Metadata() != "mine" {
+	lock := must(locks.Obtain(ctx, "lock", lasting, &redislock.Options{Metadata: "mine"}))
+	if ttl := must(lock.TTL(ctx)); ttl <= lasting/2 || lock.Metadata() != "mine" {
 		t.Errorf("TTL is %v, metadata %q", ttl, lock.Metadata())
 	}
-	if _, err := locks.Obtain(ctx, "lock", time.Minute, nil); !errors.Is(err, redislock.ErrNotObtained) {
+	if _, err := locks.Obtain(ctx, "lock", lasting, nil); !errors.Is(err, redislock.ErrNotObtained) {
 		t.Errorf("the same lock once more is %v", err)
 	}
-	twice := must(locks.Obtain(ctx, "lock", time.Minute, &redislock.Options{Token: lock.Token(), Metadata: "mine"}))
-	if err := twice.Refresh(ctx, time.Hour, nil); err != nil || must(lock.TTL(ctx)) < 59*time.Minute {
+	twice := must(locks.Obtain(ctx, "lock", lasting, &redislock.Options{Token: lock.Token(), Metadata: "mine"}))
+	if err := twice.Refresh(ctx, 3*lasting, nil); err != nil || must(lock.TTL(ctx)) < 2*lasting {
 		t.Errorf("prolonging is %v", err)
 	}
 	p.restart(syscall.SIGKILL)
-	if _, err := locks.Obtain(ctx, "lock", time.Minute, nil); !errors.Is(err, redislock.ErrNotObtained) {
+	if _, err := locks.Obtain(ctx, "lock", lasting, nil); !errors.Is(err, redislock.ErrNotObtained) {
 		t.Errorf("after a kill the lock is %v", err)
 	}
 	if err := lock.Release(ctx); err != nil {
@@ -66,11 +68,11 @@ func TestRedislock(t *testing.T) {
 			t.Errorf("releasing what is released is %v", err)
 		}
 	}
-	if err := lock.Refresh(ctx, time.Minute, nil); !errors.Is(err, redislock.ErrNotObtained) {
+	if err := lock.Refresh(ctx, lasting, nil); !errors.Is(err, redislock.ErrNotObtained) {
 		t.Errorf("prolonging what is released is %v", err)
 	}
 	brief := must(locks.Obtain(ctx, "lock", 30*time.Millisecond, nil))
-	next := must(locks.Obtain(ctx, "lock", time.Minute, &redislock.Options{
+	next := must(locks.Obtain(ctx, "lock", lasting, &redislock.Options{
 		RetryStrategy: redislock.LinearBackoff(5 * time.Millisecond),
 	}))
 	if err := brief.Release(ctx); !errors.Is(err, redislock.ErrLockNotHeld) {
@@ -84,7 +86,7 @@ func TestRedislock(t *testing.T) {
 	for range 10 {
 		wg.Go(func() {
 			for range 10 {
-				lock := must(locks.Obtain(ctx, "crowded", time.Minute, &redislock.Options{
+				lock := must(locks.Obtain(ctx, "crowded", lasting, &redislock.Options{
 					RetryStrategy: redislock.LinearBackoff(time.Millisecond),
 				}))
 				e.enter()
@@ -133,7 +135,7 @@ func TestRedsync(t *testing.T) {
 	}
 	rs := redsync.New(pools...)
 	patient := []redsync.Option{
-		redsync.WithTries(5000), redsync.WithRetryDelay(2 * time.Millisecond), redsync.WithExpiry(time.Minute),
+		redsync.WithTries(5000), redsync.WithRetryDelay(2 * time.Millisecond), redsync.WithExpiry(lasting),
 	}
 	e := &exclusion{t: t}
 	crowd := func() { e.crowd(ctx, func() *redsync.Mutex { return rs.NewMutex("crowded", patient...) }) }
@@ -143,7 +145,9 @@ func TestRedsync(t *testing.T) {
 	if err := m.LockContext(ctx); err != nil {
 		t.Fatal(err)
 	}
-	other := rs.NewMutex("lock", redsync.WithTries(2), redsync.WithRetryDelay(time.Millisecond))
+	// How long the library waits for a server depends on how long the lock is to hold.
+	other := rs.NewMutex("lock", redsync.WithTries(2), redsync.WithRetryDelay(time.Millisecond),
+		redsync.WithExpiry(lasting))
 	var taken *redsync.ErrTaken
 	if err := other.LockContext(ctx); !errors.As(err, &taken) || len(taken.Nodes) != 3 {
 		t.Errorf("who comes second is told %v", err)
@@ -192,7 +196,7 @@ func TestRueidislock(t *testing.T) {
 	var wg sync.WaitGroup
 	for range 3 {
 		locker, err := rueidislock.NewLocker(rueidislock.LockerOption{
-			ClientOption: rueidis.ClientOption{InitAddress: []string{p.addr}}, KeyMajority: 2,
+			ClientOption: rueidisOption(p), KeyMajority: 2, KeyValidity: lasting,
 		})
 		if err != nil {
 			t.Fatal(err)
@@ -220,7 +224,7 @@ func TestRueidislock(t *testing.T) {
 		t.Errorf("%d were in", n)
 	}
 	locker := must(rueidislock.NewLocker(rueidislock.LockerOption{
-		ClientOption: rueidis.ClientOption{InitAddress: []string{p.addr}},
+		ClientOption: rueidisOption(p), KeyValidity: lasting,
 	}))
 	defer locker.Close()
 	held, cancel, err := locker.TryWithContext(ctx, "lock")

@@ -71,7 +71,7 @@ func nodeModules(t *testing.T) string {
 // runNode runs a program of node/ and does to the server what it asks for.
 func runNode(t *testing.T, node, script string) {
 	p := startServer(t)
-	ctx, cancel := context.WithTimeout(t.Context(), 2*patience)
+	ctx, cancel := context.WithTimeout(t.Context(), 4*patience)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, node, script)
 	cmd.Env = append(os.Environ(), fmt.Sprint("FULMEN_PORT=", p.port))

@@ -19,7 +19,7 @@ import (
 )
 
 // patience is for anything that must come.
-const patience = time.Minute
+const patience = 3 * time.Minute
 
 // flagServer has the tests run against a redis-server, which shows that they ask for nothing that Redis doesn't do.
 var flagServer = flag.String("server", "", "the redis-server to use instead of the program of this tree")
@@ -159,7 +159,7 @@ func eventually(t testing.TB, what string, is func() bool) {
 
 // bounded is a context for one test.
 func bounded(t testing.TB) context.Context {
-	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	ctx, cancel := context.WithTimeout(t.Context(), 3*patience)
 	t.Cleanup(cancel)
 	return ctx
 }

@@ -5,6 +5,7 @@ package clients
 import (
 	"context"
 	"fmt"
+	"net"
 	"strconv"
 	"sync"
 	"sync/atomic"
@@ -15,10 +16,17 @@ import (
 	"github.com/redis/rueidis"
 )
 
+// rueidisOption has patience with a server.
+func rueidisOption(p *process) rueidis.ClientOption {
+	return rueidis.ClientOption{
+		InitAddress: []string{p.addr}, ConnWriteTimeout: patience, Dialer: net.Dialer{Timeout: patience},
+	}
+}
+
 // useRueidis is a client of a server, closed when the test ends.
 func useRueidis(t testing.TB, p *process, change ...func(*rueidis.ClientOption)) rueidis.Client {
 	t.Helper()
-	o := rueidis.ClientOption{InitAddress: []string{p.addr}}
+	o := rueidisOption(p)
 	for _, f := range change {
 		f(&o)
 	}

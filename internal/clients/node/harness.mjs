@@ -10,8 +10,8 @@ export { assert };
 export const port = Number(process.env.FULMEN_PORT);
 export const host = '127.0.0.1';
 
-const patienceMs = 40_000; // for anything that must come
-const testMs = 80_000;
+const patienceMs = 100_000; // for anything that must come
+const testMs = 200_000;
 
 const lines = createInterface({ input: process.stdin })[Symbol.asyncIterator]();
 

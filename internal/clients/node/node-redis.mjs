@@ -66,7 +66,8 @@ for (const RESP of [2, 3]) {
 }
 
 test('a pool', async () => {
-  const pool = await createClientPool({ socket: { host, port }, RESP: 3 }, { minimum: 2, maximum: 8 }).connect();
+  const patient = { minimum: 2, maximum: 8, acquireTimeout: 100_000 };
+  const pool = await createClientPool({ socket: { host, port }, RESP: 3 }, patient).connect();
   let conflicts = 0;
   const add = (client) => client.watch(['one', 'two']).then(async () => {
     const [one, two] = await client.mGet(['one', 'two']);
