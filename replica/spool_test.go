@@ -55,7 +55,7 @@ func (w *spoolWorld) all() []byte {
 // soon waits for something that another goroutine does.
 func (w *spoolWorld) soon(what string, ok func() bool) {
 	w.t.Helper()
-	for end := time.Now().Add(time.Minute); !ok(); time.Sleep(time.Millisecond) {
+	for end := time.Now().Add(3 * time.Minute); !ok(); time.Sleep(time.Millisecond) {
 		if time.Now().After(end) {
 			w.t.Fatal("not in time: " + what)
 		}

@@ -32,7 +32,7 @@ func newKilled(t *testing.T) *killed {
 	k.restart()
 	k.change(rnd, 10)
 	k.filed = k.log.LSN()
-	for end := time.Now().Add(time.Minute); k.w.SyncedLSN() < k.filed; {
+	for end := time.Now().Add(3 * time.Minute); k.w.SyncedLSN() < k.filed; {
 		if time.Now().After(end) {
 			t.Fatal("the files don't come to the end of the log")
 		}

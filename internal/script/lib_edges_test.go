@@ -139,7 +139,7 @@ func TestLongWorkTicks(t *testing.T) {
 		if !strings.HasPrefix(got, "-ERR killed") || host.ticked > 20 {
 			t.Errorf("%s gives %.100q after %d ticks", e, got, host.ticked)
 		}
-		if took := time.Since(start); took > 10*time.Second {
+		if took := time.Since(start); took > time.Minute {
 			t.Errorf("%s took %v", e, took)
 		}
 	}

@@ -17,21 +17,26 @@ func TestGoRedis(t *testing.T) {
 	for _, protocol := range []int{2, 3} {
 		t.Run(fmt.Sprint("RESP", protocol), func(t *testing.T) {
 			p := startProof(t, 4, 2, 0, "--requirepass", "secret")
-			c := redis.NewClient(&redis.Options{
-				Network: "unix", Addr: p.path, Password: "secret", Protocol: protocol, DB: 3, ClientName: "a-program",
-			})
-			ctx, cancel := context.WithTimeout(t.Context(), patience)
+			c := p.goRedis(redis.Options{Password: "secret", Protocol: protocol, DB: 3, ClientName: "a-program"})
+			ctx, cancel := context.WithTimeout(t.Context(), 3*patience)
 			defer cancel()
 			useStrings(ctx, t, c)
 			usePipelines(ctx, t, c)
 			useTransactions(ctx, t, c)
 			useScan(ctx, t, c)
-			useClients(ctx, t, c, p.path, protocol)
+			useClients(ctx, t, c, p, protocol)
 			if err := c.Close(); err != nil {
 				t.Error(err)
 			}
 		})
 	}
+}
+
+// goRedis is a client of the server. A command whose reply is late is not sent again, as it is by default.
+func (p *proof) goRedis(o redis.Options) *redis.Client {
+	o.Network, o.Addr = "unix", p.path
+	o.DialTimeout, o.ReadTimeout, o.WriteTimeout, o.PoolTimeout = patience, patience, patience, patience
+	return redis.NewClient(&o)
 }
 
 // must fails the test on an error, and returns the value.
@@ -147,10 +152,8 @@ func useScan(ctx context.Context, t *testing.T, c *redis.Client) {
 }
 
 // useClients has one client look at another, hold it back and close it.
-func useClients(ctx context.Context, t *testing.T, c *redis.Client, path string, protocol int) {
-	other := redis.NewClient(&redis.Options{
-		Network: "unix", Addr: path, Password: "secret", Protocol: protocol, ClientName: "other", PoolSize: 1,
-	})
+func useClients(ctx context.Context, t *testing.T, c *redis.Client, p *proof, protocol int) {
+	other := p.goRedis(redis.Options{Password: "secret", Protocol: protocol, ClientName: "other", PoolSize: 1})
 	defer other.Close()
 	info, err := other.ClientInfo(ctx).Result()
 	if err != nil || info.Name != "other" || info.Resp != protocol || info.User != "default" || info.LibName == "" {

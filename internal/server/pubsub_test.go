@@ -362,7 +362,7 @@ func TestGoRedisPubSub(t *testing.T) {
 	for _, protocol := range []int{2, 3} {
 		t.Run(fmt.Sprint("RESP", protocol), func(t *testing.T) {
 			p := startProof(t, 4, 2, 0)
-			ctx, c := t.Context(), redis.NewClient(&redis.Options{Network: "unix", Addr: p.path, Protocol: protocol})
+			ctx, c := t.Context(), p.goRedis(redis.Options{Protocol: protocol})
 			defer c.Close()
 			sub := c.Subscribe(ctx, "news", "other")
 			defer sub.Close()

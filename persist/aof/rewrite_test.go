@@ -484,7 +484,7 @@ func TestManifestBesideCommit(t *testing.T) {
 		select {
 		case <-done:
 			asked++
-		case <-time.After(10 * time.Second):
+		case <-time.After(3 * time.Minute):
 			t.Error("the manifest can't be had while another one is committed")
 		}
 		return nil

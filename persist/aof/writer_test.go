@@ -76,7 +76,7 @@ func TestWriterRuns(t *testing.T) {
 		for x.w.SyncedLSN() < x.log.LSN() {
 			select {
 			case <-notified:
-			case <-time.After(time.Minute):
+			case <-time.After(3 * time.Minute):
 				t.Fatalf("%v: synced up to %d of %d", policy, x.w.SyncedLSN(), x.log.LSN())
 			}
 		}

@@ -385,7 +385,7 @@ func TestNoFiles(t *testing.T) {
 				if err == nil || !strings.Contains(err.Error(), file) {
 					t.Errorf("%s as a %s: %v", file, what, err)
 				}
-			case <-time.After(time.Minute):
+			case <-time.After(3 * time.Minute):
 				t.Fatalf("%s as a %s is waited for", file, what)
 			}
 		}
