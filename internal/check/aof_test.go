@@ -499,7 +499,9 @@ func TestAOFOfAnyName(t *testing.T) {
 // countNone is an aof.Applier.
 type countNone struct{}
 
-func (countNone) Apply(int, [][]byte) (int, error) { return 1, nil }
+func (countNone) Apply(_ int, parts [][]byte) (done, n int, err error) {
+	return len(parts), len(parts), nil
+}
 
 // loads wants a start to accept the file, and returns what it recovers.
 func (x *aofWorld) loads() *aof.Recovered {

@@ -32,11 +32,29 @@ type applierLane struct {
 	need   []int // scratch
 	idx    []int // scratch
 	keys   []command.Keyed
-	args   [][]byte
+	next   []nextRecord // has place for recordsAhead
+	args   [][]byte     // of these
 	told   toldPlaces
 	run    *scriptRun // of the scripts of a file of Redis's; nil before the first one
 	_      [64]byte
 }
+
+// nextRecord is a record that is about to be executed.
+type nextRecord struct {
+	row    *command.Row // nil: there is no such command
+	args   [][]byte
+	key    command.Keyed // of a Single row
+	db     *shard.DB     // that the key is of; nil: the row is not Single, or there are too few arguments
+	part   int           // that it is of
+	begins bool          // it is the first one of that
+}
+
+const (
+	// recordsAhead is how many records are decoded and their keys prefetched at a time, as loops do it.
+	recordsAhead = maxBatch
+	// argsAhead is how many arguments are enough of that.
+	argsAhead = 1024
+)
 
 // newApplier returns an applier for so many lanes.
 func newApplier(srv *Server, z *shard.Seizure, lanes int) *applier {
@@ -52,6 +70,7 @@ func newApplier(srv *Server, z *shard.Seizure, lanes int) *applier {
 	for i := range a.lanes {
 		l := &a.lanes[i]
 		l.a = a
+		l.next = make([]nextRecord, 0, recordsAhead)
 		l.ctx = command.Ctx{
 			Set: srv.set, Worker: &l.worker, Calls: command.NewCallStats(srv.table), Table: srv.table, Limits: &limits,
 			Observers: observers, Proto: 2,
@@ -63,33 +82,98 @@ func newApplier(srv *Server, z *shard.Seizure, lanes int) *applier {
 }
 
 // Apply implements aof.Applier.
-func (a *applier) Apply(lane int, parts [][]byte) (commands int, err error) {
+func (a *applier) Apply(lane int, parts [][]byte) (done, commands int, err error) {
 	l := &a.lanes[lane]
 	defer l.unlock()
-	for _, part := range parts {
-		l.ctx.DBID = 0
-		for at := 0; at < len(part); {
-			args, n, err := log.DecodeRecord(part[at:], l.args[:0])
-			l.args = args
-			if err == nil && n == 0 {
-				err = log.ErrIncomplete
+	at := 0
+	for part := 0; part < len(parts); {
+		var wrong error
+		part, at, wrong = l.look(parts, part, at)
+		for i := range l.next {
+			r := &l.next[i]
+			if r.begins {
+				l.ctx.DBID = 0
 			}
-			if err == nil {
-				err = l.execute(args)
+			if err := l.execute(r); err != nil {
+				return r.part, commands, err
 			}
-			if err != nil {
-				return commands, err
-			}
-			at += n
 			commands++
 		}
+		if wrong != nil {
+			return part, commands, wrong
+		}
 	}
-	return commands, nil
+	return len(parts), commands, nil
+}
+
+// look decodes the next records of parts, from one's byte at on, prefetches their keys, and returns where they end. An
+// error is of what follows there.
+func (l *applierLane) look(parts [][]byte, part, at int) (int, int, error) {
+	l.next, l.args = l.next[:0], l.args[:0]
+	db := l.ctx.DBID
+	var err error
+	for len(l.next) < recordsAhead && len(l.args) < argsAhead && part < len(parts) {
+		if at == len(parts[part]) {
+			part, at = part+1, 0
+			continue
+		}
+		if at == 0 {
+			db = 0
+		}
+		lo := len(l.args)
+		args, n, wrong := log.DecodeRecord(parts[part][at:], l.args)
+		if wrong == nil && n == 0 {
+			wrong = log.ErrIncomplete
+		}
+		if err = wrong; err != nil {
+			break
+		}
+		l.args = args
+		db = l.addNext(args[lo:len(args):len(args)], part, at == 0, db)
+		at += n
+	}
+	if len(l.next) > 1 {
+		l.prefetch()
+	}
+	return part, at, err
+}
+
+// addNext adds a record to those that are next, and returns the database that is selected behind it. It routes what
+// needs one shard.
+func (l *applierLane) addNext(args [][]byte, part int, begins bool, db int) int {
+	l.next = append(l.next, nextRecord{row: l.a.find(args), args: args, part: part, begins: begins})
+	r := &l.next[len(l.next)-1]
+	switch {
+	case r.row == nil || !r.row.ArityOK(len(args)):
+	case r.row.Single():
+		r.key = l.keyed(args, 1)
+		r.db = r.key.Shard.DB(db)
+	case r.row.RunSession != nil && r.row.Name == "select":
+		if id, ok := parseDB(args[1]); ok && id < l.a.srv.set.Databases() {
+			return id
+		}
+	}
+	return db
+}
+
+// prefetch asks for the lines of the index and of the entries that the next records need. It needs no lock, as loops
+// need no baton for it.
+func (l *applierLane) prefetch() {
+	for i := range l.next {
+		if r := &l.next[i]; r.db != nil {
+			r.db.PrefetchBucket(r.key.Key.Hash)
+		}
+	}
+	for i := range l.next {
+		if r := &l.next[i]; r.db != nil {
+			r.db.PrefetchEntries(r.key.Key.Hash)
+		}
+	}
 }
 
 // execute executes a record.
-func (l *applierLane) execute(args [][]byte) error {
-	row := l.a.find(args)
+func (l *applierLane) execute(r *nextRecord) error {
+	row, args := r.row, r.args
 	if row == nil {
 		return fmt.Errorf("unknown command %.128q", args[0])
 	}
@@ -100,6 +184,7 @@ func (l *applierLane) execute(args [][]byte) error {
 		return fmt.Errorf("wrong number of arguments for %s", row.FullName)
 	}
 	if changesFunctions(row) {
+		l.unlock()
 		return l.a.functions(row, args)
 	}
 	if l.a.foreign && concernsScripts(row) {
@@ -108,7 +193,7 @@ func (l *applierLane) execute(args [][]byte) error {
 	if row.RunSession != nil {
 		return l.session(row, args)
 	}
-	l.route(row, args)
+	l.route(r)
 	c := &l.ctx
 	c.Args, c.Keys = args, l.keys
 	c.Cut(command.Mark{})
@@ -190,11 +275,12 @@ func parseDB(word []byte) (id int, ok bool) {
 }
 
 // route finds the keys of a record and locks the shards that it needs.
-func (l *applierLane) route(row *command.Row, args [][]byte) {
+func (l *applierLane) route(r *nextRecord) {
+	row, args := r.row, r.args
 	l.keys = l.keys[:0]
-	if row.Single() {
-		l.addKey(args, 1)
-		id := l.keys[0].Shard.ID
+	if r.db != nil {
+		l.keys = append(l.keys, r.key)
+		id := r.key.Shard.ID
 		if len(l.locked) != 1 || l.locked[0] != id {
 			l.unlock()
 			l.lock(id)
@@ -204,8 +290,9 @@ func (l *applierLane) route(row *command.Row, args [][]byte) {
 	l.need = l.need[:0]
 	l.idx = row.KeyIndexes(l.idx[:0], args)
 	for _, i := range l.idx {
-		l.addKey(args, i)
-		l.need = append(l.need, l.keys[len(l.keys)-1].Shard.ID)
+		k := l.keyed(args, i)
+		l.keys = append(l.keys, k)
+		l.need = append(l.need, k.Shard.ID)
 	}
 	if row.RouteFor(args) == command.RouteAll {
 		l.need = append(l.need[:0], l.a.srv.allShards...)
@@ -224,11 +311,9 @@ func (l *applierLane) lockOnly(need []int) {
 	}
 }
 
-func (l *applierLane) addKey(args [][]byte, i int) {
+func (l *applierLane) keyed(args [][]byte, i int) command.Keyed {
 	set := l.a.srv.set
-	l.keys = append(l.keys, command.Keyed{
-		Key: set.Key(args[i]), Shard: set.Shards[set.ShardOf(args[i])], Arg: i,
-	})
+	return command.Keyed{Key: set.Key(args[i]), Shard: set.Shards[set.ShardOf(args[i])], Arg: i}
 }
 
 func (l *applierLane) lock(i int) {

@@ -19,13 +19,18 @@ import (
 )
 
 // BenchmarkReplay executes 2 M SETs of keys of 16 bytes with random values of 64 from the INCR files of eight shards,
-// each a commit of its own, in as many shards and in another number.
+// and of one, each a commit of its own, in as many shards and in another number.
 func BenchmarkReplay(b *testing.B) {
+	b.Run("of 8 shards", func(b *testing.B) { benchmarkReplay(b, 8, 8, 5) })
+	b.Run("of 1 shard", func(b *testing.B) { benchmarkReplay(b, 1, 1, 2) })
+}
+
+func benchmarkReplay(b *testing.B, written int, into ...int) {
 	const commands = 2_000_000
 	dir := b.TempDir()
-	m := writeSets(b, dir, 8, commands)
-	for _, shards := range []int{8, 5} {
-		b.Run(fmt.Sprint("into ", shards, " shards"), func(b *testing.B) {
+	m := writeSets(b, dir, written, commands)
+	for _, shards := range into {
+		b.Run(fmt.Sprint("into ", shards), func(b *testing.B) {
 			for b.Loop() {
 				srv := newIdleServer(b, shards)
 				z := srv.set.Seize()

@@ -80,8 +80,10 @@
 //	Prepare, Start, Close
 //	Recover's, one  its shard's files                   Recover                           disk, the merge
 //	a shard
-//	Load's, one     its shard's files                   Load                              disk, other lanes
+//	Load's, one     its shard's records                 Load                              its reader, other lanes
 //	a shard
+//	their readers,  a shard's or foreign files          batches given back                disk
+//	if any
 //
 // A Writer's Prepare, Start, Switch and Close are called by one goroutine at a time, whoever controls it; Switch under
 // all batons. Everything else may be called by any goroutine at any time. A Manifest belongs to whoever holds it, an

@@ -228,7 +228,7 @@ func (l *foreignLoader) execute(args [][]byte, at int64) error {
 	}
 	l.part = resp.AppendCommand(l.part, args...)
 	l.parts[0] = l.part
-	_, err := l.o.Applier.Apply(0, l.parts[:])
+	_, _, err := l.o.Applier.Apply(0, l.parts[:])
 	l.loaded.Commands++
 	l.p.Commands.Add(1)
 	var reply *resp.Error

@@ -47,7 +47,7 @@ func (a *toRedis) do(args ...string) resp.Value {
 }
 
 // Apply implements Applier.
-func (a *toRedis) Apply(_ int, parts [][]byte) (n int, err error) {
+func (a *toRedis) Apply(_ int, parts [][]byte) (done, n int, err error) {
 	db := 0
 	for _, part := range parts {
 		err = errors.Join(err, log.ForEachIn(part, func(args [][]byte) error {
@@ -65,7 +65,7 @@ func (a *toRedis) Apply(_ int, parts [][]byte) (n int, err error) {
 			return nil
 		}))
 	}
-	return n, err
+	return len(parts), n, err
 }
 
 // rdb loads an RDB file that others may follow.
@@ -269,9 +269,16 @@ func compareStart(t *testing.T, binary string, data []byte, truncated string) {
 type keySet map[string]bool
 
 // Apply implements Applier.
-func (k keySet) Apply(_ int, parts [][]byte) (n int, err error) {
+func (k keySet) Apply(_ int, parts [][]byte) (done, n int, err error) {
+	for _, part := range parts {
+		err = errors.Join(err, k.do(part))
+	}
+	return len(parts), len(parts), err
+}
+
+func (k keySet) do(part []byte) error {
 	db := "0"
-	err = log.ForEachIn(parts[0], func(args [][]byte) error {
+	return log.ForEachIn(part, func(args [][]byte) error {
 		switch string(args[0]) {
 		case "SELECT":
 			db = string(args[1])
@@ -282,7 +289,6 @@ func (k keySet) Apply(_ int, parts [][]byte) (n int, err error) {
 		}
 		return nil
 	})
-	return 1, err
 }
 
 func (k keySet) size(db byte) (n int) {

@@ -94,7 +94,7 @@ func TestFindForeign(t *testing.T) {
 // failing is an Applier whose commands all fail.
 type failing struct{ err error }
 
-func (f failing) Apply(int, [][]byte) (int, error) { return 0, f.err }
+func (f failing) Apply(int, [][]byte) (done, n int, err error) { return 0, 0, f.err }
 
 // TestForeignErrors wants errors that say what, where and what to do.
 func TestForeignErrors(t *testing.T) {

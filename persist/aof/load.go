@@ -1,9 +1,9 @@
 package aof
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
-	"io"
 	"math"
 	"sync"
 	"sync/atomic"
@@ -23,11 +23,12 @@ import (
 
 // Applier executes what is loaded.
 type Applier interface {
-	// Apply executes the records of one commit: parts are the pieces that have any, in order; each begins in database 0
-	// and has SELECT where it is another one, and MULTI and EXEC may stand around them all. It is called for different
-	// commits at the same time, for each lane once at a time; commits at the same time have no keys in common. parts
-	// are valid until it returns. It returns how many commands it has executed.
-	Apply(lane int, parts [][]byte) (commands int, err error)
+	// Apply executes records in order: all pieces of one commit that have any, or several commits that are whole. Each
+	// part begins in database 0 and has SELECT where it is another one; MULTI and EXEC may stand around the records of
+	// a commit. It is called at the same time for different lanes, for each once at a time; what is executed at the
+	// same time has no keys in common. parts are valid until it returns. It returns how many parts it has executed, at
+	// the next of which the error is, and how many commands.
+	Apply(lane int, parts [][]byte) (done, commands int, err error)
 }
 
 // LoadOptions say what is loaded.
@@ -39,7 +40,21 @@ type LoadOptions struct {
 	Applier  Applier
 	Index    *Index // is told where frames are; nil: nobody wants to know
 
-	plant loadPlant
+	// For tests: whether lanes read ahead, nil: as there are processors; and how many bytes at a time, 0: readBytes.
+	ahead  *bool
+	atOnce int64
+	plant  loadPlant
+}
+
+// batchBytes returns how much is read at a time.
+func (o *LoadOptions) batchBytes() int64 { return cmp.Or(o.atOnce, readBytes) }
+
+// readsAhead tells whether lanes are to read ahead if there are so many.
+func (o *LoadOptions) readsAhead(lanes int) bool {
+	if o.ahead != nil {
+		return *o.ahead
+	}
+	return spareProcessors(lanes)
 }
 
 // loadPlant lets a test break loading on purpose.
@@ -77,14 +92,20 @@ func Load(o *LoadOptions, p *LoadProgress) error {
 	}
 	lanes := make([]lane, o.Manifest.Shards)
 	for i := range lanes {
-		lanes[i] = lane{l: l, shard: i}
+		lanes[i] = lane{laneReader: laneReader{l: l, shard: i, ends: map[uint32]error{}}}
 	}
+	busy := 0
 	for _, f := range o.Manifest.Live(Incr) {
-		lanes[f.Shard].files = append(lanes[f.Shard].files, f)
+		n := &lanes[f.Shard]
+		if len(n.files) == 0 {
+			busy++
+		}
+		n.files = append(n.files, f)
 		if info, err := o.FS.Stat(f.Path(o.Dir, o.Name)); err == nil { // else the lane will say so
 			p.TotalBytes.Add(info.Size())
 		}
 	}
+	l.ahead = o.readsAhead(busy)
 	var all sync.WaitGroup
 	for i := range lanes {
 		if len(lanes[i].files) == 0 {
@@ -108,6 +129,7 @@ type loader struct {
 	p       *LoadProgress
 	lives   []loadedLife // as in the manifest
 	meeting *meeting
+	ahead   bool // lanes read ahead
 }
 
 // loadedLife is what is loaded of an incarnation: the frames of the range [begin, end).
@@ -161,154 +183,87 @@ func (l *loader) end(lanes []lane) error {
 	return nil
 }
 
-// lane is the files of a shard in order. It belongs to one goroutine.
+// lane is the files of a shard in order. It belongs to one goroutine, the reader to one that reads ahead meanwhile.
 type lane struct {
-	l     *loader
-	shard int
-	files []File
-	ends  map[uint32]error // how the frames of incarnations end, if not as they should
-
-	// Of the incarnation at hand.
-	life *loadedLife
-	pos  uint64 // behind the last frame; 0: there was no file yet
-	over bool   // its end is reached
-
-	sum      uint64 // what is not added to life.got yet
-	commands int64  // … and to the progress
-	read     int64
-	parts    [1][]byte
+	laneReader
+	commands int64 // of the batch at hand
 }
 
 // run loads the files.
 func (n *lane) run() error {
-	n.ends = map[uint32]error{}
-	for i := range n.files {
-		f := &n.files[i]
-		if n.life == nil || n.life.Number != f.Incarnation {
-			n.flush()
-			n.pos, n.over = 0, false
-			for j := range n.l.lives {
-				if n.l.lives[j].Number == f.Incarnation {
-					n.life = &n.l.lives[j]
-				}
-			}
-		}
-		if err := n.file(f); err != nil {
-			return err
-		}
-	}
-	n.flush()
-	return nil
-}
-
-// file loads a file.
-func (n *lane) file(f *File) error {
-	path := f.Path(n.l.o.Dir, n.l.o.Name)
-	r, err := OpenIncr(n.l.o.FS, path)
-	if errors.Is(err, ErrNoHeader) {
-		return nil
-	}
-	if err != nil {
-		return missingFile(path, err)
-	}
-	defer func() { _ = r.Close() }() // it was only read
-	r.unchecked = n.l.o.plant.unchecked
-	if err := r.Header.fits(path, n.l.o.Manifest, f); err != nil {
-		return err
-	}
-	if n.over {
-		return nil
-	}
-	if n.pos != 0 && n.pos != r.Header.Pos {
-		return n.gap(path, r.Header.Pos)
-	}
-	before := r.Offset()
-	n.read += before
-	noted := int64(0)
+	batches := newAhead(n.l.ahead, n.next)
+	defer n.close()
+	defer batches.stop()
 	for {
-		frame, err := r.Next()
-		if err == io.EOF {
-			break
-		}
-		if err == nil && frame.TxStart >= n.life.end && !n.l.o.plant.endless {
-			n.over = true // what an incarnation has written beyond its end is no part of the data
-			break
-		}
+		b := batches.next()
+		err := n.execute(b)
 		if err == nil {
-			if before >= noted {
-				n.l.o.Index.add(fileKey{f.Seq, f.Shard}, place{frame.Start, before})
-				noted = before + indexStride
-			}
-			err = n.frame(&frame, path, before)
+			err = b.err
 		}
 		if err != nil {
 			return err
 		}
-		n.read += r.Offset() - before
-		before = r.Offset()
-		if n.read >= 1<<18 {
-			n.flush()
+		n.flush(b)
+		if b.last {
+			return nil
 		}
 	}
-	n.read += r.Size() - before
-	n.pos = r.Pos()
-	if tail := r.Tail(); !n.over && tail.Kind != TailWhole && n.ends[f.Incarnation] == nil {
-		n.ends[f.Incarnation] = tail.Error(path)
+}
+
+// execute executes a batch.
+func (n *lane) execute(b *batch) error {
+	from := 0
+	for i := range b.pieces {
+		p := &b.pieces[i]
+		if err := n.whole(b, from, p.at); err != nil {
+			return err
+		}
+		commands, err := n.l.meeting.come(n.shard, &p.frame)
+		n.commands += int64(commands)
+		if errors.Is(err, errPiece) {
+			reason := fmt.Sprintf("a transaction at LSN %d misses a piece in another shard's file", p.frame.TxStart)
+			return &CorruptError{File: b.path, Offset: b.offsets[p.at], Reason: reason, Err: err}
+		}
+		if err != nil {
+			return b.wrong(p.at, err)
+		}
+		from = p.at + 1
+	}
+	return n.whole(b, from, len(b.records))
+}
+
+// whole executes frames of a batch that are whole commits.
+func (n *lane) whole(b *batch, from, to int) error {
+	if from == to {
+		return nil
+	}
+	done, commands, err := n.l.o.Applier.Apply(n.shard, b.records[from:to])
+	n.commands += int64(commands)
+	if err != nil {
+		return b.wrong(from+done, err)
 	}
 	return nil
 }
 
-// gap is the error of a file that does not begin where the one before it has ended.
-func (n *lane) gap(path string, pos uint64) error {
-	if err := n.ends[n.life.Number]; err != nil {
-		return err
-	}
-	return &CorruptError{
-		File:   path,
-		Reason: fmt.Sprintf("begins at %d in the log of its shard, and the file before ends at %d", pos, n.pos),
-	}
-}
-
-// frame executes a frame, or waits until others have.
-func (n *lane) frame(f *log.Frame, path string, offset int64) error {
-	if f.TxEnd <= n.life.begin { // it is in the BASE
-		return nil
-	}
-	corrupt := func(reason string, err error) error {
-		return &CorruptError{File: path, Offset: offset, Reason: reason, Err: err}
-	}
-	if f.TxStart < n.life.begin || f.TxEnd > n.life.end && !n.l.o.plant.endless {
-		return corrupt("a commit that lies half in the range of its incarnation", nil)
-	}
-	n.sum += f.Len()
-	var err error
-	var commands int
-	if f.Piece && !n.l.o.plant.piecesMissing {
-		commands, err = n.l.meeting.come(n.shard, f)
-	} else if f.Len() > 0 {
-		n.parts[0] = f.Records
-		commands, err = n.l.o.Applier.Apply(n.shard, n.parts[:])
-	}
-	n.commands += int64(commands)
+// wrong is the error of the frame at a place in the batch.
+func (b *batch) wrong(at int, err error) error {
 	var record *log.CorruptError
-	if errors.Is(err, errPiece) {
-		return corrupt(fmt.Sprintf("a transaction at LSN %d misses a piece in another shard's file", f.TxStart), err)
+	switch {
+	case errors.Is(err, errMeetingOver):
+		return err
+	case errors.As(err, &record), errors.Is(err, log.ErrIncomplete):
+		reason := "a record that can't be read: " + err.Error()
+		return &CorruptError{File: b.path, Offset: b.offsets[at], Reason: reason, Err: err}
 	}
-	if errors.As(err, &record) || errors.Is(err, log.ErrIncomplete) {
-		return corrupt("a record that can't be read: "+err.Error(), err)
-	}
-	if err != nil && !errors.Is(err, errMeetingOver) {
-		return fmt.Errorf("aof: %s: the frame at offset %d: %w", path, offset, err)
-	}
-	return err
+	return fmt.Errorf("aof: %s: the frame at offset %d: %w", b.path, b.offsets[at], err)
 }
 
-// flush adds what the lane has counted to what all see.
-func (n *lane) flush() {
-	if n.life != nil {
-		n.life.got.Add(n.sum)
+// flush adds what a batch has brought to what all see.
+func (n *lane) flush(b *batch) {
+	if b.life != nil {
+		b.life.got.Add(b.sum)
 	}
-	n.l.p.ReadBytes.Add(n.read)
+	n.l.p.ReadBytes.Add(b.read)
 	n.l.p.Commands.Add(n.commands)
-	n.sum, n.read, n.commands = 0, 0, 0
+	n.commands = 0
 }

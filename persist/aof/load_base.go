@@ -43,7 +43,7 @@ func loadBase(o *LoadOptions, f *File, p *LoadProgress) error {
 	var parts [1][]byte
 	return ReadBase(o.FS, path, f, func(records []byte, n int64) error {
 		parts[0] = records
-		commands, err := o.Applier.Apply(max(f.Shard, 0), parts[:])
+		_, commands, err := o.Applier.Apply(max(f.Shard, 0), parts[:])
 		p.Commands.Add(int64(commands))
 		p.ReadBytes.Add(n)
 		if err != nil {

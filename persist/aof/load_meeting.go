@@ -78,7 +78,7 @@ func (m *meeting) come(i int, f *log.Frame) (commands int, err error) {
 	if uint64(size) != f.TxEnd-f.TxStart {
 		return 0, fmt.Errorf("pieces of %d bytes of a commit of %d: %w", size, f.TxEnd-f.TxStart, errPiece)
 	}
-	commands, err = m.apply.Apply(i, parts)
+	_, commands, err = m.apply.Apply(i, parts)
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	for j := range m.lanes {

@@ -25,11 +25,13 @@ type IncrReader struct {
 	file vfs.Reader
 	size int64 // of the file when it was opened; what is written later is not read
 
+	atOnce int64 // how many bytes are read at a time
 	buf    []byte
 	from   int64 // offset in the file of buf[0]
 	offset int64 // of the next frame
 	last   uint64
 	looked int64 // at so many bytes frameAt has looked
+	held   bool  // buf has to stay as it is: what is not in it is errBeyond
 	done   bool
 	tail   Tail
 
@@ -105,7 +107,8 @@ func newIncrReader(file vfs.Reader, name string) (*IncrReader, error) {
 		return nil, err
 	}
 	return &IncrReader{
-		Header: h, name: name, file: file, size: info.Size(), from: HeaderBytes, offset: HeaderBytes, last: h.LSN,
+		Header: h, name: name, file: file, atOnce: readBytes, size: info.Size(),
+		from: HeaderBytes, offset: HeaderBytes, last: h.LSN,
 	}, nil
 }
 
@@ -176,7 +179,7 @@ func (r *IncrReader) frameAt(offset int64, least uint64) (f log.Frame, n int, re
 			want = whole
 			continue
 		}
-		f, n, err = log.DecodeFrame(data)
+		f, n, err = log.DecodeBody(h, line, data)
 		if err != nil && r.unchecked {
 			n = line + int(h.Len())
 			return log.Frame{Header: h, Line: data[:line], Records: data[line:n]}, n, "", nil
@@ -209,17 +212,30 @@ func (r *IncrReader) misplaced(h *log.Header, least uint64) string {
 	return ""
 }
 
+// errBeyond says that what is wanted is not in a buffer that has to stay as it is.
+var errBeyond = errors.New("aof: beyond the buffer")
+
+// swap has the reader go on with another buffer, and returns the one that frames were in.
+func (r *IncrReader) swap(buf []byte) (old []byte) {
+	old = r.buf
+	r.buf, r.from, r.held = buf[:0], r.offset, false
+	return old
+}
+
 // window returns the bytes of the file from offset on, at least want of them or all that there are.
 func (r *IncrReader) window(offset, want int64) ([]byte, error) {
 	want = min(want, r.size-offset)
 	if offset >= r.from && offset+want <= r.from+int64(len(r.buf)) {
 		return r.buf[offset-r.from:], nil
 	}
-	size := min(max(want, readBytes), r.size-offset)
+	if r.held {
+		return nil, errBeyond
+	}
+	size := min(max(want, r.atOnce), r.size-offset)
 	if size > math.MaxInt-readBytes {
 		return nil, fmt.Errorf("aof: %s: a frame of %d bytes", r.name, size)
 	}
-	if int64(cap(r.buf)) < size || int64(cap(r.buf)) > 4*readBytes && size <= readBytes {
+	if int64(cap(r.buf)) < size || int64(cap(r.buf)) > 4*r.atOnce && size <= r.atOnce {
 		r.buf = make([]byte, size)
 	}
 	r.buf = r.buf[:size]

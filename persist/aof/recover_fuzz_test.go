@@ -103,9 +103,9 @@ func FuzzLoad(f *testing.F) {
 type anything struct{}
 
 // Apply implements Applier.
-func (anything) Apply(_ int, parts [][]byte) (n int, err error) {
+func (anything) Apply(_ int, parts [][]byte) (done, n int, err error) {
 	for _, part := range parts {
 		err = errors.Join(err, log.ForEachIn(part, func([][]byte) error { n++; return nil }))
 	}
-	return n, err
+	return len(parts), n, err
 }

@@ -112,10 +112,10 @@ func (h *history) at(lsn uint64) state {
 }
 
 // Apply implements Applier.
-func (s *appliedState) Apply(_ int, parts [][]byte) (n int, err error) {
+func (s *appliedState) Apply(_ int, parts [][]byte) (done, n int, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	for _, part := range parts {
+	for i, part := range parts {
 		err = log.ForEachIn(part, func(args [][]byte) error {
 			if name := string(args[0]); name == "MULTI" || name == "EXEC" {
 				return nil
@@ -128,10 +128,10 @@ func (s *appliedState) Apply(_ int, parts [][]byte) (n int, err error) {
 			return s.state.do(words)
 		})
 		if err != nil {
-			return n, err
+			return i, n, err
 		}
 	}
-	return n, nil
+	return len(parts), n, nil
 }
 
 type appliedState struct {
@@ -332,8 +332,10 @@ func (h *history) loaded(fsys vfs.FS, m *Manifest) (state, error) {
 		start = f.LSN
 	}
 	s := &appliedState{state: h.at(start)}
+	ahead := h.states%2 == 0
 	err := Load(&LoadOptions{
 		FS: fsys, Dir: testDir, Name: testName, Manifest: m, Applier: s, plant: h.load,
+		ahead: &ahead, atOnce: 200, // some frames a batch
 	}, &LoadProgress{})
 	return s.state, err
 }

@@ -252,6 +252,11 @@ func DecodeFrame(data []byte) (f Frame, n int, err error) {
 	if line == 0 {
 		return Frame{}, 0, err
 	}
+	return DecodeBody(h, line, data)
+}
+
+// DecodeBody is DecodeFrame where DecodeHeader has found h, in so many bytes, at the head of data.
+func DecodeBody(h Header, line int, data []byte) (f Frame, n int, err error) {
 	if uint64(len(data)-line) < h.Len() {
 		return Frame{}, 0, nil
 	}
