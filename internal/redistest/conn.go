@@ -1,8 +1,11 @@
 package redistest
 
 import (
+	"errors"
 	"fmt"
+	"io"
 	"net"
+	"os"
 	"strings"
 	"time"
 
@@ -35,8 +38,23 @@ func Dial(addr string) (*Conn, error) {
 	return &Conn{net: conn, reader: resp.NewReader(conn), proto: 2}, nil
 }
 
-// Close closes the connection.
+// Close closes the connection. The server hears of that some time later.
 func (c *Conn) Close() error { return c.net.Close() }
+
+// End closes the connection when the server has: nothing is left there of what it was about, subscribed or waiting for
+// a key. What still comes is thrown away.
+func (c *Conn) End() error {
+	err := c.net.SetDeadline(time.Now().Add(replyTimeout))
+	if end, ok := c.net.(interface{ CloseWrite() error }); ok && err == nil {
+		_ = end.CloseWrite() // the server may have closed it
+		if _, err = io.Copy(io.Discard, c.net); errors.Is(err, os.ErrDeadlineExceeded) {
+			err = fmt.Errorf("a connection that has ended is not closed: %w", err)
+		} else {
+			err = nil // a reset is an end, too
+		}
+	}
+	return errors.Join(err, c.net.Close())
+}
 
 // Do sends a command and gives its reply. An error reply is no error.
 func (c *Conn) Do(args ...string) (resp.Value, error) {

@@ -113,8 +113,8 @@ func readScript(file string) (*script, error) {
 func (s *script) play(addr string, proto int, check func(step *scriptStep, got reply)) (err error) {
 	conns := map[int]*Conn{}
 	defer func() {
-		for _, conn := range conns {
-			err = errors.Join(err, conn.Close())
+		for _, conn := range conns { // the next script is to find nothing of them
+			err = errors.Join(err, conn.End())
 		}
 	}()
 	for i := range s.steps {

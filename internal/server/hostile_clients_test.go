@@ -105,6 +105,23 @@ func TestClientKillForms(t *testing.T) {
 	}
 }
 
+// TestKilledExecutesNothing: what a client sends when its killer has been replied to is not executed, even where its
+// loop has not heard of it yet.
+func TestKilledExecutesNothing(t *testing.T) {
+	srv := startServer(t)
+	victim, other := dial(t, srv.Addr()), dial(t, srv.Addr())
+	id, err := strconv.ParseUint(victim.do("CLIENT", "ID"), 10, 64)
+	if err != nil {
+		t.Fatal(err)
+	}
+	srv.clients.find(id).killNow.Store(true) // and no letter comes
+	victim.send(bulk("SET", "k", "v"))
+	victim.wantClosed()
+	if got := other.do("EXISTS", "k"); got != "0" {
+		t.Error("it was executed")
+	}
+}
+
 // TestQueryBufferLimit: what is collected of one command, and what MULTI queues.
 func TestQueryBufferLimit(t *testing.T) {
 	srv, log := startLogged(t, "--client-query-buffer-limit", "1mb")

@@ -169,6 +169,10 @@ func (srv *Server) Buffers(c *reactor.Conn) {
 // Data implements reactor.Handler: it executes what is complete in p.
 func (srv *Server) Data(c *reactor.Conn, p []byte) (consumed int) {
 	s := c.Context.(*Session)
+	if s.killNow.Load() { // its killer has been told so, and the letter comes behind this
+		c.Abort(reactor.ErrClosedByServer)
+		return len(p)
+	}
 	l := s.loop
 	if s.listening || s.tracker.Load() != nil {
 		l.desk.catchUp()
