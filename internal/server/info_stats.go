@@ -2,6 +2,7 @@ package server
 
 import (
 	"fmt"
+	"runtime"
 	"runtime/metrics"
 	"slices"
 	"strconv"
@@ -200,6 +201,7 @@ func (t *infoText) fulmen() {
 	gc := readGC()
 	t.line("shards:%d", len(srv.set.Shards))
 	t.line("event_loops:%d", len(srv.loops))
+	t.line("processors:%d", runtime.GOMAXPROCS(0))
 	t.line("io_engine:epoll")
 	t.line("tasks_served_from_inboxes:%d", t.figures().Drained)
 	t.line("longest_hold_usec:%d", longest/1000)

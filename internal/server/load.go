@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"runtime"
 	"strconv"
 	"sync/atomic"
 	"time"
@@ -181,7 +182,9 @@ func (srv *Server) endLoading() {
 // loadAtStart is the goroutine that loads before anybody is served.
 func (srv *Server) loadAtStart(job loadJob, z *shard.Seizure) {
 	defer close(srv.loading.done)
+	srv.processors.add(runtime.NumCPU())
 	err := job(z)
+	srv.processors.add(-runtime.NumCPU())
 	if err == nil {
 		srv.replication.goOn()
 		srv.followAtStart()
@@ -213,7 +216,9 @@ func (srv *Server) loadResult(u *loadUnderWay, src *snapshot.Source, z *shard.Se
 	snapshot.LoadResult, error,
 ) {
 	limits := srv.limits.Load().Build()
-	o.Limits, o.KeyDelay = &limits, srv.loading.delay
+	o.Limits, o.KeyDelay, o.Goroutines = &limits, srv.loading.delay, runtime.NumCPU()
+	srv.processors.add(o.Goroutines)
+	defer srv.processors.add(-o.Goroutines)
 	ended := make(chan struct{})
 	go srv.logProgress(u, ended)
 	began := srv.set.Clock.NowNs()

@@ -14,15 +14,6 @@ const saveSliceNs = 100_000
 // saveWorkers is how many goroutines encode what is saved.
 func saveWorkers() int { return max(1, min(4, runtime.NumCPU()/4)) }
 
-// makeProcessors sees to it that the Go runtime has as many processors as there are loops, workers of a save and one
-// for all else, even on a machine with fewer. A loop that wakes while all of them are taken waits until the runtime
-// interrupts a worker, for up to 10 ms; the kernel, whose choice it is this way, does it at once.
-func makeProcessors(loops int) {
-	if want := loops + saveWorkers() + 1; runtime.GOMAXPROCS(0) < want {
-		runtime.GOMAXPROCS(want)
-	}
-}
-
 // saving is a loop's part in the saves that the server makes: it walks the shards that it is home to.
 type saving struct {
 	l *loop

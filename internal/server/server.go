@@ -77,6 +77,7 @@ type Server struct {
 	sampler         sampler
 	defrag          defragmenter
 	saver           *snapshot.Saver // immutable
+	processors      processors
 	peakMemory      atomic.Int64
 	startBytes      int64 // memory in use before there was a client or a key
 	startIndexBytes int64 // of these, indexes
@@ -136,7 +137,10 @@ func New(o Options) (*Server, error) {
 		}
 	}
 	srv.scripts.init(srv)
-	srv.saver = snapshot.NewSaver(snapshot.Options{Set: srv.set, Workers: saveWorkers(), Wake: srv.wakeSaving})
+	srv.processors.init(v.EventLoops)
+	srv.saver = snapshot.NewSaver(snapshot.Options{
+		Set: srv.set, Workers: saveWorkers(), Wake: srv.wakeSaving, Beside: srv.processors.add,
+	})
 	srv.saver.SetKeyDelay(v.SaveKeyDelayUs)
 	srv.loading.delay = snapshot.NewKeyDelay(v.LoadKeyDelayUs, srv.set.Clock)
 	srv.clients.init()
@@ -205,7 +209,6 @@ func (srv *Server) Start() error {
 	if _, err := snapshot.ParseCPUs(v.SaveCPUs); err != nil {
 		srv.log.Warn("bgsave_cpulist: " + err.Error() + "; snapshots are written on any processor")
 	}
-	makeProcessors(len(srv.loops))
 	if err := reactor.CalmSysmon(srv.files); err != nil {
 		srv.log.Debug(err.Error() + ": on few cores the Go runtime's monitor costs more processor time than it need " +
 			"(CAP_SYS_NICE, or TimerSlackNSec=1ms in a systemd unit, would help)")

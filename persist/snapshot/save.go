@@ -196,6 +196,7 @@ func (v *Save) run() {
 	sv.wake()
 	sv.pool.prepare(readyChunks)
 	v.openAll()
+	v.beside(sv.o.Workers)
 	var workers sync.WaitGroup
 	for i := range sv.o.Workers {
 		workers.Go(func() { v.serve(i) })
@@ -207,6 +208,7 @@ func (v *Save) run() {
 	sv.wake()
 	<-v.quit // every pin has been released
 	workers.Wait()
+	v.beside(-sv.o.Workers)
 	sv.pool.empty()
 
 	v.result.Progress = v.Progress()
@@ -221,6 +223,12 @@ func (v *Save) run() {
 	}
 	if v.request.Done != nil {
 		v.request.Done(v.result)
+	}
+}
+
+func (v *Save) beside(n int) {
+	if v.sv.o.Beside != nil {
+		v.sv.o.Beside(n)
 	}
 }
 

@@ -29,6 +29,9 @@ type Options struct {
 	// Step should be called soon for every shard. On any goroutine, perhaps with a baton held; it must not block. May
 	// be nil.
 	Wake func()
+	// Beside is called with the number of goroutines that are about to work beside those who call Step, and with its
+	// negative when they have ended. May be nil.
+	Beside func(n int)
 }
 
 // Saver makes snapshots of a set of shards, one at a time.

@@ -27,7 +27,6 @@ type aio struct {
 	refs   []*iocb
 	events []ioEvent
 	now    unix.Timespec // zero
-	spare  bool          // there are processors for other goroutines while one waits in a system call
 	close  sync.Once
 }
 
@@ -67,7 +66,6 @@ func (OS) NewSyncer() Syncer {
 		return threads{}
 	}
 	a := &aio{
-		spare: runtime.GOMAXPROCS(0) > 1,
 		calls: make([]iocb, aioAtOnce), refs: make([]*iocb, aioAtOnce), events: make([]ioEvent, aioAtOnce),
 	}
 	_, _, errno := unix.Syscall(unix.SYS_IO_SETUP, aioAtOnce, uintptr(unsafe.Pointer(&a.context)), 0)
@@ -99,7 +97,8 @@ func (a *aio) Close() (err error) {
 
 // SyncData implements Syncer.
 func (a *aio) SyncData(files []File, errs []error) {
-	if len(files) == 1 && a.spare {
+	// With one processor the loops would wait for it while a system call waits for the disk.
+	if len(files) == 1 && runtime.GOMAXPROCS(0) > 1 {
 		errs[0] = files[0].SyncData()
 		return
 	}

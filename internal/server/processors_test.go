@@ -1,0 +1,49 @@
+package server
+
+import (
+	"fmt"
+	"runtime"
+	"strconv"
+	"testing"
+)
+
+// TestProcessors: there are as many as the runtime has chosen while loops are alone, and one more than loops for each
+// that works beside them.
+func TestProcessors(t *testing.T) {
+	before := runtime.GOMAXPROCS(0)
+	t.Cleanup(func() { runtime.GOMAXPROCS(before) })
+	var p processors
+	p.init(before + 1)
+	for _, step := range []struct{ add, want int }{
+		{0, before}, {2, before + 3}, {1, before + 4}, {-2, before + 2}, {-1, before},
+	} {
+		p.add(step.add)
+		if got := runtime.GOMAXPROCS(0); got != step.want {
+			t.Fatalf("%d after add(%d), want %d", got, step.add, step.want)
+		}
+	}
+}
+
+// TestProcessorsWhileOthersWork: a save's workers have processors besides those of the loops until it is over, and so
+// has the writer of the append-only file while replies wait for it.
+func TestProcessorsWhileOthersWork(t *testing.T) {
+	alone, loops := runtime.NumCPU(), runtime.NumCPU()+1
+	p := startProcess(t, "--event-loops", strconv.Itoa(loops), "--rdb-key-save-delay", "100000000")
+	c := dial(t, p.addr)
+	expect := func(when string, want int) {
+		t.Helper()
+		eventually(t, fmt.Sprintf("%s there are %d processors", when, want), func() bool {
+			return c.info("fulmen", "processors") == strconv.Itoa(want)
+		})
+	}
+	expect("alone", alone)
+	c.do("SET", "k", "v")
+	c.do("BGSAVE")
+	expect("during a save", loops+saveWorkers())
+	c.do("FLUSHALL") // gives it up
+	expect("after it", alone)
+	c.do("CONFIG", "SET", "appendonly", "yes", "appendfsync", "always")
+	expect("with always", loops+1)
+	c.do("CONFIG", "SET", "appendonly", "no")
+	expect("without it", alone)
+}
