@@ -1,7 +1,6 @@
 package aof
 
 import (
-	"bytes"
 	"errors"
 	"io"
 	"log/slog"
@@ -19,13 +18,15 @@ type ForeignOptions struct {
 	Truncated bool // aof-load-truncated: the last file may end too early
 	// LoadRDB loads the RDB file that a file begins with, and returns where that ends.
 	LoadRDB func(file string) (endOffset int64, err error)
-	// Applier executes the commands, one a call, on lane 0; with a SELECT before it if it is not for database 0.
+	// Applier executes the commands on lane 0, each a part; with a SELECT before it if it is not for database 0.
 	// Neither MULTI nor EXEC is among them: a transaction's commands come when all of it was read. An error that is a
 	// *resp.Error is passed over and counted, as Redis does; any other one ends the load.
 	Applier Applier
 	// Known tells whether there is a command of a name, whatever its case. nil: there is.
 	Known  func(name []byte) bool
 	Logger *slog.Logger // nil: nothing is logged
+
+	ahead *bool // for tests: whether it is read ahead; nil: as there are processors
 }
 
 // ForeignLoaded says what was loaded.
@@ -62,23 +63,7 @@ type foreignLoader struct {
 	p      *LoadProgress
 	last   bool // it is the last file
 	loaded ForeignLoaded
-
-	// Of the file at hand.
-	path    string
-	r       *ForeignReader
-	read    int64 // told to p
-	db      int
-	multi   bool
-	multiAt int64           // offset of the MULTI
-	queue   []queuedForeign // commands since
-	part    []byte
-	parts   [1][]byte
-}
-
-// queuedForeign is a command of a transaction.
-type queuedForeign struct {
-	args   [][]byte
-	offset int64
+	path   string // of the file at hand
 }
 
 // file loads a file. Each begins in database 0.
@@ -88,20 +73,21 @@ func (l *foreignLoader) file(path string) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, file.Close()) }()
+	l.path = path
 	offset, err := l.preamble(file, path)
 	if err != nil {
 		return err
 	}
-	if l.r, err = NewForeignReader(file, path, offset); err != nil {
+	r, err := NewForeignReader(file, path, offset)
+	if err != nil {
 		return err
 	}
-	l.path, l.db, l.multi, l.queue, l.read = path, 0, false, nil, 0
-	err = l.commands()
-	l.tell()
-	l.loaded.TimestampSec = max(l.loaded.TimestampSec, l.r.Timestamp())
+	l.p.ReadBytes.Add(offset)
+	c := &foreignCommands{o: l.o, path: path, r: r}
+	err = l.commands(c)
 	var wrong *ForeignError
 	if errors.As(err, &wrong) && wrong.Kind == ForeignShort {
-		return l.short(wrong)
+		return l.short(wrong, c)
 	}
 	return err
 }
@@ -128,9 +114,9 @@ func ForeignPreambled(file io.ReaderAt) (bool, error) {
 }
 
 // short judges a file that ends too early.
-func (l *foreignLoader) short(wrong *ForeignError) error {
-	if l.multi && l.multiAt < wrong.Offset {
-		wrong.Offset, wrong.Reason = l.multiAt, "in a transaction"
+func (l *foreignLoader) short(wrong *ForeignError, c *foreignCommands) error {
+	if c.multi && c.multiAt < wrong.Offset {
+		wrong.Offset, wrong.Reason = c.multiAt, "in a transaction"
 	}
 	if !l.o.Truncated {
 		return wrong
@@ -139,7 +125,7 @@ func (l *foreignLoader) short(wrong *ForeignError) error {
 		wrong.Kind = ForeignNotLast
 		return wrong
 	}
-	l.loaded.Cut = &Cut{File: l.path, Offset: wrong.Offset, Bytes: l.r.size - wrong.Offset, Reason: wrong.Reason}
+	l.loaded.Cut = &Cut{File: l.path, Offset: wrong.Offset, Bytes: c.r.size - wrong.Offset, Reason: wrong.Reason}
 	if l.o.Logger != nil {
 		l.o.Logger.Warn("!!! Warning: short read while loading the AOF file " + l.path + "!!!")
 		l.o.Logger.Warn("AOF " + l.path + " loaded up to offset " + strconv.FormatInt(wrong.Offset, 10) +
@@ -148,101 +134,46 @@ func (l *foreignLoader) short(wrong *ForeignError) error {
 	return nil
 }
 
-// commands executes the commands of the file at hand.
-func (l *foreignLoader) commands() error {
+// commands executes what c reads, ahead if there is a processor for it.
+func (l *foreignLoader) commands(c *foreignCommands) error {
+	parallel := spareProcessors(1)
+	if l.o.ahead != nil {
+		parallel = *l.o.ahead
+	}
+	batches := newAhead(parallel, c.next)
+	defer batches.stop()
 	for {
-		args, err := l.r.Next()
-		if err == io.EOF {
+		b := batches.next()
+		err := l.execute(b)
+		l.p.ReadBytes.Add(b.read)
+		l.loaded.TimestampSec = max(l.loaded.TimestampSec, b.timestampSec)
+		if err == nil {
+			err = b.err
+		}
+		if err != nil || b.last {
+			return err
+		}
+	}
+}
+
+// execute executes a batch.
+func (l *foreignLoader) execute(b *foreignBatch) error {
+	for at := 0; at < len(b.parts); at++ {
+		done, _, err := l.o.Applier.Apply(0, b.parts[at:])
+		at += done
+		if err != nil {
+			done++ // it was executed, if in vain
+		}
+		l.loaded.Commands += int64(done)
+		l.p.Commands.Add(int64(done))
+		if err == nil {
 			break
 		}
-		if err == nil {
-			err = l.command(args)
+		var reply *resp.Error
+		if !errors.As(err, &reply) {
+			return &ForeignError{Kind: ForeignExecution, File: l.path, Offset: b.offsets[at], Err: err}
 		}
-		if err != nil {
-			return err
-		}
-		if l.r.Offset()-l.read >= readBytes {
-			l.tell()
-		}
-	}
-	if l.multi {
-		return &ForeignError{Kind: ForeignShort, File: l.path, Offset: l.multiAt, Reason: "in a transaction",
-			Err: io.ErrUnexpectedEOF}
-	}
-	return nil
-}
-
-// tell tells how far the load is.
-func (l *foreignLoader) tell() {
-	l.p.ReadBytes.Add(l.r.Offset() - l.read)
-	l.read = l.r.Offset()
-}
-
-// command takes a command: it is executed, or kept until its transaction is whole.
-func (l *foreignLoader) command(args [][]byte) error {
-	at := l.r.Start()
-	switch name := args[0]; {
-	case bytes.EqualFold(name, []byte("multi")):
-		if l.multi {
-			return l.wrong(ForeignFormat, at, "MULTI inside MULTI", nil)
-		}
-		l.multi, l.multiAt = true, at
-		return nil
-	case bytes.EqualFold(name, []byte("exec")):
-		if !l.multi {
-			return l.wrong(ForeignFormat, at, "EXEC without MULTI", nil)
-		}
-		return l.exec()
-	case !bytes.EqualFold(name, []byte("select")) && l.o.Known != nil && !l.o.Known(name):
-		return l.wrong(ForeignUnknown, at, strings.ToValidUTF8(string(name), "?"), nil)
-	case l.multi:
-		q := queuedForeign{offset: at}
-		for _, arg := range args {
-			q.args = append(q.args, bytes.Clone(arg))
-		}
-		l.queue = append(l.queue, q)
-		return nil
-	}
-	return l.execute(args, at)
-}
-
-// exec executes a transaction.
-func (l *foreignLoader) exec() error {
-	for _, q := range l.queue {
-		if err := l.execute(q.args, q.offset); err != nil {
-			return err
-		}
-	}
-	l.multi, l.queue = false, l.queue[:0]
-	return nil
-}
-
-// execute executes a command.
-func (l *foreignLoader) execute(args [][]byte, at int64) error {
-	if bytes.EqualFold(args[0], []byte("select")) {
-		return l.selectDB(args, at)
-	}
-	l.part = l.part[:0]
-	if l.db != 0 {
-		l.part = resp.AppendCommand(l.part, []byte("SELECT"), strconv.AppendInt(nil, int64(l.db), 10))
-	}
-	l.part = resp.AppendCommand(l.part, args...)
-	l.parts[0] = l.part
-	_, _, err := l.o.Applier.Apply(0, l.parts[:])
-	l.loaded.Commands++
-	l.p.Commands.Add(1)
-	var reply *resp.Error
-	if !errors.As(err, &reply) {
-		if err != nil {
-			return l.wrong(ForeignExecution, at, "", err)
-		}
-		return nil
-	}
-	l.loaded.Failed++
-	if l.o.Logger != nil && l.loaded.Failed <= maxForeignFailures {
-		l.o.Logger.Warn("== CRITICAL == This AOF is sending an error to its AOF-loading-client: '" + err.Error() +
-			"' after processing the command '" + strings.ToValidUTF8(string(args[0]), "?") + "' at offset " +
-			strconv.FormatInt(at, 10) + " of " + l.path)
+		l.fail(b, at, reply)
 	}
 	return nil
 }
@@ -250,18 +181,12 @@ func (l *foreignLoader) execute(args [][]byte, at int64) error {
 // maxForeignFailures is how many commands that fail are logged.
 const maxForeignFailures = 10
 
-func (l *foreignLoader) selectDB(args [][]byte, at int64) error {
-	if len(args) != 2 {
-		return l.wrong(ForeignFormat, at, "SELECT needs one argument", nil)
+// fail counts a command that has replied with an error.
+func (l *foreignLoader) fail(b *foreignBatch, at int, reply *resp.Error) {
+	l.loaded.Failed++
+	if l.o.Logger != nil && l.loaded.Failed <= maxForeignFailures {
+		l.o.Logger.Warn("== CRITICAL == This AOF is sending an error to its AOF-loading-client: '" + reply.Error() +
+			"' after processing the command '" + strings.ToValidUTF8(b.name(at), "?") + "' at offset " +
+			strconv.FormatInt(b.offsets[at], 10) + " of " + l.path)
 	}
-	n, err := strconv.Atoi(string(args[1]))
-	if err != nil || n < 0 || l.o.Databases > 0 && n >= l.o.Databases {
-		return l.wrong(ForeignDatabase, at, strings.ToValidUTF8(string(args[1]), "?"), nil)
-	}
-	l.db = n
-	return nil
-}
-
-func (l *foreignLoader) wrong(kind ForeignFault, at int64, reason string, err error) error {
-	return &ForeignError{Kind: kind, File: l.path, Offset: at, Reason: reason, Err: err}
 }

@@ -48,8 +48,8 @@ func (a *toRedis) do(args ...string) resp.Value {
 
 // Apply implements Applier.
 func (a *toRedis) Apply(_ int, parts [][]byte) (done, n int, err error) {
-	db := 0
 	for _, part := range parts {
+		db := 0
 		err = errors.Join(err, log.ForEachIn(part, func(args [][]byte) error {
 			var words []string
 			for _, arg := range args {
@@ -316,8 +316,9 @@ func loadText(data []byte, truncated bool) (string, int64, error) {
 	}
 	var p LoadProgress
 	keys := keySet{}
+	ahead := len(data)%2 == 0
 	r, err := LoadForeign(f, &ForeignOptions{
-		FS: vfs.OS{}, Databases: 16, Truncated: truncated, Applier: keys,
+		FS: vfs.OS{}, Databases: 16, Truncated: truncated, Applier: keys, ahead: &ahead,
 		LoadRDB: func(string) (int64, error) { return 0, errors.New("no RDB here") },
 		Known:   func(name []byte) bool { return string(name) != "NONE" },
 	}, &p)

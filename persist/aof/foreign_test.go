@@ -2,10 +2,14 @@ package aof
 
 import (
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
+
+	"go.uber.org/goleak"
 
 	"fulmen/internal/resp"
 	"fulmen/persist/vfs"
@@ -141,6 +145,86 @@ func TestForeignErrors(t *testing.T) {
 		}
 		if !strings.Contains(text, test.want) || (test.want == "") != (err == nil) {
 			t.Errorf("%q: %v, want %s", test.texts, err, test.want)
+		}
+	}
+}
+
+// TestForeignFailsInTheMiddle: wherever a file of Redis's is wrong, or a command fails, everything before it is
+// executed and nothing behind it, and the error says where; replies that are errors are counted. No goroutine is left,
+// whether the commands are read ahead or not.
+func TestForeignFailsInTheMiddle(t *testing.T) {
+	defer goleak.VerifyNone(t)
+	const commands = 9000
+	var text []byte
+	var offsets []int64
+	multi := string(resp.AppendCommandStrings(nil, "MULTI"))
+	for i := range commands {
+		value := strings.Repeat("v", i%70)
+		if i == 2000 {
+			value = strings.Repeat("v", 2<<20)
+		}
+		switch i % 10 {
+		case 3:
+			text = append(text, multi...)
+		case 7:
+			text = resp.AppendCommandStrings(text, "EXEC")
+		case 8:
+			text = fmt.Appendf(text, "#TS:%d\r\n", 1+i)
+		}
+		offsets = append(offsets, int64(len(text)))
+		text = resp.AppendCommandStrings(text, "SET", strconv.Itoa(i), value)
+	}
+	load := func(data []byte, a *inOrder, ahead bool) (ForeignLoaded, error) {
+		name := filepath.Join(t.TempDir(), "a.aof")
+		must(t, os.WriteFile(name, data, 0o600))
+		f, err := OpenForeign(vfs.OS{}, name)
+		must(t, err)
+		var p LoadProgress
+		r, err := LoadForeign(f, &ForeignOptions{FS: vfs.OS{}, Applier: a, ahead: &ahead}, &p)
+		if err == nil && (int64(a.commands) != p.Commands.Load() || p.ReadBytes.Load() != int64(len(data))) {
+			t.Errorf("progress: %d commands, %d of %d bytes", p.Commands.Load(), p.ReadBytes.Load(), len(data))
+		}
+		return r, err
+	}
+	for _, ahead := range []bool{false, true} {
+		r, err := load(text, &inOrder{failAt: -1, refuse: 7}, ahead)
+		if err != nil || r != (ForeignLoaded{Commands: commands, Failed: commands / 7, TimestampSec: commands - 1}) {
+			t.Fatal(r, err)
+		}
+		for at := 1; at < commands; at += 1 + at/2 {
+			whole, short := at, offsets[at] // how many are executed if it is wrong here; where it ends if it is cut
+			if at%10 > 2 && at%10 < 7 {
+				whole -= at%10 - 3
+				short = offsets[whole] - int64(len(multi))
+			}
+			bad := append([]byte(nil), text...)
+			bad[offsets[at]] = '!'
+			for _, c := range []struct {
+				data   []byte
+				failAt int
+				want   int
+				kind   ForeignFault
+				offset int64
+			}{
+				{bad, -1, whole, ForeignFormat, offsets[at]},
+				{text[:offsets[at]+5], -1, whole, ForeignShort, short},
+				{text, at, at, ForeignExecution, offsets[at]},
+				{bad, whole - 1, whole - 1, ForeignExecution, offsets[max(whole-1, 0)]},
+			} {
+				a := &inOrder{failAt: c.failAt}
+				r, err := load(c.data, a, ahead)
+				var wrong *ForeignError
+				if !errors.As(err, &wrong) || wrong.Kind != c.kind || wrong.Offset != c.offset || a.commands != c.want {
+					t.Fatalf("wrong at %d, fails at %d, ahead %t: %d commands, %v; want %d, kind %d, offset %d", at,
+						c.failAt, ahead, a.commands, err, c.want, c.kind, c.offset)
+				}
+				if c.failAt >= 0 {
+					c.want++ // which has failed
+				}
+				if r.Commands != int64(c.want) {
+					t.Fatalf("%d commands, want %d", r.Commands, c.want)
+				}
+			}
 		}
 	}
 }

@@ -12,6 +12,7 @@ import (
 
 	"go.uber.org/goleak"
 
+	"fulmen/internal/resp"
 	"fulmen/persist/log"
 	"fulmen/persist/vfs"
 	"fulmen/persist/vfs/vfstest"
@@ -57,9 +58,11 @@ func newLaneFile(t *testing.T, frames int) *laneFile {
 	return x
 }
 
-// inOrder is an Applier that wants the keys 0, 1, 2 … and fails at one of them.
+// inOrder is an Applier that wants the keys 0, 1, 2 … and fails at one of them. Every so many
+// keys one gets an error as its reply.
 type inOrder struct {
 	commands, failAt int
+	refuse           int // 0: none
 }
 
 var errTest = errors.New("as the test wants it")
@@ -75,6 +78,9 @@ func (a *inOrder) Apply(_ int, parts [][]byte) (done, n int, err error) {
 				return errTest
 			}
 			a.commands++
+			if a.refuse > 0 && a.commands%a.refuse == 0 {
+				return resp.Errorf("ERR", "refused")
+			}
 			n++
 			return nil
 		})

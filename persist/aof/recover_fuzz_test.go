@@ -88,8 +88,10 @@ func FuzzLoad(f *testing.F) {
 		h := newHistory(t, 1, 2, No)
 		r, err := Recover(h.options(disk, nil))
 		if err == nil {
+			ahead := len(first)%2 == 0
 			err = Load(&LoadOptions{
-				FS: disk, Dir: testDir, Name: testName, Manifest: r.Manifest, Applier: anything{},
+				FS: disk, Dir: testDir, Name: testName, Manifest: r.Manifest, Applier: anything{}, ahead: &ahead,
+				atOnce: 150,
 			}, &LoadProgress{})
 		}
 		var corrupt *CorruptError
