@@ -4,6 +4,7 @@ import (
 	"math"
 	"slices"
 	"strconv"
+	"strings"
 )
 
 // rows is the table of parameters, in the order of CONFIG GET * and fulmen.conf.
@@ -235,7 +236,7 @@ var watchRows = []row{{
 	name: "latency-tracking", kind: boolean, standard: "yes",
 	store: func(v *Values, s setting) { v.LatencyTracking = s.n == 1 },
 }, {
-	name: "latency-tracking-info-percentiles", kind: list, standard: "50 99 99.9", check: checkPercentiles,
+	name: "latency-tracking-info-percentiles", kind: percentileList, standard: "50 99 99.9",
 	store: func(v *Values, s setting) { v.LatencyPercentiles = percentiles(s) },
 }, {
 	name: "notify-keyspace-events", kind: events, standard: `""`,
@@ -245,20 +246,28 @@ var watchRows = []row{{
 	store: func(v *Values, s setting) { v.TrackingMaxKeys = s.n },
 }}
 
-func checkPercentiles(s setting) error {
-	for _, w := range s.words {
-		f, err := strconv.ParseFloat(w, 64)
+// parsePercentiles words percentiles as Redis does: with six digits behind the point and without zeros at the end.
+func parsePercentiles(_ *row, args []string, _ setting, _ *Env) (setting, error) {
+	words := strings.Fields(strings.Join(args, " "))
+	for i, a := range words {
+		f, err := strconv.ParseFloat(a, 64)
 		if err != nil {
-			return reason("Invalid latency-tracking-info-percentiles parameters")
+			return setting{}, reason("Invalid latency-tracking-info-percentiles parameters")
 		}
 		if !(f >= 0 && f <= 100) {
-			return reason("latency-tracking-info-percentiles parameters should sit between [0.0,100.0]")
+			return setting{}, reason("latency-tracking-info-percentiles parameters should sit between [0.0,100.0]")
 		}
+		words[i] = PercentileText(f)
 	}
-	return nil
+	return setting{text: strings.Join(words, " "), words: words}, nil
 }
 
-// percentiles reads words that checkPercentiles has let pass.
+// PercentileText is how Redis writes a percentile.
+func PercentileText(percent float64) string {
+	return strings.TrimRight(strings.TrimRight(strconv.FormatFloat(percent, 'f', 6, 64), "0"), ".")
+}
+
+// percentiles reads words that parsePercentiles has let pass.
 func percentiles(s setting) []float64 {
 	all := make([]float64, len(s.words))
 	for i, w := range s.words {

@@ -45,19 +45,20 @@ const (
 
 // The sorts of parameters.
 var (
-	boolean     = &kind{parse: parseBool, lines: plainLine}
-	integer     = &kind{parse: parseInteger, lines: plainLine}
-	octal       = &kind{parse: parseOctal, lines: plainLine}
-	memory      = &kind{parse: parseMemorySetting, lines: memoryLine}
-	share       = &kind{parse: parseShare, lines: plainLine} // memory or a percentage of maxmemory
-	enum        = &kind{parse: parseEnum, lines: plainLine}
-	flags       = &kind{multi: true, parse: parseFlags, lines: plainLine} // words of an enum; the first one: none
-	text        = &kind{parse: parseText, lines: textLine}
-	events      = &kind{parse: parseEvents, lines: eventsLine} // letters of classes of keyspace events
-	path        = &kind{parse: parseDir, lines: dirLine}       // an existing directory, made absolute
-	list        = &kind{multi: true, parse: parseList, lines: listLine}
-	savePoints  = &kind{multi: true, parse: parseSave, join: joinSave, lines: saveLine}
-	outputLimit = &kind{multi: true, parse: parseOutputLimits, lines: outputLimitLines}
+	boolean        = &kind{parse: parseBool, lines: plainLine}
+	integer        = &kind{parse: parseInteger, lines: plainLine}
+	octal          = &kind{parse: parseOctal, lines: plainLine}
+	memory         = &kind{parse: parseMemorySetting, lines: memoryLine}
+	share          = &kind{parse: parseShare, lines: plainLine} // memory or a percentage of maxmemory
+	enum           = &kind{parse: parseEnum, lines: plainLine}
+	flags          = &kind{multi: true, parse: parseFlags, lines: plainLine} // words of an enum; the first one: none
+	text           = &kind{parse: parseText, lines: textLine}
+	events         = &kind{parse: parseEvents, lines: eventsLine} // letters of classes of keyspace events
+	path           = &kind{parse: parseDir, lines: dirLine}       // an existing directory, made absolute
+	list           = &kind{multi: true, parse: parseList, lines: listLine}
+	percentileList = &kind{multi: true, parse: parsePercentiles, lines: listLine}
+	savePoints     = &kind{multi: true, parse: parseSave, join: joinSave, lines: saveLine}
+	outputLimit    = &kind{multi: true, parse: parseOutputLimits, lines: outputLimitLines}
 )
 
 func parseBool(_ *row, args []string, _ setting, _ *Env) (setting, error) {

@@ -5,9 +5,9 @@ import (
 	"runtime"
 	"runtime/metrics"
 	"slices"
-	"strconv"
 	"syscall"
 
+	"fulmen/internal/config"
 	"fulmen/internal/pubsub"
 	"fulmen/shard"
 )
@@ -185,7 +185,7 @@ func (t *infoText) latencyStats() {
 			if i > 0 {
 				t.WriteByte(',')
 			}
-			fmt.Fprintf(&t.Builder, "p%s=%.3f", strconv.FormatFloat(percent, 'f', -1, 64),
+			fmt.Fprintf(&t.Builder, "p%s=%.3f", config.PercentileText(percent),
 				float64(d.Percentile(percent))/1000)
 		}
 		t.WriteString("\r\n")
