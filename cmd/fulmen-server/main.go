@@ -31,7 +31,7 @@ func run(args []string) int {
 	}
 	var notices []string
 	cfg, err := config.Load(args[1:], config.Env{
-		Version: server.Version, Cwd: cwd, CPUs: runtime.NumCPU(), Files: vfs.OS{},
+		Version: server.Version, Cwd: cwd, CPUs: runtime.GOMAXPROCS(0), Files: vfs.OS{},
 		Stdin:  func() ([]byte, error) { return io.ReadAll(os.Stdin) },
 		Notice: func(text string) { notices = append(notices, text) },
 	})

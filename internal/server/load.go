@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"runtime"
 	"strconv"
 	"sync/atomic"
 	"time"
@@ -182,9 +181,9 @@ func (srv *Server) endLoading() {
 // loadAtStart is the goroutine that loads before anybody is served.
 func (srv *Server) loadAtStart(job loadJob, z *shard.Seizure) {
 	defer close(srv.loading.done)
-	srv.processors.add(runtime.NumCPU())
+	srv.processors.add(srv.processors.cores)
 	err := job(z)
-	srv.processors.add(-runtime.NumCPU())
+	srv.processors.add(-srv.processors.cores)
 	if err == nil {
 		srv.replication.goOn()
 		srv.followAtStart()
@@ -216,7 +215,7 @@ func (srv *Server) loadResult(u *loadUnderWay, src *snapshot.Source, z *shard.Se
 	snapshot.LoadResult, error,
 ) {
 	limits := srv.limits.Load().Build()
-	o.Limits, o.KeyDelay, o.Goroutines = &limits, srv.loading.delay, runtime.NumCPU()
+	o.Limits, o.KeyDelay, o.Goroutines = &limits, srv.loading.delay, srv.processors.cores
 	srv.processors.add(o.Goroutines)
 	defer srv.processors.add(-o.Goroutines)
 	ended := make(chan struct{})

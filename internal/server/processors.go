@@ -15,14 +15,17 @@ import (
 // is is the kernel's choice, at once. So there is one more for each of these, for as long as they work.
 type processors struct {
 	// immutable
-	least int // what the runtime has by itself
+	cores int // what the runtime has by itself: the machine's, or as many as the process may use
 	loops int
 
 	mu     sync.Mutex
 	beside int
 }
 
-func (p *processors) init(loops int) { p.least, p.loops = runtime.GOMAXPROCS(0), loops }
+func (p *processors) init(loops int) { p.cores, p.loops = runtime.GOMAXPROCS(0), loops }
+
+// saveWorkers is how many goroutines encode what is saved.
+func (p *processors) saveWorkers() int { return max(1, min(4, p.cores/4)) }
 
 // add says that n goroutines more (fewer, if n < 0) are about to work beside the loops. It stops all goroutines for
 // some microseconds.
@@ -30,7 +33,7 @@ func (p *processors) add(n int) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.beside += n
-	want := p.least
+	want := p.cores
 	if p.beside > 0 {
 		want = max(want, p.loops+p.beside)
 	}

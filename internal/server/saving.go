@@ -1,8 +1,6 @@
 package server
 
 import (
-	"runtime"
-
 	"fulmen/reactor"
 	"fulmen/shard/command"
 )
@@ -10,9 +8,6 @@ import (
 // saveSliceNs is the CPU time for which a save's walk holds a baton at a time. Between two slices the sockets have
 // their turn.
 const saveSliceNs = 100_000
-
-// saveWorkers is how many goroutines encode what is saved.
-func saveWorkers() int { return max(1, min(4, runtime.NumCPU()/4)) }
 
 // saving is a loop's part in the saves that the server makes: it walks the shards that it is home to.
 type saving struct {

@@ -139,7 +139,7 @@ func New(o Options) (*Server, error) {
 	srv.scripts.init(srv)
 	srv.processors.init(v.EventLoops)
 	srv.saver = snapshot.NewSaver(snapshot.Options{
-		Set: srv.set, Workers: saveWorkers(), Wake: srv.wakeSaving, Beside: srv.processors.add,
+		Set: srv.set, Workers: srv.processors.saveWorkers(), Wake: srv.wakeSaving, Beside: srv.processors.add,
 	})
 	srv.saver.SetKeyDelay(v.SaveKeyDelayUs)
 	srv.loading.delay = snapshot.NewKeyDelay(v.LoadKeyDelayUs, srv.set.Clock)
