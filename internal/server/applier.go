@@ -36,6 +36,7 @@ type applierLane struct {
 	args   [][]byte     // of these
 	told   toldPlaces
 	run    *scriptRun // of the scripts of a file of Redis's; nil before the first one
+	nowMs  int64      // when the next records of a file of Redis's were decoded
 	_      [64]byte
 }
 
@@ -110,6 +111,9 @@ func (a *applier) Apply(lane int, parts [][]byte) (done, commands int, err error
 // error is of what follows there.
 func (l *applierLane) look(parts [][]byte, part, at int) (int, int, error) {
 	l.next, l.args = l.next[:0], l.args[:0]
+	if l.a.foreign {
+		l.nowMs = l.a.srv.set.Clock.NowMs()
+	}
 	db := l.ctx.DBID
 	var err error
 	for len(l.next) < recordsAhead && len(l.args) < argsAhead && part < len(parts) {
@@ -178,7 +182,7 @@ func (l *applierLane) execute(r *nextRecord) error {
 		return fmt.Errorf("unknown command %.128q", args[0])
 	}
 	if l.a.foreign {
-		l.ctx.NowMs = l.a.srv.foreignNowMs(row)
+		l.ctx.NowMs = foreignNowMs(row, l.nowMs)
 	}
 	if !row.ArityOK(len(args)) {
 		return fmt.Errorf("wrong number of arguments for %s", row.FullName)

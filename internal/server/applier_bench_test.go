@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"log/slog"
 	"math/rand/v2"
+	"path/filepath"
 	"strings"
 	"syscall"
 	"testing"
@@ -12,6 +13,7 @@ import (
 
 	"fulmen/internal/clock"
 	"fulmen/internal/config"
+	"fulmen/internal/resp"
 	"fulmen/persist/aof"
 	"fulmen/persist/log"
 	"fulmen/persist/vfs"
@@ -53,6 +55,46 @@ func benchmarkReplay(b *testing.B, written int, into ...int) {
 				}
 			}
 		})
+	}
+}
+
+// BenchmarkForeign executes the same from a file as redis-server writes it, in two shards.
+func BenchmarkForeign(b *testing.B) {
+	const commands = 2_000_000
+	rnd := rand.New(rand.NewPCG(1, 2))
+	text := []byte("*2\r\n$6\r\nSELECT\r\n$1\r\n0\r\n")
+	var value [64]byte
+	for i := range commands {
+		for at := 0; at < len(value); at += 8 {
+			binary.LittleEndian.PutUint64(value[at:], rnd.Uint64())
+		}
+		text = resp.AppendCommand(text, []byte("SET"), fmt.Appendf(nil, "key:%012d", i), value[:])
+	}
+	name := filepath.Join(b.TempDir(), aofTestName)
+	if err := vfs.WriteFileAtomic(vfs.OS{}, name, text, 0o600); err != nil {
+		b.Fatal(err)
+	}
+	for b.Loop() {
+		srv := newIdleServer(b, 2)
+		z := srv.set.Seize()
+		f, err := aof.OpenForeign(vfs.OS{}, name)
+		if err != nil {
+			b.Fatal(err)
+		}
+		var p aof.LoadProgress
+		began, beganCPU := time.Now(), cpuTime(b)
+		if err := srv.loadForeign(f, false, z, &p); err != nil {
+			b.Fatal(err)
+		}
+		b.ReportMetric(float64(cpuTime(b)-beganCPU)/commands, "cpu-ns/command")
+		b.ReportMetric(commands/1e6/time.Since(began).Seconds(), "Mcommands/s")
+		if p.Commands.Load() != commands {
+			b.Fatalf("%d commands", p.Commands.Load())
+		}
+		z.Release(&shard.Worker{})
+		if err := srv.space.Close(); err != nil {
+			b.Fatal(err)
+		}
 	}
 }
 

@@ -81,12 +81,12 @@ func (a *appendOnly) takeOver(f *aof.Foreign, z *shard.Seizure) error {
 	return nil
 }
 
-// foreignNowMs is what time it is for a record of Redis's: now for those that say a time relative to it, which versions
-// before 7 have let through in places; else never, because keys go when the file says so.
-func (srv *Server) foreignNowMs(row *command.Row) int64 {
+// foreignNowMs is what time it is for a record of Redis's: nowMs for those that say a time relative to it, which
+// versions before 7 have let through in places; else never, because keys go when the file says so.
+func foreignNowMs(row *command.Row, nowMs int64) int64 {
 	switch row.Name {
 	case "expire", "pexpire", "setex", "psetex", "set", "getex", "restore", "hexpire", "hpexpire", "hgetex", "hsetex":
-		return srv.set.Clock.NowMs()
+		return nowMs
 	}
 	return 0
 }

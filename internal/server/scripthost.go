@@ -230,7 +230,7 @@ func (r *scriptRun) call(c *command.Ctx, args [][]byte) {
 	}
 	c.Args, c.Keys, c.MayBlock = args, r.found, false
 	if r.s.loads {
-		c.NowMs = r.l.srv.foreignNowMs(row)
+		c.NowMs = foreignNowMs(row, c.Set.Clock.NowMs())
 	}
 	c.Worker.NowNs = c.Set.Clock.NowNs() // what the script has computed is no time of the command
 	command.Call(c, row)

@@ -33,12 +33,16 @@ func (b *foreignBatch) reset() {
 // big tells whether a command has made the batch longer than others are.
 func (b *foreignBatch) big() bool { return cap(b.data) > 4*readBytes }
 
-// add adds a command for a database.
-func (b *foreignBatch) add(db int, args [][]byte, offset int64) {
+// add adds a command for a database; record is the same as args, if it is not nil.
+func (b *foreignBatch) add(db int, args [][]byte, record []byte, offset int64) {
 	if db != 0 {
 		b.data = resp.AppendCommandStrings(b.data, "SELECT", strconv.Itoa(db))
 	}
-	b.data = resp.AppendCommand(b.data, args...)
+	if record != nil {
+		b.data = append(b.data, record...)
+	} else {
+		b.data = resp.AppendCommand(b.data, args...)
+	}
 	b.ends = append(b.ends, len(b.data))
 	b.offsets = append(b.offsets, offset)
 }
@@ -105,7 +109,7 @@ func (c *foreignCommands) step(b *foreignBatch) (last bool, err error) {
 		q := c.whole[0]
 		c.whole[0] = queuedForeign{}
 		c.whole = c.whole[1:]
-		err = c.add(b, q.args, q.offset)
+		err = c.add(b, q.args, nil, q.offset)
 		return err != nil, err
 	}
 	args, err := c.r.Next()
@@ -147,7 +151,7 @@ func (c *foreignCommands) take(b *foreignBatch, args [][]byte) error {
 		c.queue = append(c.queue, q)
 		return nil
 	}
-	return c.add(b, args, at)
+	return c.add(b, args, c.r.record, at)
 }
 
 // knows tells whether there is a command of a name.
@@ -163,9 +167,9 @@ func (c *foreignCommands) knows(name []byte) bool {
 }
 
 // add adds a command to a batch; SELECT says which database it is that others are for.
-func (c *foreignCommands) add(b *foreignBatch, args [][]byte, at int64) error {
+func (c *foreignCommands) add(b *foreignBatch, args [][]byte, record []byte, at int64) error {
 	if !bytes.EqualFold(args[0], []byte("select")) {
-		b.add(c.db, args, at)
+		b.add(c.db, args, record, at)
 		return nil
 	}
 	if len(args) != 2 {

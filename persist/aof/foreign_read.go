@@ -8,6 +8,7 @@ import (
 	"slices"
 
 	"fulmen/persist/lines"
+	"fulmen/persist/log"
 	"fulmen/persist/vfs"
 )
 
@@ -25,6 +26,7 @@ type ForeignReader struct {
 	start     int64 // of the command that Next has returned last
 	timestamp int64
 	args      [][]byte
+	record    []byte // the last command as a record of ours, if it is one byte for byte
 	ends      []int
 	data      []byte
 }
@@ -55,6 +57,9 @@ func (r *ForeignReader) Next() ([][]byte, error) {
 	var line []byte
 	for {
 		r.start = r.at
+		if r.whole() {
+			return r.args, nil
+		}
 		var err error
 		line, err = r.line()
 		if len(line) > 0 && line[0] == '#' && (err == nil || err == io.EOF) {
@@ -89,6 +94,30 @@ func (r *ForeignReader) Next() ([][]byte, error) {
 		from = end
 	}
 	return r.args, nil
+}
+
+// whole takes the command that comes next if all of it is in the buffer, and just as our logs would have it. Whatever
+// else there is, the way below finds out.
+func (r *ForeignReader) whole() bool {
+	r.record = nil
+	if r.in.Buffered() == 0 {
+		if _, err := r.in.Peek(1); err != nil {
+			return false // it comes again
+		}
+	}
+	data, err := r.in.Peek(r.in.Buffered())
+	if err != nil || data[0] != '*' {
+		return false
+	}
+	args, n, err := log.DecodeRecord(data, r.args[:0])
+	if err != nil || n == 0 {
+		return false
+	}
+	if _, err := r.in.Discard(n); err != nil {
+		return false
+	}
+	r.args, r.record, r.at = args, data[:n:n], r.at+int64(n)
+	return true
 }
 
 // argument reads an argument to the end of data.
