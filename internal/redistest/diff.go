@@ -18,7 +18,8 @@ const (
 	streamDigest = 2000 // commands between two comparisons of all keys
 	keptDBs      = 16   // databases that are compared
 
-	sizePatience = 3 * time.Second
+	sizePatience   = time.Minute     // for keys that are past their time to be removed
+	shrinkPatience = 3 * time.Second // the same, where a difference has been found
 )
 
 // Diff sends the same random commands of a grammar to two servers, the first of which is right, and fails the test with
@@ -81,6 +82,7 @@ type differ struct {
 	right, tested string // addresses
 	tolerances    map[string]tolerance
 	events        string // classes of keyspace events that are compared, too; empty: none are
+	hasty         bool   // a difference has been found already
 }
 
 // difference is where two servers part.
@@ -174,7 +176,7 @@ func (d *differ) play(steps []streamStep) (found *difference, err error) {
 			continue
 		}
 		sinceDigest = 0
-		right, tested, err := digest.digests()
+		right, tested, err := digest.digests(d.hasty)
 		if err != nil {
 			tested = err.Error()
 		}
@@ -247,7 +249,7 @@ func (p *pair) equal(tol tolerance, args []string, right, tested reply) bool {
 }
 
 // digests compares all keys of both servers and gives what differs, a line a key; nothing if they are the same.
-func (p *pair) digests() (right, tested string, err error) {
+func (p *pair) digests(hasty bool) (right, tested string, err error) {
 	var differences [2][]string
 	for db := range keptDBs {
 		var keys [2][]string
@@ -271,6 +273,9 @@ func (p *pair) digests() (right, tested string, err error) {
 		var patience time.Duration
 		if len(differences[0]) == 0 {
 			patience = sizePatience // nothing else has been found
+			if hasty {
+				patience = shrinkPatience
+			}
 		}
 		size, testedSize, err := p.sizes(patience)
 		if err != nil {

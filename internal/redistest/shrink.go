@@ -27,6 +27,7 @@ type shrinker struct {
 // shrink gives a short stream made of a failing one: first a short end of it, then that without whatever can go, then
 // with shorter arguments. A difference that does not come again is given as it was found.
 func (d *differ) shrink(steps []streamStep, found *difference) shrunk {
+	d.hasty = true
 	steps = steps[:found.at+1]
 	s := &shrinker{d: d, best: shrunk{steps: steps, difference: *found}}
 	for n := 1; n < len(steps); n *= 2 {
