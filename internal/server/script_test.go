@@ -115,8 +115,8 @@ func TestUnkillableScript(t *testing.T) {
 	srv := startServer(t, "--lua-time-limit", "1")
 	c, other := dial(t, srv.Addr()), dial(t, srv.Addr())
 	other.do("SET", "{k}go", "1")
-	c.send("EVAL \"redis.call('SET',KEYS[1],1) local n = 0 repeat n = n + 1 until n > 30000000 " +
-		"return redis.call('SET',KEYS[1],2)\" 1 k\r\n")
+	c.send("EVAL \"redis.call('SET',KEYS[1],1) local n = 0 repeat n = n + 1 until n > " +
+		strconv.Itoa(30_000_000/proofShare) + " return redis.call('SET',KEYS[1],2)\" 1 k\r\n")
 	const unkillable = "-UNKILLABLE Sorry the script already executed write commands against the dataset."
 	eventually(t, "it can't be killed", func() bool {
 		return strings.HasPrefix(other.do("SCRIPT", "KILL"), unkillable)
