@@ -34,8 +34,8 @@ import (
 )
 
 const (
-	startTime  = 20 * time.Second // for a server to answer its first PING
-	stopTime   = 20 * time.Second // for a server to exit after SIGTERM, before SIGKILL
+	startTime  = 60 * time.Second // for a server to answer its first PING
+	stopTime   = 60 * time.Second // for a server to exit after SIGTERM, before SIGKILL
 	answerTime = 60 * time.Second // for any single answer (a FLUSHALL of 10 M keys is one)
 )
 
