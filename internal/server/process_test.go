@@ -46,6 +46,7 @@ func tryProcess(t testing.TB, args []string) *process {
 	p := &process{t: t, addr: "127.0.0.1:" + strconv.Itoa(port), log: &logBuffer{}, done: make(chan error, 1)}
 	p.cmd = exec.Command(program.Path(t), append([]string{
 		"--port", strconv.Itoa(port), "--bind", "127.0.0.1", "--dir", t.TempDir(), "--shards", "8",
+		"--aof-ring-dir", ringDir(t), // what a killed server leaves there goes with the test
 	}, args...)...)
 	p.cmd.Stdout, p.cmd.Stderr = p.log, p.log
 	if err := p.cmd.Start(); err != nil {

@@ -109,7 +109,7 @@ func tryServer(t testing.TB, log io.Writer, args []string) (*Server, error) {
 	dir := t.TempDir()
 	args = append([]string{
 		"--port", strconv.Itoa(freePort(t)), "--bind", "127.0.0.1", "--dir", dir, "--shards", "8",
-		"--event-loops", "2", "--enable-debug-command", "yes", "--save", "",
+		"--event-loops", "2", "--enable-debug-command", "yes", "--save", "", "--aof-ring-dir", ringDir(t),
 	}, args...)
 	cfg, err := config.Load(args, config.Env{Version: Version, Cwd: dir, CPUs: 2, Files: vfs.OS{}})
 	if err != nil {
