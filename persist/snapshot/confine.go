@@ -45,7 +45,7 @@ func ParseCPUs(list string) (cpus []int, err error) {
 // A worker's thread gives way to others: it is as nice as this, and where the kernel has slices of a thread's own
 // (Linux 6.12) it is interrupted after this time, for the sake of an event loop that wakes on the same processor.
 const (
-	workerNice    = 5
+	workerNice    = 10
 	workerSliceNs = 200_000
 )
 
