@@ -25,7 +25,6 @@ type replyGate struct {
 
 	mu       sync.Mutex
 	prompt   bool  // replies wait for writes
-	awaited  bool  // replies wait for the Writer
 	late     bool  // the oldest write that is not synced is too old
 	lateRuns int64 // how often that has begun
 	lateNs   int64 // how long it was so, without the present time
@@ -56,37 +55,23 @@ func (g *replyGate) look() {
 func (g *replyGate) update() {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	awaited := g.release()
-	if awaited == g.awaited {
-		return
-	}
-	g.awaited = awaited
-	if awaited {
-		g.srv.processors.add(1)
-	} else {
-		g.srv.processors.add(-1)
-	}
-}
-
-// release lets leave what may, and reports whether replies wait for the Writer by rule.
-func (g *replyGate) release() (awaited bool) {
 	srv := g.srv
 	w := srv.aof.writer.Load()
 	if w == nil {
 		g.noteLate(false)
 		g.lazy.Store(false)
 		srv.reactor.Release(reactor.AllReleased)
-		return false
+		return
 	}
 	if aof.Policy(srv.aof.policy.Load()) == aof.Always {
 		g.noteLate(false)
 		g.lazy.Store(false)
 		if g.fault == acksEarly {
 			srv.reactor.Release(reactor.AllReleased)
-			return true
+			return
 		}
 		srv.reactor.Release(w.SyncedLSN())
-		return true
+		return
 	}
 	g.judge(w)
 	released := uint64(reactor.AllReleased)
@@ -105,7 +90,6 @@ func (g *replyGate) release() (awaited bool) {
 		released = srv.set.Log.SafeLSN()
 	}
 	srv.reactor.Release(released)
-	return !all
 }
 
 // renew follows the beginning of an append-only file.

@@ -2,20 +2,21 @@ package server
 
 import (
 	"fmt"
+	"net"
 	"runtime"
 	"strconv"
 	"testing"
 )
 
 // TestProcessors: there are as many as the runtime has chosen while loops are alone, and one more than loops for each
-// that works beside them.
+// that works beside them, and one to spare.
 func TestProcessors(t *testing.T) {
 	before := runtime.GOMAXPROCS(0)
 	t.Cleanup(func() { runtime.GOMAXPROCS(before) })
 	var p processors
 	p.init(before + 1)
 	for _, step := range []struct{ add, want int }{
-		{0, before}, {2, before + 3}, {1, before + 4}, {-2, before + 2}, {-1, before},
+		{0, before}, {2, before + 4}, {1, before + 5}, {-2, before + 3}, {-1, before},
 	} {
 		p.add(step.add)
 		if got := runtime.GOMAXPROCS(0); got != step.want {
@@ -25,7 +26,7 @@ func TestProcessors(t *testing.T) {
 }
 
 // TestProcessorsWhileOthersWork: a save's workers have processors besides those of the loops until it is over, and so
-// has the writer of the append-only file while replies wait for it.
+// have the writer of the append-only file and who sends to replicas as long as there are any.
 func TestProcessorsWhileOthersWork(t *testing.T) {
 	loops := runtime.NumCPU() + 1
 	p := startProcess(t, "--event-loops", strconv.Itoa(loops), "--rdb-key-save-delay", "100000000")
@@ -42,11 +43,19 @@ func TestProcessorsWhileOthersWork(t *testing.T) {
 	}
 	c.do("SET", "k", "v")
 	c.do("BGSAVE")
-	expect("during a save", loops+max(1, min(4, alone/4)))
+	expect("during a save", loops+max(1, min(4, alone/4))+1)
 	c.do("FLUSHALL") // gives it up
 	expect("after it", alone)
-	c.do("CONFIG", "SET", "appendonly", "yes", "appendfsync", "always")
-	expect("with always", loops+1)
+	c.do("CONFIG", "SET", "appendonly", "yes")
+	expect("with an append-only file", loops+2)
 	c.do("CONFIG", "SET", "appendonly", "no")
+	expect("without it", alone)
+	c.do("CONFIG", "SET", "rdb-key-save-delay", "0", "repl-diskless-sync-delay", "0")
+	replica := startProcess(t)
+	r := dial(t, replica.addr)
+	host, port, _ := net.SplitHostPort(p.addr)
+	r.do("REPLICAOF", host, port)
+	expect("with a replica", loops+2)
+	r.do("REPLICAOF", "NO", "ONE")
 	expect("without it", alone)
 }

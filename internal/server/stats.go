@@ -112,6 +112,7 @@ type sampler struct {
 	in, out rate
 	again   atomic.Bool // CONFIG RESETSTAT: the rates begin anew
 
+	grewNs    int64       // when memory was last made resident ahead of its use, 0: never
 	heapDueNs int64       // when the Go heap is to be looked at
 	heap      heapFigures // allocated then, and kept after it was last given back
 }
@@ -163,6 +164,8 @@ func (s *sampler) start(srv *Server) {
 			case <-s.quit:
 				return
 			case <-srv.space.Low():
+				s.grewNs = srv.set.Clock.NowNs()
+				srv.processors.follow(srv, true)
 				srv.space.Prepare()
 				continue
 			case <-t.C:
@@ -198,9 +201,13 @@ func (s *sampler) start(srv *Server) {
 			srv.migrator.sweep(srv.set.Clock.NowMs())
 			srv.space.Release(releaseBudget)
 			s.releaseHeap(srv.set.Clock)
+			srv.processors.follow(srv, s.grewNs != 0 && now-s.grewNs < growthNs)
 		}
 	}()
 }
+
+// growthNs is for how long after memory was made resident ahead of its use it is expected to be soon again.
+const growthNs = int64(time.Second)
 
 // releaseBudget bounds the bytes given back to the operating system per sampling period.
 const releaseBudget = 32 << 20
