@@ -40,10 +40,10 @@ func (p *processors) add(n int) {
 }
 
 // follow looks who works beside the loops all the time: who writes the append-only file, who sends to replicas, and
-// while memory grows who makes it resident.
-func (p *processors) follow(srv *Server, growing bool) {
+// while the memory in use changes who has the system's pages follow.
+func (p *processors) follow(srv *Server, changing bool) {
 	n := 0
-	for _, works := range []bool{srv.aof.enabled(), len(*srv.replication.followers.Load()) > 0, growing} {
+	for _, works := range []bool{srv.aof.enabled(), len(*srv.replication.followers.Load()) > 0, changing} {
 		if works {
 			n++
 		}

@@ -112,7 +112,8 @@ type sampler struct {
 	in, out rate
 	again   atomic.Bool // CONFIG RESETSTAT: the rates begin anew
 
-	grewNs    int64       // when memory was last made resident ahead of its use, 0: never
+	usedBytes int64       // memory in use when that was last looked at …
+	changedNs int64       // … and when it was last so different that the system's pages had to follow, 0: never
 	heapDueNs int64       // when the Go heap is to be looked at
 	heap      heapFigures // allocated then, and kept after it was last given back
 }
@@ -155,6 +156,7 @@ func (s *sampler) reset() {
 
 func (s *sampler) start(srv *Server) {
 	s.quit, s.done = make(chan struct{}), make(chan struct{})
+	s.usedBytes = srv.usedMemory()
 	go func() {
 		defer close(s.done)
 		t := time.NewTicker(samplePeriod)
@@ -164,8 +166,6 @@ func (s *sampler) start(srv *Server) {
 			case <-s.quit:
 				return
 			case <-srv.space.Low():
-				s.grewNs = srv.set.Clock.NowNs()
-				srv.processors.follow(srv, true)
 				srv.space.Prepare()
 				continue
 			case <-t.C:
@@ -181,9 +181,14 @@ func (s *sampler) start(srv *Server) {
 			s.ops.sample(now, srv.commandsProcessed())
 			s.in.sample(now, totals.NetInputBytes)
 			s.out.sample(now, totals.NetOutputBytes)
-			if used := srv.usedMemory(); used > srv.peakMemory.Load() {
+			used := srv.usedMemory()
+			if used > srv.peakMemory.Load() {
 				srv.peakMemory.Store(used)
 			}
+			if used < s.usedBytes-memoryStep || used > s.usedBytes+memoryStep {
+				s.usedBytes, s.changedNs = used, now
+			}
+			srv.processors.follow(srv, s.changedNs != 0 && now-s.changedNs < memoryNs)
 			srv.defrag.sample(srv)
 			srv.upstream.cron()
 			if !srv.cronPaused.Load() {
@@ -201,13 +206,16 @@ func (s *sampler) start(srv *Server) {
 			srv.migrator.sweep(srv.set.Clock.NowMs())
 			srv.space.Release(releaseBudget)
 			s.releaseHeap(srv.set.Clock)
-			srv.processors.follow(srv, s.grewNs != 0 && now-s.grewNs < growthNs)
 		}
 	}()
 }
 
-// growthNs is for how long after memory was made resident ahead of its use it is expected to be soon again.
-const growthNs = int64(time.Second)
+// A change of the memory in use by memoryStep has the sampler look after the system's pages (Prepare, Release), which
+// it has done after memoryNs.
+const (
+	memoryStep = 1 << 20
+	memoryNs   = int64(3 * time.Second)
+)
 
 // releaseBudget bounds the bytes given back to the operating system per sampling period.
 const releaseBudget = 32 << 20
