@@ -156,14 +156,15 @@ func (r *run) repairAOF(in *aofInput) error {
 	if err := w.walk(func(*aofCommit) error { return nil }); err != nil {
 		return err
 	}
-	switch {
-	case refused == nil && w.torn:
-		if err := r.recoverFiles(in, nil); err != nil {
+	torn := refused == nil && w.torn
+	if torn {
+		if refused, err = r.settleWith(in, nil); err != nil {
 			return err
 		}
-		done = true
-		fallthrough
-	case w.stopped == nil && refused == nil:
+		done = refused == nil
+	}
+	switch {
+	case refused == nil && (torn || w.stopped == nil):
 		if err := r.checkBases(in); err != nil {
 			return err
 		}
@@ -177,11 +178,11 @@ func (r *run) repairAOF(in *aofInput) error {
 		w.stopped = refused
 	}
 	if !r.has("fix") {
-		fmt.Fprintf(r.Stdout, "What is damaged is not the end: with --fix everything behind LSN %d is given up\n",
-			w.end)
+		fmt.Fprintf(r.Stdout, "What is damaged is not the end: with --fix everything behind LSN %d is given up: %d "+
+			"bytes of the files\n", w.end, w.lost)
 		return w.stopped
 	}
-	fmt.Fprintf(r.Stdout, "%v\n", w.stopped)
+	fmt.Fprintf(r.Stdout, "%v\n%d bytes of the files behind LSN %d are given up\n", w.stopped, w.lost, w.end)
 	if err := r.endAt(in, w); err != nil {
 		return err
 	}

@@ -69,19 +69,19 @@ func (r *run) settle(in *aofInput) (done bool, refused, err error) {
 	if ring == nil || err != nil {
 		return false, nil, err
 	}
-	err = r.recoverFiles(in, ring)
-	var damage *aof.CorruptError
-	if errors.As(err, &damage) {
-		return false, err, nil
-	}
-	return err == nil, nil, err
+	refused, err = r.settleWith(in, ring)
+	return err == nil && refused == nil, refused, err
 }
 
-// recoverFiles is settle for a ring that is known, which may be nil.
-func (r *run) recoverFiles(in *aofInput, ring *log.RingContent) error {
+// settleWith is settle for a ring that is known, which may be nil.
+func (r *run) settleWith(in *aofInput, ring *log.RingContent) (refused, err error) {
 	found, err := r.recover(in, r.Files, ring)
-	if err != nil {
-		return err
+	var damage *aof.CorruptError
+	switch {
+	case errors.As(err, &damage):
+		return err, nil
+	case err != nil:
+		return nil, err
 	}
 	if ring != nil {
 		fmt.Fprintf(r.Stdout, "%s: what was in memory only is in the files now\n", in.manifest.RingName())
@@ -90,5 +90,5 @@ func (r *run) recoverFiles(in *aofInput, ring *log.RingContent) error {
 		fmt.Fprintf(r.Stdout, "%s: cut off at offset %d: %d bytes (%s)\n", cut.File, cut.Offset, cut.Bytes, cut.Reason)
 	}
 	in.manifest = found.Manifest
-	return nil
+	return nil, nil
 }

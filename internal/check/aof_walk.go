@@ -4,7 +4,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"math"
+	"slices"
 
 	"fulmen/persist/aof"
 	"fulmen/persist/log"
@@ -29,6 +31,7 @@ type aofWalk struct {
 	dated                    bool   // there are commits that say their time
 	stopped                  error  // why there is no more, if that is not the end of all files
 	torn                     bool   // … and the next start puts up with it
+	lost                     int64  // bytes of the files behind what was walked, if it has stopped
 }
 
 // aofCommit is one commit; its slices are valid during the visit.
@@ -64,7 +67,13 @@ func (w *aofWalk) walk(visit func(*aofCommit) error) (err error) {
 	w.end = w.begin
 	for i := range m.Incarnations {
 		life := &m.Incarnations[i]
-		if w.stopped != nil || w.cut || life.State != aof.Running && life.EndLSN <= w.begin {
+		if w.stopped != nil {
+			if err := w.pass(life); err != nil {
+				return err
+			}
+			continue
+		}
+		if w.cut || life.State != aof.Running && life.EndLSN <= w.begin {
 			continue
 		}
 		if err := w.life(life, visit); err != nil {
@@ -87,6 +96,9 @@ func (w *aofWalk) life(life *aof.Incarnation, visit func(*aofCommit) error) (err
 	}
 	defer func() {
 		for i := range lanes {
+			if w.stopped != nil {
+				err = errors.Join(err, lanes[i].pass())
+			}
 			err = errors.Join(err, lanes[i].close())
 		}
 	}()
@@ -143,11 +155,12 @@ func (w *aofWalk) ended(lanes []aofLane, life *aof.Incarnation, at uint64) error
 		w.missing = life.MissingBytes
 		return nil
 	}
-	mark, left := uint64(0), false
+	mark, err := w.mark(life)
+	if err != nil {
+		return err
+	}
+	left := false
 	for i := range lanes {
-		if lanes[i].r != nil {
-			mark = max(mark, lanes[i].r.Header.MarkLSN)
-		}
 		left = left || lanes[i].ok
 		if w.stopped == nil {
 			w.stopped = lanes[i].tail
@@ -159,6 +172,27 @@ func (w *aofWalk) ended(lanes []aofLane, life *aof.Incarnation, at uint64) error
 	}
 	w.torn = w.stopped != nil && running && mark <= at
 	return nil
+}
+
+// mark returns the LSN below which everything that an incarnation has written was on the disk once.
+func (w *aofWalk) mark(life *aof.Incarnation) (mark uint64, err error) {
+	for _, f := range w.in.manifest.Live(aof.Incr) {
+		if f.Incarnation != life.Number {
+			continue
+		}
+		r, err := aof.OpenIncr(w.in.files, f.Path(w.in.dir, w.in.name))
+		if errors.Is(err, aof.ErrNoHeader) {
+			continue
+		}
+		if err != nil {
+			return 0, err
+		}
+		mark = max(mark, r.Header.MarkLSN)
+		if err := r.Close(); err != nil {
+			return 0, err
+		}
+	}
+	return mark, nil
 }
 
 // gather returns the next commit, nil if there is none.
@@ -237,6 +271,44 @@ func (l *aofLane) next() error {
 			return err
 		}
 		l.files = l.files[1:]
+	}
+	return nil
+}
+
+// pass counts what is left of a lane.
+func (l *aofLane) pass() error {
+	if l.r != nil {
+		end, err := l.r.ContentEnd(l.at, l.r.Size())
+		if err != nil {
+			return err
+		}
+		l.w.lost += end - l.at
+		l.files = l.files[1:]
+	}
+	return l.w.passFiles(l.files)
+}
+
+// pass counts what the files of an incarnation have.
+func (w *aofWalk) pass(life *aof.Incarnation) error {
+	files := w.in.manifest.Live(aof.Incr)
+	return w.passFiles(slices.DeleteFunc(files, func(f aof.File) bool { return f.Incarnation != life.Number }))
+}
+
+func (w *aofWalk) passFiles(files []aof.File) error {
+	for _, f := range files {
+		r, err := aof.OpenIncr(w.in.files, f.Path(w.in.dir, w.in.name))
+		var damaged *aof.CorruptError
+		if errors.Is(err, aof.ErrNoHeader) || errors.Is(err, fs.ErrNotExist) || errors.As(err, &damaged) {
+			continue // nothing of it can be read
+		}
+		if err != nil {
+			return err
+		}
+		end, err := r.ContentEnd(aof.HeaderBytes, r.Size())
+		if err = errors.Join(err, r.Close()); err != nil {
+			return err
+		}
+		w.lost += end - aof.HeaderBytes
 	}
 	return nil
 }

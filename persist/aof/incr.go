@@ -12,7 +12,9 @@ const (
 	leastRoomBytes = 64 << 10
 	mostRoomBytes  = 16 << 20
 
-	// A file gets a new mark once so much was written to it since the last one, or so much time has passed.
+	// A file gets a new mark with what is written to it, once that is so much since the last one, or so much time has
+	// passed; and all files get one after a sync, under always not more often than that: there each sync would take
+	// the header's page along.
 	markEveryBytes = 1 << 20
 	markEveryNs    = 1e9
 )
@@ -158,6 +160,15 @@ func (f *incrFile) mark(lsn uint64, nowNs int64) {
 	}
 	f.header.MarkLSN, f.marked, f.markedNs = lsn, f.written, nowNs
 	f.headed = false
+}
+
+// markNow notes in a file with a header that all below an LSN was synced. After an error the next write does it.
+func (f *incrFile) markNow(lsn uint64, nowNs int64) error {
+	if lsn <= f.header.MarkLSN || lsn < f.header.LSN {
+		return nil
+	}
+	f.header.MarkLSN, f.marked, f.markedNs = lsn, f.written, nowNs
+	return f.writeHeader()
 }
 
 // lose takes back what was written since the last sync that was good, because one has failed: it will be written again

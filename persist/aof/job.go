@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
+	"slices"
 
 	"fulmen/persist/vfs"
 )
@@ -34,6 +35,7 @@ type plant struct {
 	trustFailed    bool // after a failed sync another one alone is enough
 	newestOnly     bool // files before a switch are not synced
 	markEarly      bool // the mark says what is written, not what is synced
+	markNever      bool // there are no marks: as files that are lost before there was one
 }
 
 // beginJob notes what is to be synced.
@@ -88,6 +90,8 @@ func (w *Writer) finishJob() {
 	}
 	w.syncErr, w.syncRetry = nil, retry{}
 	if j.lsn > w.synced.Load() && w.gapErr == nil {
+		w.markOwed = j.lsn
+		w.payMark() // before anybody is told, so that after the end of the process no mark is below what was promised
 		w.synced.Store(j.lsn)
 	}
 	if w.o.Log.LSN() == j.lsn {
@@ -99,6 +103,30 @@ func (w *Writer) finishJob() {
 	w.release(Policy(w.policy.Load()))
 	w.retire()
 	w.o.Notify()
+}
+
+// payMark notes in the files what was synced last, if it is time. The next sync makes the note last, or the system does
+// within some seconds; of what a file has after the end of the process alone nothing needs that.
+func (w *Writer) payMark() {
+	if w.markOwed == 0 || w.plant.markNever {
+		return
+	}
+	if Policy(w.policy.Load()) == Always && w.nowNs-w.markedNs < markEveryNs {
+		return
+	}
+	for i := range w.streams {
+		for _, f := range slices.Backward(w.streams[i].files) {
+			if !f.headed {
+				continue
+			}
+			if err := f.markNow(w.markOwed, w.nowNs); err != nil {
+				w.o.Logger.Warn("a note of what is on the disk could not be written; the next write tries it again",
+					"file", f.name, "error", err)
+			}
+			break
+		}
+	}
+	w.markOwed, w.markedNs = 0, w.nowNs
 }
 
 // jobFailed goes back to what a failed sync may have lost: the system may have dropped the pages that it could not

@@ -52,6 +52,8 @@ type recoverPlant struct {
 	cutUnsynced   bool // the manifest is committed before the cuts are synced
 	ringLate      bool // the manifest is committed before the ring's frames are synced in the files
 	sumUnchecked  bool // frames are not compared with their sums
+	markIgnored   bool // what is missing below a mark is taken for a torn tail
+	behindIgnored bool // after the end of the process alone nobody looks at what is behind a hole
 }
 
 // Recovered is what Recover has found, and made so.
@@ -60,6 +62,8 @@ type Recovered struct {
 	EndLSN   uint64    // the data that the files hold corresponds to it
 	Unclean  bool      // the last incarnation was found running
 	Killed   bool      // … and it was the process alone that ended
+	// Short: the ring had no room for all that was published. What no file had yet is cut off; nobody was answered.
+	Short bool
 	// HoleLSN is where the first hole begins, EndLSN if there is none: up to there the history is that of before. It is
 	// true of the last incarnation also if another Recover has found it.
 	HoleLSN   uint64
@@ -370,7 +374,8 @@ func (r *recovery) missing() (sum uint64) {
 
 // judge tells damage from a torn tail, and refuses the latter if it has to.
 func (r *recovery) judge() error {
-	if r.found.HoleLSN < min(r.mark, r.found.EndLSN) || r.mark > r.found.EndLSN {
+	missing := r.found.HoleLSN < min(r.mark, r.found.EndLSN) || r.mark > r.found.EndLSN
+	if missing && !r.o.plant.markIgnored {
 		return r.blame()
 	}
 	if r.o.Truncated {

@@ -76,6 +76,7 @@ func (r *recovery) take() error {
 		}
 	}
 	r.found.EndLSN, r.found.HoleLSN = at, min(hole, at)
+	r.found.Short = r.ring != nil && r.stopsAt(keys)
 	return nil
 }
 
@@ -127,7 +128,10 @@ func (r *recovery) refill(i int, keys []uint64) error {
 			if c.err != nil {
 				return c.err
 			}
-			return r.brokenPromise(c)
+			if err := r.brokenPromise(c); err != nil {
+				return err
+			}
+			return r.behind(c)
 		}
 		c.batch = batch
 	}

@@ -38,7 +38,7 @@ type history struct {
 
 	past     []past // by LSN
 	clock    *clock.Fake
-	unmarked bool // no time passes, so files get no marks
+	unmarked bool // no time passes, and files get no marks
 	log      *log.Log
 	logs     []*log.ShardLog
 	w        *Writer
@@ -181,7 +181,7 @@ func (h *history) live(m *Manifest) {
 		FS: h.fs, Dir: testDir, Name: testName, Log: h.log, DirID: m.DirID, Incarnation: last.Number, Policy: h.policy,
 		Clock: h.clock,
 	})
-	h.w.inPlace = true
+	h.w.inPlace, h.w.plant.markNever = true, h.unmarked
 	hold := h.log.Resume()
 	defer hold.Close()
 	for i := range h.shards {

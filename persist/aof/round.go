@@ -83,6 +83,7 @@ func (w *Writer) turn() time.Duration {
 	if due && w.unsynced() {
 		w.sync(policy)
 	}
+	w.payMark()
 	w.o.Log.EvacuateRing(evacuateBlocks) // what its readers have left, if a backlog keeps it
 	return w.idle(policy)
 }
@@ -143,6 +144,9 @@ func (w *Writer) idle(policy Policy) time.Duration {
 		if d := time.Duration(max(atNs-w.nowNs, 1)); wait == forever || d < wait {
 			wait = d
 		}
+	}
+	if w.markOwed > 0 && !w.plant.markNever {
+		until(w.markedNs + markEveryNs)
 	}
 	if w.syncRetry.atNs > w.nowNs {
 		until(w.syncRetry.atNs)
@@ -205,8 +209,11 @@ func (w *Writer) writeAll(policy Policy) bool {
 
 // markLSN returns what a mark may say.
 func (w *Writer) markLSN() uint64 {
-	if w.plant.markEarly {
+	switch {
+	case w.plant.markEarly:
 		return w.o.Log.Contiguous()
+	case w.plant.markNever:
+		return 0
 	}
 	return w.synced.Load()
 }

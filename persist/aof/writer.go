@@ -87,6 +87,8 @@ type Writer struct {
 	target     uint64        // all below was written, and not lost since
 	targetNs   int64         // when that was the contiguous LSN
 	lost       bool          // something has to be written again, whatever the log has
+	markOwed   uint64        // all below was synced, and no file says so yet; 0: nothing is owed
+	markedNs   int64         // when that was said last
 	lastSyncNs int64         // when the last job began
 	writeErr   error
 	gapErr     error // a part of a file may be missing and can't be written again: SyncedLSN stands still

@@ -1,0 +1,216 @@
+package aof
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"fulmen/persist/log"
+	"fulmen/persist/vfs/vfstest"
+)
+
+// behindCase is an AOF whose process was killed when it had written and synced nearly all.
+type behindCase struct {
+	name     string
+	policy   Policy
+	shards   int
+	ring     bool // there is one, which has what need not be on the disk yet
+	unmarked bool // nothing tells what was synced, as in files of before there were marks
+}
+
+// behindCases: what was synced is known by marks, or the ring tells that all the rest was written.
+var behindCases = []behindCase{
+	{"everysec", EverySec, 1, true, false},
+	{"everysec without a ring", EverySec, 1, false, false},
+	{"everysec, three shards", EverySec, 3, true, false},
+	{"everysec, three shards, without a ring", EverySec, 3, false, false},
+	{"always, two shards, without a ring", Always, 2, false, false},
+	{"no marks", EverySec, 1, true, true},
+	{"no marks, three shards", EverySec, 3, true, true},
+	{"nothing is synced", No, 3, true, false},
+}
+
+// behind makes the AOF of a case.
+func (c *behindCase) make(t testing.TB, seed uint64) *history {
+	h := newHistory(t, seed, c.shards, c.policy)
+	h.unmarked, h.seeds = c.unmarked, 0
+	h.start()
+	for h.ring.Shards[0].Tail < 12<<10 {
+		h.draw()
+		if h.rnd.IntN(20) == 0 {
+			h.clock.Advance(300 * time.Millisecond)
+			h.turns()
+		}
+	}
+	for range 2 { // the second turn says what the first one has synced also under always
+		h.clock.Advance(time.Second)
+		h.turns()
+	}
+	for range 5 { // what is in the ring alone
+		h.draw()
+	}
+	return h
+}
+
+// hurt damages a file's content, and says how. reaches tells that nothing is left of its end.
+func (h *history) hurt(data []byte) (what string, damaged []byte, reaches bool) {
+	damaged = slices.Clone(data)
+	at := HeaderBytes + h.rnd.IntN(len(data)-HeaderBytes)
+	n := min(1+h.rnd.IntN(300), len(data)-at)
+	part := damaged[at : at+n]
+	switch h.rnd.IntN(5) {
+	case 0, 1:
+		damaged[at] ^= 1 << h.rnd.IntN(8)
+		return fmt.Sprintf("a bit at %d of %d", at, len(data)), damaged, false
+	case 2:
+		clear(part)
+		return fmt.Sprintf("%d zeros at %d of %d", n, at, len(data)), damaged, at+n == len(data)
+	case 3:
+		for i := range part {
+			part[i] = byte(1 + h.rnd.IntN(255))
+		}
+		return fmt.Sprintf("%d bytes of garbage at %d of %d", n, at, len(data)), damaged, false
+	}
+	return fmt.Sprintf("cut at %d of %d", at, len(data)), damaged[:at], true
+}
+
+// check damages a file in many ways, one after the other. Each is refused, or nothing is missing: without a ring of
+// what was synced, and with one of all.
+func (c *behindCase) check(t testing.TB, seed uint64, times int, change func(*RecoverOptions)) (refused int, err error) {
+	h := c.make(t, seed)
+	h.change = change
+	var ring *log.RingContent
+	want := h.w.SyncedLSN()
+	if c.ring {
+		ring, want = h.window(0), h.log.LSN()
+	}
+	disk := h.disk.Crash(killed)
+	for range times {
+		f := h.manifest.Live(Incr)[h.rnd.IntN(c.shards)]
+		path := f.Path(testDir, testName)
+		data, err := disk.ReadFile(path)
+		must(t, err)
+		what, damaged, reaches := h.hurt(bytes.TrimRight(data, "\x00"))
+		what = fmt.Sprintf("%s, seed %d: %s of %s", c.name, seed, what, path)
+		if reaches && (c.unmarked || c.policy == No) {
+			continue // the ring might as well have been too small for it
+		}
+		again := disk.Crash(vfstest.Outcome{})
+		file, err := again.Create(path, 0o644)
+		must(t, err)
+		_, err = file.Write(append(damaged, make([]byte, max(0, len(data)-len(damaged)))...))
+		must(t, errors.Join(err, file.Sync(), file.Close(), again.SyncDir(testDir)))
+		r, err := Recover(h.options(again, ring))
+		var corrupt *CorruptError
+		if errors.As(err, &corrupt) {
+			if refused++; corrupt.File == "" || !strings.Contains(err.Error(), "fulmen-check repair") {
+				return refused, fmt.Errorf("%s: %w", what, err)
+			}
+			continue
+		}
+		if err != nil {
+			return refused, fmt.Errorf("%s: %w", what, err)
+		}
+		if r.EndLSN < want {
+			return refused, fmt.Errorf("%s: recovered to %d, and there was everything to %d", what, r.EndLSN, want)
+		}
+		if got, err := h.loaded(again, r.Manifest); err != nil || !maps.Equal(got, h.at(r.EndLSN)) {
+			return refused, fmt.Errorf("%s: loaded something else (%w)", what, err)
+		}
+	}
+	return refused, nil
+}
+
+// TestDamageBehind: what is damaged in the middle is no torn tail, however the files came to be.
+func TestDamageBehind(t *testing.T) {
+	for _, c := range behindCases {
+		refused := 0
+		for seed := range uint64(4) {
+			n, err := c.check(t, seed, 300/raceShare, nil)
+			if err != nil {
+				t.Error(err)
+				break
+			}
+			refused += n
+		}
+		if refused == 0 {
+			t.Errorf("%s: no damage was refused", c.name)
+		}
+		t.Logf("%s: refused %d", c.name, refused)
+	}
+}
+
+// TestBehindRingTooSmall: what the ring had no room for and no file had yet is no damage, wherever it was torn, also
+// when a recovery that was broken off has written what the ring has.
+func TestBehindRingTooSmall(t *testing.T) {
+	for seed := range uint64(6) {
+		c := behindCase{policy: No, shards: 1, ring: true}
+		h := c.make(t, seed)
+		written := int(h.w.streams[0].pos - h.ring.Shards[0].Ranges[0].Pos)
+		for range 30 {
+			h.draw()
+		}
+		all := h.ring.Shards[0].Ranges[0]
+		ring := h.window(0)
+		from := written + 1 + h.rnd.IntN(len(all.Data)-written-1)
+		ring.Shards[0].Ranges[0] = log.RingRange{Pos: all.Pos + uint64(from), Data: all.Data[from:]}
+		disk := h.disk.Crash(killed)
+		file, err := disk.OpenWrite(h.manifest.Live(Incr)[0].Path(testDir, testName))
+		must(t, err)
+		torn := written + h.rnd.IntN(from-written) // a write that was broken off; one byte at least was not written
+		_, err = file.WriteAt(all.Data[written:torn], HeaderBytes+int64(written))
+		must(t, err)
+		if seed%2 == 1 {
+			_, err = file.WriteAt(all.Data[from:], HeaderBytes+int64(from))
+			must(t, err)
+		}
+		must(t, errors.Join(file.Sync(), file.Close()))
+		r := h.check(fmt.Sprintf("seed %d", seed), disk, ring, expectation{promised: h.w.WrittenLSN()})
+		if h.failed != nil {
+			t.Fatal(h.failed)
+		}
+		if !r.Killed || !r.Short {
+			t.Errorf("seed %d: %+v", seed, r)
+		}
+	}
+}
+
+// wantRefused wants a fault of a recovery to be noticed in one of the cases.
+func wantRefused(t *testing.T, unmarked bool, set func(*recoverPlant)) {
+	t.Helper()
+	for _, c := range behindCases {
+		if c.unmarked != unmarked || c.policy != EverySec {
+			continue
+		}
+		_, err := c.check(t, 1, 300, func(o *RecoverOptions) { set(&o.plant) })
+		if err == nil {
+			t.Errorf("%s: the fault was not noticed", c.name)
+		}
+		t.Log(err)
+	}
+}
+
+// TestFaultMarksIgnored: what marks tell of a hole does not count.
+func TestFaultMarksIgnored(t *testing.T) {
+	wantRefused(t, false, func(p *recoverPlant) { p.markIgnored, p.behindIgnored = true, true })
+}
+
+// TestFaultBehindIgnored: nobody looks at what is behind a hole.
+func TestFaultBehindIgnored(t *testing.T) {
+	wantRefused(t, true, func(p *recoverPlant) { p.behindIgnored = true })
+}
+
+// TestFaultMarksNotPaid: what was synced is not noted in the files.
+func TestFaultMarksNotPaid(t *testing.T) {
+	c := behindCase{"unmarked", EverySec, 2, false, true}
+	_, err := c.check(t, 1, 300, nil)
+	if err == nil {
+		t.Error("the fault was not noticed")
+	}
+	t.Log(err)
+}
