@@ -89,8 +89,8 @@ func (a *appendOnly) logRecovered(r *aof.Recovered) {
 	case !r.Unclean:
 		return
 	case r.Killed && r.Short:
-		log.Warn(fmt.Sprintf("The server was not stopped properly. %d bytes came from the ring in memory, which had no "+
-			"room for all; what is cut off was in no file as a whole, so nobody can have been answered for it",
+		log.Warn(fmt.Sprintf("The server was not stopped properly. %d bytes came from the ring in memory, which had "+
+			"no room for all; what is cut off was in no file as a whole, so nobody can have been answered for it",
 			r.RingBytes))
 	case r.Killed:
 		log.Warn(fmt.Sprintf("The server was not stopped properly. Nothing that was acknowledged is lost; %d bytes "+

@@ -2,9 +2,11 @@ package aof
 
 import (
 	"bytes"
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 
 	"fulmen/persist/log"
 )
@@ -12,17 +14,14 @@ import (
 // behind returns an error if a shard's frames end where damage must have ended them. It is asked after the end of the
 // process alone, when the files have every byte that was written to them. They are written from the front to the back,
 // so what follows the last frame is the beginning of another one, or of none, and zeros: whatever else is there tells
-// that more was written. Not so from where the ring begins, which a recovery that was broken off may have written there.
+// that more was written. Only what the ring has does not count, as a recovery that was broken off may have written it
+// there.
 func (r *recovery) behind(c *chain) error {
 	if r.ring == nil || r.o.plant.behindIgnored {
 		return nil
 	}
-	s := &r.ring.Shards[c.shard]
-	limit := s.Tail
-	if len(s.Ranges) > 0 {
-		limit = min(limit, s.Ranges[0].Pos)
-	}
-	if c.end >= limit {
+	gaps := gapsOf(&r.ring.Shards[c.shard], c.end)
+	if len(gaps) == 0 {
 		return nil
 	}
 	for i := range c.files {
@@ -35,7 +34,7 @@ func (r *recovery) behind(c *chain) error {
 				return f.damaged("the next file was begun, so this one was written to its end")
 			}
 		}
-		reason, err := r.writtenBehind(f, limit)
+		reason, err := r.writtenBehind(f, gaps)
 		if err != nil {
 			return err
 		}
@@ -44,6 +43,25 @@ func (r *recovery) behind(c *chain) error {
 		}
 	}
 	return nil
+}
+
+// gap is a range of positions in a shard's log.
+type gap struct{ from, to uint64 }
+
+// gapsOf returns what a ring does not have from a position to the tail, ascending.
+func gapsOf(s *log.RingShard, pos uint64) (gaps []gap) {
+	ranges := slices.Clone(s.Ranges)
+	slices.SortFunc(ranges, func(a, b log.RingRange) int { return cmp.Compare(a.Pos, b.Pos) })
+	for i := range ranges {
+		if ranges[i].Pos > pos {
+			gaps = append(gaps, gap{pos, min(ranges[i].Pos, s.Tail)})
+		}
+		pos = max(pos, rangeEnd(&ranges[i]))
+	}
+	if pos < s.Tail {
+		gaps = append(gaps, gap{pos, s.Tail})
+	}
+	return gaps
 }
 
 // damaged is the error of a file whose frames end too early.
@@ -56,21 +74,35 @@ func (f *chainFile) damaged(proof string) error {
 		"%s; the process alone was ended, and %s", reason, proof)}
 }
 
-// writtenBehind says what tells that more was written to a file behind its last frame, below a position, than the
-// beginning of the next one; empty if nothing does.
-func (r *recovery) writtenBehind(f *chainFile, limit uint64) (reason string, err error) {
+// writtenBehind says what tells that more was written to a file behind its last frame than the beginning of the next
+// one; empty if nothing does. What the ring does not have are gaps.
+func (r *recovery) writtenBehind(f *chainFile, gaps []gap) (reason string, err error) {
 	in, err := OpenIncr(r.o.FS, f.path)
 	if err != nil {
 		return "", err
 	}
 	defer func() { _ = in.Close() }() // it was only read
-	from := f.tail.Offset
-	to := HeaderBytes + int64(limit-f.header.Pos)
-	end, err := in.ContentEnd(from, min(f.size, to))
-	if err != nil || end == from {
-		return "", err
-	}
 	const follows = "what was written behind it is there"
+	from, end, to := f.tail.Offset, int64(0), int64(0)
+	for i, g := range slices.Backward(gaps) {
+		begin := f.offset(g.from)
+		to = f.offset(g.to)
+		if begin >= f.size {
+			continue
+		}
+		if end, err = in.ContentEnd(begin, min(f.size, to)); err != nil {
+			return "", err
+		}
+		if end > begin && i > 0 {
+			return follows, nil
+		}
+		if end == begin && i == 0 {
+			return "", nil
+		}
+	}
+	if end == 0 {
+		return "", nil
+	}
 	data, err := in.window(from, min(log.MaxLine, end-from))
 	if err != nil {
 		return "", err
@@ -81,7 +113,7 @@ func (r *recovery) writtenBehind(f *chainFile, limit uint64) (reason string, err
 	case err != nil: // the beginning of a line is short, and not malformed
 		return follows, nil
 	case end == to:
-		return "all was written up to what the ring in memory has", nil
+		return "everything below what the ring in memory has was written", nil
 	case line > 0 && h.Incarnation != f.header.Incarnation:
 		return "nobody else writes to this file", nil
 	case line > 0 && h.Len() <= uint64(end-from-int64(line)):
@@ -91,6 +123,9 @@ func (r *recovery) writtenBehind(f *chainFile, limit uint64) (reason string, err
 	}
 	return "", nil
 }
+
+// offset returns where a position is in the file, or would be.
+func (f *chainFile) offset(pos uint64) int64 { return HeaderBytes + int64(pos-f.header.Pos) }
 
 // ContentEnd returns the offset behind the last byte of a range of the file that is not zero, or its start if all are.
 func (r *IncrReader) ContentEnd(from, to int64) (int64, error) {

@@ -21,18 +21,20 @@ type behindCase struct {
 	shards   int
 	ring     bool // there is one, which has what need not be on the disk yet
 	unmarked bool // nothing tells what was synced, as in files of before there were marks
+	spilled  bool // the ring has an older part and nothing of what came behind it, all of which was written
 }
 
 // behindCases: what was synced is known by marks, or the ring tells that all the rest was written.
 var behindCases = []behindCase{
-	{"everysec", EverySec, 1, true, false},
-	{"everysec without a ring", EverySec, 1, false, false},
-	{"everysec, three shards", EverySec, 3, true, false},
-	{"everysec, three shards, without a ring", EverySec, 3, false, false},
-	{"always, two shards, without a ring", Always, 2, false, false},
-	{"no marks", EverySec, 1, true, true},
-	{"no marks, three shards", EverySec, 3, true, true},
-	{"nothing is synced", No, 3, true, false},
+	{name: "everysec", policy: EverySec, shards: 1, ring: true},
+	{name: "everysec without a ring", policy: EverySec, shards: 1},
+	{name: "everysec, three shards", policy: EverySec, shards: 3, ring: true},
+	{name: "everysec, three shards, without a ring", policy: EverySec, shards: 3},
+	{name: "always, two shards, without a ring", policy: Always, shards: 2},
+	{name: "no marks", policy: EverySec, shards: 1, ring: true, unmarked: true},
+	{name: "no marks, three shards", policy: EverySec, shards: 3, ring: true, unmarked: true},
+	{name: "nothing is synced", policy: No, shards: 3, ring: true},
+	{name: "a ring that was too small", policy: No, shards: 2, ring: true, spilled: true},
 }
 
 // behind makes the AOF of a case.
@@ -51,10 +53,27 @@ func (c *behindCase) make(t testing.TB, seed uint64) *history {
 		h.clock.Advance(time.Second)
 		h.turns()
 	}
-	for range 5 { // what is in the ring alone
-		h.draw()
+	if !c.spilled {
+		for range 5 { // what is in the ring alone
+			h.draw()
+		}
 	}
 	return h
+}
+
+// window returns what the ring has.
+func (c *behindCase) window(h *history) *log.RingContent {
+	if !c.spilled {
+		return h.window(0)
+	}
+	ring := h.window(1 << 30)
+	for i := range ring.Shards {
+		s := &ring.Shards[i]
+		data := h.ring.Shards[i].Ranges[0]
+		third := len(data.Data) / 3
+		s.Ranges = []log.RingRange{{Pos: data.Pos + uint64(third), Data: data.Data[third : 2*third]}}
+	}
+	return ring
 }
 
 // hurt damages a file's content, and says how. reaches tells that nothing is left of its end.
@@ -81,13 +100,15 @@ func (h *history) hurt(data []byte) (what string, damaged []byte, reaches bool) 
 
 // check damages a file in many ways, one after the other. Each is refused, or nothing is missing: without a ring of
 // what was synced, and with one of all.
-func (c *behindCase) check(t testing.TB, seed uint64, times int, change func(*RecoverOptions)) (refused int, err error) {
+func (c *behindCase) check(
+	t testing.TB, seed uint64, times int, change func(*RecoverOptions),
+) (refused int, err error) {
 	h := c.make(t, seed)
 	h.change = change
 	var ring *log.RingContent
 	want := h.w.SyncedLSN()
 	if c.ring {
-		ring, want = h.window(0), h.log.LSN()
+		ring, want = c.window(h), h.log.LSN()
 	}
 	disk := h.disk.Crash(killed)
 	for range times {
@@ -207,7 +228,7 @@ func TestFaultBehindIgnored(t *testing.T) {
 
 // TestFaultMarksNotPaid: what was synced is not noted in the files.
 func TestFaultMarksNotPaid(t *testing.T) {
-	c := behindCase{"unmarked", EverySec, 2, false, true}
+	c := behindCase{name: "unmarked", policy: EverySec, shards: 2, unmarked: true}
 	_, err := c.check(t, 1, 300, nil)
 	if err == nil {
 		t.Error("the fault was not noticed")
