@@ -106,6 +106,9 @@ func (s *Shard) Commit(w *Worker) (lsn uint64) {
 	return lsn
 }
 
+// LastLSN returns the end of the shard's last commit; with the baton held.
+func (s *Shard) LastLSN() uint64 { return s.log.LastLSN() }
+
 // saw notes the end of a commit, with its batons held.
 func (w *Worker) saw(lsn uint64) {
 	if lsn > w.LSN {

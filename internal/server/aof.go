@@ -37,6 +37,8 @@ type appendOnly struct {
 	owed    atomic.Bool                 // it ended for a sync, and nothing has taken its place: see holdWrites
 	unbegun atomic.Pointer[error]       // why it could not be begun when that was last tried; nil: it could
 
+	unsynced unsyncedKeys // while the Writer fails
+
 	rewriter atomic.Pointer[aof.Rewriter] // keeps the manifest; nil: none was read or made
 	rewrites rewrites
 	index    *aof.Index // of the files; immutable
@@ -56,6 +58,7 @@ type appendOnly struct {
 func (a *appendOnly) init(srv *Server, v *config.Values) {
 	a.srv, a.index = srv, aof.NewIndex()
 	a.rewrites.init(srv)
+	a.unsynced.srv = srv
 	a.fsync, a.lax = aof.Policy(v.AppendFsync), v.NoFsyncOnRewrite
 	a.policy.Store(int32(a.fsync))
 	a.waits.Store(&[]*syncWait{})
@@ -82,7 +85,7 @@ func (a *appendOnly) renew(v *config.Values) {
 }
 
 // tellTime has the log say what time it is, if aof-timestamp-enabled wants it: every 100 ms, which is when that
-// parameter takes effect, too. Safe from any goroutine.
+// parameter takes effect, too. While the Writer fails, that is how often unsynced keeps up. Safe from any goroutine.
 func (a *appendOnly) tellTime() {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -91,6 +94,7 @@ func (a *appendOnly) tellTime() {
 		sec = a.srv.set.Clock.NowMs() / 1000
 	}
 	a.srv.set.Log.SetTime(sec)
+	a.followUnsynced()
 }
 
 // applyPolicy has the Writer follow appendfsync or, while the disk is busy with a save or a rewrite and
@@ -268,11 +272,20 @@ func (a *appendOnly) noteFailure() {
 	if err == nil {
 		a.srv.setRestriction(whileLogFailing, false)
 		a.refusal.Store(nil)
+		a.unsynced.end()
 		return
 	}
 	a.refusal.Store(resp.ErrMisconfAOF(systemText(err)))
 	a.srv.setRestriction(whileLogFailing, true)
 	a.srv.wakeSaving() // who waits for room in the log
+	a.followUnsynced()
+}
+
+// followUnsynced keeps up with what changes while the Writer fails; with the mutex.
+func (a *appendOnly) followUnsynced() {
+	if w := a.writer.Load(); w != nil && a.refusal.Load() != nil {
+		a.unsynced.follow(w)
+	}
 }
 
 // writerErr is what keeps the Writer from working, or from being there though writes need it; nil if nothing does.
@@ -347,6 +360,7 @@ func (a *appendOnly) abandon() error {
 func (a *appendOnly) unlock() error {
 	a.mu.Lock()
 	defer a.mu.Unlock()
+	a.unsynced.end()
 	err := closeLock(a.locked)
 	a.locked = nil
 	return err

@@ -156,6 +156,7 @@ func (s *Session) runHeld(row *command.Row, args [][]byte, keys []command.Keyed)
 	w := &s.loop.worker
 	began := w.NowNs
 	s.c.Wait = command.Wait{}
+	spared := s.mayBeSpared(row, args, keys)
 	if row.RunsQueue && s.multi != nil {
 		s.runQueue(row, args)
 	} else {
@@ -164,6 +165,7 @@ func (s *Session) runHeld(row *command.Row, args [][]byte, keys []command.Keyed)
 		s.c.MayBlock = false
 		s.noteEmptied()
 	}
+	s.loop.spared = spared && s.awaits == nil && (s.script == nil || !s.script.tells)
 	if s.primary != nil {
 		s.primary.done(s)
 		if p := s.park; p != nil && p.tx.Held() && len(p.tx.Shards()) > 0 {

@@ -42,6 +42,7 @@ const (
 	besideRing            // nobody notices that the log goes on beside the ring
 	parkedEarly           // a reply to a command that another loop has executed doesn't wait
 	pushesEarly           // what a command has caused others to be sent doesn't wait
+	sparesAll             // while the Writer fails all keys are taken for unchanged
 )
 
 // look follows commits: what they wrote may be beside the ring.

@@ -55,6 +55,7 @@ type loop struct {
 	// Commands that wait for keys; block.go.
 	timeouts timeouts
 	served   []*parking // by this loop; their letters are to be posted
+	spared   bool       // the command that has just run tells of nothing that is not synced; unsynced.go
 	begunLSN uint64     // with a planted fault: of the log, when the batch began
 	// syncWaits are those of WAITAOF that end at some time.
 	syncWaits []*syncWait

@@ -242,6 +242,7 @@ func (p *parking) endHeld(mark command.Mark) {
 	s.speakUp()
 	p.tx.Release(&l.worker)
 	l.postServed()
+	l.unmark(0)
 	if s.awaits != nil {
 		p.beginAwait(mark)
 		waits = true
@@ -307,7 +308,8 @@ func (p *parking) trim() {
 // withBatons executes the command with the batons of the given shards, ascending, at once or later.
 func (s *Session) withBatons(shards []int, row *command.Row, args [][]byte, keys []command.Keyed) {
 	l := s.loop
-	mark := s.c.Mark()
+	mark, lsn := s.c.Mark(), l.worker.LSN
+	l.spared = false
 	if len(shards) == 0 && !s.runsScript(row) {
 		s.runHeld(row, args, keys)
 		if s.awaits != nil {
@@ -334,6 +336,7 @@ func (s *Session) withBatons(shards []int, row *command.Row, args [][]byte, keys
 		}
 		p.tx.Release(&l.worker)
 		l.postServed()
+		l.unmark(lsn)
 		if s.awaits != nil {
 			p.copyCommand(row, args, keys)
 			p.beginAwait(mark)

@@ -14,6 +14,9 @@ import "fulmen/shard/command"
 // what was done in silence. QUIT and what closes a client after its reply close when the reply has left; who is
 // killed, or goes away, gets nothing.
 //
+// While the Writer fails, what looks only at keys that were not changed behind what is synced is not marked with its
+// shards' commits: unsynced.go.
+//
 // Not marked is what tells of the server and not of data: INFO, statistics, and the lines of MONITOR, which show
 // commands and not their outcome.
 

@@ -45,10 +45,13 @@ func (srv *Server) setRestriction(bit uint32, on bool) {
 	}
 }
 
-// barredBy are the flags of commands of which some may be refused.
+// barredBy are the flags of commands that don't take the short way: some of them may be refused.
 func barredBy(restricted uint32) (f command.Flags) {
 	if restricted&(whileDiskFailing|whileLogFailing|whileFewReplicas|whileFollowing) != 0 {
 		f = command.Write
+	}
+	if restricted&whileLogFailing != 0 {
+		f |= command.ReadOnly // they are not refused, but runHeld looks at what they tell of
 	}
 	if restricted&whileLoadingBeside != 0 {
 		f |= command.NoAsyncLoading

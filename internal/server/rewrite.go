@@ -445,6 +445,7 @@ func (v *rewrites) turnOff(run *rewriteRun) error {
 		err := w.Close()
 		at = srv.replication.place()
 		a.writer.Store(nil)
+		a.unsynced.end()
 		if run.forSync {
 			a.owed.Store(true)
 			a.holdWrites()

@@ -232,6 +232,7 @@ func (r *scriptRun) call(c *command.Ctx, args [][]byte) {
 	if r.s.loads {
 		c.NowMs = foreignNowMs(row, c.Set.Clock.NowMs())
 	}
+	r.tells = r.tells || !r.l.srv.aof.unsynced.spares(row, args, r.found)
 	c.Worker.NowNs = c.Set.Clock.NowNs() // what the script has computed is no time of the command
 	command.Call(c, row)
 	r.s.noteEmptied()

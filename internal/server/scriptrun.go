@@ -45,6 +45,7 @@ type scriptRun struct {
 	held         shardSet // its batons
 	heldAll      bool
 	oom          bool // memory was short when the command came
+	tells        bool // some of their commands tell of what is not synced, or that is not known
 
 	// Of the script that runs.
 	name      string
@@ -185,7 +186,7 @@ func (p *parking) keepCommand(row *command.Row, args [][]byte, keys []command.Ke
 // begin prepares the contexts for a command of the session whose batons are held.
 func (r *scriptRun) begin(s *Session, row *command.Row, args [][]byte, keys []command.Keyed) {
 	r.s, r.row, r.args, r.keys, r.over = s, row, args, keys, false
-	r.held, r.oom = shardSet{}, s.loop.oom
+	r.held, r.oom, r.tells = shardSet{}, s.loop.oom, false
 	for _, i := range s.park.tx.Shards() {
 		r.held.add(i)
 	}

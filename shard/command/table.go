@@ -96,6 +96,9 @@ const (
 	ScriptByName
 )
 
+// SaysItself tells whether what the script does depends on its call and on data alone: functions are data, too.
+func (k ScriptKind) SaysItself() bool { return k == ScriptBySource || k == ScriptBySHA }
+
 // known tells whether clients can name the command or its container: it is not when it was renamed to nothing.
 func (r *Row) known() bool {
 	if r.Container != nil {

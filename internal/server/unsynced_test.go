@@ -1,0 +1,213 @@
+package server
+
+import (
+	"fmt"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// keysOn returns n keys of a shard.
+func (g *gated) keysOn(shard, n int) (keys []string) {
+	for i := 0; len(keys) < n; i++ {
+		if key := fmt.Sprintf("k%d", i); g.set.ShardOf([]byte(key)) == shard {
+			keys = append(keys, key)
+		}
+	}
+	return keys
+}
+
+// failBehind has the disk fail behind a write, whose reply waits, and waits until that is known.
+func (g *gated) failBehind(write string) (*guest, error) {
+	c := g.dial()
+	g.t.Cleanup(func() { g.disk.fail(nil) })
+	g.disk.stop()
+	executed := g.set.Log.LSN()
+	c.say(write)
+	until := time.Now().Add(patience)
+	for g.set.Log.LSN() == executed && time.Now().Before(until) {
+		time.Sleep(time.Millisecond)
+	}
+	g.disk.fail(syscall.ENOSPC)
+	g.disk.resume()
+	for !g.aof.unsynced.on.Load() {
+		if time.Sleep(time.Millisecond); time.Now().After(until) {
+			return nil, fmt.Errorf("the failure is not known")
+		}
+	}
+	return c, nil
+}
+
+// ask is what a client says while the disk fails, and what it is sent.
+type ask struct{ say, want string }
+
+func bulkOf(s string) string { return fmt.Sprintf("$%d\r\n%s\r\n", len(s), s) }
+
+// answered: these are answered while the disk fails, each on a connection of its own.
+func (g *gated) answered(asks []ask) error {
+	for _, a := range asks {
+		c := g.dial()
+		c.say(strings.Split(a.say, "\n")...)
+		if err := c.gets(a.want); err != nil {
+			return fmt.Errorf("%q: %w", a.say, err)
+		}
+	}
+	return nil
+}
+
+// awaited: these are not, while the gate holds so many bytes of others; they are when the disk works.
+func (g *gated) awaited(asks []ask, heldBytes int) error {
+	var all []*guest
+	for _, a := range asks {
+		c := g.dial()
+		all = append(all, c)
+		c.say(strings.Split(a.say, "\n")...)
+		heldBytes += len(a.want)
+		if err := c.held(int64(heldBytes)); err != nil {
+			return fmt.Errorf("%q: %w", a.say, err)
+		}
+	}
+	for _, c := range all {
+		if len(c.got) > 0 {
+			return fmt.Errorf("%q has left", c.got)
+		}
+	}
+	g.disk.fail(nil)
+	for i, c := range all {
+		if err := c.gets(asks[i].want); err != nil {
+			return fmt.Errorf("%q, when the disk works: %w", asks[i].say, err)
+		}
+	}
+	return nil
+}
+
+// prepare sets keys of the same shard and one of another, and syncs that.
+func (g *gated) prepare() (old, changed, never, elsewhere string, err error) {
+	k := g.keysOn(1, 3)
+	elsewhere = g.keyOn(2)
+	c := g.dial()
+	c.say("MSET "+k[0]+" old "+k[1]+" before "+elsewhere+" there", "RPUSH {"+k[0]+"}l 2 1")
+	return k[0], k[1], k[2], elsewhere, c.gets("+OK\r\n:2\r\n")
+}
+
+func failingReads(g *gated) error {
+	old, changed, never, elsewhere, err := g.prepare()
+	if err != nil {
+		return err
+	}
+	c, err := g.failBehind("SET " + changed + " after")
+	if err != nil {
+		return err
+	}
+	eval := func(key string) string { return `EVAL "return redis.call('get', KEYS[1])" 1 ` + key }
+	queued := func(keys ...string) string {
+		return "MULTI\nGET " + strings.Join(keys, "\nGET ") + "\n" + eval(keys[0]) + "\nEXEC"
+	}
+	const open = "+OK\r\n+QUEUED\r\n+QUEUED\r\n+QUEUED\r\n*3\r\n"
+	list := "{" + old + "}l"
+	if err := g.answered([]ask{
+		{"GET " + old, bulkOf("old")},
+		{"GET " + never, "$-1\r\n"},
+		{"GET " + old + "\nGET " + never + "\nGET " + elsewhere, bulkOf("old") + "$-1\r\n" + bulkOf("there")},
+		{"MGET " + elsewhere + " " + old, "*2\r\n" + bulkOf("there") + bulkOf("old")},
+		{"LRANGE " + list + " 0 -1", "*2\r\n" + bulkOf("2") + bulkOf("1")},
+		{"SORT_RO " + list, "*2\r\n" + bulkOf("1") + bulkOf("2")},
+		{"OBJECT ENCODING " + old, bulkOf("embstr")},
+		{"XREAD COUNT 1 BLOCK 1 STREAMS " + never + " 0", "*-1\r\n"},
+		{eval(old), bulkOf("old")},
+		{`EVAL_RO "return redis.call('get', KEYS[1])" 1 ` + never, "$-1\r\n"},
+		{queued(old, elsewhere), open + bulkOf("old") + bulkOf("there") + bulkOf("old")},
+		{"CLIENT REPLY OFF\nGET " + old + "\nCLIENT REPLY ON\nGET " + old, "+OK\r\n" + bulkOf("old")},
+	}); err != nil {
+		return err
+	}
+	return steps(func() error {
+		return g.awaited([]ask{
+			{"GET " + changed, bulkOf("after")},
+			{"MGET " + elsewhere + " " + old + " " + changed,
+				"*3\r\n" + bulkOf("there") + bulkOf("old") + bulkOf("after")},
+			{"GET " + changed + "\nGET " + old, bulkOf("after") + bulkOf("old")},
+			{eval(changed), bulkOf("after")},
+			{queued(old, changed), open + bulkOf("old") + bulkOf("after") + bulkOf("old")},
+			{queued(changed, old), open + bulkOf("after") + bulkOf("old") + bulkOf("after")},
+			{`EVAL "redis.call('get', KEYS[1]) return redis.call('get', KEYS[2])" 2 ` + changed + " " + old,
+				bulkOf("old")},
+			{"DBSIZE", ":4\r\n"},
+			{"SORT_RO " + list + " BY " + changed + "*", "*2\r\n" + bulkOf("1") + bulkOf("2")},
+			{"WATCH " + old + "\nMULTI\nEXEC", "+OK\r\n+OK\r\n*0\r\n"},
+			{"CLIENT REPLY OFF\nGET " + changed + "\nCLIENT REPLY ON\nGET " + old, "+OK\r\n" + bulkOf("old")},
+		}, 5)
+	}, func() error { return c.gets("+OK\r\n") })
+}
+
+// TestReadsWhileSyncsFail: reads of what was not changed behind what is synced are answered while syncs fail, also in
+// the shard of a write that waits; reads of that don't before its sync is done.
+func TestReadsWhileSyncsFail(t *testing.T) {
+	if err := runGate(t, gateSound, failingReads); err != nil {
+		t.Error(err)
+	}
+}
+
+// TestReadsWhileSyncsFailNotices: that all keys are taken for unchanged is noticed.
+func TestReadsWhileSyncsFailNotices(t *testing.T) {
+	err := runGate(t, sparesAll, failingReads)
+	if err == nil || !strings.Contains(err.Error(), `"$5\r\nafter\r\n" has left before it was synced`) {
+		t.Errorf("the mistake was not noticed: %v", err)
+	}
+}
+
+// TestReadsBehindChangeOfAll: what changes more than single keys makes all reads in its shards wait.
+func TestReadsBehindChangeOfAll(t *testing.T) {
+	for _, write := range []string{"SWAPDB 0 1", "FLUSHALL", "FUNCTION FLUSH"} {
+		t.Run(write, func(t *testing.T) {
+			err := runGate(t, gateSound, func(g *gated) error {
+				old, _, _, _, err := g.prepare()
+				if err != nil {
+					return err
+				}
+				c, err := g.failBehind(write)
+				if err != nil {
+					return err
+				}
+				want := "$-1\r\n"
+				if write == "FUNCTION FLUSH" {
+					want = bulkOf("old")
+				}
+				return steps(func() error { return g.awaited([]ask{{"GET " + old, want}}, 5) },
+					func() error { return c.gets("+OK\r\n") })
+			})
+			if err != nil {
+				t.Error(err)
+			}
+		})
+	}
+}
+
+// TestReadsBehindLaterChanges: keys that expire while syncs fail are changed, too, and others still are not.
+func TestReadsBehindLaterChanges(t *testing.T) {
+	err := runGate(t, gateSound, func(g *gated) error {
+		old, changed, never, _, err := g.prepare()
+		if err != nil {
+			return err
+		}
+		if err := g.answered([]ask{{"SET " + never + " soon PX 400", "+OK\r\n"}}); err != nil {
+			return err
+		}
+		c, err := g.failBehind("SET " + changed + " after")
+		if err != nil {
+			return err
+		}
+		failed := g.set.Log.LSN()
+		until := time.Now().Add(patience)
+		for g.set.Log.LSN() == failed && time.Now().Before(until) {
+			time.Sleep(time.Millisecond)
+		}
+		return steps(func() error { return g.answered([]ask{{"GET " + old, bulkOf("old")}}) },
+			func() error { return g.awaited([]ask{{"GET " + never, "$-1\r\n"}}, 5) },
+			func() error { return c.gets("+OK\r\n") })
+	})
+	if err != nil {
+		t.Error(err)
+	}
+}
