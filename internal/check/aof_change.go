@@ -194,8 +194,8 @@ func (r *run) checkBases(in *aofInput) error {
 	err := r.verifyBases(in)
 	if err != nil {
 		fmt.Fprintf(r.Stdout, "%s: a BASE that is damaged has to be put back from a copy: no start does without it. "+
-			"fulmen-check repair and the name of its file save what can be saved of it to an RDB file\n",
-			in.manifestName())
+			"fulmen-check repair and the name of its file save what can be saved of it to an RDB file; one that has "+
+			"commands is cut where it is, with --fix, and can be loaded as a file of Redis's\n", in.manifestName())
 	}
 	return err
 }
@@ -310,7 +310,7 @@ func newReplID() string {
 func (r *run) repairForeign(in *aof.Foreign) error {
 	for i := range in.Files {
 		path := in.Files[i].Path
-		f, err := r.readForeign(path, nil)
+		f, err := r.readForeign(path, unknownCommands(path))
 		var wrong *aof.ForeignError
 		switch {
 		case err == nil:

@@ -434,6 +434,28 @@ func TestAOFComparesTheCommands(t *testing.T) {
 	}
 }
 
+// TestBaseAdvice: what the start advises against a damaged BASE of commands saves what is before the damage.
+func TestBaseAdvice(t *testing.T) {
+	x := newAOFWorldOf(t, 3, aof.FormatAOF)
+	x.close(true)
+	path := filepath.Join(x.dir, "a.aof.1.base.all.aof")
+	data, err := os.ReadFile(path)
+	fatal(t, err)
+	writeFile(t, path, bytes.Replace(data, []byte("$5\r\nbase1"), []byte("$4\r\nbase1"), 1))
+	err = aof.LoadBase(&aof.LoadOptions{
+		FS: vfs.OS{}, Dir: x.dir, Name: "a.aof", Manifest: x.manifest, Applier: countNone{},
+	}, &aof.LoadProgress{})
+	if err == nil {
+		t.Fatal("no error")
+	}
+	found := regexp.MustCompile("`fulmen-check ([^`]*)`").FindStringSubmatch(err.Error())
+	if found == nil {
+		t.Fatalf("no advice: %v", err)
+	}
+	expect(t, 0, []string{"cut off at offset"}, strings.Split(found[1], " ")...)
+	expect(t, 0, []string{"1 commands"}, "verify", path)
+}
+
 // TestAOFConvertReplacesNothing: neither the new file, nor that of its name while it is written.
 func TestAOFConvertReplacesNothing(t *testing.T) {
 	dir := t.TempDir()
@@ -590,6 +612,11 @@ func TestForeignAOF(t *testing.T) {
 	expect(t, 0, []string{"cut off at offset 36"}, "truncate", name, "--time", "1970-01-01T00:02:00Z")
 	size(36)
 	expect(t, 0, []string{"nothing is later"}, "truncate", name, "--time", "150")
+	put(set + strings.ReplaceAll(set, "SET", "SEU") + set)
+	expect(t, 1, []string{`DAMAGED at offset 27: unknown command "SEU"`}, "verify", name)
+	expect(t, 1, []string{"--fix"}, "repair", name)
+	expect(t, 0, []string{"cut off at offset 27"}, "repair", name, "--fix")
+	expect(t, 0, []string{"fine"}, "verify", name)
 	const multi, exec = "*1\r\n$5\r\nMULTI\r\n", "*1\r\n$4\r\nEXEC\r\n"
 	put(set + multi + set + "#TS:200\r\n" + set + exec)
 	expect(t, 0, []string{"cut off at offset 27"}, "truncate", name, "--time", "150")

@@ -6,12 +6,14 @@ import (
 	"fmt"
 	"io"
 	"math"
+	"slices"
 	"strings"
 
 	"fulmen/persist/aof"
 	"fulmen/persist/log"
 	"fulmen/persist/rdb"
 	"fulmen/persist/snapshot"
+	"fulmen/shard/command"
 )
 
 // damagedAOF reports damage of an append-only file, which is no I/O error.
@@ -21,6 +23,9 @@ func (r *run) damagedAOF(err error) error {
 	switch {
 	case errors.As(err, &ours):
 		fmt.Fprintf(r.Stdout, "%s: DAMAGED at offset %d: %s\n", ours.File, ours.Offset, ours.Reason)
+	case errors.As(err, &foreign) && foreign.Kind == aof.ForeignUnknown:
+		fmt.Fprintf(r.Stdout, "%s: DAMAGED at offset %d: unknown command %s\n", foreign.File, foreign.Offset,
+			foreign.Reason)
 	case errors.As(err, &foreign):
 		fmt.Fprintf(r.Stdout, "%s: DAMAGED at offset %d: %s\n", foreign.File, foreign.Offset, foreign.Reason)
 	default:
@@ -196,11 +201,29 @@ func (r *run) readForeign(path string, visit func(*aof.ForeignReader, [][]byte) 
 	return f, nil
 }
 
+// unknownCommands returns a visit of one of Redis's files that wants all commands to be those of a server.
+func unknownCommands(path string) func(*aof.ForeignReader, [][]byte) error {
+	table := command.NewTable(command.Rows())
+	// Commands of connections that there may be in a file.
+	others := []string{
+		"select", "multi", "exec", "eval", "evalsha", "script", "fcall", "function", "publish", "spublish", "ping",
+		"echo",
+	}
+	return func(rd *aof.ForeignReader, args [][]byte) error {
+		if table.Lookup(args[0]) != nil || slices.Contains(others, strings.ToLower(string(args[0]))) {
+			return nil
+		}
+		return &aof.ForeignError{
+			Kind: aof.ForeignUnknown, File: path, Offset: rd.Start(), Reason: quote(args[0]),
+		}
+	}
+}
+
 // verifyForeign reads Redis's files.
 func (r *run) verifyForeign(in *aof.Foreign) error {
 	for i := range in.Files {
 		path := in.Files[i].Path
-		f, err := r.readForeign(path, nil)
+		f, err := r.readForeign(path, unknownCommands(path))
 		if err != nil {
 			return err
 		}

@@ -1,10 +1,12 @@
 package server
 
 import (
+	"errors"
 	"fmt"
 
 	"fulmen/persist/aof"
 	"fulmen/persist/log"
+	"fulmen/persist/rdb"
 	"fulmen/persist/snapshot"
 	"fulmen/shard"
 )
@@ -79,7 +81,12 @@ func (a *appendOnly) loadBase(m *aof.Manifest, z *shard.Seizure) error {
 	if len(src.Parts) == 0 {
 		return nil
 	}
-	return a.srv.load(src, z, snapshot.LoadOptions{KeepExpired: true})
+	err := a.srv.load(src, z, snapshot.LoadOptions{KeepExpired: true})
+	var damaged *rdb.CorruptError
+	if errors.As(err, &damaged) {
+		err = fmt.Errorf("%w. No start does without this BASE of the append-only file: put it back from a copy", err)
+	}
+	return err
 }
 
 // logRecovered tells what the last stop has left.

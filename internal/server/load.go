@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"strconv"
+	"strings"
 	"sync/atomic"
 	"time"
 
@@ -191,7 +192,11 @@ func (srv *Server) loadAtStart(job loadJob, z *shard.Seizure) {
 	w := &shard.Worker{}
 	z.Release(w)
 	if err != nil {
-		srv.loadFailed <- fmt.Errorf("%w. Exiting.", fatalLoad(err))
+		stop := "."
+		if strings.HasSuffix(err.Error(), stop) {
+			stop = ""
+		}
+		srv.loadFailed <- fmt.Errorf("%w%s Exiting.", fatalLoad(err), stop)
 		return
 	}
 	srv.endLoading()

@@ -45,8 +45,8 @@ func (e *ForeignError) Error() string {
 			"2) Alternatively you can set the 'aof-load-truncated' configuration option to yes and restart the server.",
 			e.File, e.Offset, e.Reason, "M"+repair[1:])
 	case ForeignUnknown:
-		return fmt.Sprintf("Unknown command '%s' reading the append only file %s at offset %d", e.Reason, e.File,
-			e.Offset)
+		return fmt.Sprintf("Unknown command '%s' reading the append only file %s at offset %d: if damage has made it "+
+			"of another one, %s", e.Reason, e.File, e.Offset, repair)
 	case ForeignPreamble:
 		return fmt.Sprintf("Error reading the RDB part of the AOF file %s, AOF loading aborted: %v", e.File, e.Err)
 	case ForeignNotLast:

@@ -34,7 +34,14 @@ func LoadBase(o *LoadOptions, p *LoadProgress) error {
 		all.Go(func() { errs[i] = loadBase(o, &files[i], p) })
 	}
 	all.Wait()
-	return advise(errors.Join(errs...), ManifestName(o.Dir, o.Name))
+	err := errors.Join(errs...)
+	var damaged *CorruptError
+	if errors.As(err, &damaged) {
+		err = &adviceError{err, fmt.Sprintf("No start does without this BASE: put it back from a copy. `fulmen-check "+
+			"repair --fix %s` cuts it, of which you should make a backup before, where it can't be read, and what is "+
+			"left can be loaded as a file of Redis's", damaged.File)}
+	}
+	return err
 }
 
 // loadBase loads one file.

@@ -332,14 +332,13 @@ func (e *TruncatedError) Error() string {
 
 // adviceError is damage, with what to do about it.
 type adviceError struct {
-	err      error
-	manifest string
+	err    error
+	advice string
 }
 
 // Error says what is damaged and what to do.
 func (e *adviceError) Error() string {
-	return fmt.Sprintf("%v. `fulmen-check verify %s` says what is damaged, `fulmen-check repair %s` saves what can be "+
-		"saved", e.err, e.manifest, e.manifest)
+	return fmt.Sprintf("%v. %s", e.err, e.advice)
 }
 
 // Unwrap returns the damage.
@@ -350,7 +349,8 @@ func advise(err error, manifest string) error {
 	var corrupt *CorruptError
 	var advised *adviceError
 	if errors.As(err, &corrupt) && !errors.Is(err, ErrVersion) && !errors.As(err, &advised) {
-		return &adviceError{err, manifest}
+		return &adviceError{err, fmt.Sprintf("`fulmen-check verify %s` says what is damaged, `fulmen-check repair %s` "+
+			"saves what can be saved", manifest, manifest)}
 	}
 	return err
 }
