@@ -96,6 +96,11 @@ func failingReads(g *gated) error {
 	if err != nil {
 		return err
 	}
+	watches := g.dial()
+	watches.say("WATCH " + changed)
+	if err := watches.gets("+OK\r\n"); err != nil {
+		return err
+	}
 	c, err := g.failBehind("SET " + changed + " after")
 	if err != nil {
 		return err
@@ -122,7 +127,9 @@ func failingReads(g *gated) error {
 	}); err != nil {
 		return err
 	}
-	return steps(func() error {
+	const aborted = "+OK\r\n+QUEUED\r\n*-1\r\n" // tells that somebody has changed it
+	watches.say("MULTI", "GET "+old, "EXEC")
+	return steps(func() error { return watches.held(int64(5 + len(aborted))) }, func() error {
 		return g.awaited([]ask{
 			{"GET " + changed, bulkOf("after")},
 			{"MGET " + elsewhere + " " + old + " " + changed,
@@ -137,8 +144,8 @@ func failingReads(g *gated) error {
 			{"SORT_RO " + list + " BY " + changed + "*", "*2\r\n" + bulkOf("1") + bulkOf("2")},
 			{"WATCH " + old + "\nMULTI\nEXEC", "+OK\r\n+OK\r\n*0\r\n"},
 			{"CLIENT REPLY OFF\nGET " + changed + "\nCLIENT REPLY ON\nGET " + old, "+OK\r\n" + bulkOf("old")},
-		}, 5)
-	}, func() error { return c.gets("+OK\r\n") })
+		}, 5+len(aborted))
+	}, func() error { return watches.gets(aborted) }, func() error { return c.gets("+OK\r\n") })
 }
 
 // TestReadsWhileSyncsFail: reads of what was not changed behind what is synced are answered while syncs fail, also in
