@@ -36,6 +36,7 @@ func (t *infoText) appendOnly() {
 	t.line("aof_written_lsn:%d", w.WrittenLSN())
 	t.line("aof_synced_lsn:%d", w.SyncedLSN())
 	t.line("aof_unsynced_msec:%d", unsyncedMs)
+	t.line("aof_replies_await_writes:%d", btoi(!t.srv.inRing()))
 	t.line("aof_replies_held_bytes:%d", g.heldBytes)
 	t.line("aof_gated_for_age:%d", g.lateRuns)
 	t.line("aof_gated_for_age_msec:%d", g.lateNs/1e6)

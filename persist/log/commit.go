@@ -133,6 +133,7 @@ func (s *ShardLog) Commit(tx bool) (lsn uint64) {
 	if s.first != s.cur {
 		s.settle()
 	}
+	s.unstaged()
 	s.waiters.wake(l)
 	l.waiters.wake(l)
 	return end
@@ -227,6 +228,7 @@ func (l *Log) commitPieces(held []*ShardLog, wrap bool) (lsn uint64) {
 			if s.first != s.cur {
 				s.settle()
 			}
+			s.unstaged()
 			s.waiters.wake(l)
 		}
 	}

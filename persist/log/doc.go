@@ -125,12 +125,13 @@
 //
 // # Why what is below SafeLSN is safe
 //
-// When a shard's writer takes a block beside the ring, it stores exposedFrom = lsn before it goes on. The
-// frames that get bytes there are committed later, so none starts below that. SafeLSN loads the
-// contiguous LSN c first: a frame below c was published before, and exposedFrom was stored before that.
-// So SafeLSN, at most exposedFrom, does not pass it, until exposedFrom rises to an LSN below which all is
-// written, or ends, which it does only when the writer is back in the ring and the last frame from before
-// is written. As with Contiguous, the greatest value found stays true and is kept.
+// Before a frame gets its first byte beside the ring, because the shard's writer stands there or takes a block
+// there, exposedFrom = lsn is stored, unless one is there already, which is less. The frame is committed later,
+// so it does not start below that. SafeLSN loads the contiguous LSN c first: a frame below c was published
+// before, and exposedFrom was stored before that. So SafeLSN, at most exposedFrom, does not pass it, until
+// exposedFrom rises to an LSN below which all is written, or ends, which it does only when nothing is staged and
+// the shard's last commit is written; the next frame beside the ring stores it anew. So a shard that rests
+// beside the ring is in nobody's way. As with Contiguous, the greatest value found stays true and is kept.
 //
 // # Why no wake-up is lost
 //

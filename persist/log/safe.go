@@ -15,8 +15,9 @@ const unexposed = noPending
 
 // UseRing has blocks come from r, which is for these shards and this incarnation, as long as it has any; nil: from
 // ordinary memory again. It must be called inside a transaction over all shards, with nothing staged. A log that is
-// active goes on in the blocks that it is in, so what it commits until they are full is safe once it is written; one
-// that becomes active later begins in the ring. A ring that is no longer used keeps its blocks until nobody reads them.
+// active goes on in the blocks that it is in, so what each shard commits until its block is full is safe once it is
+// written; one that becomes active later begins in the ring. A ring that is no longer used keeps its blocks until
+// nobody reads them.
 func (l *Log) UseRing(r *Ring) {
 	if r != nil && (r.identity.Shards != len(l.shards) || r.identity.Incarnation != l.incarnation) {
 		panic("BUG: log: ring of another log")
@@ -60,9 +61,6 @@ func (s *ShardLog) useRing(r *Ring, active bool) {
 	}
 	s.ringTail = r.tail(s.id)
 	s.ringTail.Store(tailWord(s.pub))
-	if active && s.first.ring != r {
-		s.expose()
-	}
 }
 
 // Ring returns the ring in use, nil if there is none.
@@ -101,15 +99,15 @@ func (l *Log) SafeLSN() uint64 {
 }
 
 // SetWritten says that every frame below lsn, which is at most Contiguous, has been written to files, synced or not.
-// Only the one writer of the files calls it. It costs a store, and some microseconds while there are blocks beside the
-// ring.
+// Only the one writer of the files calls it. It costs a store, and some microseconds while there is something beside
+// the ring.
 func (l *Log) SetWritten(lsn uint64) {
 	l.written.Store(lsn)
 	if l.exposed.Load() == 0 {
 		return
 	}
 	for i := range l.shards {
-		if s := &l.shards[i]; s.exposedFrom.Load() <= lsn {
+		if s := &l.shards[i]; s.exposedFrom.Load() != unexposed {
 			s.mu.Lock()
 			s.wrote(lsn)
 			s.mu.Unlock()
@@ -117,8 +115,8 @@ func (l *Log) SetWritten(lsn uint64) {
 	}
 }
 
-// expose notes, before anything is published there, that the writer goes on in a block that is not in the ring.
-// Frames that get bytes in it are not committed yet, so none begins below the present LSN. The baton is held.
+// expose notes, before anything is published there, that the frame that is staged gets bytes in a block that is not in
+// the ring. It is not committed yet, so it does not begin below the present LSN. The baton is held.
 func (s *ShardLog) expose() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -129,8 +127,13 @@ func (s *ShardLog) expose() {
 	}
 }
 
-// sheltered notes that the next frame will begin in the ring again, and all before it are committed. The baton is held.
-func (s *ShardLog) sheltered() {
+// unstaged notes that nothing is staged any more: all frames with bytes beside the ring end at or below the end of the
+// last commit, and expose is called before there is another. So a shard that stands beside the ring and rests is
+// exposed no longer than until it is written. The baton is held.
+func (s *ShardLog) unstaged() {
+	if s.exposedFrom.Load() == unexposed {
+		return
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.exposedTo = s.last
@@ -150,15 +153,8 @@ func (s *ShardLog) wrote(lsn uint64) {
 	}
 }
 
-// inRing reports whether b is in the ring in use. The baton is held.
-func (s *ShardLog) inRing(b *block) bool { return b.ring != nil && b.ring == s.log.ring.Load() }
-
-// moved follows the writer into the block that the next frame will begin in. The baton is held.
-func (s *ShardLog) moved() {
-	if s.exposedFrom.Load() != unexposed && s.inRing(s.first) {
-		s.sheltered()
-	}
-}
+// beside reports whether there is a ring in use, and b is not in it. The baton is held.
+func (s *ShardLog) beside(b *block) bool { return s.ringTail != nil && b.ring != s.log.ring.Load() }
 
 // EvacuateRing moves up to n blocks of the ring into ordinary memory, those that are kept only for readers to come (the
 // backlog), are written to files, and have no reader before them, so that the newest find room in the ring. Half of the

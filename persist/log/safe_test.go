@@ -75,6 +75,9 @@ func (w *safeWorld) write(all bool) {
 		if got := w.SafeLSN(); got < lsn {
 			w.t.Fatalf("written up to %d, safe up to %d", lsn, got)
 		}
+		if !w.AllSafe() {
+			w.t.Fatalf("all is written up to %d, and the log is still said to be beside the ring", lsn)
+		}
 	}
 }
 
@@ -257,17 +260,19 @@ func TestRingTurnedOnAndOff(t *testing.T) {
 	rl := newRingLog(t, nil, 2)
 	random := rand.New(rand.NewPCG(2, 2))
 	held := []*ShardLog{rl.Shard(0), rl.Shard(1)}
+	options := RingOptions{FS: m, Dir: "/shm", SizeBytes: 6 << 20, Identity: ringIdentity(2)}
 	for round := range 3 {
-		options := RingOptions{FS: m, Dir: "/shm", SizeBytes: 6 << 20, Identity: ringIdentity(2)}
 		r, err := CreateRing(options)
 		if err != nil {
 			t.Fatal(err)
 		}
 		lsn := rl.LSN()
 		rl.UseRing(r)
-		if rl.AllSafe() || rl.SafeLSN() != lsn {
-			t.Fatalf("round %d: blocks of before are beside the ring, safe up to %d of %d", round, rl.SafeLSN(), lsn)
+		rl.Shard(1).Stage(0, setName, benchKey, benchData) // in the block of before
+		if rl.Commit(held, false); rl.AllSafe() || rl.SafeLSN() != lsn {
+			t.Fatalf("round %d: a commit is beside the ring, safe up to %d of %d", round, rl.SafeLSN(), lsn)
 		}
+		rl.note()
 		for range 2 {
 			for _, s := range held {
 				s.Stage(0, setName, benchKey, make([]byte, blockBytes))
@@ -328,6 +333,47 @@ func TestRingTurnedOnAndOff(t *testing.T) {
 	}
 }
 
+// TestRestingShardIsSafe has a log that is active get a ring. Shards that commit nothing stay beside it, and nobody has
+// to wait for them once all is written, whatever is committed in the ring by others.
+func TestRestingShardIsSafe(t *testing.T) {
+	for _, shards := range []int{1, 2, 8} {
+		_, r := memRing(t, shards, 32)
+		rl := newRingLog(t, nil, shards) // a backlog
+		defer rl.hold.Close()
+		busy := rl.Shard(shards - 1)
+		commit := func(bytes int) {
+			busy.Stage(0, setName, benchKey, make([]byte, bytes))
+			busy.Commit(false)
+			rl.note()
+		}
+		for i := range shards {
+			rl.Shard(i).Stage(0, setName, benchKey, benchData)
+			rl.Shard(i).Commit(false)
+		}
+		lsn := rl.LSN()
+		rl.UseRing(r)
+		rl.SetWritten(lsn)
+		if !rl.AllSafe() {
+			t.Fatalf("%d shards: nothing was committed since the ring is used", shards)
+		}
+		commit(10)
+		if rl.AllSafe() || rl.SafeLSN() != lsn {
+			t.Fatalf("%d shards: a commit is beside the ring, safe up to %d of %d", shards, rl.SafeLSN(), lsn)
+		}
+		rl.SetWritten(rl.LSN())
+		for i := range 10 {
+			if !rl.AllSafe() || rl.SafeLSN() != rl.LSN() {
+				t.Fatalf("%d shards: all is safe, but said to be up to %d of %d", shards, rl.SafeLSN(), rl.LSN())
+			}
+			commit(blockBytes / 2)
+			if i < 2 { // out of the block of before
+				rl.SetWritten(rl.LSN())
+			}
+		}
+		rl.SetWritten(rl.LSN())
+	}
+}
+
 func TestRingMisuse(t *testing.T) {
 	_, r := memRing(t, 2, 4)
 	for what, misuse := range map[string]func(){
@@ -370,11 +416,24 @@ func TestSafeAgain(t *testing.T) {
 	if !w.AllSafe() {
 		t.Fatal("what was beside the ring was dropped")
 	}
-	expose("four blocks of two, again")
+	expose("four blocks of two, written before they are dropped")
+	w.SetWritten(w.LSN())
+	s.rewind()
+	if !w.AllSafe() {
+		t.Fatal("what was beside the ring was dropped, and all before it was written")
+	}
+	for range 2 { // the second time from a block beside the ring
+		expose("four blocks of two, again")
+		s.Commit(false)
+		w.note()
+		if w.AllSafe() {
+			t.Fatal("what was committed is beside the ring")
+		}
+		w.write(true)
+		w.note()
+	}
+	s.Stage(0, setName, benchKey, benchData)
 	s.Commit(false)
-	w.note()
-	w.write(true)
-	w.note()
 	if w.AllSafe() {
 		t.Fatal("the writer is beside the ring")
 	}

@@ -49,7 +49,7 @@ type ShardLog struct {
 	floor    uint64   // the log is readable from this LSN …
 	floorPos uint64   // … which is at this position, a frame's start or the tail
 
-	// Frames from one LSN to the other, which is unexposed as long as the end is open, may have bytes that are neither
+	// Frames from one LSN to the other, which is unexposed while one of them is staged, may have bytes that are neither
 	// in the ring nor in files. Both are changed with the mutex; exposedFrom is read without.
 	exposedFrom atomic.Uint64
 	exposedTo   uint64
@@ -95,6 +95,9 @@ func (s *ShardLog) begin() {
 		s.grow()
 		s.moveFirst()
 	}
+	if s.beside(s.first) {
+		s.expose()
+	}
 	s.open, s.db, s.records = true, 0, 0
 	if s.off += plainLine; s.off > blockBytes {
 		s.off -= plainLine
@@ -109,7 +112,6 @@ func (s *ShardLog) moveFirst() {
 		s.cur.refs.Add(1)
 		s.first = s.cur
 		s.log.pool.release(old)
-		s.moved()
 	}
 }
 
@@ -159,17 +161,15 @@ func (s *ShardLog) skip(n int) {
 
 // newBlock returns a block for the log from base on, in the ring if that has one left.
 func (s *ShardLog) newBlock(base uint64) *block {
-	ring := s.log.ring.Load()
-	b := s.log.pool.get(ring, base, s.id)
-	if ring != nil && b.ring == nil {
-		s.expose()
-	}
-	return b
+	return s.log.pool.get(s.log.ring.Load(), base, s.id)
 }
 
 // grow moves the writer to the next block.
 func (s *ShardLog) grow() {
 	next := s.newBlock(s.cur.end())
+	if s.beside(next) {
+		s.expose()
+	}
 	s.cur.next.Store(next) // takes over get's reference
 	s.mu.Lock()
 	if len(s.list) == 0 {
@@ -186,6 +186,7 @@ func (s *ShardLog) rewind() {
 	s.cur, s.off = s.first, int(s.pub-s.first.base)
 	next := s.first.next.Load()
 	if next == nil {
+		s.unstaged()
 		return
 	}
 	s.mu.Lock()
@@ -202,7 +203,7 @@ func (s *ShardLog) rewind() {
 		s.log.pool.release(next)
 	}
 	s.log.pool.release(next)
-	s.moved()
+	s.unstaged()
 }
 
 // restart begins the log anew at lsn. All batons are held; nobody reads.
@@ -214,7 +215,7 @@ func (s *ShardLog) restart(lsn uint64) {
 	b := s.newBlock(s.pub)
 	b.refs.Add(1)
 	s.first, s.cur, s.off, s.last = b, b, 0, lsn
-	s.moved()
+	s.unstaged()
 	s.mu.Lock()
 	s.list = append(s.list, b)
 	s.floor, s.floorPos = lsn, s.pub
