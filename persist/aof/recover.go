@@ -29,7 +29,8 @@ import (
 // to one that the power cut explains. Cutting only removes what such a start would not take either, and what the ring
 // had is synced before the manifest that makes up for the ring. Afterwards there is nothing left to be done.
 //
-// What is missing below a mark, or in the middle of what a ring promises, is no torn tail but damage. It is refused.
+// What is missing below a mark, or in the middle of what a ring promises, is no torn tail but damage. So is, after the
+// end of the process alone, what lies before anything that was written later to the same file. It is refused.
 
 // RecoverOptions say what is recovered.
 type RecoverOptions struct {

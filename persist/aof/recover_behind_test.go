@@ -151,8 +151,8 @@ func (c *behindCase) check(
 func TestDamageBehind(t *testing.T) {
 	for _, c := range behindCases {
 		refused := 0
-		for seed := range uint64(4) {
-			n, err := c.check(t, seed, 300/raceShare, nil)
+		for seed := range uint64(3) {
+			n, err := c.check(t, seed, 300/stride(3), nil)
 			if err != nil {
 				t.Error(err)
 				break
@@ -234,4 +234,35 @@ func TestFaultMarksNotPaid(t *testing.T) {
 		t.Error("the fault was not noticed")
 	}
 	t.Log(err)
+}
+
+// TestMarksArePaid: a while after the last sync all files say how far it has come, also under always, where that is not
+// said with each sync, and nothing is committed any more.
+func TestMarksArePaid(t *testing.T) {
+	for _, policy := range []Policy{Always, EverySec} {
+		h := newHistory(t, 1, 2, policy)
+		h.start()
+		for range 3 {
+			h.commit(op{[]int{0, 1}, []string{"GIVE", "n0:0", "n1:0"}})
+			h.clock.Advance(300 * time.Millisecond)
+			h.turns()
+		}
+		if h.w.SyncedLSN() != h.log.LSN() {
+			t.Fatalf("%v: not all is synced", policy)
+		}
+		if wait := h.w.turn(); wait != forever { // nothing is left to be done but this
+			h.clock.Advance(wait)
+			h.turns()
+		} else if policy == Always {
+			t.Error("always: nobody comes back to the marks")
+		}
+		for _, f := range h.manifest.Live(Incr) {
+			r, err := OpenIncr(h.disk, f.Path(testDir, testName))
+			must(t, err)
+			if r.Header.MarkLSN != h.w.SyncedLSN() {
+				t.Errorf("%v: shard %d has a mark at %d, want %d", policy, f.Shard, r.Header.MarkLSN, h.w.SyncedLSN())
+			}
+			must(t, r.Close())
+		}
+	}
 }
