@@ -199,7 +199,7 @@ func (m *foreignManifest) line(line []byte) (reason string) {
 		switch strings.ToLower(string(words[i])) {
 		case "file":
 			name = value
-			if strings.ContainsAny(value, "/\\") {
+			if value == "." || value == ".." || strings.ContainsAny(value, "/\\") {
 				return "File can't be a path, just a filename"
 			}
 		case "seq":

@@ -347,6 +347,7 @@ func FuzzForeign(f *testing.F) {
 // FuzzForeignManifest has any bytes read as Redis's manifest.
 func FuzzForeignManifest(f *testing.F) {
 	f.Add([]byte("file a.1.base.rdb seq 1 type b\nfile a.1.incr.aof seq 1 type i\n"))
+	f.Add([]byte("file . seq 1 type b\nfile .. seq 1 type i\n"))
 	f.Fuzz(func(t *testing.T, data []byte) {
 		files, err := ParseForeignManifest("d/m", data)
 		if err == nil && len(files) > len(data)/18 {
