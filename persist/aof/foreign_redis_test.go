@@ -270,10 +270,12 @@ type keySet map[string]bool
 
 // Apply implements Applier.
 func (k keySet) Apply(_ int, parts [][]byte) (done, n int, err error) {
-	for _, part := range parts {
-		err = errors.Join(err, k.do(part))
+	for i, part := range parts {
+		if err := k.do(part); err != nil {
+			return i, i, err
+		}
 	}
-	return len(parts), len(parts), err
+	return len(parts), len(parts), nil
 }
 
 func (k keySet) do(part []byte) error {

@@ -106,8 +106,10 @@ type anything struct{}
 
 // Apply implements Applier.
 func (anything) Apply(_ int, parts [][]byte) (done, n int, err error) {
-	for _, part := range parts {
-		err = errors.Join(err, log.ForEachIn(part, func([][]byte) error { n++; return nil }))
+	for i, part := range parts {
+		if err := log.ForEachIn(part, func([][]byte) error { n++; return nil }); err != nil {
+			return i, n, err
+		}
 	}
-	return len(parts), n, err
+	return len(parts), n, nil
 }
