@@ -78,7 +78,8 @@ func withAOF(spec peer.Spec, policy string) peer.Spec {
 	return spec
 }
 
-// replays are the commands a second that each server's start-up replays, by round.
+// replays are the commands a second that each server's start-up replays, by round. It writes on all cores, too: with
+// another number of shards everything would be written anew at the start.
 func (b *bench) replays(ctx context.Context) (map[string][]float64, error) {
 	if err := proc.ConfineSelf(b.clientCPUs); err != nil {
 		return nil, err
@@ -91,7 +92,7 @@ func (b *bench) replays(ctx context.Context) (map[string][]float64, error) {
 			if err != nil {
 				return nil, err
 			}
-			err = b.with(ctx, withAOF(spec, "everysec"), b.serverCPUs, func(s *peer.Server) error {
+			err = b.with(ctx, withAOF(spec, "everysec"), b.all, func(s *peer.Server) error {
 				run := load.Keys{Prefix: "key:", To: keys, ValueBytes: valueBytes, Seed: 1, Single: true}
 				if err := b.fillKeys(ctx, s, run); err != nil {
 					return err
