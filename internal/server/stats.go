@@ -214,7 +214,7 @@ func (s *sampler) start(srv *Server) {
 // it has done after memoryNs.
 const (
 	memoryStep = 1 << 20
-	memoryNs   = int64(3 * time.Second)
+	memoryNs   = int64(500 * time.Millisecond)
 )
 
 // releaseBudget bounds the bytes given back to the operating system per sampling period.
