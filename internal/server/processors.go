@@ -56,12 +56,16 @@ func (p *processors) follow(srv *Server, changing bool) {
 	}
 }
 
-func (p *processors) adjust() {
-	want := p.cores
+// wanted is how many there are to be.
+func (p *processors) wanted() int {
 	if beside := p.added + p.steady; beside > 0 {
-		want = max(want, p.loops+beside+1)
+		return max(p.cores, p.loops+beside+1)
 	}
-	if want != runtime.GOMAXPROCS(0) {
-		runtime.GOMAXPROCS(want)
+	return p.cores
+}
+
+func (p *processors) adjust() {
+	if n := p.wanted(); n != runtime.GOMAXPROCS(0) {
+		runtime.GOMAXPROCS(n)
 	}
 }

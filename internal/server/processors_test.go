@@ -11,17 +11,16 @@ import (
 // TestProcessors: there are as many as the runtime has chosen while loops are alone, and one more than loops for each
 // that works beside them, and one to spare.
 func TestProcessors(t *testing.T) {
-	before := runtime.GOMAXPROCS(0)
-	t.Cleanup(func() { runtime.GOMAXPROCS(before) })
-	var p processors
-	p.init(before + 1)
-	for _, step := range []struct{ add, want int }{
-		{0, before}, {2, before + 4}, {1, before + 5}, {-2, before + 3}, {-1, before},
-	} {
-		p.add(step.add)
-		if got := runtime.GOMAXPROCS(0); got != step.want {
-			t.Fatalf("%d after add(%d), want %d", got, step.add, step.want)
+	p := processors{cores: 2, loops: 3}
+	for _, step := range []struct{ add, want int }{{0, 2}, {2, 6}, {1, 7}, {-2, 5}, {-1, 2}} {
+		p.added += step.add
+		if got := p.wanted(); got != step.want {
+			t.Fatalf("%d after %d more, want %d", got, step.add, step.want)
 		}
+	}
+	p = processors{cores: 8, loops: 3, steady: 1}
+	if got := p.wanted(); got != 8 {
+		t.Fatalf("%d of 8, of which there are enough", got)
 	}
 }
 
