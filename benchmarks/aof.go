@@ -151,7 +151,7 @@ func (b *bench) aofReport(synced, second *grid, replay map[string][]float64) out
 	}
 	text := fmt.Sprintf("Client: the own generator, %d connections, random keys and values of %d bytes, server and "+
 		"client on a core each, no automatic rewrites; the rows without a log are under the same load. Replay: %s "+
-		"SETs, a restart on all cores until PING is answered: %s commands/s, redis %s.\n\n", clients, valueBytes,
+		"SETs on all cores, a restart there until PING is answered: %s commands/s, redis %s.\n\n", clients, valueBytes,
 		count(b.replayKeys()), report.Spread(stat.Of(replay[ours])), report.Spread(stat.Of(replay[redis])))
 	return outcome{targets, text + report.Table(head, rows)}
 }

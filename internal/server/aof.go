@@ -85,7 +85,7 @@ func (a *appendOnly) renew(v *config.Values) {
 }
 
 // tellTime has the log say what time it is, if aof-timestamp-enabled wants it: every 100 ms, which is when that
-// parameter takes effect, too. While the Writer fails, that is how often unsynced keeps up. Safe from any goroutine.
+// parameter takes effect, too. Safe from any goroutine.
 func (a *appendOnly) tellTime() {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -94,7 +94,6 @@ func (a *appendOnly) tellTime() {
 		sec = a.srv.set.Clock.NowMs() / 1000
 	}
 	a.srv.set.Log.SetTime(sec)
-	a.followUnsynced()
 }
 
 // applyPolicy has the Writer follow appendfsync or, while the disk is busy with a save or a rewrite and
@@ -281,7 +280,17 @@ func (a *appendOnly) noteFailure() {
 	a.followUnsynced()
 }
 
-// followUnsynced keeps up with what changes while the Writer fails; with the mutex.
+// keepUp has unsynced follow what changes while the Writer fails, every 100 ms.
+func (a *appendOnly) keepUp() {
+	if a.refusal.Load() == nil {
+		return
+	}
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.followUnsynced()
+}
+
+// followUnsynced has unsynced begin, or read on, if the Writer fails; with the mutex.
 func (a *appendOnly) followUnsynced() {
 	if w := a.writer.Load(); w != nil && a.refusal.Load() != nil {
 		a.unsynced.follow(w)

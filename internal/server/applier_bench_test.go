@@ -34,25 +34,11 @@ func benchmarkReplay(b *testing.B, written int, into ...int) {
 	for _, shards := range into {
 		b.Run(fmt.Sprint("into ", shards), func(b *testing.B) {
 			for b.Loop() {
-				srv := newIdleServer(b, shards)
-				z := srv.set.Seize()
-				var p aof.LoadProgress
-				began, beganCPU := time.Now(), cpuTime(b)
-				err := aof.Load(&aof.LoadOptions{
-					FS: vfs.OS{}, Dir: dir, Name: aofTestName, Manifest: m, Applier: newApplier(srv, z, m.Shards),
-				}, &p)
-				if err != nil {
-					b.Fatal(err)
-				}
-				b.ReportMetric(float64(cpuTime(b)-beganCPU)/commands, "cpu-ns/command")
-				b.ReportMetric(commands/1e6/time.Since(began).Seconds(), "Mcommands/s")
-				if p.Commands.Load() != commands {
-					b.Fatalf("%d commands", p.Commands.Load())
-				}
-				z.Release(&shard.Worker{})
-				if err := srv.space.Close(); err != nil {
-					b.Fatal(err)
-				}
+				measureLoad(b, shards, commands, func(srv *Server, z *shard.Seizure, p *aof.LoadProgress) error {
+					return aof.Load(&aof.LoadOptions{
+						FS: vfs.OS{}, Dir: dir, Name: aofTestName, Manifest: m, Applier: newApplier(srv, z, m.Shards),
+					}, p)
+				})
 			}
 		})
 	}
@@ -75,26 +61,36 @@ func BenchmarkForeign(b *testing.B) {
 		b.Fatal(err)
 	}
 	for b.Loop() {
-		srv := newIdleServer(b, 2)
-		z := srv.set.Seize()
-		f, err := aof.OpenForeign(vfs.OS{}, name)
-		if err != nil {
-			b.Fatal(err)
-		}
-		var p aof.LoadProgress
-		began, beganCPU := time.Now(), cpuTime(b)
-		if err := srv.loadForeign(f, false, z, &p); err != nil {
-			b.Fatal(err)
-		}
-		b.ReportMetric(float64(cpuTime(b)-beganCPU)/commands, "cpu-ns/command")
-		b.ReportMetric(commands/1e6/time.Since(began).Seconds(), "Mcommands/s")
-		if p.Commands.Load() != commands {
-			b.Fatalf("%d commands", p.Commands.Load())
-		}
-		z.Release(&shard.Worker{})
-		if err := srv.space.Close(); err != nil {
-			b.Fatal(err)
-		}
+		measureLoad(b, 2, commands, func(srv *Server, z *shard.Seizure, p *aof.LoadProgress) error {
+			f, err := aof.OpenForeign(vfs.OS{}, name)
+			if err != nil {
+				return err
+			}
+			return srv.loadForeign(f, false, z, p)
+		})
+	}
+}
+
+// measureLoad has so many commands loaded into the shards of a server.
+func measureLoad(b *testing.B, shards int, commands int64,
+	load func(srv *Server, z *shard.Seizure, p *aof.LoadProgress) error,
+) {
+	b.Helper()
+	srv := newIdleServer(b, shards)
+	z := srv.set.Seize()
+	var p aof.LoadProgress
+	began, beganCPU := time.Now(), cpuTime(b)
+	if err := load(srv, z, &p); err != nil {
+		b.Fatal(err)
+	}
+	b.ReportMetric(float64(cpuTime(b)-beganCPU)/float64(commands), "cpu-ns/command")
+	b.ReportMetric(float64(commands)/1e6/time.Since(began).Seconds(), "Mcommands/s")
+	if p.Commands.Load() != commands {
+		b.Fatalf("%d commands", p.Commands.Load())
+	}
+	z.Release(&shard.Worker{})
+	if err := srv.space.Close(); err != nil {
+		b.Fatal(err)
 	}
 }
 

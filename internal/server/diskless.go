@@ -96,6 +96,7 @@ func (p *primaryLink) loadShadow(t *replica.Transfer, u *loadUnderWay, shadow *s
 	srv.log.Info("MASTER <-> REPLICA sync: Loading DB in memory")
 	z := shadow.Seize()
 	defer z.Release(&shard.Worker{})
+	defer srv.processors.whileLoading()()
 	r, err := srv.loadResult(u, &snapshot.Source{
 		Parts: []snapshot.Part{snapshot.StreamPart(socketName, t, t.SizeBytes)},
 	}, z, snapshot.LoadOptions{KeepExpired: true, CheckMemory: true})

@@ -182,9 +182,9 @@ func (srv *Server) endLoading() {
 // loadAtStart is the goroutine that loads before anybody is served.
 func (srv *Server) loadAtStart(job loadJob, z *shard.Seizure) {
 	defer close(srv.loading.done)
-	srv.processors.add(srv.processors.cores)
+	loaded := srv.processors.whileLoading()
 	err := job(z)
-	srv.processors.add(-srv.processors.cores)
+	loaded()
 	if err == nil {
 		srv.replication.goOn()
 		srv.followAtStart()
@@ -221,8 +221,6 @@ func (srv *Server) loadResult(u *loadUnderWay, src *snapshot.Source, z *shard.Se
 ) {
 	limits := srv.limits.Load().Build()
 	o.Limits, o.KeyDelay, o.Goroutines = &limits, srv.loading.delay, srv.processors.cores
-	srv.processors.add(o.Goroutines)
-	defer srv.processors.add(-o.Goroutines)
 	ended := make(chan struct{})
 	go srv.logProgress(u, ended)
 	began := srv.set.Clock.NowNs()

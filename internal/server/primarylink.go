@@ -332,6 +332,7 @@ func (p *primaryLink) load(link *replica.Link, name string, answer replica.Answe
 // replace is load with the batons seized.
 func (p *primaryLink) replace(z *shard.Seizure, name string, answer replica.Answer) error {
 	srv := p.srv
+	defer srv.processors.whileLoading()()
 	srv.log.Info("MASTER <-> REPLICA sync: Flushing old data")
 	p.empty(z)
 	srv.log.Info("MASTER <-> REPLICA sync: Loading DB in memory")

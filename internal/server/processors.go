@@ -39,6 +39,13 @@ func (p *processors) add(n int) {
 	p.adjust()
 }
 
+// whileLoading is add for the goroutines of a load, which have ended when loaded is called. DEBUG RELOAD does without:
+// nobody is served meanwhile.
+func (p *processors) whileLoading() (loaded func()) {
+	p.add(p.cores)
+	return func() { p.add(-p.cores) }
+}
+
 // follow looks who works beside the loops all the time: who writes the append-only file, who sends to replicas, and
 // while the memory in use changes who has the system's pages follow.
 func (p *processors) follow(srv *Server, changing bool) {

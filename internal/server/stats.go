@@ -197,6 +197,7 @@ func (s *sampler) start(srv *Server) {
 				srv.aof.trim(srv.set.Clock.NowMs())
 			}
 			srv.aof.tellTime()
+			srv.aof.keepUp()
 			if srv.aof.enabled() {
 				srv.gate.update() // what is not synced grows older
 			}
