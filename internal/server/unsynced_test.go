@@ -198,7 +198,8 @@ func TestReadsBehindLaterChanges(t *testing.T) {
 		if err != nil {
 			return err
 		}
-		if err := g.answered([]ask{{"SET " + never + " soon PX 400", "+OK\r\n"}}); err != nil {
+		g.activeExpireOff.Store(true) // it expires when syncs fail, and not before
+		if err := g.answered([]ask{{"SET " + never + " soon PX 1", "+OK\r\n"}}); err != nil {
 			return err
 		}
 		c, err := g.failBehind("SET " + changed + " after")
@@ -206,6 +207,7 @@ func TestReadsBehindLaterChanges(t *testing.T) {
 			return err
 		}
 		failed := g.set.Log.LSN()
+		g.activeExpireOff.Store(false)
 		until := time.Now().Add(patience)
 		for g.set.Log.LSN() == failed && time.Now().Before(until) {
 			time.Sleep(time.Millisecond)
