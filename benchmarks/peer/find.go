@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"os/exec"
 	"strings"
-	"time"
 )
 
 // Names of the servers that the scenarios treat in a way of their own.
@@ -79,7 +78,7 @@ func ParseSpec(text string) (Spec, error) {
 // Version asks a program what it is: the first line of its answer to --version, or its name alone. It is for
 // servers and tools that answer and exit, which Fulmen's servers are not asked to do.
 func Version(ctx context.Context, program string) string {
-	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
+	ctx, cancel := context.WithTimeout(ctx, answerTime)
 	defer cancel()
 	out, err := exec.CommandContext(ctx, program, "--version").CombinedOutput()
 	if err != nil {

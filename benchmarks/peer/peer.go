@@ -21,7 +21,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net"
 	"os"
 	"os/exec"
 	"slices"
@@ -83,42 +82,39 @@ type Server struct {
 	waitErr error         // how it ended; to be read after exited
 	output  *tail
 	dir     string
+	ports   [2]heldPort // of its clients, and for monitoring
 	control *Conn
 }
 
 // Start starts a server on the given cores (none: any) and waits until it answers.
 func Start(ctx context.Context, spec Spec, cpus []int) (*Server, error) {
+	s := &Server{Spec: spec, output: &tail{}, cpus: cpus}
 	var err error
-	// Somebody else may take the port between our looking and the server's binding it: one more try.
-	for range 2 {
-		var s *Server
-		if s, err = start(ctx, spec, cpus); err == nil {
-			return s, nil
-		}
-		if !strings.Contains(err.Error(), "in use") {
-			break
+	for i := range s.ports {
+		if s.ports[i], err = holdPort(); err != nil {
+			s.remove()
+			return nil, err
 		}
 	}
-	return nil, err
-}
-
-func start(ctx context.Context, spec Spec, cpus []int) (*Server, error) {
-	ports, err := freePorts(2)
-	if err != nil {
-		return nil, err
-	}
-	dir, err := os.MkdirTemp("", "fulmen-bench-")
-	if err != nil {
+	if s.dir, err = os.MkdirTemp("", "fulmen-bench-"); err != nil {
+		s.remove()
 		return nil, fmt.Errorf("peer: %w", err)
 	}
-	fill := strings.NewReplacer("{port}", ports[0], "{http}", ports[1], "{dir}", dir)
-	s := &Server{
-		Spec: spec, Addr: "127.0.0.1:" + ports[0], HTTP: "127.0.0.1:" + ports[1], output: &tail{}, dir: dir, cpus: cpus,
-	}
+	port, http := s.ports[0].number, s.ports[1].number
+	s.Addr, s.HTTP = "127.0.0.1:"+port, "127.0.0.1:"+http
+	fill := strings.NewReplacer("{port}", port, "{http}", http, "{dir}", s.dir)
 	for _, arg := range spec.Args {
 		s.args = append(s.args, fill.Replace(arg))
 	}
 	return s, s.launch(ctx)
+}
+
+// remove gives up what the server had beside its process.
+func (s *Server) remove() {
+	os.RemoveAll(s.dir)
+	for i := range s.ports {
+		s.ports[i].release()
+	}
 }
 
 // launch starts the server's process and waits until it answers; one that doesn't is stopped.
@@ -127,7 +123,7 @@ func (s *Server) launch(ctx context.Context) error {
 	s.cmd.Stdout, s.cmd.Stderr = s.output, s.output
 	s.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	if err := proc.OnCPUs(s.cpus, s.cmd.Start); err != nil {
-		os.RemoveAll(s.dir)
+		s.remove()
 		return fmt.Errorf("peer: start %s (%s): %w", s.Spec.Name, s.Spec, err)
 	}
 	s.PID = s.cmd.Process.Pid
@@ -216,7 +212,7 @@ func (s *Server) persistenceOff() {
 // Stop ends the server: SIGTERM, and SIGKILL if it takes too long. It says whether the server ended by itself or
 // had to be killed.
 func (s *Server) Stop() error {
-	defer os.RemoveAll(s.dir)
+	defer s.remove()
 	return s.end()
 }
 
@@ -335,22 +331,4 @@ func ParseInfo(text string) map[string]string {
 		}
 	}
 	return info
-}
-
-// freePorts finds n ports of the loopback interface that nobody listens on.
-func freePorts(n int) ([]string, error) {
-	var ports []string
-	for range n {
-		listener, err := net.Listen("tcp", "127.0.0.1:0")
-		if err != nil {
-			return nil, fmt.Errorf("peer: %w", err)
-		}
-		defer listener.Close() // Held until all are found, so that they differ.
-		_, port, err := net.SplitHostPort(listener.Addr().String())
-		if err != nil {
-			return nil, fmt.Errorf("peer: %w", err)
-		}
-		ports = append(ports, port)
-	}
-	return ports, nil
 }

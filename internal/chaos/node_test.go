@@ -119,7 +119,7 @@ type node struct {
 	name  string
 	spec  spec
 	addr  string
-	port  int
+	port  string
 	dir   string
 	proxy *proxy // before it
 
@@ -130,11 +130,8 @@ type node struct {
 }
 
 func newNode(r *round, name string, s spec) *node {
-	port, err := redistest.FreePort()
-	if err != nil {
-		r.t.Fatal(err)
-	}
-	n := &node{r: r, name: name, spec: s, port: port, addr: "127.0.0.1:" + strconv.Itoa(port), dir: r.t.TempDir()}
+	port := need.Port(r.t)
+	n := &node{r: r, name: name, spec: s, port: port, addr: "127.0.0.1:" + port, dir: r.t.TempDir()}
 	n.proxy = startProxy(r.t, n.addr)
 	return n
 }
@@ -150,7 +147,7 @@ func (n *node) start() {
 	} else {
 		binary = need.Program(n.r.t, binary)
 	}
-	args = append(args, "--port", strconv.Itoa(n.port), "--bind", "127.0.0.1", "--dir", n.dir)
+	args = append(args, "--port", n.port, "--bind", "127.0.0.1", "--dir", n.dir)
 	args = append(args, n.spec.args()...)
 	if n.follows != nil {
 		args = append(args, "--replicaof", "127.0.0.1 "+strconv.Itoa(n.follows.proxy.port))

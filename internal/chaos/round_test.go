@@ -70,7 +70,7 @@ func emptyRound(t *testing.T, seed uint64, all *tally) *round {
 // add adds a server to the chain.
 func (r *round) add(s spec) {
 	n := newNode(r, string(rune('A'+len(r.chain))), s)
-	r.note("%s is %s, port %d, proxy %d", n.name, n.spec, n.port, n.proxy.port)
+	r.note("%s is %s, port %s, proxy %d", n.name, n.spec, n.port, n.proxy.port)
 	r.chain = append(r.chain, n)
 }
 

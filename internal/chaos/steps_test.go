@@ -329,7 +329,7 @@ func (r *round) rotate() (old *node) {
 // failover has the first two servers change their roles by themselves, which they may give up.
 func (r *round) failover() {
 	old, next := r.chain[0], r.chain[1]
-	if got := old.do("FAILOVER", "TO", "127.0.0.1", strconv.Itoa(next.port), "TIMEOUT", "3000"); got != "OK" {
+	if got := old.do("FAILOVER", "TO", "127.0.0.1", next.port, "TIMEOUT", "3000"); got != "OK" {
 		r.note("FAILOVER: %s", got)
 		return
 	}

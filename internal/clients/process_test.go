@@ -9,7 +9,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"strconv"
 	"syscall"
 	"testing"
 	"time"
@@ -37,7 +36,7 @@ func TestMain(m *testing.M) {
 // process is a server in a process of its own, which keeps its port and its directory over restarts.
 type process struct {
 	t    testing.TB
-	port int
+	port string
 	addr string
 	dir  string
 
@@ -51,12 +50,9 @@ type process struct {
 // it has replied to is there after a kill. It is killed when the test ends.
 func startServer(t testing.TB, args ...string) *process {
 	t.Helper()
-	port, err := redistest.FreePort()
-	if err != nil {
-		t.Fatal(err)
-	}
+	port := need.Port(t)
 	p := &process{
-		t: t, port: port, addr: "127.0.0.1:" + strconv.Itoa(port), dir: t.TempDir(),
+		t: t, port: port, addr: "127.0.0.1:" + port, dir: t.TempDir(),
 		binary: *flagServer, args: []string{"--appendonly", "yes", "--appendfsync", "always"},
 	}
 	if p.binary == "" {
@@ -84,7 +80,7 @@ func (p *process) start() {
 	}
 	defer log.Close()
 	p.cmd = exec.Command(p.binary, append([]string{
-		"--port", strconv.Itoa(p.port), "--bind", "127.0.0.1", "--dir", p.dir,
+		"--port", p.port, "--bind", "127.0.0.1", "--dir", p.dir,
 	}, p.args...)...)
 	p.cmd.Stdout, p.cmd.Stderr = log, log
 	p.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}

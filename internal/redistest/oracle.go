@@ -4,10 +4,7 @@ import (
 	"bufio"
 	"fmt"
 	"io"
-	"math/rand/v2"
-	"net"
 	"os/exec"
-	"strconv"
 	"strings"
 	"testing"
 
@@ -81,25 +78,15 @@ func StartOracle(t testing.TB, args ...string) *Oracle {
 
 func startOracles(t testing.TB, binary string, args []string) *Oracle {
 	t.Helper()
-	// Between our look for a free port and its bind another process may take it: then there is another try.
-	for try := 1; ; try++ {
-		oracle, err := startOracle(t, binary, args)
-		if err == nil {
-			return oracle
-		}
-		if try == 5 || !strings.Contains(err.Error(), "Address already in use") {
-			t.Fatalf("redistest: %v", err)
-		}
+	oracle, err := startOracle(t, binary, args)
+	if err != nil {
+		t.Fatalf("redistest: %v", err)
 	}
+	return oracle
 }
 
 func startOracle(t testing.TB, binary string, args []string) (*Oracle, error) {
-	n, err := FreePort()
-	if err != nil {
-		return nil, err
-	}
-	port := strconv.Itoa(n)
-	dir := t.TempDir()
+	port, dir := need.Port(t), t.TempDir()
 	command := exec.Command(binary, append([]string{
 		"--port", port, "--bind", "127.0.0.1", "--dir", dir, "--save", "", "--appendonly", "no", "--daemonize", "no",
 	}, args...)...)
@@ -110,20 +97,6 @@ func startOracle(t testing.TB, binary string, args []string) (*Oracle, error) {
 	}
 	t.Cleanup(process.kill)
 	return &Oracle{Addr: "127.0.0.1:" + port, Dir: dir, PID: command.Process.Pid}, nil
-}
-
-// FreePort returns a port of the loopback interface that nobody listens on. It is one of those that the system gives to
-// nobody who lets it choose: until it is used no connection of another test can take it, and hardly anybody else.
-func FreePort() (port int, err error) {
-	const first, end = 10_000, 32_768
-	for range 100 {
-		port = first + rand.IntN(end-first)
-		var listener net.Listener
-		if listener, err = net.Listen("tcp", "127.0.0.1:"+strconv.Itoa(port)); err == nil {
-			return port, listener.Close()
-		}
-	}
-	return 0, err
 }
 
 // process is a program that runs until it is killed.

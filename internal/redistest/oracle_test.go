@@ -47,7 +47,7 @@ func TestOracleThatCannotStart(t *testing.T) {
 		args []string
 		want string
 	}{
-		{[]string{"--port", port}, "Address already in use"}, // what StartOracle looks for
+		{[]string{"--port", port}, "Address already in use"},
 		{[]string{"--nonsense", "1"}, "nonsense"},
 	} {
 		oracle, err := startOracle(t, binary, test.args)

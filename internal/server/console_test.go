@@ -15,6 +15,7 @@ import (
 
 	"fulmen/internal/config"
 	"fulmen/internal/console"
+	"fulmen/internal/need"
 	"fulmen/internal/resp"
 	"fulmen/persist/vfs"
 )
@@ -22,13 +23,11 @@ import (
 // consoleOn has the server listen on a port that nobody uses, and returns its address.
 func consoleOn(t *testing.T, c *proofConn) (addr string) {
 	t.Helper()
-	for {
-		port := strconv.Itoa(freePort(t))
-		// Somebody else may be quicker.
-		if text(c.do("CONFIG", "SET", "http-port", port)) == "OK" {
-			return "127.0.0.1:" + port
-		}
+	port := need.Port(t)
+	if got := text(c.do("CONFIG", "SET", "http-port", port)); got != "OK" {
+		t.Fatal(got)
 	}
+	return "127.0.0.1:" + port
 }
 
 // scrape gets a page on a connection of its own.
@@ -326,7 +325,7 @@ func TestConsoleAddressTaken(t *testing.T) {
 
 // TestHealthNoticesStuckLoops has a command take long: the console says so, and that it is over.
 func TestHealthNoticesStuckLoops(t *testing.T) {
-	port := strconv.Itoa(freePort(t))
+	port := need.Port(t)
 	srv := startServer(t, "--http-port", port)
 	addr := "127.0.0.1:" + port
 	if code, body, err := scrape(addr, "/healthz"); err != nil || code != http.StatusOK {

@@ -7,7 +7,6 @@ import (
 	"log/slog"
 	"net"
 	"os"
-	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -15,6 +14,7 @@ import (
 
 	"fulmen/internal/clock"
 	"fulmen/internal/config"
+	"fulmen/internal/need"
 	"fulmen/persist/vfs"
 	"fulmen/shard"
 )
@@ -171,7 +171,7 @@ func newGated(t testing.TB, o gatedOptions) *gated {
 	}
 	g := &gated{t: t, disk: newStoppedDisk(), log: &logBuffer{}}
 	args := append([]string{"--aof-ring-dir", ringDir(t),
-		"--port", strconv.Itoa(freePort(t)), "--bind", "127.0.0.1", "--dir", o.dir, "--shards", "4",
+		"--port", need.Port(t), "--bind", "127.0.0.1", "--dir", o.dir, "--shards", "4",
 		"--event-loops", "2",
 		"--appendonly", "yes", "--save", "", "--enable-debug-command", "yes",
 	}, o.args...)

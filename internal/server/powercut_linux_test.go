@@ -119,7 +119,7 @@ func (p *powerCuts) round(n int) {
 	load.all.Wait()
 	p.powerBack()
 	if n%2 == 1 { // once more, while it recovers
-		cmd := exec.Command(program.Path(p.t), append(p.args(), "--port", strconv.Itoa(freePort(p.t)))...)
+		cmd := exec.Command(program.Path(p.t), append(p.args(), "--port", need.Port(p.t))...)
 		if err := cmd.Start(); err != nil {
 			p.t.Fatal(err)
 		}

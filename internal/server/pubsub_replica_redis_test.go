@@ -6,7 +6,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"strconv"
 	"strings"
 	"testing"
 
@@ -75,8 +74,7 @@ func TestMessagesFromRedis(t *testing.T) {
 // replica take over when the server ends.
 func TestSentinel(t *testing.T) {
 	binary := need.Program(t, "redis-server")
-	addr := func() (port string) { return strconv.Itoa(freePort(t)) }
-	ports := [3]string{addr(), addr(), addr()}
+	ports := [3]string{need.Port(t), need.Port(t), need.Port(t)}
 	local := func(port string, args ...string) []string {
 		return append([]string{"--port", port, "--bind", "127.0.0.1", "--repl-diskless-sync-delay", "0"}, args...)
 	}

@@ -6,6 +6,7 @@ import (
 	"strings"
 	"testing"
 
+	"fulmen/internal/need"
 	"fulmen/internal/redistest"
 )
 
@@ -113,7 +114,7 @@ func TestRedisFollowsRestartedPrimary(t *testing.T) {
 	for _, old := range []bool{false, true} {
 		t.Run(map[bool]string{false: "new", true: "old"}[old], func(t *testing.T) {
 			args := []string{
-				"--dir", t.TempDir(), "--port", strconv.Itoa(freePort(t)), "--repl-diskless-sync-delay", "0",
+				"--dir", t.TempDir(), "--port", need.Port(t), "--repl-diskless-sync-delay", "0",
 			}
 			srv := startServer(t, args...)
 			c := dial(t, srv.Addr())
@@ -156,7 +157,7 @@ func TestRedisFollowsRestartedPrimary(t *testing.T) {
 // TestChainRestarts: the server in the middle is started again; the one above and the one below it go on, and so does
 // the latter when the one in the middle becomes a primary.
 func TestChainRestarts(t *testing.T) {
-	args := []string{"--dir", t.TempDir(), "--port", strconv.Itoa(freePort(t)), "--repl-diskless-sync-delay", "0",
+	args := []string{"--dir", t.TempDir(), "--port", need.Port(t), "--repl-diskless-sync-delay", "0",
 		"--appendonly", "yes", "--aof-ring-dir", "no"}
 	primary, srv := followRedis(t, 4, nil, args...)
 	addr := primary.RemoteAddr().String()

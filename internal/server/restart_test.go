@@ -10,6 +10,7 @@ import (
 	"strings"
 	"testing"
 
+	"fulmen/internal/need"
 	"fulmen/persist/aof"
 	"fulmen/replica"
 )
@@ -30,7 +31,7 @@ func TestLogMark(t *testing.T) {
 	srv, log := startLogged(t)
 	c := dial(t, srv.Addr())
 	c.do("DEBUG", "LOG", "first")
-	c.do("REPLICAOF", "127.0.0.1", strconv.Itoa(freePort(t)))
+	c.do("REPLICAOF", "127.0.0.1", need.Port(t))
 	c.do("DEBUG", "LOG", "second")
 	c.do("REPLICAOF", "NO", "ONE")
 	c.do("DEBUG", "LOG", "third")
@@ -176,7 +177,7 @@ func TestReplicaRecoversItsPosition(t *testing.T) {
 	for round := range rounds {
 		dir := cutFiles(t, crash, round > 0, random)
 		again := startServer(t, "--dir", dir, "--appendonly", "yes", "--aof-ring-dir", "no",
-			"--replicaof", "127.0.0.1 "+strconv.Itoa(freePort(t)))
+			"--replicaof", "127.0.0.1 "+need.Port(t))
 		c := dial(t, again.Addr())
 		c.loaded()
 		offset, err := strconv.Atoi(c.info("replication", "slave_repl_offset"))

@@ -15,6 +15,7 @@ import (
 
 	"fulmen/internal/clock"
 	"fulmen/internal/config"
+	"fulmen/internal/need"
 	"fulmen/persist/vfs"
 )
 
@@ -82,7 +83,7 @@ func startSaving(t testing.TB, dir string, disk *badDisk, args ...string) *savin
 	}
 	s := &savingServer{clock: clock.NewFake(1_700_000_000_000), disk: disk, dir: dir, log: &logBuffer{}}
 	args = append([]string{
-		"--port", strconv.Itoa(freePort(t)), "--bind", "127.0.0.1", "--dir", dir, "--shards", "4", "--event-loops", "2",
+		"--port", need.Port(t), "--bind", "127.0.0.1", "--dir", dir, "--shards", "4", "--event-loops", "2",
 		"--enable-debug-command", "yes", "--enable-protected-configs", "yes",
 	}, args...)
 	cfg, err := config.Load(args, config.Env{Version: Version, Cwd: dir, CPUs: 2, Files: vfs.OS{}})

@@ -17,7 +17,7 @@ import (
 	"go.uber.org/goleak"
 
 	"fulmen/internal/config"
-	"fulmen/internal/redistest"
+	"fulmen/internal/need"
 	"fulmen/internal/resp"
 	"fulmen/persist/vfs"
 	"fulmen/reactor"
@@ -81,34 +81,26 @@ func startServer(t testing.TB, args ...string) *Server {
 func startLogged(t testing.TB, args ...string) (*Server, *logBuffer) {
 	t.Helper()
 	log := &logBuffer{}
-	// Somebody else may take the port between the look for it and the bind.
-	for range 10 {
-		srv, err := tryServer(t, log, args)
-		if err != nil && strings.Contains(err.Error(), "address already in use") {
-			continue
-		}
-		if err != nil {
-			t.Fatal(err)
-		}
-		t.Cleanup(func() {
-			if err := srv.Shutdown(); err != nil {
-				t.Error(err)
-			}
-			if t.Failed() {
-				t.Log("the server's log:\n" + log.String())
-			}
-		})
-		return srv, log
+	srv, err := tryServer(t, log, args)
+	if err != nil {
+		t.Fatal(err)
 	}
-	t.Fatal("no free port found")
-	return nil, nil
+	t.Cleanup(func() {
+		if err := srv.Shutdown(); err != nil {
+			t.Error(err)
+		}
+		if t.Failed() {
+			t.Log("the server's log:\n" + log.String())
+		}
+	})
+	return srv, log
 }
 
 func tryServer(t testing.TB, log io.Writer, args []string) (*Server, error) {
 	t.Helper()
 	dir := t.TempDir()
 	args = append([]string{
-		"--port", strconv.Itoa(freePort(t)), "--bind", "127.0.0.1", "--dir", dir, "--shards", "8",
+		"--port", need.Port(t), "--bind", "127.0.0.1", "--dir", dir, "--shards", "8",
 		"--event-loops", "2", "--enable-debug-command", "yes", "--save", "", "--aof-ring-dir", ringDir(t),
 	}, args...)
 	cfg, err := config.Load(args, config.Env{Version: Version, Cwd: dir, CPUs: 2, Files: vfs.OS{}})
@@ -124,16 +116,6 @@ func tryServer(t testing.TB, log io.Writer, args []string) (*Server, error) {
 		return nil, err
 	}
 	return srv, nil
-}
-
-// freePort returns a port of the loopback interface that nobody listens on.
-func freePort(t testing.TB) int {
-	t.Helper()
-	port, err := redistest.FreePort()
-	if err != nil {
-		t.Fatal(err)
-	}
-	return port
 }
 
 // client is a connection of a test to a server, in raw bytes. What it sends or waits for has patience from then on.

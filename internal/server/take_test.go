@@ -10,6 +10,8 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+
+	"fulmen/internal/need"
 )
 
 // gateTake: what TAKE has taken is told when it is synced, to whoever asks again with its token, too.
@@ -161,7 +163,7 @@ func TestTakeIsAWrite(t *testing.T) {
 		{"CONFIG SET maxmemory 0", "[2 3]"},
 		{"CONFIG SET min-replicas-to-write 1", "-NOREPLICAS Not enough good replicas to write."},
 		{"CONFIG SET min-replicas-to-write 0", "[2 3]"},
-		{"REPLICAOF 127.0.0.1 " + strconv.Itoa(freePort(t)), "-READONLY You can't write against a read only replica."},
+		{"REPLICAOF 127.0.0.1 " + need.Port(t), "-READONLY You can't write against a read only replica."},
 		{"REPLICAOF NO ONE", "[2 3]"},
 	} {
 		if got := c.do(strings.Fields(refusal.set)...); got != "OK" {

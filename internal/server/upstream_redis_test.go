@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"fulmen/internal/need"
 	"fulmen/internal/redistest"
 )
 
@@ -190,7 +191,7 @@ func TestDemotionEndsWaits(t *testing.T) {
 	waiter, c := dial(t, srv.Addr()), dial(t, srv.Addr())
 	waiter.send("BLPOP l 0\r\n")
 	eventually(t, "it waits", func() bool { return c.info("clients", "blocked_clients") == "1" })
-	c.send(fmt.Sprintf("SET a 1\r\nREPLICAOF 127.0.0.1 %d\r\nSET a 2\r\nGET a\r\n", freePort(t)))
+	c.send(fmt.Sprintf("SET a 1\r\nREPLICAOF 127.0.0.1 %s\r\nSET a 2\r\nGET a\r\n", need.Port(t)))
 	c.want("OK", "OK", "-READONLY You can't write against a read only replica.", "1")
 	waiter.want("-UNBLOCKED force unblock from blocking operation, instance state changed (master -> replica?)")
 	waiter.wantClosed()
