@@ -1,33 +1,30 @@
 // Package crc computes the two checksums that Redis's formats fix: CRC-16 of keys, which places them in a
-// slot, and CRC-64 of RDB files and DUMP payloads.
+// slot, and CRC-64 of RDB files and DUMP payloads; and the CRC-64 that our own files have.
 //
 // It is not a general checksum package: frames of the log use CRC-32C from the standard library.
 //
-// Both sums are computed eight bytes a step ("slicing-by-8": table k holds the sum of a byte followed by k zero
-// bytes, so the eight look-ups of a step don't depend on one another).
+// All sums are computed eight bytes a step ("slicing-by-8": table k holds the sum of a byte followed by k zero
+// bytes, so the eight look-ups of a step don't depend on one another). Of longer input, CRC-64 is computed 64 bytes a
+// step where the processor multiplies polynomials (crc64.go).
 //
 // # Parameters
 //
 //	CRC-16/XMODEM  poly 0x1021, most significant bit first; of "123456789" 0x31C3
 //	CRC-64/Redis   poly 0xad93d23594c935a9, reflected; of "123456789" 0xe9c6d914c4b8d9ca
+//	CRC-64/XZ      poly 0x42f0e1eba9ea3693, reflected; of "123456789" 0x995dc9bbdf1939fa
 //
-// Both begin with 0 and have no final xor.
+// The first two begin with 0 and have no final xor; CRC-64/XZ begins with all bits set and ends with their complement.
 package crc
 
 import (
 	"encoding/binary"
-	"hash/crc64"
 	"math"
 )
 
 // Slots is the number of hash slots of Redis Cluster.
 const Slots = 16384
 
-const (
-	poly16 = 0x1021
-	// poly64 is Redis's polynomial in the reversed notation of hash/crc64.
-	poly64 = 0x95ac9329ac4bc9b5
-)
+const poly16 = 0x1021
 
 // table16[k][b] is the CRC-16 of byte b followed by k zero bytes.
 var table16 = func() (t [8][256]uint16) {
@@ -46,18 +43,6 @@ var table16 = func() (t [8][256]uint16) {
 		for b := range 256 {
 			c := t[k-1][b]
 			t[k][b] = c<<8 ^ t[0][c>>8]
-		}
-	}
-	return t
-}()
-
-// table64[k][b] is the CRC-64 of byte b followed by k zero bytes.
-var table64 = func() (t [8][256]uint64) {
-	t[0] = *crc64.MakeTable(poly64)
-	for k := 1; k < 8; k++ {
-		for b := range 256 {
-			c := t[k-1][b]
-			t[k][b] = c>>8 ^ t[0][byte(c)]
 		}
 	}
 	return t
@@ -136,25 +121,4 @@ func hashTag(key []byte) []byte {
 		}
 	}
 	return key
-}
-
-// Sum64 returns Redis's CRC-64 of p.
-func Sum64(p []byte) uint64 { return Update64(0, p) }
-
-// Update64 returns Redis's CRC-64 of some bytes followed by p, where crc is that of the former; 0 begins a sum.
-//
-// It is crc64.Update of the standard library with the complements undone (^Update(^crc, …)); that one falls back to
-// a byte a step, or builds its tables anew in every call, for polynomials it doesn't know.
-func Update64(crc uint64, p []byte) uint64 {
-	t := &table64
-	for len(p) >= 8 {
-		v := crc ^ binary.LittleEndian.Uint64(p)
-		crc = t[7][byte(v)] ^ t[6][byte(v>>8)] ^ t[5][byte(v>>16)] ^ t[4][byte(v>>24)] ^
-			t[3][byte(v>>32)] ^ t[2][byte(v>>40)] ^ t[1][byte(v>>48)] ^ t[0][v>>56]
-		p = p[8:]
-	}
-	for _, b := range p {
-		crc = crc>>8 ^ t[0][byte(crc)^b]
-	}
-	return crc
 }

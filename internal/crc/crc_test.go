@@ -38,7 +38,10 @@ func TestCheckValues(t *testing.T) {
 	if got := Sum64([]byte("123456789")); got != 0xe9c6d914c4b8d9ca {
 		t.Errorf("Sum64 = %#x", got)
 	}
-	if Sum16(nil) != 0 || Sum64(nil) != 0 {
+	if got := UpdateXZ(0, []byte("123456789")); got != 0x995dc9bbdf1939fa {
+		t.Errorf("UpdateXZ = %#x", got)
+	}
+	if Sum16(nil) != 0 || Sum64(nil) != 0 || UpdateXZ(0, nil) != 0 {
 		t.Error("the sum of nothing is not 0")
 	}
 }
@@ -55,19 +58,45 @@ func TestSum16AgainstDefinition(t *testing.T) {
 	}
 }
 
+// TestSum64AgainstStandardLibrary: of all lengths around the steps, as a whole and in pieces, at any alignment.
 func TestSum64AgainstStandardLibrary(t *testing.T) {
 	rnd := rand.New(rand.NewPCG(3, 4))
-	tab := crc64.MakeTable(poly64)
-	for n := range 200 {
-		p := randomBytes(rnd, n)
-		want := ^crc64.Update(^uint64(0), tab, p)
+	redis, xz := crc64.MakeTable(polyRedis), crc64.MakeTable(crc64.ECMA)
+	all := randomBytes(rnd, 70_000)
+	for i := range 3000 {
+		n := i
+		if i > 2000 {
+			n = rnd.IntN(len(all) - 64)
+		}
+		at := rnd.IntN(64)
+		p := all[at : at+n]
+		want, wantXZ := ^crc64.Update(^uint64(0), redis, p), crc64.Update(0, xz, p)
 		if got := Sum64(p); got != want {
-			t.Fatalf("Sum64(%x) = %#x, want %#x", p, got, want)
+			t.Fatalf("Sum64 of %d bytes = %#x, want %#x", n, got, want)
+		}
+		if got := UpdateXZ(0, p); got != wantXZ {
+			t.Fatalf("UpdateXZ of %d bytes = %#x, want %#x", n, got, wantXZ)
 		}
 		cut := rnd.IntN(n + 1)
 		if got := Update64(Update64(0, p[:cut]), p[cut:]); got != want {
-			t.Fatalf("in two pieces %#x, want %#x", got, want)
+			t.Fatalf("%d bytes in two pieces %#x, want %#x", n, got, want)
 		}
+		if got := UpdateXZ(UpdateXZ(0, p[:cut]), p[cut:]); got != wantXZ {
+			t.Fatalf("XZ: %d bytes in two pieces %#x, want %#x", n, got, wantXZ)
+		}
+	}
+}
+
+// TestSum64EveryBit: each bit of an input long enough to be folded counts.
+func TestSum64EveryBit(t *testing.T) {
+	p := randomBytes(rand.New(rand.NewPCG(7, 8)), foldFrom+100)
+	good := Sum64(p)
+	for i := range len(p) * 8 {
+		p[i/8] ^= 1 << (i % 8)
+		if Sum64(p) == good {
+			t.Fatalf("bit %d doesn't count", i)
+		}
+		p[i/8] ^= 1 << (i % 8)
 	}
 }
 
@@ -125,8 +154,8 @@ func TestSlotBraceAnywhere(t *testing.T) {
 }
 
 func TestNoAllocation(t *testing.T) {
-	key := []byte("user:{1000}:following")
-	if n := testing.AllocsPerRun(100, func() { Slot(key); Sum64(key) }); n != 0 {
+	key, long := []byte("user:{1000}:following"), make([]byte, 4*foldFrom)
+	if n := testing.AllocsPerRun(100, func() { Slot(key); Sum64(key); Sum64(long) }); n != 0 {
 		t.Fatalf("%v allocations", n)
 	}
 }

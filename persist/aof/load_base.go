@@ -9,8 +9,8 @@ import (
 	"strconv"
 	"sync"
 
+	"fulmen/internal/crc"
 	"fulmen/internal/resp"
-	"fulmen/persist/lines"
 	"fulmen/persist/log"
 	"fulmen/persist/vfs"
 )
@@ -131,7 +131,7 @@ func (b *baseReader) next() (n int, more bool, err error) {
 		return 0, false, fmt.Errorf("aof: %w", err)
 	}
 	fresh = fresh[:got]
-	b.sum = lines.Sum(b.sum, fresh)
+	b.sum = crc.UpdateXZ(b.sum, fresh)
 	b.offset += int64(got)
 	b.part = b.part[:len(b.part)+got]
 	before := b.whole

@@ -92,7 +92,7 @@ type File struct {
 
 	// Of a BASE.
 	SizeBytes int64
-	CRC64     uint64 // CRC-64/XZ of the file's bytes (lines.Sum)
+	CRC64     uint64 // CRC-64/XZ of the file's bytes (crc.UpdateXZ)
 	Keys      int64
 }
 

@@ -5,7 +5,7 @@ import (
 	"errors"
 	"io"
 
-	"fulmen/persist/lines"
+	"fulmen/internal/crc"
 	"fulmen/persist/vfs"
 )
 
@@ -117,7 +117,7 @@ var errDropped = errors.New("snapshot: given up")
 func (d *diskFile) Write(p []byte) (int, error) {
 	d.f.o.Limiter.Wait(len(p), d.f.cancelled)
 	n, err := d.file.Write(p)
-	d.sum = lines.Sum(d.sum, p[:n])
+	d.sum = crc.UpdateXZ(d.sum, p[:n])
 	d.sizeBytes += int64(n)
 	if err == nil && d.syncEvery > 0 && d.sizeBytes-d.sent >= d.syncEvery {
 		err = d.send()

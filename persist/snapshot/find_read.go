@@ -12,7 +12,7 @@ import (
 
 	"github.com/pierrec/lz4/v4"
 
-	"fulmen/persist/lines"
+	"fulmen/internal/crc"
 	"fulmen/persist/rdb"
 	"fulmen/persist/vfs"
 )
@@ -182,7 +182,7 @@ func (f *partFile) Read(p []byte) (int, error) {
 		f.count.Add(int64(n))
 	}
 	if f.part.segment != nil {
-		f.sum = lines.Sum(f.sum, p[:n])
+		f.sum = crc.UpdateXZ(f.sum, p[:n])
 	}
 	if err == io.EOF {
 		f.atEnd = true
