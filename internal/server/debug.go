@@ -85,22 +85,32 @@ REPLYBUFFER RESIZING <0|1>
 
 // DEBUG subcommand [arg ...]
 func cmdDebug(s *Session) error {
-	sub := cString(s.c.Args[1])
-	for i := range debugSubs {
-		d := &debugSubs[i]
-		if strings.EqualFold(sub, d.name) && len(s.c.Args)-2 >= d.min && len(s.c.Args)-2 <= d.max {
-			return d.run(s, s.c.Args[2:])
-		}
+	if d := findDebugSub(s.c.Args); d != nil {
+		return d.run(s, s.c.Args[2:])
 	}
 	return resp.ErrSubcommandSyntax(s.c.Args[0], s.c.Args[1])
 }
 
-// debugSubs are DEBUG's subcommands with the number of their arguments. As in Redis they have no rows.
-var debugSubs = [...]struct {
+// debugSub is a subcommand of DEBUG.
+type debugSub struct {
 	name     string
-	min, max int
+	min, max int // how many arguments it has
 	run      func(s *Session, args [][]byte) error
-}{
+}
+
+// findDebugSub returns the subcommand that a call of DEBUG names with as many arguments as it may have; nil: none.
+func findDebugSub(args [][]byte) *debugSub {
+	sub, n := cString(args[1]), len(args)-2
+	for i := range debugSubs {
+		if d := &debugSubs[i]; strings.EqualFold(sub, d.name) && n >= d.min && n <= d.max {
+			return d
+		}
+	}
+	return nil
+}
+
+// debugSubs are DEBUG's subcommands with the number of their arguments. As in Redis they have no rows.
+var debugSubs = [...]debugSub{
 	{"change-repl-id", 0, 0, debugChangeReplID},
 	{"digest", 0, 0, debugDigest},
 	{"digest-value", 0, math.MaxInt, debugDigestValue},
@@ -120,7 +130,7 @@ var debugSubs = [...]struct {
 	{"reload", 0, math.MaxInt, debugReload},
 	{"replybuffer", 2, 2, debugReplyBuffer},
 	{"set-active-expire", 1, 1, debugActiveExpire},
-	{"set-disable-deny-scripts", 1, 1, debugOK}, // scripts are denied it all the same
+	{"set-disable-deny-scripts", 1, 1, debugDenyScripts},
 	{"sleep", 1, 1, debugSleep},
 	{"stringmatch-len", 2, 2, debugStringMatch},
 }
@@ -152,6 +162,18 @@ func isOn(text []byte) bool { return math.Trunc(leadingNumber(text)) != 0 }
 func debugActiveExpire(s *Session, args [][]byte) error {
 	s.srv.activeExpireOff.Store(!isOn(args[0]))
 	return debugOK(s, nil)
+}
+
+// DEBUG SET-DISABLE-DENY-SCRIPTS 0|1: scripts may call those of debugInScripts. Redis lets them call whatever they are
+// denied otherwise, which does harm.
+func debugDenyScripts(s *Session, args [][]byte) error {
+	s.srv.scriptsDebug.Store(isOn(args[0]))
+	return debugOK(s, nil)
+}
+
+// debugInScripts are the subcommands that a script may call if it is not denied them.
+var debugInScripts = []string{
+	"digest-value", "error", "log", "object", "protocol", "set-active-expire", "sleep", "stringmatch-len",
 }
 
 func debugPauseCron(s *Session, args [][]byte) error {

@@ -66,3 +66,39 @@ func TestDebugMessages(t *testing.T) {
 		}
 	}
 }
+
+// TestDebugInScripts compares what scripts and functions get of DEBUG, denied it and not.
+func TestDebugInScripts(t *testing.T) {
+	b := dialBoth(t)
+	compare := func(args ...string) {
+		t.Helper()
+		right, ours := b.do(args...)
+		if got, want := ours.String(), right.String(); got != want {
+			t.Errorf("%q: got %s, want %s", args, got, want)
+		}
+	}
+	bodies := []string{
+		"return redis.call('DEBUG')", "return redis.pcall('DEBUG','NOSUCH')",
+		"return redis.call('DEBUG','LOG','of a script')",
+		"return redis.call('DEBUG','DIGEST-VALUE','k')", "return redis.pcall('DEBUG','ERROR','FOO bar')",
+		"redis.call('SET','k','v','PX','5') redis.call('DEBUG','SLEEP','0.01') return redis.call('EXISTS','k')",
+		"redis.call('DEL','k') return redis.call('EXISTS','k')",
+		"redis.call('DEBUG','SET-ACTIVE-EXPIRE','0') return redis.call('DEBUG','SET-ACTIVE-EXPIRE','1')",
+	}
+	for _, kind := range strings.Fields("string integer double bignum null array set map true false verbatim attrib") {
+		for _, proto := range []string{"2", "3"} {
+			bodies = append(bodies, "redis.setresp("+proto+") return redis.call('DEBUG','PROTOCOL','"+kind+"')")
+		}
+	}
+	for _, proto := range []string{"2", "3"} {
+		b.do("HELLO", proto)
+		for _, denied := range []string{"0", "1", "x"} {
+			compare("DEBUG", "SET-DISABLE-DENY-SCRIPTS", denied)
+			for _, body := range bodies {
+				compare("EVAL", body, "0")
+				compare("FUNCTION", "LOAD", "REPLACE", "#!lua name=l\nredis.register_function('f', function() "+body+" end)")
+				compare("FCALL", "f", "0")
+			}
+		}
+	}
+}

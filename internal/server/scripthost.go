@@ -256,7 +256,7 @@ func (r *scriptRun) refused(row *command.Row, args [][]byte) *resp.Error {
 		return resp.ErrScriptUnknownCommand
 	case !row.ArityOK(len(args)):
 		return resp.ErrScriptArity
-	case row.Flags&command.NoScript != 0 || row.NotQueued:
+	case (row.Flags&command.NoScript != 0 || row.NotQueued) && !r.mayDebug(row, args):
 		return resp.ErrScriptDenied
 	case restricted&whileStale != 0 && !obey && row.Flags&command.Stale == 0:
 		return resp.ErrScriptCallStale
@@ -275,6 +275,15 @@ func (r *scriptRun) refused(row *command.Row, args [][]byte) *resp.Error {
 		return resp.ErrOOM
 	}
 	return nil
+}
+
+// mayDebug tells whether a command is DEBUG with what scripts are not denied at present, or with no subcommand.
+func (r *scriptRun) mayDebug(row *command.Row, args [][]byte) bool {
+	if !r.l.srv.scriptsDebug.Load() || !row.Protected {
+		return false
+	}
+	d := findDebugSub(args)
+	return d == nil || slices.Contains(debugInScripts, d.name)
 }
 
 // writesRefused says why a command of a script that would be the first to write is refused; nil: it is not.

@@ -56,6 +56,7 @@ type Server struct {
 	clientMemory    atomic.Int64 // sum of the sessions' memoryBytes
 	cronPaused      atomic.Bool  // DEBUG PAUSE-CRON 1
 	activeExpireOff atomic.Bool  // DEBUG SET-ACTIVE-EXPIRE 0
+	scriptsDebug    atomic.Bool  // DEBUG SET-DISABLE-DENY-SCRIPTS 1
 	pausing         pausing
 	clientEvictor   clientEvictor
 	waitFault       waitFault // set by tests, before there are clients
