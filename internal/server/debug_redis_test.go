@@ -96,7 +96,8 @@ func TestDebugInScripts(t *testing.T) {
 			compare("DEBUG", "SET-DISABLE-DENY-SCRIPTS", denied)
 			for _, body := range bodies {
 				compare("EVAL", body, "0")
-				compare("FUNCTION", "LOAD", "REPLACE", "#!lua name=l\nredis.register_function('f', function() "+body+" end)")
+				library := "#!lua name=l\nredis.register_function('f', function() " + body + " end)"
+				compare("FUNCTION", "LOAD", "REPLACE", library)
 				compare("FCALL", "f", "0")
 			}
 		}

@@ -142,7 +142,7 @@ func (c *Ctx) sort(mayStore bool) error {
 		default:
 			return resp.ErrWrongType
 		}
-		if s.natural && (s.store > 0 || c.Scripted) && v.Type() == object.Set { // whose order is not the same everywhere
+		if s.natural && (s.store > 0 || c.Scripted) && v.Type() == object.Set { // in no certain order
 			s.natural, s.alpha, s.by = false, true, nil
 		}
 		s.load(&v)
