@@ -90,8 +90,8 @@ func (r *run) convertTo(in *aofInput, temp string, until uint64) error {
 		}
 		return nil
 	})
-	if err == nil && w.stopped != nil && !w.torn {
-		err = w.stopped
+	if err == nil {
+		err = r.judge(in, w)
 	}
 	if err == nil {
 		err = out.Flush()
@@ -246,6 +246,10 @@ func (r *run) truncateOurs(in *aofInput) (err error) {
 		return fmt.Errorf("the BASE is of LSN %d: there is no way back to %d", w.begin, w.until)
 	case refused != nil && !w.cut: // what is damaged is before the end, and more is in memory
 		return refused
+	case !w.cut: // likewise, without a ring
+		if err := r.judge(in, w); err != nil {
+			return err
+		}
 	}
 	if w.untilSec > 0 {
 		if err := w.timely(); err != nil {

@@ -39,9 +39,23 @@ func (r *run) ring(in *aofInput) (*log.RingContent, error) {
 
 // recover does what the next start would do.
 func (r *run) recover(in *aofInput, fsys vfs.FS, ring *log.RingContent) (*aof.Recovered, error) {
+	site, err := aof.SiteOf(r.Files, in.dir)
+	if err != nil && !errors.Is(err, errors.ErrUnsupported) {
+		return nil, err
+	}
 	return aof.Recover(&aof.RecoverOptions{
-		FS: fsys, Dir: in.dir, Name: in.name, Ring: ring, Truncated: true,
+		FS: fsys, Dir: in.dir, Name: in.name, Ring: ring, Site: site, Truncated: true,
 	})
+}
+
+// judge returns why the next start would refuse what a walk without a ring has stopped at; nil: it puts up with it, or
+// the walk has not stopped.
+func (r *run) judge(in *aofInput, w *aofWalk) error {
+	if !w.torn {
+		return w.stopped
+	}
+	_, err := r.recover(in, newOverlay(in.files), nil)
+	return err
 }
 
 // withRing has an append-only file be what the next start would make of it and its ring; nothing is written. Without a

@@ -12,6 +12,7 @@ import (
 
 	"fulmen/internal/need"
 	"fulmen/persist/aof"
+	"fulmen/persist/vfs"
 )
 
 // killed is an append-only file of which the server that was killed has left the newest part in memory only.
@@ -122,4 +123,60 @@ func TestAOFRingDamaged(t *testing.T) {
 	expect(t, 1, []string{"DAMAGED", k.ringName}, "verify", k.dir)
 	expect(t, 0, nil, "truncate", k.dir, "--lsn", fmt.Sprint(k.filed))
 	k.want("truncated", k.filed)
+}
+
+// TestAOFSite: without a ring the manifest tells whether the system has gone on since the server was killed. Then what
+// is damaged in the middle of a file is no torn tail: verify says so, what changes files or converts them refuses, and
+// what lies before it is still there to be had. Elsewhere it is what a power cut may have left.
+func TestAOFSite(t *testing.T) {
+	rnd := rand.New(rand.NewPCG(9, 1))
+	x := newAOFWorld(t, 3)
+	site, err := aof.SiteOf(vfs.OS{}, x.dir)
+	fatal(t, err)
+	x.change(rnd, 20)
+	first := x.log.LSN()
+	x.change(rnd, 20)
+	x.close(false)
+	m := x.manifest.Clone()
+	m.Last().Site = site
+	fatal(t, m.Commit(vfs.OS{}, x.dir, "a.aof"))
+	if end := x.end(0); end != x.log.LSN() {
+		t.Errorf("the data ends at LSN %d, want %d", end, x.log.LSN())
+	}
+	path := m.Live(aof.Incr)[0].Path(x.dir, "a.aof")
+	for i, f := range m.Live(aof.Incr) {
+		name := f.Path(x.dir, "a.aof")
+		data, err := os.ReadFile(name)
+		fatal(t, err)
+		h, err := aof.ParseHeader(name, data)
+		fatal(t, err)
+		h.MarkLSN = 0 // it would tell of the damage, too
+		copy(data, h.Append(nil))
+		if content := bytes.TrimRight(data, "\x00"); i == 0 {
+			clear(content[len(content)*4/5:][:40])
+		}
+		fatal(t, os.WriteFile(name, data, 0o600))
+	}
+
+	moved := t.TempDir()
+	fatal(t, os.CopyFS(moved, os.DirFS(x.dir)))
+	expect(t, 1, []string{"TORN"}, "verify", moved)
+	expect(t, 0, []string{"TORN"}, "convert", moved, filepath.Join(t.TempDir(), "a.aof"))
+	expect(t, 0, []string{"repaired"}, "repair", moved)
+
+	damaged := []string{"DAMAGED at offset", path, "the process alone was ended"}
+	if text := expect(t, 1, damaged, "verify", x.dir); strings.Contains(text, "TORN") {
+		t.Errorf("verify says\n%s", text)
+	}
+	expect(t, 1, []string{"DAMAGED", path}, "show", x.dir)
+	expect(t, 1, damaged, "convert", x.dir, filepath.Join(t.TempDir(), "a.aof"))
+	expect(t, 1, damaged, "truncate", x.dir, "--lsn", fmt.Sprint(x.log.LSN()))
+	expect(t, 1, []string{"DAMAGED", path, "--fix"}, "repair", x.dir)
+	if got := x.converted("--until-lsn", fmt.Sprint(first)); got != x.digests[first] {
+		t.Errorf("until %d: digest %s, want %s", first, got, x.digests[first])
+	}
+	expect(t, 0, []string{fmt.Sprintf("ends at LSN %d", first)}, "truncate", x.dir, "--lsn", fmt.Sprint(first))
+	if end := x.end(0); end != first {
+		t.Errorf("truncated to %d, and the data ends at %d", first, end)
+	}
 }

@@ -98,7 +98,7 @@ func (r *run) verifyAOF(in *aofInput) error {
 	fmt.Fprintf(r.Stdout, "%s: %d commits in %d frames, %d records, LSN %d to %d\n", in.manifestName(), w.commits,
 		w.frames, w.records, w.begin, w.end)
 	if w.torn {
-		if _, err := r.recover(in, newOverlay(in.files), nil); err != nil {
+		if err := r.judge(in, w); err != nil {
 			return err // there is more to it: the next start refuses
 		}
 		fmt.Fprintf(r.Stdout, "%s: TORN: %v\nThe next start goes on from LSN %d; with aof-load-truncated no it "+

@@ -20,13 +20,13 @@ func (a *appendOnly) load(z *shard.Seizure) error {
 		ring = a.readRing(last)
 	}
 	found, err := aof.Recover(&aof.RecoverOptions{
-		FS: srv.files, Dir: a.dir, Name: a.name, Ring: ring, Truncated: srv.cfg.Values().AOFLoadTruncated,
-		Logger: srv.log,
+		FS: srv.files, Dir: a.dir, Name: a.name, Ring: ring, Site: a.site(),
+		Truncated: srv.cfg.Values().AOFLoadTruncated, Logger: srv.log,
 	})
 	if err != nil {
 		return err
 	}
-	a.logRecovered(found)
+	a.logRecovered(found, last.RingName() != "" && ring == nil)
 	m := found.Manifest
 	apply := newApplier(srv, z, m.Shards)
 	if err := a.loadFiles(m, z, apply); err != nil {
@@ -89,8 +89,8 @@ func (a *appendOnly) loadBase(m *aof.Manifest, z *shard.Seizure) error {
 	return err
 }
 
-// logRecovered tells what the last stop has left.
-func (a *appendOnly) logRecovered(r *aof.Recovered) {
+// logRecovered tells what the last stop has left; ringLost: there was a ring, and nothing of it could be used.
+func (a *appendOnly) logRecovered(r *aof.Recovered, ringLost bool) {
 	log := a.srv.log
 	switch {
 	case !r.Unclean:
@@ -99,6 +99,9 @@ func (a *appendOnly) logRecovered(r *aof.Recovered) {
 		log.Warn(fmt.Sprintf("The server was not stopped properly. %d bytes came from the ring in memory, which had "+
 			"no room for all; what is cut off was in no file as a whole, so nobody can have been answered for it",
 			r.RingBytes))
+	case r.Killed && ringLost:
+		log.Warn("The server was not stopped properly. All that was written to the append-only file is there up to " +
+			"the last whole change; what was in the ring in memory alone is lost")
 	case r.Killed:
 		log.Warn(fmt.Sprintf("The server was not stopped properly. Nothing that was acknowledged is lost; %d bytes "+
 			"came from the ring in memory", r.RingBytes))

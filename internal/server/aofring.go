@@ -12,10 +12,21 @@ import (
 // The ring is where the newest part of the log lies, on a file system in memory, so that it outlives the process. Each
 // life has one of its own, made once that of the life before has been recovered.
 
-// makeRing makes the ring of the life that m begins, and notes in m where it is; nil: there is none, and replies wait
-// for writes.
+// site is where the files are now; zero if that can't be known: then damage after kill -9 looks like what a power cut
+// has torn, unless there is a ring.
+func (a *appendOnly) site() aof.Site {
+	site, err := aof.SiteOf(a.srv.files, a.dir)
+	if err != nil && !errors.Is(err, errors.ErrUnsupported) {
+		a.srv.log.Warn("A kill can't be told from a power cut but by a ring in memory: " + err.Error())
+	}
+	return site
+}
+
+// makeRing makes the ring of the life that m begins, and notes in m where it is, and where the files are; nil: there is
+// none, and replies wait for writes.
 func (a *appendOnly) makeRing(m *aof.Manifest) *log.Ring {
 	srv, v := a.srv, a.srv.cfg.Values()
+	m.Last().Site = a.site()
 	if v.AOFRingDir == "" {
 		return nil
 	}

@@ -47,6 +47,7 @@ func TestPowerCutOfServer(t *testing.T) {
 			for round := range cuts {
 				p.round(round)
 			}
+			p.oldBoot()
 			t.Logf("%s: %d cuts, %d writes acknowledged, %d of them lost", policy, cuts, p.acked, p.lost)
 			if p.acked == 0 {
 				t.Error("nothing was acknowledged")
@@ -70,6 +71,7 @@ type powerCuts struct {
 	rnd       *rand.Rand
 	length    [cutLists]int // of the lists at the beginning of the round
 
+	boots       int
 	acked, lost int
 }
 
@@ -143,16 +145,54 @@ func (p *powerCuts) cut(process *os.Process) {
 	}
 }
 
-// powerBack brings the power back. What was in memory is gone.
+// powerBack brings the power back. What was in memory is gone, and the system has been started anew.
 func (p *powerCuts) powerBack() {
 	p.t.Helper()
 	p.disk.Cycle()
+	p.newBoot()
 	names, err := filepath.Glob(filepath.Join(p.ring, "*"))
 	for _, name := range names {
 		err = errors.Join(err, os.RemoveAll(name))
 	}
 	if err != nil {
 		p.t.Fatal(err)
+	}
+}
+
+const bootID = "/proc/sys/kernel/random/boot_id"
+
+// newBoot has programs that are started from now on read another boot id: in the test's own mount namespace, another
+// file lies over that of the system.
+func (p *powerCuts) newBoot() {
+	p.t.Helper()
+	before, err := os.ReadFile(bootID)
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	id := fmt.Sprintf("%08x-0000-4000-8000-%012x\n", p.rnd.Uint32(), p.rnd.Uint64N(1<<48))
+	file := filepath.Join(p.t.TempDir(), "boot_id")
+	if err := os.WriteFile(file, []byte(id), 0o444); err != nil {
+		p.t.Fatal(err)
+	}
+	commands := [][]string{{"umount", bootID}, {"mount", "--bind", file, bootID}}
+	if p.boots++; p.boots == 1 {
+		commands = commands[1:]
+	}
+	p.run(commands)
+	if now, err := os.ReadFile(bootID); err != nil || string(now) != id || string(now) == string(before) {
+		p.t.Fatalf("the boot id is %q, want %q: %v", now, id, err)
+	}
+}
+
+// oldBoot has programs read the system's boot id again.
+func (p *powerCuts) oldBoot() { p.run([][]string{{"umount", bootID}}) }
+
+func (p *powerCuts) run(commands [][]string) {
+	p.t.Helper()
+	for _, c := range commands {
+		if out, err := exec.Command(c[0], c[1:]...).CombinedOutput(); err != nil {
+			p.t.Fatalf("%q: %v\n%s", c, err, out)
+		}
 	}
 }
 

@@ -23,7 +23,7 @@ import (
 // Both lie in one sector of the disk, which is written whole or not at all, so the mark is changed where it is. It is
 // what tells damage from a write that a power cut has interrupted: a hole in the merged stream below the greatest mark
 // of an incarnation is damage, as what it had was on the disk. The mark is written after each sync, under always once a
-// second, so it lasts from the next sync on.
+// second, so it lasts from the next sync on. What else tells is in recover_behind.go.
 
 const (
 	headerVersion = 1

@@ -73,6 +73,8 @@ type Incarnation struct {
 	// RingDir is where the ring of an incarnation is that is Running, empty if it has none: a start with another
 	// aof-ring-dir has to find it, too.
 	RingDir string
+	// Site is where and since which start of the system an incarnation is Running; zero if that isn't known.
+	Site Site
 	// MissingBytes of the range are in no frame: the process was killed between taking them for commits and publishing
 	// those.
 	MissingBytes uint64

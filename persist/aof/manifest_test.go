@@ -27,7 +27,7 @@ func testManifest() *Manifest {
 		Incarnations: []Incarnation{
 			{Number: 3, StartLSN: 100, EndLSN: 220, State: Clean},
 			{Number: 4, StartLSN: 220, EndLSN: 300, State: Unclean},
-			{Number: 5, StartLSN: 300, RingDir: "/dev/my shm"},
+			{Number: 5, StartLSN: 300, RingDir: "/dev/my shm", Site: testSite},
 		},
 	}
 	m.Add(IncrFiles(2, 3, 5, 300, 1_722_500_100_000)...)
@@ -39,6 +39,8 @@ func testManifest() *Manifest {
 	}
 	return m
 }
+
+var testSite = Site{Boot: [16]byte{0x8c, 0x0d, 15: 1}, Device: 0xfe00, Inode: 42}
 
 const testManifestText = `fulmen-aof 1
 features none
@@ -52,8 +54,8 @@ earlier fedcba9876fedcba9876fedcba9876fedcba9876 lsn 270
 position 1300 at 300 fixed from 0 db 3
 incarnation 3 start 100 end 220 clean
 incarnation 4 start 220 end 300 unclean
-incarnation 5 start 300 running with ring /dev/my%20shm
-incr 0 seq 1 incarnation 3 lsn 100 ms 1 aof history
+` + "incarnation 5 start 300 running in boot 8c0d0000000000000000000000000001 device 000000000000fe00 " +
+	"inode 000000000000002a with ring /dev/my%20shm\n" + `incr 0 seq 1 incarnation 3 lsn 100 ms 1 aof history
 base 0 seq 2 incarnation 4 lsn 250 ms 1722500000001 rdb live size 70123 crc64 0123456789abcdef keys 1000
 base 1 seq 2 incarnation 4 lsn 250 ms 1722500000001 rdb live size 70123 crc64 0123456789abcdef keys 1001
 incr 0 seq 2 incarnation 4 lsn 250 ms 1722500000000 aof live

@@ -1,6 +1,7 @@
 package aof
 
 import (
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"net/url"
@@ -25,7 +26,9 @@ import (
 //	incarnation 4 start 220 end 300 unclean missing 12 from 250    Incarnation.MissingBytes, unless there are none,
 //	                                                               and HoleLSN, unless that isn't known
 //	incarnation 5 start 300 running with ring /dev/shm             … the last one may be running; Incarnation.RingDir,
-//	                                                               escaped as in a URL, unless there is none
+//	                                                               escaped as in a URL, unless there is none; or
+//	incarnation 5 start 300 running in boot 8c0d… device 000000000000fe00 inode 000000000000002a with ring /dev/shm
+//	                                                               Incarnation.Site, unless that isn't known
 //	base 0 seq 2 incarnation 4 lsn 250 ms 17225… rdb live size 70123 crc64 0123456789abcdef keys 1000
 //	incr 0 seq 2 incarnation 4 lsn 250 ms 17225… aof live          the shard, of a base or "all"; live or history
 //	checksum 00112233aabbccdd                                      of all lines before
@@ -74,6 +77,9 @@ func (m *Manifest) AppendText(dst []byte) []byte {
 		}
 		if i.HoleLSN != 0 {
 			dst = fmt.Appendf(dst, " from %d", i.HoleLSN)
+		}
+		if i.State == Running && i.Site != (Site{}) {
+			dst = fmt.Appendf(dst, " in boot %x device %016x inode %016x", i.Site.Boot, i.Site.Device, i.Site.Inode)
 		}
 		if i.State == Running && i.RingDir != "" {
 			dst = fmt.Appendf(dst, " with ring %s", escapeDir(i.RingDir))
@@ -187,6 +193,25 @@ func (p manifestParser) position(m *Manifest) {
 	}
 }
 
+// dir takes a word for a directory's name.
+func (p manifestParser) dir(word string) string {
+	dir, err := url.PathUnescape(word)
+	if err != nil || dir == "" || escapeDir(dir) != word {
+		p.Fail("not a directory's name")
+	}
+	return dir
+}
+
+// boot takes a word for a boot id.
+func (p manifestParser) boot(word string) (id [16]byte) {
+	b, err := hex.DecodeString(word)
+	if err != nil || len(b) != len(id) || hex.EncodeToString(b) != word {
+		p.Fail("not a boot id")
+		return id
+	}
+	return [16]byte(b)
+}
+
 // escapeDir returns a directory's name as the one word that stands for it.
 func escapeDir(dir string) string { return (&url.URL{Path: dir}).EscapedPath() }
 
@@ -195,40 +220,26 @@ func (p manifestParser) incarnation(m *Manifest) Incarnation {
 	var i Incarnation
 	words := p.Either("incarnation % start % running", "incarnation % start % running with ring %",
 		"incarnation % start % end % %", "incarnation % start % end % % missing %",
-		"incarnation % start % end % % missing % from %")
+		"incarnation % start % end % % missing % from %",
+		"incarnation % start % % % boot % device % inode %",
+		"incarnation % start % % % boot % device % inode % with ring %")
 	i.Number, i.StartLSN = uint32(p.Decimal(words[0], 1<<32-1)), p.Decimal(words[1], lines.MaxNumber)
-	if len(words) == 3 {
-		dir, err := url.PathUnescape(words[2])
-		if err != nil || dir == "" || escapeDir(dir) != words[2] {
-			p.Fail("not a directory's name")
+	switch n := len(words); {
+	case n == 3:
+		i.RingDir = p.dir(words[2])
+	case n >= 7:
+		if words[2] != Running.String() || words[3] != "in" {
+			p.Fail("no site but of an incarnation that is running")
 		}
-		i.RingDir = dir
-	}
-	if len(words) > 3 {
-		i.EndLSN = p.Decimal(words[2], lines.MaxNumber)
-		switch words[3] {
-		case Clean.String():
-			i.State = Clean
-		case Unclean.String():
-			i.State = Unclean
-		default:
-			p.Fail("unknown state of an incarnation")
+		i.Site = Site{p.boot(words[4]), p.Hex(words[5]), p.Hex(words[6])}
+		if i.Site == (Site{}) {
+			p.Fail("a site that is none")
 		}
-		if i.EndLSN < i.StartLSN {
-			p.Fail("an incarnation that ends before it starts")
+		if n == 8 {
+			i.RingDir = p.dir(words[7])
 		}
-	}
-	if len(words) > 4 {
-		i.MissingBytes = p.Decimal(words[4], lines.MaxNumber)
-		if i.State != Unclean || i.MissingBytes == 0 || i.MissingBytes > i.EndLSN-i.StartLSN {
-			p.Fail("an incarnation that misses more than it can")
-		}
-	}
-	if len(words) > 5 {
-		i.HoleLSN = p.Decimal(words[5], lines.MaxNumber)
-		if i.HoleLSN < i.StartLSN || i.HoleLSN >= i.EndLSN || i.HoleLSN == 0 {
-			p.Fail("an incarnation that misses what is no part of it")
-		}
+	case n > 3:
+		p.ended(&i, words[2:])
 	}
 	if len(m.Incarnations) == 0 {
 		return i
@@ -237,6 +248,34 @@ func (p manifestParser) incarnation(m *Manifest) Incarnation {
 		p.Fail("not an incarnation that can follow the one before")
 	}
 	return i
+}
+
+// ended takes the words of an incarnation that has ended, from that of its end on.
+func (p manifestParser) ended(i *Incarnation, words []string) {
+	i.EndLSN = p.Decimal(words[0], lines.MaxNumber)
+	switch words[1] {
+	case Clean.String():
+		i.State = Clean
+	case Unclean.String():
+		i.State = Unclean
+	default:
+		p.Fail("unknown state of an incarnation")
+	}
+	if i.EndLSN < i.StartLSN {
+		p.Fail("an incarnation that ends before it starts")
+	}
+	if len(words) > 2 {
+		i.MissingBytes = p.Decimal(words[2], lines.MaxNumber)
+		if i.State != Unclean || i.MissingBytes == 0 || i.MissingBytes > i.EndLSN-i.StartLSN {
+			p.Fail("an incarnation that misses more than it can")
+		}
+	}
+	if len(words) > 3 {
+		i.HoleLSN = p.Decimal(words[3], lines.MaxNumber)
+		if i.HoleLSN < i.StartLSN || i.HoleLSN >= i.EndLSN || i.HoleLSN == 0 {
+			p.Fail("an incarnation that misses what is no part of it")
+		}
+	}
 }
 
 // file reads a line and compares it with the ones before.

@@ -29,6 +29,10 @@ import (
 // to one that the power cut explains. Cutting only removes what such a start would not take either, and what the ring
 // had is synced before the manifest that makes up for the ring. Afterwards there is nothing left to be done.
 //
+// Without a ring it was the process alone that ended if the files are read at the site where they were written (Site).
+// They have every byte of each write(2) then, but for the end of one that was under way in each; replies have waited
+// for these, so they are recovered as after a power cut.
+//
 // What is missing below a mark, or in the middle of what a ring promises, is no torn tail but damage. So is, after the
 // end of the process alone, what lies before anything that was written later to the same file. It is refused.
 
@@ -38,6 +42,7 @@ type RecoverOptions struct {
 	Dir       string           // of the files; the caller has it locked
 	Name      string           // appendfilename
 	Ring      *log.RingContent // nil: nothing has outlived the process in memory; ignored unless it fits the manifest
+	Site      Site             // of Dir now; zero: it isn't known
 	Truncated bool             // aof-load-truncated: a tail that a power cut has torn is cut off; else it is an error
 	Logger    *slog.Logger
 
@@ -55,6 +60,8 @@ type recoverPlant struct {
 	sumUnchecked  bool // frames are not compared with their sums
 	markIgnored   bool // what is missing below a mark is taken for a torn tail
 	behindIgnored bool // after the end of the process alone nobody looks at what is behind a hole
+	siteIgnored   bool // without a ring it was always the power that was cut
+	anySite       bool // … or always the process alone that ended
 }
 
 // Recovered is what Recover has found, and made so.
@@ -117,6 +124,7 @@ type recovery struct {
 	o      *RecoverOptions
 	m      *Manifest
 	ring   *log.RingContent // nil: none that fits
+	killed bool             // the process alone has ended
 	chains []chain
 	begin  uint64 // LSN that the chains' frames begin at
 	mark   uint64 // everything below was synced
@@ -126,7 +134,8 @@ type recovery struct {
 // run recovers an incarnation that is running according to the manifest.
 func (r *recovery) run() error {
 	r.ring = r.matching()
-	r.found.Killed = r.ring != nil
+	r.killed = r.ring != nil || r.stayed()
+	r.found.Killed = r.killed
 	r.begin = r.m.dataStart(r.m.Last())
 	if err := r.openChains(); err != nil {
 		return err
@@ -169,6 +178,15 @@ func (r *recovery) matching() *log.RingContent {
 	return ring
 }
 
+// stayed reports whether the files are where they were written, by a system that goes on.
+func (r *recovery) stayed() bool {
+	if r.o.plant.siteIgnored {
+		return false
+	}
+	site := r.m.Last().Site
+	return site != (Site{}) && site == r.o.Site || r.o.plant.anySite
+}
+
 // dataStart returns the LSN from which on frames of an incarnation are part of the data: those of before are in a BASE.
 func (m *Manifest) dataStart(i *Incarnation) uint64 {
 	start := i.StartLSN
@@ -178,14 +196,15 @@ func (m *Manifest) dataStart(i *Incarnation) uint64 {
 	return start
 }
 
-// cut cuts off what is no part of the data.
+// cut cuts off what is no part of the data, the last file of a shard first: if this is broken off, no file is shorter
+// than where the next one begins.
 func (r *recovery) cut() error {
 	if r.o.plant.tailStays {
 		return nil
 	}
 	for i := range r.chains {
 		c := &r.chains[i]
-		for j := range c.files {
+		for j := range slices.Backward(c.files) {
 			if err := r.cutFile(c, &c.files[j]); err != nil {
 				return err
 			}
@@ -206,12 +225,9 @@ func (r *recovery) cutFile(c *chain, f *chainFile) error {
 	if err := file.Truncate(keep); err != nil {
 		return fmt.Errorf("aof: %w", err)
 	}
-	if f.content > keep {
-		reason := f.tail.Reason
-		if reason == "" {
-			reason = "is behind what is missing"
-		}
-		r.found.Cuts = append(r.found.Cuts, Cut{f.path, keep, f.content - keep, reason})
+	if extra := f.extra(c.keep); extra > 0 {
+		reason := cmp.Or(f.tail.Reason, "is behind what is missing")
+		r.found.Cuts = append(r.found.Cuts, Cut{f.path, keep, extra, reason})
 	}
 	f.size, f.cut = keep, true
 	return nil
@@ -283,7 +299,7 @@ func (r *recovery) commit() error {
 	for i := range r.chains {
 		for j := range r.chains[i].files {
 			f := &r.chains[i].files[j]
-			empty[f.path] = f.keep(r.chains[i].keep) == HeaderBytes
+			empty[f.path] = f.keep(r.chains[i].keep) <= HeaderBytes
 		}
 	}
 	m.Files = slices.DeleteFunc(m.Files, func(f File) bool { return empty[f.Path(r.o.Dir, r.o.Name)] })
@@ -385,7 +401,7 @@ func (r *recovery) judge() error {
 	for i := range r.chains {
 		c := &r.chains[i]
 		for j := range c.files {
-			if f := &c.files[j]; f.headed && f.content > f.keep(c.keep) {
+			if f := &c.files[j]; f.headed && f.extra(c.keep) > 0 {
 				return &TruncatedError{f.path, f.keep(c.keep), cmp.Or(f.tail.Reason, "is behind what is missing")}
 			}
 		}

@@ -17,10 +17,13 @@ import (
 // that more was written. Only what the ring has does not count, as a recovery that was broken off may have written it
 // there.
 func (r *recovery) behind(c *chain) error {
-	if r.ring == nil || r.o.plant.behindIgnored {
+	if !r.killed || r.o.plant.behindIgnored {
 		return nil
 	}
-	gaps := gapsOf(&r.ring.Shards[c.shard], c.end)
+	gaps := []gap{{c.end, c.end + noRing}}
+	if r.ring != nil {
+		gaps = gapsOf(&r.ring.Shards[c.shard], c.end)
+	}
 	if len(gaps) == 0 {
 		return nil
 	}
@@ -47,6 +50,9 @@ func (r *recovery) behind(c *chain) error {
 
 // gap is a range of positions in a shard's log.
 type gap struct{ from, to uint64 }
+
+// noRing is how much a ring lacks that isn't there.
+const noRing = 1 << 60
 
 // gapsOf returns what a ring does not have from a position to the tail, ascending.
 func gapsOf(s *log.RingShard, pos uint64) (gaps []gap) {
@@ -102,6 +108,10 @@ func (r *recovery) writtenBehind(f *chainFile, gaps []gap) (reason string, err e
 	}
 	if end == 0 {
 		return "", nil
+	}
+	_, n, wrong, err := in.frameAt(from, f.tail.LSN)
+	if err != nil || wrong == "" && n > 0 { // a server is writing, and has gone on since the frames were read
+		return "", err
 	}
 	data, err := in.window(from, min(log.MaxLine, end-from))
 	if err != nil {

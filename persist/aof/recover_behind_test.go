@@ -2,8 +2,10 @@ package aof
 
 import (
 	"bytes"
+	"cmp"
 	"errors"
 	"fmt"
+	"io"
 	"maps"
 	"slices"
 	"strings"
@@ -11,6 +13,7 @@ import (
 	"time"
 
 	"fulmen/persist/log"
+	"fulmen/persist/vfs"
 	"fulmen/persist/vfs/vfstest"
 )
 
@@ -22,6 +25,7 @@ type behindCase struct {
 	ring     bool // there is one, which has what need not be on the disk yet
 	unmarked bool // nothing tells what was synced, as in files of before there were marks
 	spilled  bool // the ring has an older part and nothing of what came behind it, all of which was written
+	stayed   bool // there is no ring, and the manifest says that the system goes on
 }
 
 // behindCases: what was synced is known by marks, or the ring tells that all the rest was written.
@@ -35,6 +39,9 @@ var behindCases = []behindCase{
 	{name: "no marks, three shards", policy: EverySec, shards: 3, ring: true, unmarked: true},
 	{name: "nothing is synced", policy: No, shards: 3, ring: true},
 	{name: "a ring that was too small", policy: No, shards: 2, ring: true, spilled: true},
+	{name: "no ring, the same boot", policy: EverySec, shards: 3, unmarked: true, stayed: true},
+	{name: "no ring, nothing is synced, the same boot", policy: No, shards: 1, stayed: true},
+	{name: "no ring, nothing is synced, three shards, the same boot", policy: No, shards: 3, stayed: true},
 }
 
 // behind makes the AOF of a case.
@@ -76,30 +83,45 @@ func (c *behindCase) window(h *history) *log.RingContent {
 	return ring
 }
 
-// hurt damages a file's content, and says how. reaches tells that nothing is left of its end.
-func (h *history) hurt(data []byte) (what string, damaged []byte, reaches bool) {
+// hurt damages a file's content from an offset on, and says how. reaches tells that nothing is left of its end.
+func (h *history) hurt(data []byte) (what string, at int, damaged []byte, reaches bool) {
 	damaged = slices.Clone(data)
-	at := HeaderBytes + h.rnd.IntN(len(data)-HeaderBytes)
+	at = HeaderBytes + h.rnd.IntN(len(data)-HeaderBytes)
 	n := min(1+h.rnd.IntN(300), len(data)-at)
 	part := damaged[at : at+n]
 	switch h.rnd.IntN(5) {
 	case 0, 1:
 		damaged[at] ^= 1 << h.rnd.IntN(8)
-		return fmt.Sprintf("a bit at %d of %d", at, len(data)), damaged, false
+		return fmt.Sprintf("a bit at %d of %d", at, len(data)), at, damaged, false
 	case 2:
 		clear(part)
-		return fmt.Sprintf("%d zeros at %d of %d", n, at, len(data)), damaged, at+n == len(data)
+		return fmt.Sprintf("%d zeros at %d of %d", n, at, len(data)), at, damaged, at+n == len(data)
 	case 3:
 		for i := range part {
 			part[i] = byte(1 + h.rnd.IntN(255))
 		}
-		return fmt.Sprintf("%d bytes of garbage at %d of %d", n, at, len(data)), damaged, false
+		return fmt.Sprintf("%d bytes of garbage at %d of %d", n, at, len(data)), at, damaged, false
 	}
-	return fmt.Sprintf("cut at %d of %d", at, len(data)), damaged[:at], true
+	return fmt.Sprintf("cut at %d of %d", at, len(data)), at, damaged[:at], true
+}
+
+// lastFrame returns where in a file the last frame begins.
+func lastFrame(t testing.TB, fsys vfs.FS, path string) (offset int64) {
+	r, err := OpenIncr(fsys, path)
+	must(t, err)
+	for at := r.Offset(); ; at = r.Offset() {
+		if _, err := r.Next(); err == io.EOF {
+			must(t, r.Close())
+			return offset
+		} else if err != nil {
+			t.Fatal(err)
+		}
+		offset = at
+	}
 }
 
 // check damages a file in many ways, one after the other. Each is refused, or nothing is missing: without a ring of
-// what was synced, and with one of all.
+// what was synced, or written if the system goes on, and with one of all.
 func (c *behindCase) check(
 	t testing.TB, seed uint64, times int, change func(*RecoverOptions),
 ) (refused int, err error) {
@@ -107,8 +129,11 @@ func (c *behindCase) check(
 	h.change = change
 	var ring *log.RingContent
 	want := h.w.SyncedLSN()
-	if c.ring {
+	switch {
+	case c.ring:
 		ring, want = c.window(h), h.log.LSN()
+	case c.stayed:
+		want = h.w.WrittenLSN()
 	}
 	disk := h.disk.Crash(killed)
 	for range times {
@@ -116,17 +141,22 @@ func (c *behindCase) check(
 		path := f.Path(testDir, testName)
 		data, err := disk.ReadFile(path)
 		must(t, err)
-		what, damaged, reaches := h.hurt(bytes.TrimRight(data, "\x00"))
+		what, at, damaged, reaches := h.hurt(bytes.TrimRight(data, "\x00"))
 		what = fmt.Sprintf("%s, seed %d: %s of %s", c.name, seed, what, path)
 		if reaches && (c.unmarked || c.policy == No) {
-			continue // the ring might as well have been too small for it
+			continue // the ring might as well have been too small for it, or the write have been broken off
 		}
+		last := lastFrame(t, disk, path)
 		again := disk.Crash(vfstest.Outcome{})
 		file, err := again.Create(path, 0o644)
 		must(t, err)
 		_, err = file.Write(append(damaged, make([]byte, max(0, len(data)-len(damaged)))...))
 		must(t, errors.Join(err, file.Sync(), file.Close(), again.SyncDir(testDir)))
-		r, err := Recover(h.options(again, ring))
+		o := h.options(again, ring)
+		if c.stayed {
+			o.Site = testSite
+		}
+		r, err := Recover(o)
 		var corrupt *CorruptError
 		if errors.As(err, &corrupt) {
 			if refused++; corrupt.File == "" || !strings.Contains(err.Error(), "fulmen-check repair") {
@@ -136,6 +166,13 @@ func (c *behindCase) check(
 		}
 		if err != nil {
 			return refused, fmt.Errorf("%s: %w", what, err)
+		}
+		if c.stayed && int64(at) >= last { // it may look like the beginning of what it was
+			want := h.check(what, again, nil, expectation{stayed: true, unsummed: true})
+			if h.failed != nil || want.EndLSN != r.EndLSN {
+				return refused, cmp.Or(h.failed, fmt.Errorf("%s: not the same once more", what))
+			}
+			continue
 		}
 		if r.EndLSN < want {
 			return refused, fmt.Errorf("%s: recovered to %d, and there was everything to %d", what, r.EndLSN, want)
@@ -201,11 +238,11 @@ func TestBehindRingTooSmall(t *testing.T) {
 	}
 }
 
-// wantRefused wants a fault of a recovery to be noticed in one of the cases.
-func wantRefused(t *testing.T, unmarked bool, set func(*recoverPlant)) {
+// wantRefused wants a fault of a recovery to be noticed in those of the cases that which chooses.
+func wantRefused(t *testing.T, which func(*behindCase) bool, set func(*recoverPlant)) {
 	t.Helper()
 	for _, c := range behindCases {
-		if c.unmarked != unmarked || c.policy != EverySec {
+		if !which(&c) {
 			continue
 		}
 		_, err := c.check(t, 1, 300, func(o *RecoverOptions) { set(&o.plant) })
@@ -218,12 +255,20 @@ func wantRefused(t *testing.T, unmarked bool, set func(*recoverPlant)) {
 
 // TestFaultMarksIgnored: what marks tell of a hole does not count.
 func TestFaultMarksIgnored(t *testing.T) {
-	wantRefused(t, false, func(p *recoverPlant) { p.markIgnored, p.behindIgnored = true, true })
+	marked := func(c *behindCase) bool { return !c.unmarked && c.policy == EverySec }
+	wantRefused(t, marked, func(p *recoverPlant) { p.markIgnored, p.behindIgnored = true, true })
 }
 
 // TestFaultBehindIgnored: nobody looks at what is behind a hole.
 func TestFaultBehindIgnored(t *testing.T) {
-	wantRefused(t, true, func(p *recoverPlant) { p.behindIgnored = true })
+	unmarked := func(c *behindCase) bool { return c.unmarked && c.policy == EverySec || c.stayed }
+	wantRefused(t, unmarked, func(p *recoverPlant) { p.behindIgnored = true })
+}
+
+// TestFaultSiteIgnored: without a ring what a kill has left counts as what a power cut has.
+func TestFaultSiteIgnored(t *testing.T) {
+	stayed := func(c *behindCase) bool { return c.stayed }
+	wantRefused(t, stayed, func(p *recoverPlant) { p.siteIgnored = true })
 }
 
 // TestFaultMarksNotPaid: what was synced is not noted in the files.
@@ -263,6 +308,70 @@ func TestMarksArePaid(t *testing.T) {
 				t.Errorf("%v: shard %d has a mark at %d, want %d", policy, f.Shard, r.Header.MarkLSN, h.w.SyncedLSN())
 			}
 			must(t, r.Close())
+		}
+	}
+}
+
+// TestKilledInAWrite breaks the last write to a file off at every byte, where there is no ring: that is no damage, and
+// what was written before is there.
+func TestKilledInAWrite(t *testing.T) {
+	for _, policy := range []Policy{No, EverySec, Always} {
+		c := behindCase{policy: policy, shards: 2, stayed: true}
+		h := c.make(t, uint64(policy))
+		before, want := h.disk.Crash(killed), h.w.WrittenLSN()
+		for range 5 {
+			h.draw()
+		}
+		h.turns()
+		for shard := range h.shards {
+			s := &h.ring.Shards[shard].Ranges[0]
+			path := h.manifest.Live(Incr)[shard].Path(testDir, testName)
+			had, err := before.ReadFile(path)
+			must(t, err)
+			from := len(bytes.TrimRight(had, "\x00")) - HeaderBytes
+			for to := from; to <= len(s.Data); to++ {
+				disk := before.Crash(killed)
+				file, err := disk.OpenWrite(path)
+				must(t, err)
+				_, err = file.WriteAt(s.Data[from:to], HeaderBytes+int64(from))
+				must(t, errors.Join(err, file.Close()))
+				what := fmt.Sprintf("%v, shard %d, broken off at %d of %d", policy, shard, to-from, len(s.Data)-from)
+				r := h.check(what, disk, nil, expectation{promised: want, unsummed: true, stayed: true})
+				if h.failed != nil {
+					t.Fatal(h.failed)
+				}
+				if !r.Killed {
+					t.Fatalf("%s: %+v", what, r)
+				}
+			}
+		}
+	}
+}
+
+// TestOtherSite: without a ring, files that were copied, or are read after another start of the system, are what a
+// power cut may have left: nothing is refused that a torn write explains.
+func TestOtherSite(t *testing.T) {
+	c := behindCase{policy: No, shards: 1, stayed: true}
+	h := c.make(t, 1)
+	path := h.manifest.Live(Incr)[0].Path(testDir, testName)
+	data, err := h.disk.ReadFile(path)
+	must(t, err)
+	for _, site := range []Site{
+		testSite, {}, {Boot: [16]byte{1}, Device: testSite.Device, Inode: testSite.Inode},
+		{Boot: testSite.Boot, Device: 1, Inode: testSite.Inode},
+		{Boot: testSite.Boot, Device: testSite.Device, Inode: 1},
+	} {
+		disk := h.disk.Crash(killed)
+		file, err := disk.OpenWrite(path)
+		must(t, err)
+		_, err = file.WriteAt(make([]byte, 512), int64(len(data)/2))
+		must(t, errors.Join(err, file.Close()))
+		o := h.options(disk, nil)
+		o.Site = site
+		r, err := Recover(o)
+		var corrupt *CorruptError
+		if same := site == testSite; errors.As(err, &corrupt) != same || !same && (err != nil || r.Killed) {
+			t.Errorf("%+v: %+v, %v", site, r, err)
 		}
 	}
 }

@@ -40,13 +40,20 @@ type chainFile struct {
 	synced  bool
 }
 
-// keep returns the size that a file has if the frames before a position are kept.
+// keep returns the size that a file has if the frames before a position are kept. Of a file that begins behind it
+// nothing is left: it would tell that the one before it was longer.
 func (f *chainFile) keep(pos uint64) int64 {
-	if !f.headed || pos <= f.header.Pos {
+	switch {
+	case f.headed && pos < f.header.Pos:
+		return 0
+	case !f.headed || pos == f.header.Pos:
 		return HeaderBytes
 	}
 	return min(f.size, HeaderBytes+int64(pos-f.header.Pos))
 }
+
+// extra returns how many bytes behind the frames before a position a file has, without the zeros at its end.
+func (f *chainFile) extra(pos uint64) int64 { return f.content - max(f.keep(pos), HeaderBytes) }
 
 // openChains looks for the files of all shards.
 func (r *recovery) openChains() error {

@@ -41,15 +41,17 @@ func (h *history) run(lives int) {
 
 // end ends a life in one of the ways there are.
 func (h *history) end(when string) {
-	switch h.rnd.IntN(4) {
+	switch h.rnd.IntN(5) {
 	case 0, 1:
 		all := h.disk.Outcomes(2)
 		o := all[h.rnd.IntN(len(all))]
-		h.again(fmt.Sprintf("%s, power cut (%v)", when, o), o, nil)
+		h.again(fmt.Sprintf("%s, power cut (%v)", when, o), o, nil, false)
 	case 2:
-		h.again(when+", killed", killed, h.window(100))
+		h.again(when+", killed", killed, h.window(100), true)
+	case 3:
+		h.again(when+", killed without a ring", killed, nil, true)
 	default:
-		h.again(when+", killed with commits under way", killed, h.flight())
+		h.again(when+", killed with commits under way", killed, h.flight(), true)
 	}
 }
 

@@ -65,3 +65,8 @@ func TestFaultCutUnsynced(t *testing.T) {
 func TestFaultRingLate(t *testing.T) {
 	wantFound(t, 1, recoverFault(func(p *recoverPlant) { p.ringLate = true }))
 }
+
+// TestFaultAnySite: what a power cut has torn counts as what a kill has left.
+func TestFaultAnySite(t *testing.T) {
+	wantFound(t, 1, recoverFault(func(p *recoverPlant) { p.anySite = true }))
+}

@@ -150,7 +150,7 @@ func newHistory(t testing.TB, seed uint64, shards int, policy Policy) *history {
 func (h *history) start() {
 	m := &Manifest{
 		DirID: 0xabc, Databases: 16, Shards: h.shards, ReplID: strings.Repeat("a", 40),
-		Incarnations: []Incarnation{{Number: 1, StartLSN: 1000}},
+		Incarnations: []Incarnation{{Number: 1, StartLSN: 1000, Site: testSite}},
 	}
 	must(h.t, m.Commit(h.disk, testDir, testName))
 	h.manifest = m
@@ -345,6 +345,7 @@ type expectation struct {
 	promised uint64
 	exact    bool
 	unsummed bool // numbers don't come to 0
+	stayed   bool // the files are where they were written, by a system that goes on
 }
 
 // check recovers a copy of the disk and compares what it comes to with what it has to.
@@ -353,7 +354,11 @@ func (h *history) check(when string, fsys vfs.FS, ring *log.RingContent, want ex
 		return nil
 	}
 	h.states++
-	r, err := Recover(h.options(fsys, ring))
+	o := h.options(fsys, ring)
+	if want.stayed {
+		o.Site = testSite
+	}
+	r, err := Recover(o)
 	if err != nil {
 		h.failed = fmt.Errorf("%s: %w", when, err)
 		return nil
@@ -433,6 +438,8 @@ func (h *history) look(when string) {
 	}
 	h.cut(when, expectation{promised: h.promised})
 	h.check(when+", killed", h.disk.Crash(killed), h.window(100), expectation{promised: h.promised, exact: true})
+	written := expectation{promised: max(h.promised, h.w.WrittenLSN()), stayed: true}
+	h.check(when+", killed without a ring", h.disk.Crash(killed), nil, written)
 	if h.stale != nil {
 		want := expectation{promised: h.promised}
 		h.check(when+", killed before there was a ring", h.disk.Crash(killed), h.stale, want)
@@ -488,25 +495,29 @@ func (h *history) flight() *log.RingContent {
 }
 
 // again ends the life and begins another one; o is what is left of the disk, and ring what is in memory, if anything.
-// The recovery, and what follows it, is broken off at each step.
-func (h *history) again(when string, o vfstest.Outcome, ring *log.RingContent) {
+// The recovery, and what follows it, is broken off at each step. stayed is that of an expectation.
+func (h *history) again(when string, o vfstest.Outcome, ring *log.RingContent, stayed bool) {
 	if h.failed != nil {
 		return
 	}
 	h.promised = max(h.promised, h.w.SyncedLSN())
+	lasts := h.promised // also if the power is cut while this is recovered
+	if stayed {
+		h.promised = max(h.promised, h.w.WrittenLSN())
+	}
 	for _, r := range h.readers {
 		r.Close()
 	}
 	h.disk = h.disk.Crash(o)
 	h.fs = h.tap()
-	first := expectation{promised: h.promised, exact: ring != nil}
+	first := expectation{promised: h.promised, exact: ring != nil, stayed: stayed}
 	h.checking = func(s vfstest.Step) {
 		if h.passes() {
 			return
 		}
 		at := fmt.Sprintf("%s, recovering, before %v", when, s)
-		h.cut(at, expectation{promised: h.promised})
-		if ring != nil {
+		h.cut(at, expectation{promised: lasts})
+		if ring != nil || stayed {
 			h.check(at+", killed", h.disk.Crash(killed), ring, first)
 		}
 	}
@@ -524,9 +535,12 @@ func (h *history) again(when string, o vfstest.Outcome, ring *log.RingContent) {
 		}
 		at := fmt.Sprintf("%s, beginning anew, before %v", when, s)
 		h.cut(at, exact)
-		h.check(at+", killed", h.disk.Crash(killed), ring, exact) // the ring is still that of a life that has ended
+		same := exact
+		same.stayed = true
+		h.check(at+", killed", h.disk.Crash(killed), ring, same) // the ring is still that of a life that has ended
 	}
 	m := r.Begin()
+	m.Last().Site = testSite
 	must(h.t, m.Commit(h.fs, testDir, testName))
 	h.live(m)
 	_, err := h.manifest.RemoveUnnamed(h.fs, testDir, testName)
