@@ -4,6 +4,8 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"path/filepath"
+	"strings"
 
 	"fulmen/persist/aof"
 	"fulmen/persist/log"
@@ -35,6 +37,7 @@ func (a *appendOnly) makeRing(m *aof.Manifest) *log.Ring {
 	if err == nil {
 		ring, err = log.CreateRing(log.RingOptions{
 			FS: srv.files, Dir: v.AOFRingDir, SizeBytes: v.AOFRingBytes,
+			Owner: log.NewRingOwner(srv.files, absolute(a.dir)),
 			Identity: log.RingIdentity{
 				Boot: boot, DirID: m.DirID, Incarnation: m.Last().Number, Shards: len(srv.set.Shards),
 			},
@@ -90,4 +93,55 @@ func (a *appendOnly) closeRing() error {
 		return r.Close()
 	}
 	return nil
+}
+
+// maxLeftShown is how many rings that are left a line of the log names.
+const maxLeftShown = 8
+
+// warnLeftRings says which rings in memory are of no living server: they take memory until the system ends. They are
+// not removed: the data directory that one belongs to may lack what is in it.
+func (a *appendOnly) warnLeftRings() {
+	srv, v := a.srv, a.srv.cfg.Values()
+	if v.AOFRingDir == "" {
+		return
+	}
+	left, unclear, err := log.LeftRings(srv.files, v.AOFRingDir, v.Dir)
+	if err != nil && !errors.Is(err, errors.ErrUnsupported) && !errors.Is(err, fs.ErrNotExist) {
+		srv.log.Info("It can't be told whether there are rings in memory that no server uses: " + err.Error())
+	}
+	if unclear > 0 {
+		srv.log.Info(fmt.Sprintf("Of some rings in memory in %s, %d, it can't be told from here whether their servers "+
+			"live: they were made in another container, or by an older version", v.AOFRingDir, unclear))
+	}
+	if len(left) == 0 {
+		return
+	}
+	var names []string
+	var bytes int64
+	for _, r := range left {
+		bytes += r.SizeBytes
+		if len(names) == maxLeftShown {
+			continue
+		}
+		text := r.Name
+		if r.Owner.Dir != "" {
+			text += " (of " + r.Owner.Dir + ")"
+		}
+		names = append(names, text)
+	}
+	if more := len(left) - len(names); more > 0 {
+		names = append(names, fmt.Sprintf("and %d more", more))
+	}
+	srv.log.Warn(fmt.Sprintf("Rings in memory of servers that were killed and not started again take %d bytes until "+
+		"the system is started anew: %s. Each may have the last writes of its server: start that once, or have "+
+		"fulmen-check repair write them to its append-only file, and then remove the ring; if the directory is gone, "+
+		"just remove it", bytes, strings.Join(names, ", ")))
+}
+
+// absolute returns the absolute path of a directory, as far as that is known.
+func absolute(dir string) string {
+	if abs, err := filepath.Abs(dir); err == nil {
+		return abs
+	}
+	return dir
 }

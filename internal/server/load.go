@@ -200,6 +200,7 @@ func (srv *Server) loadAtStart(job loadJob, z *shard.Seizure) {
 		return
 	}
 	srv.endLoading()
+	srv.aof.warnLeftRings()
 	srv.logReady()
 }
 

@@ -255,6 +255,7 @@ func (srv *Server) Start() error {
 		return errors.Join(err, srv.Shutdown())
 	}
 	if seized == nil {
+		srv.aof.warnLeftRings()
 		srv.logReady()
 	}
 	return srv.writePidFile(v)

@@ -24,7 +24,7 @@ import (
 //	table    for each block: its base, a word; shard + 1, 4 bytes, and their sum, 4 bytes, one word: 0 if it is free
 //	…        to the boundary of a page
 //	header   a page: magic, version, sum of what follows, boot id, directory id, incarnation, shards, size and number
-//	         of blocks
+//	         of blocks; and behind these who has made it: RingOwner
 //
 // The header comes last so that blocks lie on the boundaries of huge pages, and the magic is stored last of all.
 const (
@@ -95,6 +95,7 @@ type RingOptions struct {
 	// SizeBytes is what the blocks take, rounded to whole ones; at least two a shard, at most 64 GiB.
 	SizeBytes int64
 	Identity  RingIdentity
+	Owner     RingOwner
 }
 
 // Ring is a file in memory that a log's blocks lie in, so that what is published outlives the process, see ReadRing. A
@@ -161,6 +162,7 @@ func CreateRing(o RingOptions) (*Ring, error) {
 	r.idle = layout.blocks
 	header := r.mem[layout.header():]
 	id.put(header, layout.blocks)
+	o.Owner.put(header)
 	r.word(layout.header()).Store(ringMagic)
 	return r, nil
 }
