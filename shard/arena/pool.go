@@ -80,6 +80,8 @@ type pool struct {
 	scanned uint32 // the sweep found nothing resident in that run before this slab; 0 = it hasn't looked
 
 	noPopulate bool // the kernel doesn't know MADV_POPULATE_WRITE
+
+	taken [2]uint32 // slabs handed out since the last call of Release, and between the two last ones
 }
 
 // residentFree returns how many free slabs are resident.

@@ -30,6 +30,7 @@ func (s *Space) Release(budget int) int {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.epoch++
+	p.taken = [2]uint32{0, p.taken[0]}
 	released := 0
 	if p.residentFree() > 0 {
 		released = s.sweep(budget, sweepRuns, false)
@@ -81,15 +82,15 @@ func (s *Space) sweep(budget, looks int, all bool) (released int) {
 func (s *Space) idle(slab uint32) bool {
 	p := &s.pool
 	head := p.at(slab)
+	last := slab+head.runSlabs == p.frontier
 	idle := uint32(idleEpochs)
 	if head.runSlabs < regionSlabs {
 		idle = idleEpochsShort
-		if used := int64(p.frontier) - 1 - p.freed; p.residentFree() <= used/idleShare {
+		if used := int64(p.frontier) - 1 - p.freed; !last && p.residentFree() <= used/idleShare {
 			return false
 		}
 	}
-	ahead := slab+head.runSlabs == p.frontier && head.runSlabs <= 2*regionSlabs &&
-		int64(p.frontier)*slabSize >= s.aheadFrom
+	ahead := last && head.runSlabs <= 2*regionSlabs && int64(p.frontier)*slabSize >= s.aheadFrom
 	return p.epoch-head.freedAt > idle && !ahead
 }
 

@@ -123,6 +123,48 @@ func TestPrepare(t *testing.T) {
 	}
 }
 
+// TestFastGrowth: a space that is not large yet has memory made resident ahead while it grows fast, and not while it
+// grows slowly. What was made so and not used goes back when it has come to rest.
+func TestFastGrowth(t *testing.T) {
+	for _, fast := range []bool{false, true} {
+		s := newSpace(t, 1<<40)
+		a := s.NewArena(0)
+		ahead, beyond := 0, 0
+		for i := range uint32(3 * fastFrom / slabSize) {
+			next := s.pool.find(1)
+			if i > 2*fastFrom/slabSize {
+				beyond++
+				if next != 0 && s.pool.at(next).touched != 0 {
+					ahead++
+				}
+			}
+			*(*uint64)(s.Pointer(a.Alloc(slabSize))) = 1
+			if !fast || i%(4*growsFast) == 0 {
+				s.Release(0)
+			}
+			select {
+			case <-s.Low():
+				s.Prepare()
+				checkPool(t, s)
+			default:
+			}
+		}
+		if !fast && ahead != 0 {
+			t.Errorf("slow growth: %d of %d slabs were made resident ahead", ahead, beyond)
+		}
+		if fast && ahead < beyond*9/10 {
+			t.Errorf("fast growth: only %d of %d slabs were made resident ahead", ahead, beyond)
+		}
+		for range 2 * idleEpochsShort {
+			s.Release(32 << 20)
+		}
+		checkPool(t, s)
+		if left := s.pool.residentFree(); left != 0 {
+			t.Errorf("fast %v: %d slabs stay resident that nobody uses", fast, left)
+		}
+	}
+}
+
 // TestCollapse: regions of a small space become huge pages once the space has grown, and keep their content.
 func TestCollapse(t *testing.T) {
 	s := newSpace(t, 1<<40)

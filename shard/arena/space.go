@@ -15,14 +15,18 @@ const (
 	DefaultReserve = 4 << 40
 	minReserve     = 1 << 30
 
-	// Three ages of a space, in bytes. A small one does without huge pages: a server of a thousand keys has a
-	// few partly filled slabs a shard and must not pay 2 MiB for each touch. Beyond collapseFrom, regions that
-	// are in use as a whole get huge pages afterwards. From aheadFrom on, when a region of slack no longer
-	// counts, the next region is made resident ahead of its use, as a huge page. Nobody ever touches a huge
-	// page first while holding a baton: with memory fragmented that takes the kernel 0.4 to 4 ms (measured),
-	// and what is touched before it could be prepared comes in small pages.
+	// Ages of a space, in bytes. A small one does without huge pages: a server of a thousand keys has a few partly
+	// filled slabs a shard and must not pay 2 MiB for each touch. From fastFrom on the next region is made resident
+	// ahead of its use, as a huge page, while the space grows fast: by growsFast slabs from one call of Release to
+	// the next but one. From aheadFrom on, when a region of slack no longer counts, it always is. Beyond
+	// collapseFrom, regions that are in use as a whole and came in small pages get huge ones afterwards, which costs
+	// ten times what it costs ahead. Nobody ever touches a huge page first while holding a baton: with memory
+	// fragmented that takes the kernel 0.4 to 4 ms (measured), and what is touched before it could be prepared comes
+	// in small pages.
+	fastFrom     = 16 << 20
 	collapseFrom = 32 << 20
 	aheadFrom    = 256 << 20
+	growsFast    = regionSlabs / 2
 )
 
 // Ref is the address of a block: its distance from the Space's base in units of 8 bytes. 0 means none; it is
@@ -153,13 +157,24 @@ func (s *Space) takeRun(n uint32) uint32 {
 		}
 	}
 	p.take(slab, n)
-	if p.residentFree() < lowSlabs && int64(p.frontier)*slabSize >= s.aheadFrom && !p.noPopulate {
+	p.taken[0] += n
+	if s.wantsAhead() {
 		select {
 		case s.low <- struct{}{}:
 		default:
 		}
 	}
 	return slab
+}
+
+// wantsAhead reports whether memory is to be made resident ahead of its use. The pool's mutex is held.
+func (s *Space) wantsAhead() bool {
+	p := &s.pool
+	if p.noPopulate || p.residentFree() >= lowSlabs {
+		return false
+	}
+	mapped := int64(p.frontier) * slabSize
+	return mapped >= s.aheadFrom || mapped >= fastFrom && p.taken[0]+p.taken[1] >= growsFast
 }
 
 // frontier returns the number of slabs that are mapped.
