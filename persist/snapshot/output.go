@@ -37,6 +37,8 @@ type stream struct {
 	sized []bool // databases that RESIZEDB was written for
 	db    int    // the one selected
 	keys  int64
+
+	breath int // bytes of entries since the worker last gave way
 }
 
 // openAll begins all sinks.
@@ -144,7 +146,9 @@ func (c *counted) Write(p []byte) (n int, err error) {
 	if c.save.cancelled.Load() {
 		return 0, c.save.why()
 	}
+	giveWay()
 	n, err = c.w.Write(p)
+	giveWay()
 	c.save.bytes.Add(int64(n))
 	return n, err
 }
@@ -176,6 +180,10 @@ func (st *stream) entry(db int, e index.Entry) {
 	}
 	st.w.Entry(e)
 	st.keys++
+	if st.breath += e.SizeBytes(); st.breath >= breathBytes {
+		st.breath = 0
+		giveWay()
+	}
 	if v := st.o.save; v.delay != nil {
 		v.delay.Wait(v.cancelled.Load)
 	}
