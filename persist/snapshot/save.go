@@ -203,7 +203,9 @@ func (v *Save) run() {
 	}
 	<-v.read // every shard has been walked, and all streams are at their end
 	v.phase.Store(int64(PhaseCommitting))
-	v.commitAll()
+	var commit sync.WaitGroup
+	commit.Go(func() { v.confine(); v.commitAll() }) // it removes large files, which keeps a processor for milliseconds
+	commit.Wait()
 	v.phase.Store(int64(PhaseEnding))
 	sv.wake()
 	<-v.quit // every pin has been released
