@@ -23,8 +23,10 @@ type loadReader struct {
 	grown     int64 // bytes at most that memory may have grown by since Space.Room was asked
 
 	// of the running file
-	rd   *rdb.Reader
-	file string
+	rd       *rdb.Reader
+	file     string
+	part     int   // which it is
+	prepared int64 // up to where in it there is memory
 
 	// of the running key
 	item   shard.LoadedString // without the value
@@ -46,14 +48,15 @@ func newLoadReader(j *loadJob) *loadReader {
 	}
 }
 
-// read loads one file.
-func (r *loadReader) read(p *Part) error {
+// read loads one file, that of part i.
+func (r *loadReader) read(i int) error {
+	p := &r.j.parts[i]
 	in, err := p.Open(r.j.fs, &r.j.progress.ReadBytes)
 	if err != nil {
 		return err
 	}
 	o := rdb.ReadOptions{File: p.Name, Embedded: p.embedded}
-	r.rd, r.file = rdb.NewReaderOptions(in, o), p.Name
+	r.rd, r.file, r.part, r.prepared = rdb.NewReaderOptions(in, o), p.Name, i, 0
 	if err = r.events(); err == nil && p.embedded {
 		r.end = r.rd.Offset()
 	} else if err == nil {
@@ -80,7 +83,10 @@ func (r *loadReader) read(p *Part) error {
 // events goes through the file.
 func (r *loadReader) events() error {
 	for !r.j.failed.Load() {
-		r.offset = r.rd.Offset()
+		if r.offset = r.rd.Offset(); r.offset >= r.prepared {
+			r.prepared = r.offset + aheadEvery
+			r.j.prepare(int64(r.j.o.Goroutines) * leadBytes)
+		}
 		ev, err := r.rd.Next()
 		if err == io.EOF {
 			return nil
@@ -127,6 +133,8 @@ func (r *loadReader) event(ev *rdb.Event) error {
 			return fmt.Errorf("%s: FATAL: Data file was created with a Redis server configured to handle more than %d "+
 				"databases. Exiting", r.file, n)
 		}
+	case rdb.EventResizeDB:
+		r.expect(ev)
 	case rdb.EventFunction:
 		r.functions = append(r.functions, ev.Library())
 	case rdb.EventModuleAux:

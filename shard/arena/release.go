@@ -211,15 +211,48 @@ func (s *Space) Prepare() {
 	p := &s.pool
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.residentFree() >= lowSlabs || p.noPopulate {
-		return
+	if p.residentFree() < lowSlabs && !p.noPopulate {
+		s.prepare(p.find(1))
 	}
-	slab := p.find(1)
-	if slab == 0 {
-		if s.grow(1) != nil {
-			return // who needs the memory will say so
+}
+
+// PrepareBytes makes slabs resident until as many bytes of them are free, as huge pages where whole regions are free,
+// for a job that is going to fill them: a load. Others who allocate meanwhile may take some. Safe for concurrent use;
+// no baton may be held.
+func (s *Space) PrepareBytes(free int64) {
+	want := (free + slabSize - 1) >> slabShift
+	p := &s.pool
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for p.residentFree() < want && !p.noPopulate {
+		slab := p.find(1)
+		if slab != 0 && p.at(slab).resident == p.at(slab).runSlabs {
+			slab = p.lastFree()
 		}
-		slab = p.find(1)
+		if !s.prepare(slab) {
+			return
+		}
+	}
+}
+
+// lastFree returns the free run at the frontier, 0 if there is none, or nothing in it that isn't resident.
+func (p *pool) lastFree() uint32 {
+	last := p.at(p.frontier - 1)
+	if slab := p.frontier - last.runSlabs; last.state == stateFree && p.at(slab).resident < last.runSlabs {
+		return slab
+	}
+	return 0
+}
+
+// prepare makes up to a region of the free run at slab resident, the first that isn't, or of a new one if that is 0. It
+// reports whether it did. The mutex is held, but for system calls.
+func (s *Space) prepare(slab uint32) bool {
+	p := &s.pool
+	if slab == 0 {
+		if s.growRegion() != nil {
+			return false // who needs the memory will say so
+		}
+		slab = p.lastFree()
 	}
 	end := slab + p.at(slab).runSlabs
 	freedAt := p.epoch
@@ -229,7 +262,7 @@ func (s *Space) Prepare() {
 	}
 	end = min(end, (first+regionSlabs)&^(regionSlabs-1))
 	if first >= end {
-		return
+		return false
 	}
 	n := end - first
 	resident := uint32(0)
@@ -257,4 +290,5 @@ func (s *Space) Prepare() {
 		p.noPopulate = true // before Linux 5.14; without memory the next touch will tell
 	}
 	p.give(first, n, freedAt, resident)
+	return ok
 }

@@ -224,6 +224,15 @@ func (s *Space) grow(n uint32) error {
 	return nil
 }
 
+// growRegion maps a region more. The pool's mutex is held.
+func (s *Space) growRegion() error {
+	n := uint32(1)
+	if last := s.pool.at(s.pool.frontier - 1); last.state == stateFree {
+		n += last.runSlabs
+	}
+	return s.grow(n)
+}
+
 func mprotect(at unsafe.Pointer, size uintptr) error {
 	return unix.Mprotect(unsafe.Slice((*byte)(at), size), unix.PROT_READ|unix.PROT_WRITE)
 }
