@@ -58,9 +58,9 @@ func (srv *Server) keepAlive() time.Duration {
 	return time.Duration(srv.cfg.Values().TCPKeepaliveSeconds) * time.Second
 }
 
-// listenTCP binds all configured addresses. An address with a leading '-' may be missing on this machine.
+// listenTCP binds all configured addresses, if there are any. One with a leading '-' may be missing on this machine.
 func listenTCP(v *config.Values) ([]net.Listener, error) {
-	if v.Port == 0 {
+	if v.Port == 0 || len(v.Bind) == 0 {
 		return nil, nil
 	}
 	var listeners []net.Listener

@@ -223,7 +223,11 @@ func (srv *Server) Start() error {
 		return errors.Join(err, closeLock(srv.loading.locked))
 	}
 	srv.listeners = listeners
-	if err := srv.listenUnix(v); err != nil {
+	err = srv.listenUnix(v)
+	if err == nil && len(listeners) == 0 && srv.unix == nil {
+		err = errors.New("Configured to not listen anywhere, exiting.")
+	}
+	if err != nil {
 		return errors.Join(err, closeAll(listeners), closeLock(srv.loading.locked))
 	}
 	job, seized, err := srv.beginLoad()
