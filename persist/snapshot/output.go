@@ -7,6 +7,7 @@ import (
 	"sync/atomic"
 
 	"fulmen/persist/rdb"
+	"fulmen/persist/vfs"
 	"fulmen/shard"
 	"fulmen/shard/ds/index"
 )
@@ -146,9 +147,9 @@ func (c *counted) Write(p []byte) (n int, err error) {
 	if c.save.cancelled.Load() {
 		return 0, c.save.why()
 	}
-	giveWay()
+	vfs.GiveWay()
 	n, err = c.w.Write(p)
-	giveWay()
+	vfs.GiveWay()
 	c.save.bytes.Add(int64(n))
 	return n, err
 }
@@ -182,7 +183,7 @@ func (st *stream) entry(db int, e index.Entry) {
 	st.keys++
 	if st.breath += e.SizeBytes(); st.breath >= breathBytes {
 		st.breath = 0
-		giveWay()
+		vfs.GiveWay()
 	}
 	if v := st.o.save; v.delay != nil {
 		v.delay.Wait(v.cancelled.Load)

@@ -204,7 +204,7 @@ func (v *Save) run() {
 	<-v.read // every shard has been walked, and all streams are at their end
 	v.phase.Store(int64(PhaseCommitting))
 	var commit sync.WaitGroup
-	commit.Go(func() { v.confine(); v.commitAll() }) // it removes large files, which keeps a processor for milliseconds
+	commit.Go(func() { v.confine(); v.commitAll() }) // a file that is replaced is let go of: milliseconds
 	commit.Wait()
 	v.phase.Store(int64(PhaseEnding))
 	sv.wake()

@@ -88,7 +88,7 @@ func (OS) Link(from, to string) error {
 }
 
 // Remove implements FS.
-func (OS) Remove(name string) error { return os.Remove(name) }
+func (OS) Remove(name string) error { return remove(name) }
 
 // MkdirAll implements FS.
 func (OS) MkdirAll(dir string, perm fs.FileMode) error { return os.MkdirAll(dir, perm) }

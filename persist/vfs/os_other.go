@@ -43,3 +43,10 @@ func (OS) CreateShared(name string, _ int64) (Shared, error) {
 func (OS) OpenPrivate(name string) (Reader, error) {
 	return nil, &fs.PathError{Op: "open", Path: name, Err: errors.ErrUnsupported}
 }
+
+// OwnThread and GiveWay are hints, which other systems go without.
+func OwnThread() {}
+
+func GiveWay() {}
+
+func remove(name string) error { return os.Remove(name) }

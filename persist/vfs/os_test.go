@@ -114,3 +114,20 @@ func TestLock(t *testing.T) {
 		t.Errorf("locking nothing: %v", err)
 	}
 }
+
+// TestRemoveLong: a long file is removed like any other, and what goes wrong is told.
+func TestRemoveLong(t *testing.T) {
+	name := filepath.Join(t.TempDir(), "long")
+	if err := os.WriteFile(name, make([]byte, 2<<20), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := (OS{}).Remove(name); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := os.Lstat(name); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("it is still there: %v", err)
+	}
+	if err := (OS{}).Remove(name); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("removing what is not there: %v", err)
+	}
+}
