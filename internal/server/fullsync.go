@@ -299,7 +299,7 @@ func (job *fullSync) Begin(*snapshot.Cut) (snapshot.Form, error) {
 		job.path = filepath.Join(v.Dir, fmt.Sprintf("temp-%d.rdb", os.Getpid()))
 		job.file, err = srv.files.Create(job.path, 0o644)
 	}
-	return snapshot.Form{Merged: true, WriteOptions: rdb.WriteOptions{
+	return snapshot.Form{Streams: 1, WriteOptions: rdb.WriteOptions{
 		LZF: v.RDBCompressed, Checksum: v.RDBChecksum,
 	}}, err
 }

@@ -25,7 +25,7 @@ type bufferSink struct {
 
 // Begin implements snapshot.Sink.
 func (b *bufferSink) Begin(*snapshot.Cut) (snapshot.Form, error) {
-	return snapshot.Form{Merged: b.merged, WriteOptions: rdb.WriteOptions{Checksum: true}}, nil
+	return snapshot.Form{Streams: btoi(b.merged), WriteOptions: rdb.WriteOptions{Checksum: true}}, nil
 }
 
 // Open implements snapshot.Sink.

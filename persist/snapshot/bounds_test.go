@@ -117,7 +117,7 @@ func TestFailures(t *testing.T) {
 	for _, on := range []string{"begin", "open", "write", "commit"} {
 		w := newWorld(t, 2, 60, 1)
 		w.fill(20_000, 100)
-		bad, good := &memSink{failOn: on}, &memSink{form: Form{Merged: true}}
+		bad, good := &memSink{failOn: on}, &memSink{form: Form{Streams: 1}}
 		v, sh := w.cut(bad, good)
 		var r Result
 		w.held(func() { r = v.RunHeld() })

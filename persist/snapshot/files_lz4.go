@@ -43,6 +43,9 @@ func newLZ4Writer(out io.Writer) *lz4Writer {
 	return &lz4Writer{out: out, block: make([]byte, 0, lz4Block), packed: make([]byte, lz4Block), sum: newXXH32()}
 }
 
+// NewLZ4Writer returns a writer that packs what it is given into an LZ4 frame, which Close ends. out is not closed.
+func NewLZ4Writer(out io.Writer) io.WriteCloser { return newLZ4Writer(out) }
+
 // Write implements io.Writer.
 func (w *lz4Writer) Write(p []byte) (int, error) {
 	written := 0

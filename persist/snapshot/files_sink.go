@@ -28,7 +28,11 @@ func (s *FileSink) Begin(c *Cut) (Form, error) {
 	}
 	f.cancelled = c.Cancelled
 	s.files = f
-	return Form{Merged: !s.o.Segments, WriteOptions: s.w}, nil
+	form := Form{WriteOptions: s.w}
+	if !s.o.Segments {
+		form.Streams = 1
+	}
+	return form, nil
 }
 
 // Open implements Sink.

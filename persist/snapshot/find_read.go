@@ -59,12 +59,20 @@ func StreamPart(name string, in io.Reader, sizeBytes int64) Part {
 	return Part{Name: name, SizeBytes: sizeBytes, Keys: -1, stream: in}
 }
 
+// InLZ4 returns the part of a stream that brings an LZ4 frame of the RDB file.
+func (p Part) InLZ4() Part {
+	p.lz4 = true
+	return p
+}
+
 // Open opens the part. If count is not nil, the bytes of the file, not of what is in the frame, are added to it as they
 // are read. Whether a plain file is an LZ4 frame is seen from its first bytes.
 func (p Part) Open(fsys vfs.FS, count *atomic.Int64) (*PartReader, error) {
 	if p.stream != nil {
 		f := &partFile{part: p, file: io.NopCloser(p.stream), count: count}
-		return &PartReader{file: f, in: f}, nil
+		r := &PartReader{file: f, in: f}
+		r.unpack()
+		return r, nil
 	}
 	info, err := fsys.Stat(p.Name)
 	if err == nil {
@@ -113,10 +121,15 @@ func (r *PartReader) begin(file vfs.Reader) error {
 		}
 		r.file.part.lz4 = bytes.Equal(magic[:n], []byte(lz4Magic))
 	}
+	r.unpack()
+	return nil
+}
+
+// unpack undoes LZ4 if the part is a frame.
+func (r *PartReader) unpack() {
 	if r.file.part.lz4 {
 		r.in = lz4.NewReader(bufio.NewReaderSize(r.file, fileBufferBytes))
 	}
-	return nil
 }
 
 // Offset returns how many bytes of the file were read so far.

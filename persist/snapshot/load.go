@@ -30,6 +30,9 @@ type LoadOptions struct {
 	Merge bool
 	// Goroutines is how many work at the same time; 0: as many as there are processors for the program.
 	Goroutines int
+	// Failed is told that there is an error, perhaps more than once, while other parts may still wait for what a stream
+	// brings; nil: nobody is. It must not block.
+	Failed func()
 	// CheckMemory has a load end with an error when there is no memory for more, where otherwise the process would.
 	CheckMemory bool
 	// KeyDelay is waited for with each key; nil: nothing is.
@@ -150,10 +153,13 @@ func (j *loadJob) fail(err error) {
 	defer j.mu.Unlock()
 	switch {
 	case j.err != nil:
-	case len(j.parts) == 1 && j.parts[0].stream != nil:
+	case j.parts[0].stream != nil:
 		j.err = err // there is no file to look at
 	default:
 		j.err = WithAdvice(err)
+	}
+	if j.o.Failed != nil {
+		j.o.Failed()
 	}
 	j.failed.Store(true)
 }

@@ -178,7 +178,11 @@ func (s *fileSink) Begin(c *Cut) (Form, error) {
 	s.files, err = BeginFiles(s.o, FileMeta{
 		LSN: c.LSN, CreatedMs: c.CreatedMs, Shards: c.Shards, Databases: c.Databases,
 	})
-	return Form{Merged: !s.o.Segments, WriteOptions: rdb.WriteOptions{Checksum: true, LZF: !s.o.LZ4}}, err
+	form := Form{WriteOptions: rdb.WriteOptions{Checksum: true, LZF: !s.o.LZ4}}
+	if !s.o.Segments {
+		form.Streams = 1
+	}
+	return form, err
 }
 
 // Open implements Sink.

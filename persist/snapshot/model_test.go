@@ -181,7 +181,7 @@ func (w *world) rounds(n int) error {
 		a := &memSink{form: Form{WriteOptions: rdb.WriteOptions{Checksum: true}}, gate: make(chan struct{})}
 		sinks := []Sink{a}
 		if w.rnd.IntN(3) == 0 {
-			sinks = append(sinks, &memSink{form: Form{Merged: true}})
+			sinks = append(sinks, &memSink{form: Form{Streams: 1 + w.rnd.IntN(3)}})
 		}
 		v, sh := w.cut(sinks...)
 		steps := w.rnd.IntN(1000)

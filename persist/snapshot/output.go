@@ -31,9 +31,9 @@ type output struct {
 // stream is one RDB file of a sink.
 type stream struct {
 	o     *output
-	shard int // whose it is; below 0: everybody's
+	index int // its shards are this one and every len(o.streams) behind it
 	open  atomic.Int64
-	mu    sync.Mutex // of a merged stream workers take turns
+	mu    sync.Mutex // of a stream of several shards workers take turns
 	w     *rdb.Writer
 	sized []bool // databases that RESIZEDB was written for
 	db    int    // the one selected
@@ -63,9 +63,9 @@ func (o *output) begin() {
 		o.form.Version = v.cut.Version
 	}
 	o.form.Space, o.form.Hash = v.sv.set.Space, v.hash
-	n, shards := v.cut.Shards, 1
-	if form.Merged {
-		n, shards = 1, v.cut.Shards
+	n := v.cut.Shards
+	if form.Streams > 0 {
+		n = min(n, form.Streams)
 	}
 	for i := range n {
 		w, err := o.sink.Open(i)
@@ -73,11 +73,8 @@ func (o *output) begin() {
 			o.fail(err)
 			return
 		}
-		st := &stream{o: o, shard: i, db: -1, sized: make([]bool, v.cut.Databases)}
-		if form.Merged {
-			st.shard = -1
-		}
-		st.open.Store(int64(shards))
+		st := &stream{o: o, index: i, db: -1, sized: make([]bool, v.cut.Databases)}
+		st.open.Store(int64((v.cut.Shards - i + n - 1) / n))
 		st.w = rdb.NewWriter(&counted{w, v}, o.form.WriteOptions)
 		o.streams = append(o.streams, st)
 	}
@@ -156,10 +153,7 @@ func (c *counted) Write(p []byte) (n int, err error) {
 
 // of returns the stream that a shard's entries go to.
 func (o *output) of(shard int) *stream {
-	if o.form.Merged {
-		return o.streams[0]
-	}
-	return o.streams[shard]
+	return o.streams[shard%len(o.streams)]
 }
 
 func (st *stream) head(aux [][2]string) {
@@ -176,7 +170,7 @@ func (st *stream) entry(db int, e index.Entry) {
 		st.w.SelectDB(db)
 		if !st.sized[db] {
 			st.sized[db] = true
-			st.w.ResizeDB(st.o.save.cut.Keys(st.shard, db))
+			st.w.ResizeDB(st.counts(db))
 		}
 	}
 	st.w.Entry(e)
@@ -188,6 +182,16 @@ func (st *stream) entry(db int, e index.Entry) {
 	if v := st.o.save; v.delay != nil {
 		v.delay.Wait(v.cancelled.Load)
 	}
+}
+
+// counts returns the numbers of keys of the stream's shards in a database, as Cut.Keys.
+func (st *stream) counts(db int) (keys, expires int) {
+	cut := &st.o.save.cut
+	for s := st.index; s < cut.Shards; s += len(st.o.streams) {
+		k, e := cut.Keys(s, db)
+		keys, expires = keys+k, expires+e
+	}
+	return keys, expires
 }
 
 // write writes a chunk, and the end behind the last one.

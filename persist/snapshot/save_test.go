@@ -25,13 +25,13 @@ func TestSaveAtOnce(t *testing.T) {
 			w.do(1, "SET", strings.Repeat("k", n), "value")
 		}
 		segments := &memSink{form: Form{WriteOptions: rdb.WriteOptions{Checksum: true}}}
-		merged := &memSink{form: Form{Merged: true}}
-		v, sh := w.cut(segments, merged)
+		merged, five := &memSink{form: Form{Streams: 1}}, &memSink{form: Form{Streams: 5}}
+		v, sh := w.cut(segments, merged, five)
 		if err := w.finish(v, sh); err != nil {
 			t.Error(err)
 		}
-		if len(segments.streams) != shards || len(merged.streams) != 1 {
-			t.Errorf("%d and %d streams", len(segments.streams), len(merged.streams))
+		if len(segments.streams) != shards || len(merged.streams) != 1 || len(five.streams) != min(5, shards) {
+			t.Errorf("%d, %d and %d streams", len(segments.streams), len(merged.streams), len(five.streams))
 		}
 	}
 }
@@ -39,7 +39,7 @@ func TestSaveAtOnce(t *testing.T) {
 // TestHeadOfStreams: what stands before the keys. The version is the lowest one that has everything that is there, the
 // facts are those of the request, and the sizes of databases are what they were at the cut.
 func TestHeadOfStreams(t *testing.T) {
-	w := newWorld(t, 2, 0, 1)
+	w := newWorld(t, 3, 0, 1)
 	for i := range 1000 {
 		w.do(i%2*3, "SET", fmt.Sprint("key:", i), "value")
 	}
@@ -51,8 +51,8 @@ func TestHeadOfStreams(t *testing.T) {
 		if version == 12 {
 			w.do(2, "HPEXPIRE", "h", "1000", "FIELDS", "1", "f")
 		}
-		segments, merged := &memSink{}, &memSink{form: Form{Merged: true}}
-		v, sh := w.cut(segments, merged)
+		segments, merged, two := &memSink{}, &memSink{form: Form{Streams: 1}}, &memSink{form: Form{Streams: 2}}
+		v, sh := w.cut(segments, merged, two)
 		for i := range 1000 {
 			w.do(i%4, "DEL", fmt.Sprint("key:", i))
 		}
@@ -60,7 +60,7 @@ func TestHeadOfStreams(t *testing.T) {
 		if err := w.finish(v, sh); err != nil {
 			t.Error(err)
 		}
-		for _, sink := range []*memSink{segments, merged} {
+		for _, sink := range []*memSink{segments, merged, two} {
 			var keys, expires [testDatabases]uint64
 			for _, st := range sink.streams {
 				h := readHead(t, st)

@@ -13,9 +13,8 @@ import (
 type Sink interface {
 	// Begin is called once, first, soon after the cut.
 	Begin(c *Cut) (Form, error)
-	// Open returns where stream i goes: an RDB file complete in itself with what shard i holds or, if Form.Merged is
-	// set, with everything, i being 0. It is called for all streams before anything is written. The writer is not
-	// closed.
+	// Open returns where stream i goes: an RDB file complete in itself with what the stream's shards hold. It is called
+	// for all streams before anything is written. The writer is not closed.
 	Open(i int) (io.Writer, error)
 	// Commit is called when all streams have been written in whole; keys are the numbers of keys in them. When it
 	// returns nil the save will last.
@@ -27,8 +26,8 @@ type Sink interface {
 
 // Form is how a sink wants to have it.
 type Form struct {
-	// Merged: one stream, else one for each shard.
-	Merged bool
+	// Streams is how many there are, at most one for each shard: shard i goes to stream i modulo that. 0: one for each.
+	Streams int
 	// Options of encoding. Version 0 is Cut.Version.
 	rdb.WriteOptions
 }
