@@ -25,6 +25,8 @@ type LinkOptions struct {
 	IP            string
 	// Source is the address that this server connects from; "": any.
 	Source string
+	// Flows is what the primary is asked for, if it is a Fulmen server and has to send everything.
+	Flows FlowRequest
 	// TimeoutMs bounds each wait for the primary.
 	TimeoutMs int64
 	Clock     clock.Clock
@@ -46,6 +48,8 @@ type Answer struct {
 	// ID is the history's name; "" if it stays what was asked for, or, after SYNC, unknown.
 	ID     string
 	Offset int64 // of a full sync; -1: the primary doesn't tell
+	// Flows is how the snapshot comes. If there are any the stream follows at once, and no snapshot on this connection.
+	Flows FlowOffer
 }
 
 // ErrLater: the primary can't serve a replica now, but will.
@@ -77,8 +81,8 @@ func (l *Link) Conn() net.Conn { return l.conn }
 // Close ends the link; whoever waits for the primary gets an error. Safe from any goroutine.
 func (l *Link) Close() error { return l.conn.Close() }
 
-// Handshake tells the primary who we are. It is the part of the conversation before PSYNC.
-func (l *Link) Handshake() error {
+// greet is the beginning of every conversation: afterwards commands are obeyed.
+func (l *Link) greet() error {
 	reply, err := l.ask("PING")
 	if err != nil {
 		return err
@@ -99,16 +103,29 @@ func (l *Link) Handshake() error {
 			return fmt.Errorf("Unable to AUTH to MASTER: -%s", e)
 		}
 	}
+	return nil
+}
+
+// Handshake tells the primary who we are. It is the part of the conversation before PSYNC.
+func (l *Link) Handshake() error {
+	if err := l.greet(); err != nil {
+		return err
+	}
+	can := []string{"REPLCONF", "capa", "eof", "capa", "psync2"}
+	if l.o.Flows.Number > 0 {
+		can = append(can, "capa", l.o.Flows.capa())
+	}
 	said := [][]string{
 		{"REPLCONF", "listening-port", strconv.Itoa(l.o.ListeningPort)},
 		{"REPLCONF", "ip-address", l.o.IP},
-		{"REPLCONF", "capa", "eof", "capa", "psync2"},
+		can,
 	}
 	for _, args := range said {
 		if args[2] == "" {
 			continue
 		}
-		if reply, err = l.ask(args...); err != nil {
+		reply, err := l.ask(args...)
+		if err != nil {
 			return err
 		}
 		if e := failure(reply); e != "" {
@@ -172,11 +189,17 @@ func readAnswer(reply string) (Answer, error) {
 	return Answer{}, fmt.Errorf("%w: '%s'", errRefused, reply)
 }
 
-// fullAnswer reads +FULLRESYNC id offset.
+// fullAnswer reads +FULLRESYNC id offset, which an offer of flows may follow.
 func fullAnswer(words []string) (Answer, error) {
-	if len(words) == 3 && validID(words[1]) {
-		if offset, err := strconv.ParseInt(words[2], 10, 64); err == nil && offset >= 0 {
-			return Answer{Full: true, ID: words[1], Offset: offset}, nil
+	a, ok := Answer{Full: true}, len(words) == 3
+	if len(words) == 4 {
+		a.Flows, ok = parseFlowOffer(words[3])
+	}
+	if ok && validID(words[1]) {
+		var err error
+		a.ID = words[1]
+		if a.Offset, err = strconv.ParseInt(words[2], 10, 64); err == nil && a.Offset >= 0 {
+			return a, nil
 		}
 	}
 	return Answer{}, fmt.Errorf("Unexpected reply to PSYNC from master: %.128q", strings.Join(words, " "))

@@ -8,15 +8,17 @@ import (
 	"fulmen/persist/vfs"
 )
 
-// overflowBytes is how much an Overflow has in memory, at most.
-const overflowBytes = 16 << 20
+// OverflowBytes is how much those of a full sync have in memory together, at most.
+const OverflowBytes = 16 << 20
 
 // Overflow is a queue of bytes between one who writes as fast as he can, the walk of a full sync, and one who passes
 // them on as fast as replicas take them: what is too much for memory goes to a temporary file without a name, which
 // counts in the limit of Spools. Only where that has no room the writer waits. One goroutine at a time writes, another
 // one reads.
 type Overflow struct {
-	spools *Spools // immutable
+	// Immutable.
+	spools    *Spools
+	mostBytes int // in memory
 
 	mu   sync.Mutex
 	turn sync.Cond // something has changed
@@ -31,9 +33,9 @@ type Overflow struct {
 	fileErr  error // why the file did not take something, the first time
 }
 
-// NewOverflow returns an empty queue.
-func NewOverflow(spools *Spools) *Overflow {
-	q := &Overflow{spools: spools}
+// NewOverflow returns an empty queue, which has so many bytes in memory at most, or one piece that is longer.
+func NewOverflow(spools *Spools, mostBytes int) *Overflow {
+	q := &Overflow{spools: spools, mostBytes: mostBytes}
 	q.turn.L = &q.mu
 	return q
 }
@@ -43,7 +45,7 @@ func (q *Overflow) Write(p []byte) (int, error) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	for q.err == nil {
-		if q.from == q.to && (q.held == 0 || q.held+len(p) <= overflowBytes) {
+		if q.from == q.to && (q.held == 0 || q.held+len(p) <= q.mostBytes) {
 			q.mem = append(q.mem, append([]byte(nil), p...))
 			q.held += len(p)
 			break

@@ -181,7 +181,7 @@ func TestOverflow(t *testing.T) {
 	for _, limit := range []int64{0, 8 << 20, 1 << 40} {
 		w := newSpoolWorld(t, vfs.OS{})
 		w.spools.SetLimit(limit)
-		q := NewOverflow(w.spools)
+		q := NewOverflow(w.spools, OverflowBytes)
 		piece := func(i int) []byte { return bytes.Repeat([]byte{byte(i), byte(i >> 8)}, 100_000+i) }
 		const pieces = 300
 		spilled, read := make(chan struct{}), make(chan error, 1)
@@ -243,7 +243,7 @@ func TestOverflowWithoutDisk(t *testing.T) {
 		}
 		return nil
 	}))
-	q := NewOverflow(w.spools)
+	q := NewOverflow(w.spools, OverflowBytes)
 	const pieces, pieceBytes = 40, 1 << 20
 	wrote := make(chan error, 1)
 	go func() {

@@ -93,7 +93,7 @@ var ourRows = []string{"http-port", "http-bind", "shards", "event-loops", "io-en
 	"set-max-listpack-entries", "set-max-listpack-value",
 	"rdb-segments", "rdb-compression", "rdb-save-rate-limit", "aof-ring-dir", "aof-ring-size",
 	"aof-history-retain-bytes", "aof-history-retain-seconds", "log-memory-limit", "rdb-save-buffer-limit",
-	"repl-spool-limit"}
+	"repl-spool-limit", "repl-flows", "repl-compression"}
 
 func TestDefaultsAgainstRedis(t *testing.T) {
 	ask := startRedis(t)

@@ -26,6 +26,12 @@ var replicaRows = []row{{
 	name: "repl-backlog-size", kind: memory, standard: "1mb", min: 1, max: math.MaxInt64,
 	store: func(v *Values, s setting) { v.BacklogBytes = s.n },
 }, {
+	name: "repl-flows", kind: integer, standard: "-1", min: -1, max: 64,
+	store: func(v *Values, s setting) { v.ReplFlows = int(s.n) },
+}, {
+	name: "repl-compression", kind: enum, standard: "no", words: []string{"no", "lz4"},
+	store: func(v *Values, s setting) { v.ReplLZ4 = s.n == 1 },
+}, {
 	name: "repl-spool-limit", kind: memory, standard: "4gb", max: math.MaxInt64,
 	store: func(v *Values, s setting) { v.SpoolBytes = s.n },
 }, {

@@ -125,6 +125,8 @@ type Values struct {
 	ReplTimeoutSeconds       int64 // without a sign of life
 	ReplDelaysTCP            bool  // TCP_NODELAY is off
 	BacklogBytes             int64 // of the stream that are kept for a replica that comes back
+	ReplFlows                int   // of a full sync between Fulmen servers, at most; 0: none, -1: as many as processors
+	ReplLZ4                  bool  // what comes by flows is to be packed
 	SpoolBytes               int64 // of the stream that temporary files may have for slow replicas
 	BacklogTTLSeconds        int64 // for which they are kept when there is no replica; 0: for ever
 	MinReplicas              int64 // writes are refused while fewer are there; 0: never

@@ -296,7 +296,7 @@ func clientType(name []byte) (string, *resp.Error) {
 
 // kind is the session's client type. Safe from any goroutine.
 func (s *Session) kind() string {
-	if s.follower.Load() != nil {
+	if s.feeds() {
 		return "replica"
 	}
 	if s.isPrimary.Load() {
@@ -322,7 +322,7 @@ func (s *Session) flags() string {
 		on   bool
 		name byte
 	}{
-		{s.follower.Load() != nil, 'S'},
+		{s.feeds(), 'S'},
 		{s.isPrimary.Load(), 'M'},
 		{s.monitoring.Load(), 'O'},
 		{s.subscriptions() > 0, 'P'},

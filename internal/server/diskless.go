@@ -23,14 +23,14 @@ type loadMode struct {
 }
 
 // loadMode follows repl-diskless-load.
-func (p *primaryLink) loadMode() loadMode {
-	switch p.srv.cfg.Values().DisklessLoad {
+func (srv *Server) loadMode(v *config.Values) loadMode {
+	switch v.DisklessLoad {
 	case config.LoadSwapDB:
 		return loadMode{direct: true, serve: true}
 	case config.LoadFlushBefore:
 		return loadMode{direct: true, flush: true}
 	case config.LoadOnEmptyDB:
-		return loadMode{direct: p.srv.isEmpty()}
+		return loadMode{direct: srv.isEmpty()}
 	}
 	return loadMode{}
 }
@@ -50,8 +50,15 @@ func (srv *Server) isEmpty() bool {
 // socketName is what errors call a snapshot that comes from a primary.
 const socketName = "the primary's snapshot"
 
+// incoming is a snapshot that is coming.
+type incoming struct {
+	parts []snapshot.Part
+	// failed is told that there is an error, so that nobody need wait for what still comes; nil: nobody is.
+	failed func()
+}
+
 // loadSocket replaces the data by a snapshot that is coming.
-func (p *primaryLink) loadSocket(link *replica.Link, t *replica.Transfer, answer replica.Answer, m loadMode) error {
+func (p *primaryLink) loadSocket(link *replica.Link, answer replica.Answer, m loadMode, in *incoming) error {
 	srv := p.srv
 	if !m.serve { // nothing ends an append-only file while clients are told LOADING
 		if err := srv.aof.endForSync(p.ctx); err != nil {
@@ -65,7 +72,7 @@ func (p *primaryLink) loadSocket(link *replica.Link, t *replica.Transfer, answer
 	}
 	beating := p.keepAlive(link)
 	defer beating()
-	r, err := p.loadShadow(t, u, shadow, m)
+	r, err := p.loadShadow(in, u, shadow, m)
 	var libraries *script.Libraries
 	if err == nil {
 		libraries, err = srv.functions.join(nil, r.Functions, false)
@@ -84,7 +91,7 @@ func (p *primaryLink) loadSocket(link *replica.Link, t *replica.Transfer, answer
 }
 
 // loadShadow loads into a shadow.
-func (p *primaryLink) loadShadow(t *replica.Transfer, u *loadUnderWay, shadow *shard.Set, m loadMode) (
+func (p *primaryLink) loadShadow(in *incoming, u *loadUnderWay, shadow *shard.Set, m loadMode) (
 	snapshot.LoadResult, error,
 ) {
 	srv := p.srv
@@ -97,9 +104,9 @@ func (p *primaryLink) loadShadow(t *replica.Transfer, u *loadUnderWay, shadow *s
 	z := shadow.Seize()
 	defer z.Release(&shard.Worker{})
 	defer srv.processors.whileLoading()()
-	r, err := srv.loadResult(u, &snapshot.Source{
-		Parts: []snapshot.Part{snapshot.StreamPart(socketName, t, t.SizeBytes)},
-	}, z, snapshot.LoadOptions{KeepExpired: true, CheckMemory: true})
+	r, err := srv.loadResult(u, &snapshot.Source{Parts: in.parts}, z, snapshot.LoadOptions{
+		KeepExpired: true, CheckMemory: true, Goroutines: len(in.parts), Failed: in.failed,
+	})
 	if err != nil {
 		err = fmt.Errorf("Failed trying to load the MASTER synchronization DB from socket: %w", err)
 	}

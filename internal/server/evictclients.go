@@ -75,7 +75,7 @@ func (srv *Server) evictClients(grown *Session) {
 	}
 	var all []candidate
 	for _, x := range srv.clients.all() {
-		if !x.noEvict.Load() && x.follower.Load() == nil && x.doomedBytes.Load() == 0 {
+		if !x.noEvict.Load() && !x.feeds() && x.doomedBytes.Load() == 0 {
 			all = append(all, candidate{x, x.memoryBytes()})
 		}
 	}

@@ -21,6 +21,8 @@ type introduction struct {
 	psync2  bool   // it knows that a history may get another name
 	rdbOnly bool   // it wants the data of now, and no stream
 
+	flows replica.FlowRequest
+
 	noData, noFunctions bool // of the data of now it wants no keys, no functions
 }
 
@@ -56,6 +58,8 @@ type follower struct {
 	// Atomic.
 	src atomic.Pointer[replica.Source] // where the stream comes from; nil: not yet
 	pin atomic.Pointer[replica.Pin]    // what keeps it for the replica until then; nil: nothing
+	// offer is what it fetches its data by; nil: it gets it on its own connection, or none.
+	offer atomic.Pointer[flowOffer]
 
 	state    atomic.Int32
 	ackLSN   atomic.Uint64 // what it says it has
@@ -75,6 +79,7 @@ type follower struct {
 type handover struct {
 	hello    []byte
 	file     *sharedFile
+	flows    bool           // the data comes on other connections
 	awaitAck bool           // its end is only found by the replica, which says so, if nothing follows before that
 	src      replica.Source // nil for a replica that leaves (introduction.rdbOnly)
 }
@@ -177,6 +182,9 @@ func (f *follower) goOn(h *handover) error {
 		f.r.srv.log.Info("RDB transfer completed, rdb only replica (" + f.name() + ") should be disconnected asap")
 		return nil
 	}
+	if h.flows {
+		return f.feed.Stream(h.src) // it is online when it acknowledges
+	}
 	f.ackMs.Store(f.r.srv.set.Clock.NowMs())
 	if h.awaitAck {
 		f.r.srv.log.Info("Streamed replica with replica " + f.name() + " via socket succeeded. Waiting for REPLCONF " +
@@ -188,10 +196,15 @@ func (f *follower) goOn(h *handover) error {
 			return replica.ErrClosed
 		}
 	}
+	f.goesOnline()
+	return f.feed.Stream(h.src)
+}
+
+// goesOnline notes that the replica has all data.
+func (f *follower) goesOnline() {
 	f.state.Store(int32(online))
 	f.r.changed()
 	f.r.srv.log.Info("Synchronization with replica " + f.name() + " succeeded")
-	return f.feed.Stream(h.src)
 }
 
 // hand gives the replica's goroutine what follows.
@@ -228,11 +241,18 @@ func (f *follower) acknowledge(lsn, fsyncLSN uint64, nowMs int64) {
 		close(f.acked)
 	}
 	f.mu.Unlock()
+	if f.loads() {
+		f.goesOnline()
+		f.offer.Load().end()
+	}
 	f.r.changed()
 }
 
 // isThere notes a sign of life of a replica that loads what it was sent. On its session's loop.
 func (f *follower) isThere(nowMs int64) {
+	if o := f.offer.Load(); o != nil {
+		o.heardMs.Store(nowMs)
+	}
 	if f.ackMs.Load() != 0 {
 		f.ackMs.Store(nowMs)
 	}
@@ -254,13 +274,21 @@ func (f *follower) drop(why string) {
 	if why != "" {
 		f.r.srv.log.Warn(why)
 	}
-	f.feed.Close()
+	f.end()
 	f.s.killFromAfar()
+}
+
+// end closes what the replica is sent something by.
+func (f *follower) end() {
+	f.feed.Close()
+	if o := f.offer.Load(); o != nil {
+		o.end()
+	}
 }
 
 // closed follows the end of the connection, on its loop.
 func (f *follower) closed() {
-	f.feed.Close()
+	f.end()
 	f.r.remove(f)
 	f.r.endDeserted()
 	f.r.changed()
@@ -326,8 +354,11 @@ func (f *follower) checkLimits(v *config.Values, nowMs int64) {
 	// What the log has no room for makes writers wait: then it goes that keeps a good part of what is beyond the
 	// backlog.
 	fills := f.r.srv.set.Log.OverLimit() && lag > v.BacklogBytes+v.LogMemoryBytes/4
-	since := f.feed.StuckSinceMs()
-	silentSinceMs := f.ackMs.Load()
+	since, silentSinceMs := f.feed.StuckSinceMs(), f.ackMs.Load()
+	if f.loads() { // it may take the stream in when it has the data
+		o := f.offer.Load()
+		since, silentSinceMs = o.stuckSinceMs(), o.heardMs.Load()
+	}
 	stuck := since != 0 && f.is(awaitsData) && f.r.srv.saver.Overdrawn() && nowMs-since > idleWriteMs
 	timeoutMs := v.ReplTimeoutSeconds * 1000
 	switch {

@@ -24,14 +24,17 @@ import (
 // that has no room, a walk that cannot go on makes writers wait in the end: replicas that take nothing in are dropped
 // then (follower.checkLimits). By file they get it at their own pace.
 
-// fullSync is a full sync under way; it is the walk's Sink.
+// Replicas that are Fulmen servers get it by flows (flows.go), in the same walk, which is encoded twice then.
+
+// fullSync is a full sync under way; it is the walk's Sink for those that get all of it as one stream.
 type fullSync struct {
 	// Immutable after the cut.
 	r       *replication
 	pin     replica.Pin
 	db      int // selected in the stream at the pin
 	history *replica.History
-	members []*follower
+	members []*follower // of the walk's one stream
+	flows   *flowSync   // what the others get; nil: there are none
 	save    *snapshot.Save
 	beganMs int64
 	over    chan struct{} // closed: it has ended
@@ -100,12 +103,14 @@ func (r *replication) cut() {
 	r.keepBacklog()
 	job := &fullSync{r: r, history: r.history.Load(), beganMs: nowMs, over: make(chan struct{})}
 	diskless := v.DisklessSync
-	var bare []*follower
+	var bare, byFlows []*follower
 	for _, f := range *r.followers.Load() {
 		switch {
 		case !f.is(awaitsCut):
 		case f.intro.noData:
 			bare = append(bare, f)
+		case f.getsFlows(v):
+			byFlows = append(byFlows, f)
 		default:
 			job.members = append(job.members, f)
 			diskless = diskless && f.intro.eof
@@ -114,12 +119,12 @@ func (r *replication) cut() {
 	if diskless {
 		job.mark = []byte(replica.NewHistory().ID)
 	}
-	job.left = slices.Clone(job.members)
+	job.left, job.flows = slices.Clone(job.members), job.newFlowSync(byFlows, v)
 	job.pin = r.stream().Pin()
 	if srv.following() {
 		_, job.db = srv.upstream.position()
 	} // else every frame of the log begins in database 0
-	for _, f := range slices.Concat(job.members, bare) {
+	for _, f := range slices.Concat(job.members, byFlows, bare) {
 		f.feed.SetSent(job.pin.LSN())
 		f.pin.Store(&job.pin)
 		f.state.Store(int32(awaitsData))
@@ -129,14 +134,15 @@ func (r *replication) cut() {
 			f.drop("")
 		}
 	}
-	if len(job.members) == 0 {
+	sinks := job.sinks()
+	if len(sinks) == 0 {
 		job.end()
 		return
 	}
 	srv.log.Info("Starting BGSAVE for SYNC with target: " + job.target())
 	// Nothing ends it before it is known here: its walk needs the batons.
 	save, err := srv.saver.Begin(snapshot.Request{
-		Sinks: []snapshot.Sink{job}, Aux: job.aux(srv, nowMs), Functions: srv.functions.codes(),
+		Sinks: sinks, Aux: job.aux(srv, nowMs), Functions: srv.functions.codes(),
 		Done: job.finished,
 	})
 	if err != nil {
@@ -153,6 +159,30 @@ func (r *replication) cut() {
 	if closed {
 		save.Cancel()
 	}
+}
+
+// getsFlows tells whether the replica gets its data by flows.
+func (f *follower) getsFlows(v *config.Values) bool {
+	return v.DisklessSync && v.ReplFlows != 0 && f.intro.flows.Number > 0 && f.psync && !f.intro.rdbOnly
+}
+
+// sinks are what the walk is to bring its data to.
+func (job *fullSync) sinks() (list []snapshot.Sink) {
+	if len(job.members) > 0 {
+		list = append(list, job)
+	}
+	if job.flows != nil {
+		list = append(list, job.flows)
+	}
+	return list
+}
+
+// all are the replicas that get something from the walk.
+func (job *fullSync) all() []*follower {
+	if job.flows == nil {
+		return job.members
+	}
+	return slices.Concat(job.members, job.flows.members)
 }
 
 // noData is what a replica gets that wants no keys: it needs no walk.
@@ -197,7 +227,7 @@ func (r *replication) endDeserted() {
 	if job == nil {
 		return
 	}
-	for _, f := range job.members {
+	for _, f := range job.all() {
 		select {
 		case <-f.feed.Closed():
 		default:
@@ -220,10 +250,10 @@ func (r *replication) syncProgress() (*snapshot.Progress, int64) {
 
 // target is the log's word for where the data goes.
 func (job *fullSync) target() string {
-	if job.mark != nil {
-		return "replicas sockets"
+	if len(job.members) > 0 && job.mark == nil {
+		return "disk"
 	}
-	return "disk"
+	return "replicas sockets"
 }
 
 // aux are the facts at the head of the data.
@@ -234,8 +264,9 @@ func (job *fullSync) aux(srv *Server, nowMs int64) [][2]string {
 // end lets go of what a sync has claimed. Replicas that it has not served have to ask again.
 func (job *fullSync) end() {
 	job.pin.Close()
-	for _, f := range job.members {
-		if f.is(awaitsData) && !f.handed() {
+	for _, f := range job.all() {
+		o := f.offer.Load()
+		if f.is(awaitsData) && (!f.handed() || o != nil && !o.sentAll.Load()) {
 			f.drop("")
 		}
 	}
@@ -292,7 +323,7 @@ func (job *fullSync) Begin(*snapshot.Cut) (snapshot.Form, error) {
 		return f.feed.Begin([]byte(hello + "$EOF:" + string(job.mark) + "\r\n"))
 	})
 	if err == nil && job.mark != nil {
-		job.out, job.sent = replica.NewOverflow(job.r.spools), make(chan error, 1)
+		job.out, job.sent = replica.NewOverflow(job.r.spools, replica.OverflowBytes), make(chan error, 1)
 		go job.passOn()
 	}
 	if err == nil && job.mark == nil {
@@ -381,7 +412,11 @@ func (job *fullSync) Commit([]int64) error {
 func (job *fullSync) handOver(f *follower, h *handover) error {
 	if !f.intro.rdbOnly { // else what nobody will read would be kept until it has the data
 		var err error
-		if h.src, err = job.pin.Open(f.feed.Ring); err != nil {
+		if h.src, err = job.pin.Open(f.feed.Ring); err == nil && job.r.fault == faultStreamLate {
+			h.src.Close()
+			h.src, err = job.r.stream().Open(job.r.stream().Offset(), f.feed.Ring)
+		}
+		if err != nil {
 			h.close()
 			return err
 		}

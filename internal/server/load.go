@@ -216,12 +216,13 @@ func (srv *Server) load(src *snapshot.Source, z *shard.Seizure, o snapshot.LoadO
 	return srv.keepLeftOut(r.Skipped, src.Files())
 }
 
-// loadResult is load for who wants to know what was in the snapshot; u is told how far it is.
+// loadResult is load for who wants to know what was in the snapshot; u is told how far it is. o.Goroutines is the least
+// there are to be.
 func (srv *Server) loadResult(u *loadUnderWay, src *snapshot.Source, z *shard.Seizure, o snapshot.LoadOptions) (
 	snapshot.LoadResult, error,
 ) {
 	limits := srv.limits.Load().Build()
-	o.Limits, o.KeyDelay, o.Goroutines = &limits, srv.loading.delay, srv.processors.cores
+	o.Limits, o.KeyDelay, o.Goroutines = &limits, srv.loading.delay, max(o.Goroutines, srv.processors.cores)
 	ended := make(chan struct{})
 	go srv.logProgress(u, ended)
 	began := srv.set.Clock.NowNs()

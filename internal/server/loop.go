@@ -143,6 +143,9 @@ func (srv *Server) Close(c *reactor.Conn, err error) {
 	if f := s.follower.Load(); f != nil {
 		f.closed()
 	}
+	if c := s.flow.Load(); c != nil {
+		c.feed.Close()
+	}
 	srv.clients.remove(s)
 	srv.clientMemory.Add(-s.counted)
 	s.gone.Store(true)

@@ -257,13 +257,16 @@ func (p *primaryLink) receive(link *replica.Link, answer replica.Answer) (err er
 	p.totalSize.Store(-1)
 	p.lastMs.Store(srv.set.Clock.NowMs())
 	p.setState(linkTransfer)
+	if answer.Flows.Number > 0 {
+		return p.receiveFlows(link, answer)
+	}
 	t, err := link.Expect()
 	if err != nil {
 		return err
 	}
 	p.totalSize.Store(max(t.SizeBytes, 0))
 	t.Progress = p.cameIn
-	mode := p.loadMode()
+	mode := srv.loadMode(srv.cfg.Values())
 	what, to := "streamed RDB from master with EOF", "disk"
 	if t.SizeBytes >= 0 {
 		what = fmt.Sprintf("%d bytes from master", t.SizeBytes)
@@ -273,7 +276,9 @@ func (p *primaryLink) receive(link *replica.Link, answer replica.Answer) (err er
 	}
 	srv.log.Info("MASTER <-> REPLICA sync: receiving " + what + " to " + to)
 	if mode.direct {
-		return p.loadSocket(link, t, answer, mode)
+		return p.loadSocket(link, answer, mode, &incoming{
+			parts: []snapshot.Part{snapshot.StreamPart(socketName, t, t.SizeBytes)},
+		})
 	}
 	name := srv.transferName()
 	defer func() {

@@ -342,7 +342,7 @@ func (d *pushDesk) handOut(part *parcelPart) (bytes int) {
 
 // hand collects a push for a session. The stream of a replica, and the connection to a primary, have no room for it.
 func (d *pushDesk) hand(s *Session, text []byte, lsn uint64) {
-	if s.closed || s.conn.Closing() || s.primary != nil || s.follower.Load() != nil {
+	if s.closed || s.conn.Closing() || s.primary != nil || s.feeds() {
 		return
 	}
 	if !s.collects {

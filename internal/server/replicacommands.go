@@ -214,8 +214,10 @@ func (s *Session) introduce(in *introduction, a *command.Args) (silent bool, err
 			in.eof = true
 		case a.Option("psync2"):
 			in.psync2 = true
-		default:
-			a.Bytes() // as Redis: what it doesn't know it has no use for
+		default: // as Redis: what it doesn't know it has no use for
+			if r, ok := replica.ParseFlowRequest(cString(a.Bytes())); ok {
+				in.flows = r
+			}
 		}
 	case a.Option("version"):
 		a.Bytes() // there is none that is treated differently
@@ -227,6 +229,8 @@ func (s *Session) introduce(in *introduction, a *command.Args) (silent bool, err
 			s.primary.sendAck()
 		}
 		return true, nil
+	case a.Option("fulmen-flow"):
+		return true, s.fetchFlow(cString(a.Bytes()))
 	case a.Option("rdb-only"):
 		n := a.Int()
 		if a.Err() == nil && (n < 0 || n > 1) {

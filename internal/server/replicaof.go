@@ -93,6 +93,7 @@ func (srv *Server) linkOptions(host string, port int) replica.LinkOptions {
 	return replica.LinkOptions{
 		Addr: hostPort(host, port), User: v.PrimaryUser, Password: v.PrimaryAuth, ListeningPort: own,
 		IP: v.ReplicaAnnounceIP, Source: v.BindSource, TimeoutMs: v.ReplTimeoutSeconds * 1000, Clock: srv.set.Clock,
-		Note: func(text string) { srv.log.Info(text) },
+		Flows: srv.flowRequest(v),
+		Note:  func(text string) { srv.log.Info(text) },
 	}
 }

@@ -47,6 +47,8 @@ type replication struct {
 	spools     *replica.Spools // of what slow replicas lack, while there is no append-only file; immutable
 	acksWanted atomic.Bool     // as soon as no pause is on
 
+	fault replicationFault // set by tests
+
 	hadTime atomic.Bool // replicas were waited for before the end, or are not to be
 
 	kept atomic.Bool // there is a backlog; written with mu
@@ -60,6 +62,15 @@ type replication struct {
 	closed      bool        // the server ends
 	running     sync.WaitGroup
 }
+
+// replicationFault is a mistake that a test plants in order to show that it would be noticed.
+type replicationFault uint8
+
+const (
+	_                 replicationFault = iota
+	faultFlowUnsummed                  // flows have no sum of their content
+	faultStreamLate                    // a replica gets the stream from a place behind the cut
+)
 
 func (r *replication) init(srv *Server) {
 	r.srv = srv

@@ -99,6 +99,7 @@ type Session struct {
 	killNow    atomic.Bool              // CLIENT KILL by another session
 	closing    atomic.Bool              // killed, and replies have not left yet
 	follower   atomic.Pointer[follower] // nil: it is no replica
+	flow       atomic.Pointer[flowConn] // nil: it is none of the connections that a replica gets its data by
 	watching   atomic.Pointer[shard.Watcher]
 	killMail   reactor.Letter
 
@@ -112,6 +113,10 @@ type Session struct {
 
 // CommandSession implements command.Session.
 func (s *Session) CommandSession() {}
+
+// feeds tells whether what a replica gets is written to the connection: it has no room for anything else. Safe from any
+// goroutine.
+func (s *Session) feeds() bool { return s.follower.Load() != nil || s.flow.Load() != nil }
 
 // obeyed tells whether what the session says is executed whatever clients are refused: its like was executed before.
 func (s *Session) obeyed() bool { return s.primary != nil || s.loads }

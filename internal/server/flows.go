@@ -1,0 +1,348 @@
+package server
+
+import (
+	"bufio"
+	"crypto/subtle"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"fulmen/internal/config"
+	"fulmen/internal/resp"
+	"fulmen/persist/rdb"
+	"fulmen/persist/snapshot"
+	"fulmen/replica"
+)
+
+// The primary's side of a full sync by flows (see package replica, flow.go). Replicas that are Fulmen servers share the
+// walk with all others but have a Sink of their own, of as many streams as there are flows, the same for all of them.
+// Each flow has a queue that what the walk brings goes through, and a sender, who gives it to the replicas' connections
+// as they come to fetch it; so it begins before they have come. The stream from the cut on is sent at once, by the
+// replica's own goroutine; how much of it a replica takes in before it has all data is its own affair, and what it
+// doesn't is kept as for any slow replica.
+
+// flowSync is the Sink of those replicas of a full sync that get the data by flows.
+type flowSync struct {
+	// Immutable.
+	job     *fullSync
+	members []*follower
+	number  int
+	lz4     bool
+
+	flows []*flow // the walk's
+}
+
+// newFlowSync returns what serves the members; nil if there are none.
+func (job *fullSync) newFlowSync(members []*follower, v *config.Values) *flowSync {
+	if len(members) == 0 {
+		return nil
+	}
+	y := &flowSync{job: job, members: members, number: len(job.r.srv.set.Shards)}
+	if v.ReplFlows > 0 {
+		y.number = min(y.number, v.ReplFlows)
+	}
+	for _, f := range members {
+		y.number = min(y.number, f.intro.flows.Number)
+		y.lz4 = y.lz4 || f.intro.flows.LZ4
+	}
+	return y
+}
+
+// flow is one of them: some shards' data on its way to all members.
+type flow struct {
+	of    *flowSync
+	index int
+	mark  string
+	out   *replica.Overflow
+	left  []*follower // the sender's: who gets it
+	sent  chan error  // of length 1: the sender has ended
+
+	// What packs, nil without.
+	pack   io.WriteCloser
+	packed *bufio.Writer // behind it: it writes in crumbs
+}
+
+// packedBytes is the buffer behind what packs.
+const packedBytes = 64 << 10
+
+// Begin implements snapshot.Sink: the replicas are offered the flows, and get the stream from the cut on.
+func (y *flowSync) Begin(*snapshot.Cut) (snapshot.Form, error) {
+	job := y.job
+	for i := range y.number {
+		fl := &flow{
+			of: y, index: i, mark: replica.NewHistory().ID, left: slices.Clone(y.members), sent: make(chan error, 1),
+			out: replica.NewOverflow(job.r.spools, replica.OverflowBytes/y.number),
+		}
+		if y.lz4 {
+			fl.packed = bufio.NewWriterSize(fl.out, packedBytes)
+			fl.pack = snapshot.NewLZ4Writer(fl.packed)
+		}
+		y.flows = append(y.flows, fl)
+	}
+	nowMs := job.r.srv.set.Clock.NowMs()
+	for _, f := range y.members {
+		o := newFlowOffer(f, y.number, nowMs)
+		f.offer.Store(o)
+		offer := replica.FlowOffer{Number: y.number, Token: o.token, LZ4: y.lz4}
+		hello := fmt.Sprintf("+FULLRESYNC %s %d %s\r\n", job.history.ID, job.pin.LSN(), offer)
+		if err := job.handOver(f, &handover{hello: []byte(hello), flows: true}); err != nil {
+			f.drop("")
+		}
+	}
+	for _, fl := range y.flows {
+		go fl.passOn()
+	}
+	form := snapshot.Form{Streams: y.number, WriteOptions: rdb.WriteOptions{Checksum: true}}
+	if job.r.fault == faultFlowUnsummed {
+		form.Checksum = false
+	}
+	return form, nil
+}
+
+// Open implements snapshot.Sink.
+func (y *flowSync) Open(i int) (io.Writer, error) {
+	if fl := y.flows[i]; fl.pack != nil {
+		return fl.pack, nil
+	}
+	return y.flows[i].out, nil
+}
+
+// passOn is the sender's goroutine.
+func (fl *flow) passOn() {
+	err := fl.each(fl.meet)
+	for buf := make([]byte, passedBytes); err == nil; {
+		var p []byte
+		if p, err = fl.out.Next(buf); err == nil {
+			err = fl.each(func(_ *follower, c *flowConn) error { return c.write(p) })
+		}
+	}
+	if err == io.EOF {
+		err = fl.each(func(_ *follower, c *flowConn) error { return c.write([]byte(fl.mark)) })
+	}
+	if err != nil {
+		fl.out.Fail(err) // the walk need not go on
+	}
+	if closeErr := fl.out.Close(); closeErr != nil {
+		fl.of.job.r.srv.log.Warn("A slow replica has held up a synchronization, as its data has no room in temporary " +
+			"files: " + closeErr.Error())
+	}
+	fl.sent <- err
+}
+
+// each does something for the connection of every replica that is still there, and drops those for which it fails.
+func (fl *flow) each(do func(f *follower, c *flowConn) error) error {
+	left := fl.left[:0]
+	for _, f := range fl.left {
+		if err := do(f, f.offer.Load().conn(fl.index)); err != nil {
+			if !errors.Is(err, replica.ErrClosed) && !errors.Is(err, net.ErrClosed) {
+				fl.of.job.r.srv.log.Warn(fmt.Sprintf("Flow %d to replica %s: %v", fl.index, f.name(), err))
+			}
+			f.drop("")
+			continue
+		}
+		left = append(left, f)
+	}
+	if fl.left = left; len(left) == 0 {
+		return errNobodyLeft
+	}
+	return nil
+}
+
+// errNotFetched: a replica has not come for what it was offered.
+var errNotFetched = errors.New("the replica has not opened it in time")
+
+// meet waits until a replica has come for the flow, and greets it.
+func (fl *flow) meet(f *follower, _ *flowConn) error {
+	o := f.offer.Load()
+	late := time.NewTimer(time.Duration(o.untilMs-f.r.srv.set.Clock.NowMs()) * time.Millisecond)
+	defer late.Stop()
+	select {
+	case <-o.came[fl.index]:
+	case <-f.feed.Closed():
+		return replica.ErrClosed
+	case <-late.C:
+		return errNotFetched
+	}
+	job := fl.of.job
+	return o.conn(fl.index).write([]byte(replica.FlowHello(fl.index, job.history.ID, job.pin.LSN(), fl.mark)))
+}
+
+// Commit implements snapshot.Sink: it waits until the replicas have all that was sent.
+func (y *flowSync) Commit([]int64) error {
+	for _, fl := range y.flows {
+		if fl.pack != nil {
+			if err := errors.Join(fl.pack.Close(), fl.packed.Flush()); err != nil {
+				return err
+			}
+		}
+		fl.out.CloseWrite()
+	}
+	var errs []error
+	for _, fl := range y.flows {
+		errs = append(errs, <-fl.sent)
+	}
+	if err := errors.Join(errs...); err != nil {
+		return err
+	}
+	nowMs, served := y.job.r.srv.set.Clock.NowMs(), 0
+	for _, f := range y.members {
+		select {
+		case <-f.feed.Closed():
+		default:
+			served++
+			f.flowed(nowMs)
+		}
+	}
+	if served == 0 {
+		return errNobodyLeft
+	}
+	return nil
+}
+
+// Abort implements snapshot.Sink.
+func (y *flowSync) Abort(why error) {
+	for _, fl := range y.flows {
+		fl.out.Fail(why)
+	}
+	for _, f := range y.members {
+		f.drop("")
+	}
+}
+
+// flowOffer is what a replica may fetch its data by, from the cut until it has all of it.
+type flowOffer struct {
+	// Immutable.
+	f       *follower
+	token   string
+	beganMs int64
+	untilMs int64           // nobody is let in afterwards
+	came    []chan struct{} // by flow; closed: there is a connection
+
+	sentAll atomic.Bool
+	heardMs atomic.Int64 // when the replica has last said that it is there
+
+	mu    sync.Mutex
+	over  bool        // nobody is let in any more
+	conns []*flowConn // by flow; nil: not yet
+}
+
+// flowConn is a connection that one of the flows is fetched by.
+type flowConn struct {
+	s    *Session
+	feed *replica.Feed
+}
+
+func (c *flowConn) write(p []byte) error { return c.feed.Begin(p) }
+
+func newFlowOffer(f *follower, flows int, nowMs int64) *flowOffer {
+	o := &flowOffer{
+		f: f, token: replica.NewHistory().ID, beganMs: nowMs,
+		untilMs: nowMs + f.r.srv.cfg.Values().ReplTimeoutSeconds*1000, conns: make([]*flowConn, flows),
+	}
+	for range flows {
+		o.came = append(o.came, make(chan struct{}))
+	}
+	o.heardMs.Store(nowMs)
+	return o
+}
+
+// conn returns the connection of a flow; nil: it has not been opened. Safe from any goroutine.
+func (o *flowOffer) conn(index int) *flowConn {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.conns[index]
+}
+
+// let lets a connection in that one of the flows is to be fetched by; false: nobody may fetch it.
+func (o *flowOffer) let(c *flowConn, index int, nowMs int64) bool {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.over || nowMs > o.untilMs || index >= len(o.conns) || o.conns[index] != nil {
+		return false
+	}
+	o.conns[index] = c
+	close(o.came[index])
+	return true
+}
+
+// end closes all connections, and lets nobody in any more. Calling it twice is allowed. Safe from any goroutine.
+func (o *flowOffer) end() {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.over = true
+	for _, c := range o.conns {
+		if c != nil {
+			c.feed.Close()
+			c.s.killFromAfar()
+		}
+	}
+}
+
+// stuckSinceMs returns since when there is a connection that takes nothing in, or none; 0 if all take something in.
+func (o *flowOffer) stuckSinceMs() (since int64) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	for _, c := range o.conns {
+		ms := o.beganMs
+		if c != nil {
+			ms = c.feed.StuckSinceMs()
+		}
+		if ms != 0 && (since == 0 || ms < since) {
+			since = ms
+		}
+	}
+	return since
+}
+
+// errNoFlow is for who wants to fetch what nobody, or somebody else, was offered.
+var errNoFlow = resp.Errorf("ERR", "No such flow, or it was opened already, or its time is over")
+
+// fetchFlow makes the client one who fetches a flow. From then on it isn't listened to.
+func (s *Session) fetchFlow(name string) error {
+	token, index, ok := replica.ParseFlowName(name)
+	var o *flowOffer
+	for _, f := range *s.srv.replication.followers.Load() {
+		if x := f.offer.Load(); x != nil && subtle.ConstantTimeCompare([]byte(x.token), []byte(token)) == 1 {
+			o = x
+		}
+	}
+	switch {
+	case !ok || o == nil || index >= len(o.conns):
+		return errNoFlow
+	case len(s.c.Out) > 0 || s.conn.OutputBytes() > 0 || s.multi != nil || s.executing || s.feeds():
+		return errPendingOutput
+	}
+	conn, err := s.conn.Second()
+	if err != nil {
+		s.srv.log.Warn("A replica can't be served: " + err.Error())
+		s.killed = true
+		return nil
+	}
+	c := &flowConn{s: s, feed: replica.NewFeed(conn, s.srv.set.Clock)}
+	s.flow.Store(c)
+	if !o.let(c, index, s.c.NowMs) {
+		s.flow.Store(nil)
+		c.feed.Close()
+		return errNoFlow
+	}
+	s.reply = replyOff
+	s.refresh()
+	s.conn.Suspend()
+	return nil
+}
+
+// flowed notes that the replica was sent all data.
+func (f *follower) flowed(nowMs int64) {
+	f.offer.Load().sentAll.Store(true)
+	f.ackMs.Store(nowMs)
+	f.r.srv.log.Info("Streamed replica with replica " + f.name() + " by flows succeeded. Waiting for REPLCONF ACK " +
+		"from replica")
+}
+
+// loads tells whether the replica gets its data by flows, and has not said yet that it has all of it.
+func (f *follower) loads() bool { return f.offer.Load() != nil && f.is(awaitsData) }
