@@ -44,9 +44,10 @@ func (OS) OpenPrivate(name string) (Reader, error) {
 	return nil, &fs.PathError{Op: "open", Path: name, Err: errors.ErrUnsupported}
 }
 
-// OwnThread and GiveWay are hints, which other systems go without.
+// OwnThread is a hint, which other systems go without.
 func OwnThread() {}
 
+// GiveWay is a hint, which other systems go without.
 func GiveWay() {}
 
 func remove(name string) error { return os.Remove(name) }
