@@ -16,7 +16,7 @@ const (
 	// aheadEvery is after how many bytes of its file a reader looks for memory again, leadBytes what should then be
 	// there for each goroutine: a huge page.
 	aheadEvery = 64 << 10
-	leadBytes = 2 << 20
+	leadBytes  = 2 << 20
 	// promisedBytes is the length in a file of a key with its value, at least, that room in an index is made for; those
 	// of files with shorter ones grow.
 	promisedBytes = 8

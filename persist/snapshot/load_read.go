@@ -36,6 +36,7 @@ type loadReader struct {
 	value  *shard.Builder // of a value that is no short string, with the shard locked: builder
 	// reused
 	builder shard.Builder
+	short   rdb.ShortString
 }
 
 func newLoadReader(j *loadJob) *loadReader {
@@ -86,6 +87,12 @@ func (r *loadReader) events() error {
 		if r.offset = r.rd.Offset(); r.offset >= r.prepared {
 			r.prepared = r.offset + aheadEvery
 			r.j.prepare(int64(r.j.o.Goroutines) * leadBytes)
+		}
+		if r.rd.ShortString(&r.short, batchString) {
+			if err := r.loadShort(); err != nil {
+				return err
+			}
+			continue
 		}
 		ev, err := r.rd.Next()
 		if err == io.EOF {
@@ -143,10 +150,41 @@ func (r *loadReader) event(ev *rdb.Event) error {
 	return nil
 }
 
+// leavesOut tells whether a key is left out because its time has come, and counts it.
+func (r *loadReader) leavesOut(expireAtMs int64) bool {
+	if expireAtMs == 0 || expireAtMs >= r.j.nowMs || r.keepsExpired() {
+		return false
+	}
+	r.j.progress.Expired.Add(1)
+	return true
+}
+
+// loadShort loads the key in r.short: what loadKey does by way of Begin and String.
+func (r *loadReader) loadShort() error {
+	e := &r.short
+	r.j.o.KeyDelay.Wait(r.j.failed.Load)
+	if r.leavesOut(e.ExpireAtMs) {
+		return nil
+	}
+	n := len(e.Key) + len(e.Value)
+	if err := r.room(n); err != nil {
+		return err
+	}
+	r.shard = r.j.set.ShardOf(e.Key)
+	b, err := r.batch(n)
+	if err != nil {
+		return err
+	}
+	b.put(shard.LoadedString{
+		Key: r.j.set.Key(e.Key), Value: e.Value, DB: e.DB, ExpireAtMs: e.ExpireAtMs,
+		Access: r.j.set.RestoredAccess(-1, -1),
+	}, r.offset)
+	return nil
+}
+
 // loadKey loads a key.
 func (r *loadReader) loadKey(ev *rdb.Event) error {
-	if ev.ExpireAtMs != 0 && ev.ExpireAtMs < r.j.nowMs && !r.keepsExpired() {
-		r.j.progress.Expired.Add(1)
+	if r.leavesOut(ev.ExpireAtMs) {
 		return nil // Next skips the value
 	}
 	if _, ok := rdb.TypeOf(ev.Type); !ok {
