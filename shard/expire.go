@@ -55,6 +55,9 @@ func (db *DB) expireDue(p index.Pos, e index.Entry) (n int) {
 // and replicas see a DEL.
 func (db *DB) expire(p index.Pos, e index.Entry) {
 	s, key := db.shard, e.Key()
+	if fn := s.set.expiring.Load(); fn != nil {
+		(*fn)(s.hash(key))
+	}
 	s.StageDel(db.id, key)
 	db.Notify(key, EventExpired, "expired")
 	s.vanished(db.id, key)

@@ -44,7 +44,8 @@ type Set struct {
 	// Atomic.
 	access   atomic.Uint64 // the present moment as access clocks have it; access.go
 	eviction atomic.Pointer[EvictionParams]
-	frozenMs atomic.Int64  // until then expired keys stay
+	frozenMs atomic.Int64 // until then expired keys stay
+	expiring atomic.Pointer[func(hash uint64)]
 	readySeq atomic.Uint64 // counts keys that became ready for commands that wait
 	seized   atomic.Bool   // seize.go
 
@@ -63,6 +64,16 @@ func (set *Set) Freeze(untilMs int64) { set.frozenMs.Store(untilMs) }
 // Frozen tells whether a command at nowMs must leave the data alone even where it would only note something in it. For
 // what a primary or a log says, which is always done, it is the time 0.
 func (set *Set) Frozen(nowMs int64) bool { return nowMs != 0 && nowMs < set.frozenMs.Load() }
+
+// WhenExpiring has fn called for each key that goes because its time has come, before that is staged, with the baton of
+// its shard; nil: no longer. Safe from any goroutine; a call may be under way afterwards.
+func (set *Set) WhenExpiring(fn func(hash uint64)) {
+	if fn == nil {
+		set.expiring.Store(nil)
+		return
+	}
+	set.expiring.Store(&fn)
+}
 
 // NewSet makes n empty shards.
 func NewSet(o Options) (*Set, error) {

@@ -43,6 +43,7 @@ const (
 	parkedEarly           // a reply to a command that another loop has executed doesn't wait
 	pushesEarly           // what a command has caused others to be sent doesn't wait
 	sparesAll             // while the Writer fails all keys are taken for unchanged
+	sparesDels            // … keys that were deleted are
 )
 
 // look follows commits: what they wrote may be beside the ring.

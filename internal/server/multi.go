@@ -55,7 +55,7 @@ func multiRows() []*command.Row {
 			Keys: command.AllKeys(1, command.KeyRO), Group: "transactions", Since: "2.2.0",
 			Summary:    "Watch the given keys to determine execution of the MULTI/EXEC block",
 			Complexity: "O(1) for every key.", Args: "key*",
-		}, InMulti: true, RunSession: onSession(cmdWatch)},
+		}, InMulti: true, TellsNothing: true, RunSession: onSession(cmdWatch)},
 		{Info: command.Info{
 			Name: "unwatch", Arity: 1, Flags: flags, Categories: command.CatTransaction, Group: "transactions",
 			Since: "2.2.0", Summary: "Forget about all watched keys", Complexity: "O(1)",

@@ -34,6 +34,7 @@ func (p *parking) goOn(row *command.Row, job command.Job, mark command.Mark, sil
 func (p *parking) runSlices() (done bool) {
 	l := p.s.loop
 	for until := l.worker.NowNs + sliceNs; !done; {
+		lsn := l.worker.LSN
 		if !p.waits {
 			p.shards = append(p.shards[:0], p.sliced.Shard())
 			p.tx.Begin(p.shards)
@@ -42,7 +43,11 @@ func (p *parking) runSlices() (done bool) {
 			break
 		}
 		done = p.sliced.Run(&l.ctx, until)
+		spared := l.srv.aof.unsynced.sparesSlices(p.shards[0], p.sliced.Looker())
 		p.tx.Release(&l.worker)
+		if spared {
+			l.worker.LSN = lsn
+		}
 		if !done && l.worker.NowNs >= until {
 			l.rl.PostLater(&p.Letter)
 			break

@@ -7,6 +7,7 @@ import (
 
 	"fulmen/persist/aof"
 	"fulmen/persist/log"
+	"fulmen/shard"
 	"fulmen/shard/command"
 )
 
@@ -19,6 +20,11 @@ import (
 // data. Writes are refused by then, but keys still expire, and a primary's stream goes on; so who asks reads on first.
 // What is not of single keys (FLUSHALL, SWAPDB, FUNCTION), and too many keys, make all reads wait. Databases are not
 // told apart.
+//
+// A key whose time has come meanwhile is no changed one: it would be as absent if its DEL had never been logged. (What
+// has changed its expiry behind what is synced is in the log, too.) KEYS and SCAN go on where no changed key is among
+// those that they could have found. What counts keys, or picks one at random, waits: whether a change has made or
+// removed a key the log doesn't say.
 type unsyncedKeys struct {
 	srv *Server
 
@@ -29,14 +35,21 @@ type unsyncedKeys struct {
 	reader *log.MergedReader // nil: the Writer works
 	text   []byte            // of a record that was not read to its end
 	all    bool              // anything may have changed
-	hashes map[uint64]struct{}
-	args   [][]byte // scratch
-	idx    []int    // scratch
+	keys   map[uint64]string // that were changed, by hash
+	bytes  int               // of the names
+	args   [][]byte          // scratch
+	idx    []int             // scratch
+
+	expiredMu sync.Mutex     // taken last
+	expired   map[uint64]int // how many DEL of a key in the log are of its expiry, by hash
 }
 
 const (
-	// maxUnsyncedKeys bounds the memory that they take.
-	maxUnsyncedKeys = 1 << 20
+	// maxUnsyncedKeys and maxUnsyncedBytes bound the memory that they take.
+	maxUnsyncedKeys  = 1 << 20
+	maxUnsyncedBytes = 64 << 20
+	// maxUnsyncedLooks is with how many of them a slice of KEYS or SCAN is compared, at 0.1 µs each.
+	maxUnsyncedLooks = 256
 	// unsyncedStepBytes is how much of the log is read at a time.
 	unsyncedStepBytes = 64 << 10
 	// unsyncedSpins is how often a loop looks whether another one's commit is published; that takes less than 0.1 ms.
@@ -56,7 +69,9 @@ func (u *unsyncedKeys) follow(w *aof.Writer) {
 			return // it was synced meanwhile; if it fails still, it is asked again soon
 		}
 		u.rows = newApplier(u.srv, nil, 0)
-		u.reader, u.hashes = r, map[uint64]struct{}{}
+		u.reader, u.keys, u.bytes = r, map[uint64]string{}, 0
+		u.expired = map[uint64]int{}
+		u.srv.set.WhenExpiring(u.noteExpired)
 	}
 	for u.step() {
 	}
@@ -71,7 +86,35 @@ func (u *unsyncedKeys) end() {
 	if u.reader != nil {
 		u.reader.Close()
 	}
-	u.reader, u.rows, u.text, u.all, u.hashes = nil, nil, nil, false, nil
+	u.reader, u.rows, u.text, u.all, u.keys = nil, nil, nil, false, nil
+	u.srv.set.WhenExpiring(nil)
+	u.expiredMu.Lock()
+	defer u.expiredMu.Unlock()
+	u.expired = nil
+}
+
+// noteExpired notes that a DEL of a key that will be in the log says that its time has come. The baton of its shard is
+// held, so who asks about the key afterwards has read that DEL on first.
+func (u *unsyncedKeys) noteExpired(hash uint64) {
+	u.expiredMu.Lock()
+	defer u.expiredMu.Unlock()
+	if u.expired != nil && len(u.expired) < maxUnsyncedKeys {
+		u.expired[hash]++
+	}
+}
+
+// takeExpired reports whether a DEL of a key is one that noteExpired has told of. If another one comes before it that
+// is taken for it, the key counts as changed when this one comes.
+func (u *unsyncedKeys) takeExpired(hash uint64) bool {
+	u.expiredMu.Lock()
+	defer u.expiredMu.Unlock()
+	n := u.expired[hash]
+	if n > 1 {
+		u.expired[hash] = n - 1
+	} else {
+		delete(u.expired, hash)
+	}
+	return n > 0 || u.srv.gate.fault == sparesDels
 }
 
 // step reads on, and reports whether there is more.
@@ -92,7 +135,7 @@ func (u *unsyncedKeys) step() (more bool) {
 		at += n
 	}
 	if u.all {
-		at, u.hashes = len(u.text), nil
+		at, u.keys = len(u.text), nil
 	}
 	rest := copy(u.text, u.text[at:])
 	u.text = u.text[:rest]
@@ -116,9 +159,18 @@ func (u *unsyncedKeys) add(args [][]byte) {
 		return
 	}
 	for _, i := range u.idx {
-		u.hashes[u.srv.set.Key(args[i]).Hash] = struct{}{}
+		hash := u.srv.set.Key(args[i]).Hash
+		if row.Name == "del" && len(u.idx) == 1 && u.takeExpired(hash) {
+			continue
+		}
+		name, have := u.keys[hash]
+		if !have {
+			u.keys[hash] = string(args[i])
+			u.bytes += len(args[i])
+		}
+		u.all = u.all || have && name != string(args[i])
 	}
-	u.all = len(u.hashes) > maxUnsyncedKeys
+	u.all = u.all || len(u.keys) > maxUnsyncedKeys || u.bytes > maxUnsyncedBytes
 }
 
 // reaches reads on to lsn, the end of a commit whose batons are held. false: that is too far for a loop.
@@ -149,19 +201,69 @@ func (u *unsyncedKeys) spares(row *command.Row, args [][]byte, keys []command.Ke
 	}
 	u.mu.Lock()
 	defer u.mu.Unlock()
-	if u.reader == nil {
-		return false
-	}
 	for i := range keys {
-		if !u.reaches(keys[i].Shard.LastLSN()) {
+		if !u.unchanged(keys[i].Shard, keys[i].Key.Hash) {
 			return false
 		}
 	}
-	if u.all {
+	return true
+}
+
+// unchanged tells whether a key was not changed behind what is synced. The baton of its shard and the mutex are held.
+func (u *unsyncedKeys) unchanged(s *shard.Shard, hash uint64) bool {
+	if !u.knows(s) {
 		return false
 	}
-	for i := range keys {
-		if _, changed := u.hashes[keys[i].Key.Hash]; changed {
+	_, changed := u.keys[hash]
+	return !changed
+}
+
+// knows tells whether the keys are known that a shard's commits have changed, and not all are. Its baton and the mutex
+// are held.
+func (u *unsyncedKeys) knows(s *shard.Shard) bool {
+	return u.reader != nil && u.reaches(s.LastLSN()) && !u.all
+}
+
+// sparesSlices is spares for what a command in slices has looked at since it has had the baton of a shard, which is
+// held; job is nil if it doesn't say.
+func (u *unsyncedKeys) sparesSlices(number int, job command.Looker) bool {
+	if !u.on.Load() || job == nil {
+		return false
+	}
+	if u.srv.gate.fault == sparesAll {
+		return true
+	}
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	if !u.knows(u.srv.set.Shards[number]) || len(u.keys) > maxUnsyncedLooks {
+		return false
+	}
+	for hash, name := range u.keys {
+		k := shard.Key{Bytes: []byte(name), Hash: hash}
+		if u.srv.set.ShardOf(k.Bytes) == number && job.Looked(k) {
+			return false
+		}
+	}
+	return true
+}
+
+// sparesFunction tells whether a function is one that is synced: what it calls is asked about when it does. It takes
+// all batons to change functions, so any shard knows of that.
+func (u *unsyncedKeys) sparesFunction(keys []command.Keyed) bool {
+	if !u.on.Load() || len(keys) == 0 {
+		return false
+	}
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	return u.knows(keys[0].Shard)
+}
+
+// sparesWatches tells whether what has become of a session's watched keys is synced.
+func (u *unsyncedKeys) sparesWatches(s *Session) bool {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	for i := range s.watch.keys {
+		if w := &s.watch.keys[i]; !u.unchanged(w.shard, w.key.Hash) {
 			return false
 		}
 	}
@@ -172,19 +274,29 @@ func (u *unsyncedKeys) spares(row *command.Row, args [][]byte, keys []command.Ke
 // whose commands are asked about when they are called (scriptRun.call).
 func (s *Session) mayBeSpared(row *command.Row, args [][]byte, keys []command.Keyed) bool {
 	u := &s.srv.aof.unsynced
-	switch {
-	case !u.on.Load() || s.primary != nil:
+	if !u.on.Load() || s.primary != nil {
 		return false
-	case row.RunsQueue && s.multi != nil:
-		for i := range s.multi.queue {
-			q := &s.multi.queue[i]
-			if !q.row.Script.SaysItself() && !u.spares(q.row, q.args, q.keys) {
-				return false
-			}
-		}
-		return s.watch.watcher == nil // else it tells whether something has changed
 	}
-	return row.Script.SaysItself() || u.spares(row, args, keys)
+	if !row.RunsQueue || s.multi == nil {
+		return u.sparesCall(row, args, keys)
+	}
+	for i := range s.multi.queue {
+		if q := &s.multi.queue[i]; !u.sparesCall(q.row, q.args, q.keys) {
+			return false
+		}
+	}
+	return u.sparesWatches(s)
+}
+
+// sparesCall is spares also for scripts, and for what tells nothing.
+func (u *unsyncedKeys) sparesCall(row *command.Row, args [][]byte, keys []command.Keyed) bool {
+	switch {
+	case row.TellsNothing || row.Script.SaysItself():
+		return true
+	case row.Script == command.ScriptByName:
+		return u.sparesFunction(keys)
+	}
+	return u.spares(row, args, keys)
 }
 
 // unmark has the batch's replies not wait for what the command has seen that has just run and given its batons back, if

@@ -1,6 +1,7 @@
 package server
 
 import (
+	"errors"
 	"fmt"
 	"strings"
 	"syscall"
@@ -87,8 +88,21 @@ func (g *gated) prepare() (old, changed, never, elsewhere string, err error) {
 	k := g.keysOn(1, 3)
 	elsewhere = g.keyOn(2)
 	c := g.dial()
-	c.say("MSET "+k[0]+" old "+k[1]+" before "+elsewhere+" there", "RPUSH {"+k[0]+"}l 2 1")
-	return k[0], k[1], k[2], elsewhere, c.gets("+OK\r\n:2\r\n")
+	c.say("MSET "+k[0]+" old "+k[1]+" before "+elsewhere+" there", "RPUSH {"+k[0]+"}l 2 1", `FUNCTION LOAD `+
+		`"#!lua name=lib\nredis.register_function{function_name='read', flags={'no-writes'}, `+
+		`callback=function(keys) return redis.call('get', keys[1]) end}"`)
+	return k[0], k[1], k[2], elsewhere, c.gets("+OK\r\n:2\r\n" + bulkOf("lib"))
+}
+
+// found is what SCAN replies when it is through.
+func found(keys ...string) string { return "*2\r\n$1\r\n0\r\n" + names(keys...) }
+
+func names(keys ...string) string {
+	text := fmt.Sprintf("*%d\r\n", len(keys))
+	for _, key := range keys {
+		text += bulkOf(key)
+	}
+	return text
 }
 
 func failingReads(g *gated) error {
@@ -96,9 +110,10 @@ func failingReads(g *gated) error {
 	if err != nil {
 		return err
 	}
-	watches := g.dial()
+	watches, others := g.dial(), g.dial()
 	watches.say("WATCH " + changed)
-	if err := watches.gets("+OK\r\n"); err != nil {
+	others.say("WATCH " + old + " " + never)
+	if err := errors.Join(watches.gets("+OK\r\n"), others.gets("+OK\r\n")); err != nil {
 		return err
 	}
 	c, err := g.failBehind("SET " + changed + " after")
@@ -124,7 +139,20 @@ func failingReads(g *gated) error {
 		{`EVAL_RO "return redis.call('get', KEYS[1])" 1 ` + never, "$-1\r\n"},
 		{queued(old, elsewhere), open + bulkOf("old") + bulkOf("there") + bulkOf("old")},
 		{"CLIENT REPLY OFF\nGET " + old + "\nCLIENT REPLY ON\nGET " + old, "+OK\r\n" + bulkOf("old")},
+		{"WATCH " + changed, "+OK\r\n"},
+		{"WATCH " + old + "\nMULTI\nEXEC", "+OK\r\n+OK\r\n*0\r\n"},
+		{"KEYS " + old, names(old)},
+		{"KEYS none*", names()},
+		{"KEYS {*", names(list)},
+		{"SCAN 0 COUNT 100000 MATCH " + old, found(old)},
+		{"SCAN 0 COUNT 100000 MATCH {" + old + "}*", found(list)},
+		{"FCALL_RO read 1 " + old, bulkOf("old")},
+		{"FCALL read 1 " + never, "$-1\r\n"},
 	}); err != nil {
+		return err
+	}
+	others.say("MULTI", "GET "+old, "EXEC")
+	if err := others.gets("+OK\r\n+QUEUED\r\n*1\r\n" + bulkOf("old")); err != nil {
 		return err
 	}
 	const aborted = "+OK\r\n+QUEUED\r\n*-1\r\n" // tells that somebody has changed it
@@ -142,7 +170,11 @@ func failingReads(g *gated) error {
 				bulkOf("old")},
 			{"DBSIZE", ":4\r\n"},
 			{"SORT_RO " + list + " BY " + changed + "*", "*2\r\n" + bulkOf("1") + bulkOf("2")},
-			{"WATCH " + old + "\nMULTI\nEXEC", "+OK\r\n+OK\r\n*0\r\n"},
+			{"WATCH " + changed + "\nMULTI\nEXEC", "+OK\r\n+OK\r\n*0\r\n"},
+			{"KEYS " + changed, names(changed)},
+			{"SCAN 0 COUNT 100000 MATCH " + changed, found(changed)},
+			{"FCALL_RO read 1 " + changed, bulkOf("after")},
+			{"MULTI\nKEYS " + old + "\nEXEC", "+OK\r\n+QUEUED\r\n*1\r\n" + names(old)},
 			{"CLIENT REPLY OFF\nGET " + changed + "\nCLIENT REPLY ON\nGET " + old, "+OK\r\n" + bulkOf("old")},
 		}, 5+len(aborted))
 	}, func() error { return watches.gets(aborted) }, func() error { return c.gets("+OK\r\n") })
@@ -191,7 +223,8 @@ func TestReadsBehindChangeOfAll(t *testing.T) {
 	}
 }
 
-// TestReadsBehindLaterChanges: keys that expire while syncs fail are changed, too, and others still are not.
+// TestReadsBehindLaterChanges: keys whose time comes while syncs fail are absent, whether a DEL of them is logged or
+// not, and others are as they were.
 func TestReadsBehindLaterChanges(t *testing.T) {
 	err := runGate(t, gateSound, func(g *gated) error {
 		old, changed, never, _, err := g.prepare()
@@ -202,21 +235,58 @@ func TestReadsBehindLaterChanges(t *testing.T) {
 		if err := g.answered([]ask{{"SET " + never + " soon PX 1", "+OK\r\n"}}); err != nil {
 			return err
 		}
-		c, err := g.failBehind("SET " + changed + " after")
+		c, err := g.failBehind("SET " + changed + " after PX 1")
 		if err != nil {
 			return err
 		}
 		failed := g.set.Log.LSN()
 		g.activeExpireOff.Store(false)
 		until := time.Now().Add(patience)
-		for g.set.Log.LSN() == failed && time.Now().Before(until) {
+		for g.set.Shards[1].DB(0).Len() > 2 && time.Now().Before(until) {
 			time.Sleep(time.Millisecond)
 		}
-		return steps(func() error { return g.answered([]ask{{"GET " + old, bulkOf("old")}}) },
-			func() error { return g.awaited([]ask{{"GET " + never, "$-1\r\n"}}, 5) },
+		if g.set.Log.LSN() == failed {
+			return errors.New("nothing has expired")
+		}
+		return steps(func() error {
+			return g.answered([]ask{
+				{"GET " + old, bulkOf("old")}, {"GET " + never, "$-1\r\n"}, {"EXISTS " + never + " " + old, ":1\r\n"},
+				{"KEYS " + never, names()},
+			})
+		}, func() error { return g.awaited([]ask{{"GET " + changed, "$-1\r\n"}}, 5) },
 			func() error { return c.gets("+OK\r\n") })
 	})
 	if err != nil {
 		t.Error(err)
+	}
+}
+
+// deletedBehind: that a key was deleted is not told before that is synced.
+func deletedBehind(g *gated) error {
+	_, changed, _, _, err := g.prepare()
+	if err != nil {
+		return err
+	}
+	c, err := g.failBehind("DEL " + changed)
+	if err != nil {
+		return err
+	}
+	return steps(func() error {
+		return g.awaited([]ask{{"GET " + changed, "$-1\r\n"}, {"KEYS " + changed, names()}}, 4)
+	}, func() error { return c.gets(":1\r\n") })
+}
+
+// TestDelWhileSyncsFail: a key that was deleted is no key whose time has come.
+func TestDelWhileSyncsFail(t *testing.T) {
+	if err := runGate(t, gateSound, deletedBehind); err != nil {
+		t.Error(err)
+	}
+}
+
+// TestDelWhileSyncsFailNotices: that all deleted keys are taken for such is noticed.
+func TestDelWhileSyncsFailNotices(t *testing.T) {
+	err := runGate(t, sparesDels, deletedBehind)
+	if err == nil || !strings.Contains(err.Error(), "before it was synced") {
+		t.Errorf("the mistake was not noticed: %v", err)
 	}
 }

@@ -168,6 +168,9 @@ func (j *keysJob) Slice(c *Ctx) (done bool) {
 	return false
 }
 
+// Looked implements Looker.
+func (j *keysJob) Looked(k shard.Key) bool { return j.pattern.match(k.Bytes) }
+
 // Head implements Job.
 func (j *keysJob) Head(c *Ctx) { c.Array(j.found) }
 

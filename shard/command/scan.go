@@ -45,6 +45,7 @@ type scanJob struct {
 	given  int    // keys looked at, in all shards
 	found  int    // keys replied
 	end    bool   // there is nothing behind what was looked at
+	looked looked
 }
 
 // SCAN cursor [MATCH pattern] [COUNT count] [TYPE type]
@@ -70,7 +71,9 @@ func (j *scanJob) Slice(c *Ctx) (done bool) {
 	db := s.DB(j.dbID)
 	step := min(max(j.count-j.given, scanLeast-j.asked), scanStep)
 	j.asked += step
-	j.cursor = db.Scan(j.cursor, step, c.NowMs, func(e index.Entry) { j.look(c, s, db, e) })
+	from := j.cursor
+	j.cursor = db.Scan(from, step, c.NowMs, func(e index.Entry) { j.look(c, s, db, e) })
+	j.looked.extend(j.shard, from, j.cursor)
 	if j.cursor != 0 {
 		return j.asked >= max(j.count, scanLeast) || j.given >= j.count && j.asked >= scanLeast
 	}
@@ -98,6 +101,27 @@ func (j *scanJob) look(c *Ctx, s *shard.Shard, db *shard.DB, e index.Entry) {
 	c.Bulk(e.Key())
 	j.found++
 }
+
+// Looked implements Looker.
+func (j *scanJob) Looked(k shard.Key) bool { return j.looked.covers(k) && j.pattern.match(k.Bytes) }
+
+// looked is what slices have looked at in one shard.
+type looked struct {
+	shard      int
+	from, next uint64 // cursors
+	any        bool
+}
+
+// extend adds a slice.
+func (l *looked) extend(shard int, from, next uint64) {
+	if !l.any || l.shard != shard {
+		*l = looked{shard: shard, from: from, any: true}
+	}
+	l.next = next
+}
+
+// covers tells whether a key of that shard is, or would be, there.
+func (l *looked) covers(k shard.Key) bool { return l.any && index.Covers(l.from, l.next, k.Hash) }
 
 // Head implements Job.
 func (j *scanJob) Head(c *Ctx) {

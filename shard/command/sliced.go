@@ -1,5 +1,7 @@
 package command
 
+import "fulmen/shard"
+
 // Job is a command under way that runs in slices: each is short, and under the baton of one shard, and between them
 // others have their turn. So what it replies is not of one moment. Inside MULTI, and wherever else all batons are
 // held, the slices follow each other in one hold.
@@ -13,6 +15,13 @@ type Job interface {
 	Slice(c *Ctx) (done bool)
 	// Head appends to c.Out what the reply begins with, once it is complete.
 	Head(c *Ctx)
+}
+
+// Looker is a Job whose reply says which keys there are, and nothing else.
+type Looker interface {
+	Job
+	// Looked tells whether what it has found in the shard of its last slice depends on a key of that.
+	Looked(k shard.Key) bool
 }
 
 // sliceReply is how much reply a job collects in one piece: growing a longer one would take long, and a baton is held.
@@ -63,6 +72,12 @@ func (c *Ctx) TakeThen() Job {
 
 // Shard is the number of the shard whose baton Run needs next.
 func (s *Sliced) Shard() int { return s.job.Shard() }
+
+// Looker is the job, if it is one; else nil.
+func (s *Sliced) Looker() Looker {
+	l, _ := s.job.(Looker)
+	return l
+}
 
 // Bytes is how much reply has been collected.
 func (s *Sliced) Bytes() int { return s.reply.Bytes() }

@@ -263,3 +263,49 @@ func TestZScanGivesAsManyAsAsked(t *testing.T) {
 		}
 	}
 }
+
+// TestLooked: what KEYS and SCAN say that they have looked at in a shard are the keys that they could have named.
+func TestLooked(t *testing.T) {
+	h := newHarness(t, 4)
+	var all []string
+	for i := range 3000 {
+		all = append(all, "k"+strconv.Itoa(i))
+		h.call(bytesOf([]string{"SET", all[i], "v"}))
+	}
+	for _, command := range []string{
+		"KEYS *", "KEYS k1*", "SCAN 0 COUNT 300", "SCAN 0 COUNT 5000 MATCH k2*", "SCAN 0",
+	} {
+		args, looked := strings.Fields(command), map[string]bool{}
+		c := &h.ctx
+		c.Cut(Mark{})
+		c.Args, c.Keys, c.NowMs = bytesOf(args), nil, h.now.NowMs()
+		var s Sliced
+		for done := s.Begin(c, h.table.Lookup([]byte(args[0]))); !done; {
+			number := s.Shard()
+			held := h.set.Shards[number]
+			if !held.Acquire(&h.w) {
+				t.Fatal("the baton is taken")
+			}
+			done = s.Run(c, 0)
+			held.Release(&h.w)
+			for _, name := range all {
+				if h.set.ShardOf([]byte(name)) == number && s.Looker().Looked(h.set.Key([]byte(name))) {
+					looked[name] = true
+				}
+			}
+		}
+		s.Finish(c)
+		v := h.parse(h.out())
+		if args[0] == "SCAN" {
+			v = v.Elems[1]
+		}
+		if len(v.Elems) != len(looked) || len(looked) == 0 {
+			t.Errorf("%s: %d keys, %d looked at", command, len(v.Elems), len(looked))
+		}
+		for _, name := range v.Elems {
+			if !looked[string(name.Str)] {
+				t.Errorf("%s: %s was not looked at", command, name.Str)
+			}
+		}
+	}
+}

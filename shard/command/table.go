@@ -62,6 +62,8 @@ type Row struct {
 	MaySlice bool
 	// KeepsCaching: what CLIENT CACHING has said goes on for the command behind this one.
 	KeepsCaching bool
+	// TellsNothing: the reply is the same whatever the data is (WATCH).
+	TellsNothing bool
 	// Touches: sets access clocks even for a session that said CLIENT NO-TOUCH (TOUCH).
 	Touches bool
 	// Script says how the script is named that the command runs. Executors run it apart, so that it may stand still.

@@ -31,6 +31,13 @@ func (x *Index) Scan(cursor uint64, count int, fn func(e Entry)) (next uint64) {
 	return cursor
 }
 
+// Covers tells whether a scan that began at a cursor and came to another one has looked where an entry with a hash is,
+// or would be.
+func Covers(from, next, hash uint64) bool {
+	p := position(hash)
+	return p >= from && (p < next || next == 0)
+}
+
 // scanHome gives fn the entries with the given home bucket from position from on.
 func (x *Index) scanHome(el element, home uint, from uint64, fn func(e Entry)) (given int) {
 	s, number := x.segmentOf(el), home

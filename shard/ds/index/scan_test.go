@@ -162,3 +162,24 @@ func TestRandomOfFew(t *testing.T) {
 		t.Error("not the only one")
 	}
 }
+
+// TestCovers: a call of Scan gives just those entries whose hashes it says that it has covered.
+func TestCovers(t *testing.T) {
+	const all = 3000
+	x := newTable(t, mixHash)
+	for i := range all {
+		x.set(keyOf(i), nil, 0)
+	}
+	for from := uint64(0); ; {
+		given := map[string]bool{}
+		next := x.Scan(from, 40, func(e Entry) { given[string(e.Key())] = true })
+		for i := range all {
+			if k := keyOf(i); Covers(from, next, x.hash(k)) != given[string(k)] {
+				t.Fatalf("from %d to %d: key %d given: %v", from, next, i, given[string(k)])
+			}
+		}
+		if from = next; from == 0 {
+			return
+		}
+	}
+}
