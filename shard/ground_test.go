@@ -155,7 +155,7 @@ func (r *ring) deliver(w *groundWorker) {
 
 // round lets every client do so many operations and returns when all is quiet.
 func (g *ground) round(ops int) {
-	watchdog := time.AfterFunc(2*time.Minute, func() { panic("the workers never come to rest") })
+	watchdog := time.AfterFunc(15*time.Minute, func() { panic("the workers never come to rest") })
 	for _, c := range g.clients {
 		c.left = ops
 	}

@@ -3,6 +3,7 @@ package chaos
 import (
 	"flag"
 	"fmt"
+	"syscall"
 	"testing"
 )
 
@@ -12,6 +13,25 @@ var (
 	flagLong   = flag.Bool("long", false, "rounds as long as those of make chaos")
 	flagServer = flag.String("server", "", "the fulmen-server to test, if not one built from this tree")
 )
+
+// TestKilledRedisEndsAsAWhole: what a killed redis-server has forked ends with it.
+func TestKilledRedisEndsAsAWhole(t *testing.T) {
+	r := emptyRound(t, 1, newTally())
+	r.watch()
+	r.add(spec{kind: redis, backlogMB: 1, loads: "disabled"})
+	n := r.chain[0]
+	n.start()
+	n.must("SET", "k", "v")
+	n.must("CONFIG", "SET", "rdb-key-save-delay", "1000000000") // the save lasts
+	if got := n.do("BGSAVE"); got != "Background saving started" {
+		t.Fatal(got)
+	}
+	child := n.children()
+	n.signal(syscall.SIGKILL)
+	if len(child) != 1 || alive(child[0]) {
+		t.Errorf("of the children %v some are alive", child)
+	}
+}
 
 // TestChaos is the proof of the package comment.
 func TestChaos(t *testing.T) {

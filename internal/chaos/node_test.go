@@ -195,9 +195,14 @@ func (n *node) connect() bool {
 // signal sends the process a signal and waits until it has ended.
 func (n *node) signal(sig syscall.Signal) {
 	n.r.t.Helper()
+	var children []int
+	if sig == syscall.SIGKILL {
+		children = n.children()
+	}
 	if err := n.cmd.Process.Signal(sig); err != nil {
 		n.r.fatalf("%s: %v", n.name, err)
 	}
+	n.endAll(children)
 	n.r.eventually(n.name+" ends by "+sig.String(), func() bool {
 		select {
 		case err := <-n.done:
@@ -219,10 +224,57 @@ func (n *node) end() {
 	if n.cmd == nil {
 		return
 	}
+	children := n.children()
 	if err := n.cmd.Process.Kill(); err != nil && !errors.Is(err, os.ErrProcessDone) {
 		n.r.t.Error(err)
 	}
 	<-n.done
+	n.endAll(children)
+}
+
+// children are the processes that redis-server has forked, which saves and rewrites files. They outlive it, and go on
+// writing where the next one, or nobody, expects anything. The server stands still from now on, so that there are no
+// more.
+func (n *node) children() (pids []int) {
+	if n.spec.kind != redis {
+		return nil
+	}
+	pid := n.cmd.Process.Pid
+	if err := n.cmd.Process.Signal(syscall.SIGSTOP); err != nil {
+		return nil // it has ended
+	}
+	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/task/%d/children", pid, pid))
+	if err != nil {
+		n.r.t.Error(err)
+	}
+	for _, word := range strings.Fields(string(text)) {
+		child, err := strconv.Atoi(word)
+		if err != nil {
+			n.r.t.Error(err)
+		}
+		pids = append(pids, child)
+	}
+	return pids
+}
+
+// endAll kills processes that are not this one's children, and waits until they have ended.
+func (n *node) endAll(pids []int) {
+	for _, pid := range pids {
+		for end := time.Now().Add(patience); alive(pid); time.Sleep(time.Millisecond) {
+			_ = syscall.Kill(pid, syscall.SIGKILL) // it may have ended
+			if time.Now().After(end) {
+				n.r.t.Errorf("%s: process %d does not end", n.name, pid)
+				break
+			}
+		}
+	}
+}
+
+// alive tells whether a process has not ended. Who has nobody to ask how it ended stays as a zombie.
+func alive(pid int) bool {
+	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+	_, fields, _ := strings.Cut(string(stat), ") ") // behind the name
+	return err == nil && !strings.HasPrefix(fields, "Z")
 }
 
 // do sends a command, and gives its reply as text.

@@ -15,7 +15,7 @@ type proxy struct {
 
 	mu       sync.Mutex
 	wires    map[*wire]bool
-	accepted int   // connections so far
+	accepted int   // connections to the server so far
 	refuses  bool  // connections are closed at once
 	narrow   bool  // connections have small socket buffers
 	nextEnds int64 // how many bytes the next connection brings before it is reset; 0: it goes on
@@ -67,9 +67,6 @@ func (p *proxy) accept() {
 		}
 		p.mu.Lock()
 		refuses, narrow := p.refuses, p.narrow
-		if !refuses {
-			p.accepted++
-		}
 		p.mu.Unlock()
 		if refuses {
 			_ = replica.Close() // nothing was sent
@@ -90,6 +87,7 @@ func (p *proxy) accept() {
 		if p.nextEnds > 0 {
 			w.toEnd, p.nextEnds = p.nextEnds, 0
 		}
+		p.accepted++ // now, and not before: what is counted can be cut
 		p.wires[w] = true
 		p.mu.Unlock()
 		p.running.Go(func() { w.forward(replica, primary, toReplica) })

@@ -64,10 +64,10 @@ var linkSteps = []step{
 		})
 	}},
 	{"CLIENT KILL TYPE replica", func(r *round) {
-		r.cut(func(l link) { l.above.do("CLIENT", "KILL", "TYPE", "replica") })
+		r.cut(func(l link) { l.above.killClients("replica") })
 	}},
 	{"CLIENT KILL TYPE master", func(r *round) {
-		r.cut(func(l link) { l.below.do("CLIENT", "KILL", "TYPE", "master") })
+		r.cut(func(l link) { l.below.killClients("master") })
 	}},
 	{"stands still, and goes on", func(r *round) { r.standStill() }},
 }
@@ -178,8 +178,30 @@ var roleSteps = []step{
 		r.settle()
 		if len(r.chain) > 2 {
 			n.follow(r.chain[1])
+			r.catchUp() // what n has acknowledged the next primary has to have
 		}
 	}},
+}
+
+// killClients ends connections of a type: one that is being made may be none of them yet.
+func (n *node) killClients(kind string) {
+	n.r.eventually("a "+kind+" of "+n.name+" is killed", func() bool {
+		return n.do("CLIENT", "KILL", "TYPE", kind) != "0"
+	})
+}
+
+// catchUp waits until who follows the primary has what that has now.
+func (r *round) catchUp() {
+	offset := func(n *node, name string) int64 {
+		at, err := strconv.ParseInt(n.info("replication")[name], 10, 64)
+		if err != nil {
+			return 0 // it is being linked
+		}
+		return at
+	}
+	end := offset(r.chain[0], "master_repl_offset")
+	next := r.chain[1]
+	r.eventually(next.name+" has caught up", func() bool { return offset(next, "slave_repl_offset") >= end })
 }
 
 // link is one server that follows another one.

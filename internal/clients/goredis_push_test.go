@@ -29,7 +29,9 @@ func TestGoRedisSubscribers(t *testing.T) {
 			var channels []<-chan *redis.Message
 			for _, s := range subs {
 				defer s.Close()
-				channels = append(channels, s.Channel(redis.WithChannelHealthCheckInterval(100*time.Millisecond)))
+				// A subscriber that is late is left its connection and its messages.
+				channels = append(channels, s.Channel(redis.WithChannelHealthCheckInterval(patience),
+					redis.WithChannelSize(1000), redis.WithChannelSendTimeout(patience)))
 			}
 			for round := range 2 {
 				eventually(t, "all are subscribed", func() bool {

@@ -69,8 +69,9 @@ type Oracle struct {
 	PID  int
 }
 
-// StartOracle starts the redis-server on PATH, without persistence, on a free port, with these arguments last, and
-// waits until it accepts connections. It is killed when the test ends. Without one the test skips, or fails if CI=true.
+// StartOracle starts the redis-server on PATH, without persistence, on a free port, with an hour's patience for links,
+// with these arguments last, and waits until it accepts connections. It is killed when the test ends. Without one the
+// test skips, or fails if CI=true.
 func StartOracle(t testing.TB, args ...string) *Oracle {
 	t.Helper()
 	return startOracles(t, need.Program(t, "redis-server"), args)
@@ -89,6 +90,7 @@ func startOracle(t testing.TB, binary string, args []string) (*Oracle, error) {
 	port, dir := need.Port(t), t.TempDir()
 	command := exec.Command(binary, append([]string{
 		"--port", port, "--bind", "127.0.0.1", "--dir", dir, "--save", "", "--appendonly", "no", "--daemonize", "no",
+		"--repl-timeout", "3600",
 	}, args...)...)
 	command.Dir = dir
 	process, err := startProcess(command, "Ready to accept connections")

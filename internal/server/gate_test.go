@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net"
 	"os"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -170,11 +171,11 @@ func newGated(t testing.TB, o gatedOptions) *gated {
 		o.dir = t.TempDir()
 	}
 	g := &gated{t: t, disk: newStoppedDisk(), log: &logBuffer{}}
-	args := append([]string{"--aof-ring-dir", ringDir(t),
+	args := slices.Concat(unhurried(), []string{"--aof-ring-dir", ringDir(t),
 		"--port", need.Port(t), "--bind", "127.0.0.1", "--dir", o.dir, "--shards", "4",
 		"--event-loops", "2",
 		"--appendonly", "yes", "--save", "", "--enable-debug-command", "yes",
-	}, o.args...)
+	}, o.args)
 	cfg, err := config.Load(args, config.Env{Version: Version, Cwd: o.dir, CPUs: 2, Files: vfs.OS{}})
 	if err != nil {
 		t.Fatal(err)

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -33,10 +34,10 @@ func startProcess(t testing.TB, args ...string) *process {
 	t.Helper()
 	port := need.Port(t)
 	p := &process{t: t, addr: "127.0.0.1:" + port, log: &logBuffer{}, done: make(chan error, 1)}
-	p.cmd = exec.Command(program.Path(t), append([]string{
+	p.cmd = exec.Command(program.Path(t), slices.Concat(unhurried(), []string{
 		"--port", port, "--bind", "127.0.0.1", "--dir", t.TempDir(), "--shards", "8",
 		"--aof-ring-dir", ringDir(t), // what a killed server leaves there goes with the test
-	}, args...)...)
+	}, args)...)
 	p.cmd.Stdout, p.cmd.Stderr = p.log, p.log
 	if err := p.cmd.Start(); err != nil {
 		t.Fatal(err)

@@ -32,9 +32,6 @@ func dialReplica(t testing.TB, srv *Server) *rawReplica {
 func dialReplicaAt(t testing.TB, addr string) *rawReplica {
 	t.Helper()
 	nc := connect(t, addr)
-	if err := nc.SetDeadline(time.Now().Add(patience)); err != nil {
-		t.Fatal(err)
-	}
 	t.Cleanup(func() { _ = nc.Close() }) // some tests have closed it
 	c := &rawReplica{Conn: nc, t: t, r: bufio.NewReader(nc)}
 	c.say("REPLCONF listening-port 7 capa eof capa psync2")
@@ -44,11 +41,17 @@ func dialReplicaAt(t testing.TB, addr string) *rawReplica {
 	return c
 }
 
-func (c *rawReplica) say(line string) {
+// bePatient puts the deadline off.
+func (c *rawReplica) bePatient() {
 	c.t.Helper()
 	if err := c.SetDeadline(time.Now().Add(patience)); err != nil {
 		c.t.Fatal(err)
 	}
+}
+
+func (c *rawReplica) say(line string) {
+	c.t.Helper()
+	c.bePatient()
 	if _, err := io.WriteString(c.Conn, line+"\r\n"); err != nil {
 		c.t.Fatal(err)
 	}
@@ -57,6 +60,7 @@ func (c *rawReplica) say(line string) {
 // line reads a line that is not empty.
 func (c *rawReplica) line() string {
 	c.t.Helper()
+	c.bePatient()
 	for {
 		text, err := c.r.ReadString('\n')
 		if err != nil {
@@ -71,6 +75,7 @@ func (c *rawReplica) line() string {
 // take reads so many bytes of the stream.
 func (c *rawReplica) take(n int) string {
 	c.t.Helper()
+	c.bePatient()
 	p := make([]byte, n)
 	if _, err := io.ReadFull(c.r, p); err != nil {
 		c.t.Fatalf("reading %d bytes of the stream: %v", n, err)
@@ -114,7 +119,7 @@ func record(args ...string) string { return string(resp.AppendCommandStrings(nil
 // TestStreamIsExact: from its position on a replica gets the records and nothing else, and whoever comes back gets what
 // is behind the byte that it has asked for, to the byte.
 func TestStreamIsExact(t *testing.T) {
-	srv := startServer(t, "--repl-diskless-sync-delay", "0", "--repl-ping-replica-period", "1000")
+	srv := startServer(t, "--repl-diskless-sync-delay", "0")
 	ours := dial(t, srv.Addr())
 	ours.do("SET", "before", "1")
 	first := dialReplica(t, srv)
@@ -167,7 +172,7 @@ func TestStreamIsExact(t *testing.T) {
 // TestOtherHistory: two servers are the same up to a position, and go on differently. Who comes from the one to the
 // other with what both have goes on; who has more, if only as much as the other, needs everything.
 func TestOtherHistory(t *testing.T) {
-	srv := startServer(t, "--repl-diskless-sync-delay", "0", "--repl-ping-replica-period", "1000")
+	srv := startServer(t, "--repl-diskless-sync-delay", "0")
 	ours := dial(t, srv.Addr())
 	first := dialReplica(t, srv)
 	old, lsn := first.full()
@@ -203,7 +208,7 @@ func TestOtherHistory(t *testing.T) {
 
 // TestReplicaIsAClient: CLIENT LIST and KILL know it, ROLE and INFO say where it is, what it sends is not answered.
 func TestReplicaIsAClient(t *testing.T) {
-	srv := startServer(t, "--repl-diskless-sync-delay", "0", "--repl-ping-replica-period", "1000")
+	srv := startServer(t, "--repl-diskless-sync-delay", "0")
 	ours := dial(t, srv.Addr())
 	c := dialReplica(t, srv)
 	_, lsn := c.full()
@@ -301,7 +306,7 @@ func TestStreamInMemory(t *testing.T) {
 // TestReplicaOfNothing: one that wants no keys gets a file without any, and what is written from then on unless it
 // wants that file only, as redis-cli's --replica and --functions-rdb.
 func TestReplicaOfNothing(t *testing.T) {
-	srv := startServer(t, "--repl-diskless-sync-delay", "0", "--repl-ping-replica-period", "1000")
+	srv := startServer(t, "--repl-diskless-sync-delay", "0")
 	ours := dial(t, srv.Addr())
 	ours.do("SET", "before", "1")
 	ours.do("FUNCTION", "LOAD", "#!lua name=lib\nredis.register_function('f', function() end)")

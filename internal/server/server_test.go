@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"net"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -69,6 +70,12 @@ func (b *logBuffer) wantLogged(t testing.TB, n int, text string) {
 	}
 }
 
+// unhurried are parameters of servers whose links last for as long as a test takes: no replica that says nothing, and
+// no primary, is given up, and the stream has nothing but what the test has brought.
+func unhurried() []string {
+	return []string{"--repl-timeout", "3600", "--repl-ping-replica-period", "1000"}
+}
+
 // startServer starts a server with these parameters, on a free port of the loopback interface unless they name
 // one, and stops it when the test ends.
 func startServer(t testing.TB, args ...string) *Server {
@@ -99,10 +106,10 @@ func startLogged(t testing.TB, args ...string) (*Server, *logBuffer) {
 func tryServer(t testing.TB, log io.Writer, args []string) (*Server, error) {
 	t.Helper()
 	dir := t.TempDir()
-	args = append([]string{
+	args = slices.Concat(unhurried(), []string{
 		"--port", need.Port(t), "--bind", "127.0.0.1", "--dir", dir, "--shards", "8",
 		"--event-loops", "2", "--enable-debug-command", "yes", "--save", "", "--aof-ring-dir", ringDir(t),
-	}, args...)
+	}, args)
 	cfg, err := config.Load(args, config.Env{Version: Version, Cwd: dir, CPUs: 2, Files: vfs.OS{}})
 	if err != nil {
 		t.Fatal(err)
