@@ -13,6 +13,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"fulmen/internal/need"
 )
 
 // fakeSource is a server with made-up figures.
@@ -56,10 +58,17 @@ func figures() Status {
 	return st
 }
 
+// patientLimits are a server's but for the time that clients have: a machine that stands still makes a test late.
+func patientLimits() limits {
+	l := standardLimits
+	l.header, l.request, l.reply, l.idle = time.Hour, time.Hour, time.Hour, time.Hour
+	return l
+}
+
 // start serves the source on a port of its own; what net/http logs is dropped.
 func start(t *testing.T, source Source, l limits) (c *Console, addr string) {
 	t.Helper()
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	ln, err := net.Listen("tcp", "127.0.0.1:"+need.Port(t))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -86,7 +95,7 @@ func get(t *testing.T, addr, path string) (*http.Response, string) {
 
 func TestStatusIsJSON(t *testing.T) {
 	source := &fakeSource{status: figures()}
-	_, addr := start(t, source, standardLimits)
+	_, addr := start(t, source, patientLimits())
 	r, body := get(t, addr, "/status")
 	if r.StatusCode != http.StatusOK || r.Header.Get("Content-Type") != "application/json" {
 		t.Fatalf("%s, %s", r.Status, r.Header.Get("Content-Type"))
@@ -115,7 +124,7 @@ func TestStatusIsJSON(t *testing.T) {
 
 // TestNamesForBenchmarks holds the names that the benchmarks read.
 func TestNamesForBenchmarks(t *testing.T) {
-	_, addr := start(t, &fakeSource{status: figures()}, standardLimits)
+	_, addr := start(t, &fakeSource{status: figures()}, patientLimits())
 	_, body := get(t, addr, "/status")
 	var st struct {
 		GCCPUSeconds      float64 `json:"gc_cpu_seconds"`
@@ -173,7 +182,7 @@ func TestEmptyHolds(t *testing.T) {
 
 // TestEmptyStatus: lists are lists and no figure is not a number, also when there is nothing.
 func TestEmptyStatus(t *testing.T) {
-	_, addr := start(t, &fakeSource{}, standardLimits)
+	_, addr := start(t, &fakeSource{}, patientLimits())
 	_, body := get(t, addr, "/status")
 	if strings.Contains(body, "null") {
 		t.Error(body)
@@ -185,19 +194,19 @@ func TestEmptyStatus(t *testing.T) {
 
 func TestHealth(t *testing.T) {
 	source := &fakeSource{}
-	_, addr := start(t, source, standardLimits)
+	_, addr := start(t, source, patientLimits())
 	if r, body := get(t, addr, "/healthz"); r.StatusCode != http.StatusOK || body != "ok\n" {
 		t.Errorf("%s %q", r.Status, body)
 	}
 	sick := &fakeSource{sick: errors.New("loading")}
-	_, addr = start(t, sick, standardLimits)
+	_, addr = start(t, sick, patientLimits())
 	if r, body := get(t, addr, "/healthz"); r.StatusCode != http.StatusServiceUnavailable || body != "loading\n" {
 		t.Errorf("%s %q", r.Status, body)
 	}
 }
 
 func TestRoutes(t *testing.T) {
-	_, addr := start(t, &fakeSource{status: figures()}, standardLimits)
+	_, addr := start(t, &fakeSource{status: figures()}, patientLimits())
 	for _, c := range []struct {
 		method, path, body string
 		code               int
@@ -241,7 +250,7 @@ func readClosed(conn net.Conn) string {
 
 // TestHostileClients: whoever sends slowly, much or nothing is cut off.
 func TestHostileClients(t *testing.T) {
-	l := standardLimits
+	l := patientLimits()
 	l.header, l.request, l.idle = 50*time.Millisecond, 50*time.Millisecond, 50*time.Millisecond
 	_, addr := start(t, &fakeSource{status: figures()}, l)
 	for name, send := range map[string]string{
@@ -284,7 +293,7 @@ func TestHostileClients(t *testing.T) {
 }
 
 func TestConnectionsAreBounded(t *testing.T) {
-	l := standardLimits
+	l := patientLimits()
 	l.conns = 3
 	_, addr := start(t, &fakeSource{status: figures()}, l)
 	var held []net.Conn
@@ -315,7 +324,7 @@ func TestConnectionsAreBounded(t *testing.T) {
 
 func TestReportsAreBounded(t *testing.T) {
 	source := &fakeSource{status: figures(), asked: make(chan struct{}), answer: make(chan struct{})}
-	l := standardLimits
+	l := patientLimits()
 	l.reports, l.wait = 1, time.Millisecond
 	_, addr := start(t, source, l)
 	var first sync.WaitGroup
@@ -340,7 +349,7 @@ func TestReportsAreBounded(t *testing.T) {
 // nobody is in the source.
 func TestStop(t *testing.T) {
 	source := &fakeSource{status: figures(), asked: make(chan struct{}), answer: make(chan struct{})}
-	l := standardLimits
+	l := patientLimits()
 	l.drain = time.Minute
 	c, addr := start(t, source, l)
 	idle := dial(t, addr)
@@ -383,7 +392,7 @@ func TestStop(t *testing.T) {
 
 // TestStopCutsOff: a request that does not come to its end is not waited for.
 func TestStopCutsOff(t *testing.T) {
-	l := standardLimits
+	l := patientLimits()
 	l.drain = time.Millisecond
 	c, addr := start(t, &fakeSource{status: figures()}, l)
 	slow := dial(t, addr)

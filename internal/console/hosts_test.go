@@ -27,7 +27,7 @@ func TestHostIsChecked(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		c := newConsole(&fakeSource{status: figures()}, func(string) {}, standardLimits)
+		c := newConsole(&fakeSource{status: figures()}, func(string) {}, patientLimits())
 		c.takeHosts(server.bind)
 		c.Serve(ln)
 		for host, want := range server.code {

@@ -75,7 +75,7 @@ func parse(t *testing.T, text string) map[string]*family {
 }
 
 func TestMetrics(t *testing.T) {
-	_, addr := start(t, &fakeSource{status: figures()}, standardLimits)
+	_, addr := start(t, &fakeSource{status: figures()}, patientLimits())
 	r, text := get(t, addr, "/metrics")
 	if r.StatusCode != http.StatusOK || r.Header.Get("Content-Type") != metricsText {
 		t.Fatalf("%s, %s", r.Status, r.Header.Get("Content-Type"))
@@ -108,7 +108,7 @@ func TestMetrics(t *testing.T) {
 
 // TestHoldHistogram: buckets are cumulative, and the last is the count.
 func TestHoldHistogram(t *testing.T) {
-	_, addr := start(t, &fakeSource{status: figures()}, standardLimits)
+	_, addr := start(t, &fakeSource{status: figures()}, patientLimits())
 	_, text := get(t, addr, "/metrics")
 	const name = "fulmen_baton_hold_seconds"
 	samples := parse(t, text)[name].samples
