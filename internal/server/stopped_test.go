@@ -63,6 +63,7 @@ func stopReplica(t *testing.T, mb int, params ...string) {
 	round(1)
 	sameData(t, c, r)
 	before, _ := primary.memory()
+	logBefore := infoField(t, c, "fulmen", "log_memory_bytes")
 	if err := replica.cmd.Process.Signal(syscall.SIGSTOP); err != nil {
 		t.Fatal(err)
 	}
@@ -70,6 +71,10 @@ func stopReplica(t *testing.T, mb int, params ...string) {
 	rounds := mb << 20 / (values * valueBytes)
 	for n := range rounds {
 		round(n + 2)
+		// On a busy machine it takes a while until the log is on the disk, and what it took in memory given back.
+		eventually(t, "the log has not kept what the replica lacks", func() bool {
+			return infoField(t, c, "fulmen", "log_memory_bytes") <= logBefore+granted-16<<20
+		})
 		rss, _ := primary.memory()
 		most = max(most, rss)
 	}
