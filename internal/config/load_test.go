@@ -65,6 +65,7 @@ func TestLineErrors(t *testing.T) {
 		{"maxclient 1", bad + ": there is no 'maxclient', did you mean 'maxclients'?"},
 		{"Prot 1", bad + ": there is no 'prot', did you mean 'port'?"},
 		{"tcp-backlog", "wrong number of arguments"},
+		{"shutdown-on-sigint", "argument(s) must be one of the following: default, save, nosave, now, force"},
 		{"port 1 2", "wrong number of arguments"},
 		{`port "1`, "Unbalanced quotes in configuration line"},
 		{`port "1"2`, "Unbalanced quotes in configuration line"},

@@ -149,8 +149,11 @@ func (r *row) wordError() error {
 	return fmt.Errorf("argument(s) must be one of the following: %s", strings.Join(listed, ", "))
 }
 
-// parseFlags gives the words in the order of the row.
+// parseFlags gives the words in the order of the row. There must be one.
 func parseFlags(r *row, args []string, _ setting, _ *Env) (setting, error) {
+	if len(args) == 0 {
+		return setting{}, r.wordError()
+	}
 	given := make([]bool, len(r.words))
 	for _, a := range args {
 		i := slices.IndexFunc(r.words, func(w string) bool { return strings.EqualFold(w, a) })

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io/fs"
 	"net"
 	"strconv"
 	"strings"
@@ -129,8 +128,8 @@ func (srv *Server) listenUnix(v *config.Values) error {
 	if v.UnixSocket == "" {
 		return nil
 	}
-	// A stale socket file of an earlier run is in the way.
-	if info, err := srv.files.Stat(v.UnixSocket); err == nil && info.Mode().Type() == fs.ModeSocket {
+	// The socket of an earlier run is in the way. As in Redis any file is: some clients make one to have a free name.
+	if info, err := srv.files.Stat(v.UnixSocket); err == nil && !info.IsDir() {
 		if err := srv.files.Remove(v.UnixSocket); err != nil {
 			return err
 		}

@@ -2,10 +2,13 @@ package server_test
 
 import (
 	"log/slog"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 
 	"fulmen/internal/config"
+	"fulmen/internal/redistest"
 	"fulmen/internal/server"
 	"fulmen/persist/vfs"
 )
@@ -25,22 +28,56 @@ func TestNowhereToListen(t *testing.T) {
 		}
 	}
 	for _, params := range [][]string{{"--port", "0"}, {"--bind", ""}} {
-		dir := t.TempDir()
-		cfg, err := config.Load(append(params, "--dir", dir), config.Env{
-			Version: server.Version, Cwd: dir, CPUs: 2, Files: vfs.OS{},
-		})
-		if err != nil {
-			t.Fatal(err)
-		}
-		level := &slog.LevelVar{}
-		srv, err := server.New(server.Options{
-			Config: cfg, Files: vfs.OS{}, Log: server.NewLogger(t.Output(), level), Level: level,
-		})
-		if err != nil {
-			t.Fatal(err)
-		}
-		if err := srv.Start(); err == nil || !strings.Contains(err.Error(), "not listen anywhere") {
+		if _, err := startWith(t, params...); err == nil || !strings.Contains(err.Error(), "not listen anywhere") {
 			t.Errorf("%q: started, or: %v", params, err)
 		}
 	}
+}
+
+// TestUnixSocketInTheWay starts a server whose socket has the name of a file, which goes, and of a directory.
+func TestUnixSocketInTheWay(t *testing.T) {
+	at := filepath.Join(t.TempDir(), "s")
+	if err := os.WriteFile(at, []byte("x"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	srv, err := startWith(t, "--port", "0", "--unixsocket", at)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() {
+		if err := srv.Shutdown(); err != nil {
+			t.Error(err)
+		}
+	}()
+	c, err := redistest.Dial(at)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	if v, err := c.Do("PING"); err != nil || string(v.Append(nil)) != "+PONG\r\n" {
+		t.Errorf("PING: %v, %v", v, err)
+	}
+	if _, err := startWith(t, "--port", "0", "--unixsocket", t.TempDir()); err == nil {
+		t.Error("a socket has replaced a directory")
+	}
+}
+
+// startWith starts a server with these parameters in a directory of its own.
+func startWith(t *testing.T, params ...string) (*server.Server, error) {
+	t.Helper()
+	dir := t.TempDir()
+	cfg, err := config.Load(append(params, "--dir", dir, "--save", ""), config.Env{
+		Version: server.Version, Cwd: dir, CPUs: 2, Files: vfs.OS{},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	level := &slog.LevelVar{}
+	srv, err := server.New(server.Options{
+		Config: cfg, Files: vfs.OS{}, Log: server.NewLogger(t.Output(), level), Level: level,
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return srv, srv.Start()
 }
