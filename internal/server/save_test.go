@@ -548,7 +548,9 @@ func breakFile(t *testing.T, dir, name string) {
 
 // startOn makes a server on a directory that does not run yet.
 func startOn(t *testing.T, dir string) *Server {
-	cfg, err := config.Load([]string{"--port", "0", "--dir", dir}, config.Env{Cwd: dir, CPUs: 2, Files: vfs.OS{}})
+	socket := filepath.Join(t.TempDir(), "s") // it has to listen somewhere
+	cfg, err := config.Load([]string{"--port", "0", "--unixsocket", socket, "--dir", dir},
+		config.Env{Cwd: dir, CPUs: 2, Files: vfs.OS{}})
 	if err != nil {
 		t.Fatal(err)
 	}
