@@ -55,6 +55,8 @@ type spec struct {
 	loads     string // repl-diskless-load
 	backlogMB int
 	fsync     string // appendfsync, if not the default
+	flows     int    // repl-flows, of ours
+	packed    bool   // with lz4
 }
 
 func drawSpec(rnd *rand.Rand, k kind) spec {
@@ -64,18 +66,27 @@ func drawSpec(rnd *rand.Rand, k kind) spec {
 		backlogMB: []int{1, 64}[rnd.IntN(2)],
 	}
 	if k == ours {
-		s.loads = "disabled"
+		s.flows, s.packed = []int{-1, 0, 1, 3}[rnd.IntN(4)], rnd.IntN(2) == 0
 	}
 	return s
+}
+
+// takesFlows tells whether the server, a replica, gets everything anew by several connections from one that is like
+// above.
+func (s spec) takesFlows(above spec) bool {
+	return s.kind == ours && s.loads == "swapdb" && s.flows != 0 &&
+		above.kind == ours && above.diskless && above.flows != 0
 }
 
 // String gives the spec in short.
 func (s spec) String() string {
 	text := string(s.kind)
 	if s.kind == ours {
-		text += "/" + strconv.Itoa(s.shards)
+		text += fmt.Sprintf("/%d flows=%d", s.shards, s.flows)
 	}
-	for word, has := range map[string]bool{"+aof": s.logs, "+save": s.saves, "+diskless": s.diskless} {
+	for word, has := range map[string]bool{
+		"+aof": s.logs, "+save": s.saves, "+diskless": s.diskless, "+lz4": s.packed,
+	} {
 		if has {
 			text += word
 		}
@@ -105,7 +116,11 @@ func (s spec) args() []string {
 		"--enable-debug-command", "yes", "--repl-diskless-load", s.loads,
 	}
 	if s.kind == ours {
-		args = append(args, "--shards", strconv.Itoa(s.shards), "--aof-history-retain-bytes", "256mb")
+		args = append(args, "--shards", strconv.Itoa(s.shards), "--aof-history-retain-bytes", "256mb",
+			"--repl-flows", strconv.Itoa(s.flows))
+		if s.packed {
+			args = append(args, "--repl-compression", "lz4")
+		}
 	}
 	if s.fsync != "" {
 		args = append(args, "--appendfsync", s.fsync)

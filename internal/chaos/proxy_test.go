@@ -19,6 +19,7 @@ type proxy struct {
 	refuses  bool  // connections are closed at once
 	narrow   bool  // connections have small socket buffers
 	nextEnds int64 // how many bytes the next connection brings before it is reset; 0: it goes on
+	nextIs   int   // how many connections come before that one
 
 	running sync.WaitGroup
 }
@@ -84,9 +85,10 @@ func (p *proxy) accept() {
 		}
 		w := &wire{p: p, replica: replica, primary: primary, toEnd: -1}
 		p.mu.Lock()
-		if p.nextEnds > 0 {
+		if p.nextEnds > 0 && p.nextIs == 0 {
 			w.toEnd, p.nextEnds = p.nextEnds, 0
 		}
+		p.nextIs = max(p.nextIs-1, 0)
 		p.accepted++ // now, and not before: what is counted can be cut
 		p.wires[w] = true
 		p.mu.Unlock()
@@ -206,11 +208,11 @@ func (p *proxy) cut(how manner) int {
 // number.
 func (p *proxy) cutAfter(bytes int64) int { return p.each(func(w *wire) { w.toEnd = bytes }) }
 
-// cutNext has the next connection reset when it has brought so many bytes to the replica.
-func (p *proxy) cutNext(bytes int64) {
+// cutNext has the connection that comes after so many others reset when it has brought so many bytes to the replica.
+func (p *proxy) cutNext(others int, bytes int64) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.nextEnds = bytes
+	p.nextEnds, p.nextIs = bytes, others
 }
 
 // leave resets one side of every connection and keeps the other one open, silent.

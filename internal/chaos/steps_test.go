@@ -59,7 +59,7 @@ var linkSteps = []step{
 	}},
 	{"cut again in the handshake", func(r *round) {
 		r.cut(func(l link) {
-			l.proxy().cutNext(1 + r.rnd.Int64N(400))
+			l.proxy().cutNext(0, 1+r.rnd.Int64N(400))
 			l.proxy().cut(reset)
 		})
 	}},
@@ -76,10 +76,10 @@ var linkSteps = []step{
 var fullSteps = []step{
 	{"cut amid full syncs", func(r *round) {
 		l := r.link()
-		r.forceFull(l, func() { l.proxy().cutNext(r.transferBytes()) })
+		r.forceFull(l, func() { r.cutFull(l) })
 		for range r.rnd.IntN(3) {
 			r.pause(300, 1500)
-			l.proxy().cutNext(r.transferBytes())
+			r.cutFull(l)
 			r.countCuts(l.proxy().cut(reset))
 		}
 		r.countCuts(1)
@@ -229,6 +229,15 @@ func (r *round) signal() syscall.Signal {
 
 // transferBytes draws how much of a full sync comes through.
 func (r *round) transferBytes() int64 { return 1 << r.rnd.IntN(24) }
+
+// cutFull has the next full sync of a link cut: one of the connections that the data comes by.
+func (r *round) cutFull(l link) {
+	others := 0
+	if l.below.spec.takesFlows(l.above.spec) {
+		others = r.rnd.IntN(2) // the first flow, or the connection that has asked
+	}
+	l.proxy().cutNext(others, r.transferBytes())
+}
 
 func (r *round) countCuts(n int) { r.tally.add(func(a *tally) { a.cuts += n }) }
 
