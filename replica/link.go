@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"os"
 	"strconv"
 	"strings"
 	"time"
@@ -212,9 +213,11 @@ type Transfer struct {
 	SizeBytes int64
 	// Progress, if it is set, is told of every piece that comes.
 	Progress func(n int)
-	link     *Link
-	left     int64  // of SizeBytes
-	mark     []byte // that it ends with
+	// GoesOn, if it is set, is asked when nothing has come for the whole timeout: whether to wait once more.
+	GoesOn func() bool
+	link   *Link
+	left   int64  // of SizeBytes
+	mark   []byte // that it ends with
 	// held is what may be the mark: the last bytes, at most markBytes, of what has come
 	held  []byte
 	small [2 * markBytes]byte // for a Read that has no room for the mark
@@ -294,6 +297,9 @@ func (t *Transfer) read(p []byte) (int, error) {
 		return 0, err
 	}
 	n, err := t.link.conn.Read(p)
+	if n == 0 && errors.Is(err, os.ErrDeadlineExceeded) && t.GoesOn != nil && t.GoesOn() {
+		return t.read(p)
+	}
 	if n > 0 {
 		if t.Progress != nil {
 			t.Progress(n)

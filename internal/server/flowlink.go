@@ -102,10 +102,16 @@ func (l *flowLinks) openOne(index int) (snapshot.Part, error) {
 	if err != nil {
 		return snapshot.Part{}, err
 	}
-	t.Progress = l.p.cameIn
+	t.Progress, t.GoesOn = l.p.cameIn, l.goesOn
 	part := snapshot.StreamPart(fmt.Sprintf("%s, flow %d", socketName, index), t, t.SizeBytes)
 	if l.answer.Flows.LZ4 {
 		part = part.InLZ4()
 	}
 	return part, nil
+}
+
+// goesOn tells whether something has come by any of the flows within the timeout: the primary may be at a value so big
+// that it takes longer than that.
+func (l *flowLinks) goesOn() bool {
+	return l.ctx.Err() == nil && l.p.srv.set.Clock.NowMs()-l.p.lastMs.Load() < l.o.TimeoutMs
 }

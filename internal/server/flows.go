@@ -105,11 +105,25 @@ func (y *flowSync) Begin(*snapshot.Cut) (snapshot.Form, error) {
 }
 
 // Open implements snapshot.Sink.
-func (y *flowSync) Open(i int) (io.Writer, error) {
-	if fl := y.flows[i]; fl.pack != nil {
-		return fl.pack, nil
+func (y *flowSync) Open(i int) (io.Writer, error) { return y.flows[i], nil }
+
+// Write takes what the walk brings.
+func (fl *flow) Write(p []byte) (int, error) {
+	if fl.pack != nil {
+		return fl.pack.Write(p)
 	}
-	return y.flows[i].out, nil
+	return fl.out.Write(p)
+}
+
+// Close says that the walk has brought all of the flow.
+func (fl *flow) Close() error {
+	if fl.pack != nil {
+		if err := errors.Join(fl.pack.Close(), fl.packed.Flush()); err != nil {
+			return err
+		}
+	}
+	fl.out.CloseWrite()
+	return nil
 }
 
 // passOn is the sender's goroutine.
@@ -174,14 +188,6 @@ func (fl *flow) meet(f *follower, _ *flowConn) error {
 
 // Commit implements snapshot.Sink: it waits until the replicas have all that was sent.
 func (y *flowSync) Commit([]int64) error {
-	for _, fl := range y.flows {
-		if fl.pack != nil {
-			if err := errors.Join(fl.pack.Close(), fl.packed.Flush()); err != nil {
-				return err
-			}
-		}
-		fl.out.CloseWrite()
-	}
 	var errs []error
 	for _, fl := range y.flows {
 		errs = append(errs, <-fl.sent)
@@ -219,12 +225,12 @@ type flowOffer struct {
 	// Immutable.
 	f       *follower
 	token   string
-	beganMs int64
 	untilMs int64           // nobody is let in afterwards
 	came    []chan struct{} // by flow; closed: there is a connection
 
 	sentAll atomic.Bool
 	heardMs atomic.Int64 // when the replica has last said that it is there
+	tookMs  atomic.Int64 // when it has last taken something in by any of the flows
 
 	mu    sync.Mutex
 	over  bool        // nobody is let in any more
@@ -233,21 +239,31 @@ type flowOffer struct {
 
 // flowConn is a connection that one of the flows is fetched by.
 type flowConn struct {
+	of   *flowOffer
 	s    *Session
 	feed *replica.Feed
 }
 
-func (c *flowConn) write(p []byte) error { return c.feed.Begin(p) }
+func (c *flowConn) write(p []byte) error {
+	err := c.feed.Begin(p)
+	c.of.tookMs.Store(c.s.srv.set.Clock.NowMs())
+	return err
+}
+
+// fetchMs is how long a replica has for opening its flows. Those that have opened theirs wait for it, and half their
+// repl-timeout at most.
+const fetchMs = 10_000
 
 func newFlowOffer(f *follower, flows int, nowMs int64) *flowOffer {
+	waits := min(fetchMs, f.r.srv.cfg.Values().ReplTimeoutSeconds*1000/2)
 	o := &flowOffer{
-		f: f, token: replica.NewHistory().ID, beganMs: nowMs,
-		untilMs: nowMs + f.r.srv.cfg.Values().ReplTimeoutSeconds*1000, conns: make([]*flowConn, flows),
+		f: f, token: replica.NewHistory().ID, untilMs: nowMs + waits, conns: make([]*flowConn, flows),
 	}
 	for range flows {
 		o.came = append(o.came, make(chan struct{}))
 	}
 	o.heardMs.Store(nowMs)
+	o.tookMs.Store(nowMs)
 	return o
 }
 
@@ -283,20 +299,17 @@ func (o *flowOffer) end() {
 	}
 }
 
-// stuckSinceMs returns since when there is a connection that takes nothing in, or none; 0 if all take something in.
-func (o *flowOffer) stuckSinceMs() (since int64) {
+// stuckSinceMs returns since when nothing was taken in by any flow though there is something, or a flow was not opened;
+// 0: there is nothing. A flow alone may stand still for long, while the replica is at a value that came by another one.
+func (o *flowOffer) stuckSinceMs() int64 {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	for _, c := range o.conns {
-		ms := o.beganMs
-		if c != nil {
-			ms = c.feed.StuckSinceMs()
-		}
-		if ms != 0 && (since == 0 || ms < since) {
-			since = ms
+		if c == nil || c.feed.StuckSinceMs() != 0 {
+			return o.tookMs.Load()
 		}
 	}
-	return since
+	return 0
 }
 
 // errNoFlow is for who wants to fetch what nobody, or somebody else, was offered.
@@ -323,7 +336,7 @@ func (s *Session) fetchFlow(name string) error {
 		s.killed = true
 		return nil
 	}
-	c := &flowConn{s: s, feed: replica.NewFeed(conn, s.srv.set.Clock)}
+	c := &flowConn{of: o, s: s, feed: replica.NewFeed(conn, s.srv.set.Clock)}
 	s.flow.Store(c)
 	if !o.let(c, index, s.c.NowMs) {
 		s.flow.Store(nil)

@@ -676,3 +676,32 @@ func TestStreamComesBesideFlows(t *testing.T) {
 		t.Errorf("%s full syncs", got)
 	}
 }
+
+// TestUnevenFlows: a flow may stand still for longer than repl-timeout, at its beginning and behind its last byte, as
+// long as something comes by another one.
+func TestUnevenFlows(t *testing.T) {
+	p := startFlowPair(t)
+	slow := make(chan struct{})
+	p.wire.harm(func(index int, at int64, piece []byte) ([]byte, wireEnd) {
+		switch {
+		case index == 0: // some 30 pieces
+			time.Sleep(120 * time.Millisecond)
+			if at > 300_000 {
+				select {
+				case <-slow:
+				default:
+					close(slow)
+				}
+			}
+		case index == 1 && at > 0:
+			<-slow
+		}
+		return piece, wireGoesOn
+	})
+	p.begin(t)
+	waitLinked(t, p.theirs)
+	sameData(t, p.ours, p.theirs)
+	if got := p.ours.info("stats", "sync_full"); got != "1" {
+		t.Errorf("%s full syncs", got)
+	}
+}

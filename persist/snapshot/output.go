@@ -35,8 +35,9 @@ type stream struct {
 	open  atomic.Int64
 	mu    sync.Mutex // of a stream of several shards workers take turns
 	w     *rdb.Writer
-	sized []bool // databases that RESIZEDB was written for
-	db    int    // the one selected
+	close func() error // what w writes to; nil: it need not be
+	sized []bool       // databases that RESIZEDB was written for
+	db    int          // the one selected
 	keys  int64
 
 	breath int // bytes of entries since the worker last gave way
@@ -76,6 +77,9 @@ func (o *output) begin() {
 		st := &stream{o: o, index: i, db: -1, sized: make([]bool, v.cut.Databases)}
 		st.open.Store(int64((v.cut.Shards - i + n - 1) / n))
 		st.w = rdb.NewWriter(&counted{w, v}, o.form.WriteOptions)
+		if c, ok := w.(io.Closer); ok {
+			st.close = c.Close
+		}
 		o.streams = append(o.streams, st)
 	}
 	for _, st := range o.streams {
@@ -202,10 +206,13 @@ func (st *stream) write(c *chunk) error {
 		st.entry(db, e)
 		return st.w.Err() == nil
 	})
-	if c.last && st.open.Add(-1) == 0 {
-		return st.w.End()
+	if !c.last || st.open.Add(-1) > 0 {
+		return st.w.Err()
 	}
-	return st.w.Err()
+	if err := st.w.End(); err != nil || st.close == nil {
+		return err
+	}
+	return st.close()
 }
 
 // serve is a worker: it encodes what the shards hand over until all is done.

@@ -14,7 +14,8 @@ type Sink interface {
 	// Begin is called once, first, soon after the cut.
 	Begin(c *Cut) (Form, error)
 	// Open returns where stream i goes: an RDB file complete in itself with what the stream's shards hold. It is called
-	// for all streams before anything is written. The writer is not closed.
+	// for all streams before anything is written. A writer that is an io.Closer is closed behind the last byte of its
+	// stream, if that has come; others may take much longer.
 	Open(i int) (io.Writer, error)
 	// Commit is called when all streams have been written in whole; keys are the numbers of keys in them. When it
 	// returns nil the save will last.
