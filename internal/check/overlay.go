@@ -199,6 +199,9 @@ func (layerFile) SyncData() error { return nil }
 // WriteBack implements vfs.File.
 func (layerFile) WriteBack(int64, int64, bool) error { return nil }
 
+// Forget implements vfs.File.
+func (layerFile) Forget(int64, int64) {}
+
 // Allocate implements vfs.File.
 func (layerFile) Allocate(int64, int64) error { return nil }
 

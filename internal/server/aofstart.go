@@ -129,7 +129,7 @@ func (a *appendOnly) openWriter(m *aof.Manifest, prompt bool) *aof.Writer {
 	return aof.Open(aof.Options{
 		FS: srv.files, Dir: a.dir, Name: a.name, Log: srv.set.Log, DirID: m.DirID, Incarnation: m.Last().Number,
 		Policy: aof.Policy(a.policy.Load()), Prompt: prompt, Clock: srv.set.Clock, Notify: a.advanced,
-		Logger: srv.log, Index: a.index,
+		Beside: srv.processors.add, Logger: srv.log, Index: a.index,
 	})
 }
 

@@ -15,6 +15,10 @@ import (
 // loop that wakes waits until the runtime takes one from somebody, for up to 10 ms (as does that goroutine, if it is
 // the loops that keep them). With one for each of these, and one to spare, it is the kernel's choice whose turn it is,
 // at once: measured on one core with appendfsync everysec, at half the greatest rate, p99.9 was 2.7 ms instead of 16.
+//
+// Under everysec and no whoever writes the append-only file needs that for a few milliseconds out of 20, so it says
+// when: the same load took 14.4 µs a command with a processor for it all the time, 12.1 with one while it writes or
+// syncs, and 11.7 without a file; p99.9 was the same. That all stops for that, twice in 20 ms, can't be seen.
 type processors struct {
 	// immutable
 	cores int // what the runtime has by itself: the machine's, or as many as the process may use
@@ -46,11 +50,11 @@ func (p *processors) whileLoading() (loaded func()) {
 	return func() { p.add(-p.cores) }
 }
 
-// follow looks who works beside the loops all the time: who writes the append-only file, who sends to replicas, and
-// while the memory in use changes who has the system's pages follow.
+// follow looks who works beside the loops all the time: who sends to replicas, and while the memory in use changes who
+// has the system's pages follow.
 func (p *processors) follow(srv *Server, changing bool) {
 	n := 0
-	for _, works := range []bool{srv.aof.enabled(), len(*srv.replication.followers.Load()) > 0, changing} {
+	for _, works := range []bool{len(*srv.replication.followers.Load()) > 0, changing} {
 		if works {
 			n++
 		}

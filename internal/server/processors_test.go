@@ -25,7 +25,7 @@ func TestProcessors(t *testing.T) {
 }
 
 // TestProcessorsWhileOthersWork: a save's workers have processors besides those of the loops until it is over, and so
-// have the writer of the append-only file and who sends to replicas as long as there are any.
+// have the writer of the append-only file while somebody waits for what it writes, and who sends to replicas.
 func TestProcessorsWhileOthersWork(t *testing.T) {
 	loops := runtime.NumCPU() + 1
 	p := startProcess(t, "--event-loops", strconv.Itoa(loops), "--rdb-key-save-delay", "100000000")
@@ -46,8 +46,16 @@ func TestProcessorsWhileOthersWork(t *testing.T) {
 	expect("during a save", loops+max(1, min(4, alone/4))+1)
 	c.do("FLUSHALL") // gives it up
 	expect("after it", alone)
-	c.do("CONFIG", "SET", "appendonly", "yes")
-	expect("with an append-only file", loops+2)
+	c.do("CONFIG", "SET", "appendonly", "yes", "appendfsync", "always")
+	c.do("SET", "k", "v")
+	expect("with an append-only file that is always synced", loops+2)
+	c.do("CONFIG", "SET", "appendfsync", "everysec")
+	expect("while there is nothing to write", alone)
+	c.do("SET", "k", "v")
+	expect("when that has been written", alone)
+	c.do("CONFIG", "SET", "appendfsync", "always")
+	c.do("SET", "k", "v")
+	expect("when it is always synced again", loops+2)
 	c.do("CONFIG", "SET", "appendonly", "no")
 	expect("without it", alone)
 	c.do("CONFIG", "SET", "rdb-key-save-delay", "0", "repl-diskless-sync-delay", "0")

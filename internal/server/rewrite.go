@@ -144,6 +144,8 @@ func (v *rewrites) hold(work func(run *rewriteRun) error) error {
 
 // carryOut is the goroutine of a run up to its cut.
 func (v *rewrites) carryOut(run *rewriteRun) {
+	v.srv.processors.add(1)
+	defer v.srv.processors.add(-1)
 	if run.other {
 		v.end(run, v.turnOff(run))
 		return

@@ -41,6 +41,10 @@
 // that has worked Err tells, and SyncedLSN stands still. (Under no the log does not keep what is not synced. If a sync
 // fails then, what the system has dropped is lost to a power cut, and SyncedLSN stands still until new files begin.)
 //
+// What has lasted the system need not keep in memory (vfs.File.Forget): it is told so, but for the newest 64 MiB. And
+// under everysec and no the Writer says when it is about to make system calls and when it has made them
+// (Options.Beside), because the Go scheduler has to have a processor for it only then.
+//
 // Room on the disk is taken before it is written to, so a full disk is an error of Allocate or write(2) and leaves what
 // is there as it is; the Writer tries again after 50 ms, and up to 1 s, until there is room.
 //
@@ -69,6 +73,10 @@
 // pay for staging and committing, as for any reader of the log, and for a wake-up after a rest. Looking every 4 ms in
 // place of 20 costs a SET a tenth more, every 100 ms for up to 8 MiB nothing less. O_DIRECT would save two fifths of
 // the kernel's part, but no frame lies in memory as its sector needs it, and a write takes milliseconds then.
+//
+// On a virtual machine, one core, SETs of 64 bytes at pipeline 16: 0.67 to 0.70 µs of processor time a SET if the
+// system is told to forget the files, 0.61 to 0.63 without files. Else it is the same at first, and 0.83 to 1.08 once
+// they take memory that the machine has not used before, each page of which the host has to find.
 //
 // # Ownership
 //

@@ -17,6 +17,11 @@ const (
 	// the header's page along.
 	markEveryBytes = 1 << 20
 	markEveryNs    = 1e9
+
+	// The system is told to forget what has lasted, in steps, but for the newest of it: this much of all files together
+	// stays in its memory, for replicas that are a little behind.
+	forgetStepBytes = 4 << 20
+	cachedBytes     = 64 << 20
 )
 
 // incrFile is an INCR file that is being written. It belongs to the Writer's goroutine, but for the file itself while a
@@ -36,6 +41,8 @@ type incrFile struct {
 
 	marked   uint64 // position when the mark was written
 	markedNs int64
+
+	forgotten int64 // offset up to which the system was told to forget what there is behind the header
 }
 
 const noEnd = math.MaxUint64
@@ -180,6 +187,18 @@ func (f *incrFile) lose(pos uint64) (gone uint64) {
 	}
 	f.written, f.headed = f.synced, false
 	return gone
+}
+
+// forget has the system forget what has lasted, but for the newest bytes of it, as many as are cached. Else the files
+// would take all the memory that is free, which a machine has less of than it says: on a virtual one, memory that
+// nothing has used yet is made when it is touched.
+func (f *incrFile) forget(cached int64) {
+	to := (f.offset(f.synced) - cached) &^ (forgetStepBytes - 1)
+	if to > f.forgotten {
+		from := max(f.forgotten, HeaderBytes) // the header is written again and again
+		f.file.Forget(from, to-from)
+		f.forgotten = to
+	}
 }
 
 // finish closes a file that all has been written to and synced. The room that was not used is given back.

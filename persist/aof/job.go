@@ -12,6 +12,7 @@ import (
 // job is a sync of all files that need it. While it runs its files and errs belong to the goroutine that runs it.
 type job struct {
 	running bool
+	waits   bool   // it keeps a processor of the Go scheduler while it waits for the disk
 	late    bool   // the next one was due before this one was done
 	lsn     uint64 // all below will be synced
 	readNs  int64  // when lsn was the contiguous LSN
@@ -76,10 +77,12 @@ func (w *Writer) finishJob() {
 	j := &w.job
 	j.running = false
 	w.syncing.Store(false)
+	w.work()
 	var failed error
 	for i, jf := range j.of {
 		if err := j.errs[i]; err == nil {
 			jf.f.synced = max(jf.f.synced, jf.to)
+			jf.f.forget(cachedBytes / int64(len(w.streams)))
 		} else if failed == nil {
 			failed = err
 		}

@@ -49,6 +49,7 @@ func (w *Writer) run() {
 			timer.Reset(wait)
 			after = timer.C
 		}
+		w.rest()
 		select {
 		case <-w.bell:
 		case <-w.jobDone:
@@ -57,8 +58,30 @@ func (w *Writer) run() {
 		}
 	}
 	w.closeErr = w.end()
+	if w.beside {
+		w.o.Beside(-1)
+	}
 	close(w.done)
 }
+
+// work says that system calls which may wait for the disk follow.
+func (w *Writer) work() {
+	if !w.beside {
+		w.beside = true
+		w.o.Beside(1)
+	}
+}
+
+// rest says that none follow for a while. Where somebody waits for what is written, the next ones are never far.
+func (w *Writer) rest() {
+	if w.beside && w.lazy(Policy(w.policy.Load())) && !(w.job.running && w.job.waits) {
+		w.beside = false
+		w.o.Beside(-1)
+	}
+}
+
+// lazy reports whether nobody waits for what is written, but for the end of the Writer and for a Sync.
+func (w *Writer) lazy(policy Policy) bool { return policy != Always && !w.prompt.Load() }
 
 // turn does what is due, and returns how long there will be nothing to do: forever until the bell rings or a job is
 // done.
@@ -126,6 +149,9 @@ func (w *Writer) sync(policy Policy) {
 		return
 	}
 	w.beginJob()
+	if w.job.waits = w.syncer.Waits(len(w.job.files)); w.job.waits {
+		w.work()
+	}
 	if policy == Always || w.inPlace {
 		w.runJob()
 		w.finishJob()
@@ -157,8 +183,7 @@ func (w *Writer) idle(policy Policy) time.Duration {
 		until(w.writeRetry.atNs)
 		return wait
 	}
-	lazy := policy != Always && !w.prompt.Load()
-	if lazy && (w.unsynced() && policy != No || w.pending() > 0) {
+	if w.lazy(policy) && (w.unsynced() && policy != No || w.pending() > 0) {
 		until(w.nowNs + pollNs)
 		return wait
 	}
@@ -170,6 +195,7 @@ func (w *Writer) idle(policy Policy) time.Duration {
 
 // writeAll writes all that is published, and reports whether that has worked.
 func (w *Writer) writeAll(policy Policy) bool {
+	w.work()
 	lsn, readNs := w.o.Log.Contiguous(), w.nowNs // before the tails: then all below is before them
 	for i := range w.streams {
 		s := &w.streams[i]
@@ -264,6 +290,7 @@ func (w *Writer) retire() {
 
 // finishFile closes a file whose content is safe already.
 func (w *Writer) finishFile(f *incrFile) {
+	w.work()
 	if err := f.finish(); err != nil {
 		w.o.Logger.Warn("an append-only file that was synced could not be closed properly", "error", err)
 	}

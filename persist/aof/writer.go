@@ -40,6 +40,9 @@ type Options struct {
 	// Notify, if not nil, is called by the Writer's goroutine when WrittenLSN, SyncedLSN, Err or Switching has changed,
 	// but under always not for WrittenLSN alone. It must not block, nor call Close.
 	Notify func()
+	// Beside, if not nil, is called by the Writer's goroutine with 1 before it makes system calls that may wait for the
+	// disk, and with -1 when it has made them. It may block for as long as the Go runtime takes to stop and collect.
+	Beside func(n int)
 	Logger *slog.Logger // nil: nothing is logged
 	Index  *Index       // is told where frames are; nil: nobody wants to know
 }
@@ -97,6 +100,7 @@ type Writer struct {
 	syncRetry  retry
 	zeroBytes  []byte
 	marks      []log.Mark
+	beside     bool // Options.Beside was called with 1
 
 	// Of tests.
 	noZeros atomic.Bool
@@ -121,6 +125,9 @@ func Open(o Options) *Writer {
 	}
 	if o.Notify == nil {
 		o.Notify = func() {}
+	}
+	if o.Beside == nil {
+		o.Beside = func(int) {}
 	}
 	w := &Writer{
 		o: o, bell: make(chan struct{}, 1), done: make(chan struct{}), jobDone: make(chan struct{}, 1),

@@ -490,4 +490,5 @@ type noFile struct{ vfs.File }
 
 func (noFile) WriteAt(p []byte, _ int64) (int, error) { return len(p), nil }
 func (noFile) Allocate(int64, int64) error            { return nil }
+func (noFile) Forget(int64, int64)                    {}
 func (noFile) SyncData() error                        { return nil }

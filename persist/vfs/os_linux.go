@@ -27,6 +27,12 @@ func (f osFile) WriteBack(offset, length int64, wait bool) error {
 	return err
 }
 
+// Forget implements File.
+func (f osFile) Forget(offset, length int64) {
+	// An error says that there is nothing to forget here.
+	_ = f.call("fadvise", func(fd int) error { return unix.Fadvise(fd, offset, length, unix.FADV_DONTNEED) })
+}
+
 // Allocate implements File.
 func (f osFile) Allocate(offset, length int64) error {
 	err := f.call("fallocate", func(fd int) error {

@@ -20,6 +20,9 @@ func (f osFile) WriteBack(_, _ int64, wait bool) error {
 	return nil
 }
 
+// Forget implements File.
+func (f osFile) Forget(_, _ int64) {}
+
 // Allocate implements File.
 func (f osFile) Allocate(_, _ int64) error { return nil }
 

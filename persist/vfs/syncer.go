@@ -11,12 +11,14 @@ type Syncer interface {
 	// time where the system can, which takes about as long as the slowest. errs has as many elements as files and gets
 	// the error of each, or nil.
 	SyncData(files []File, errs []error)
+	// Waits reports whether SyncData of so many files keeps a processor of the Go scheduler, and not the goroutine
+	// alone, while it waits for the disk, as a system call does for up to some milliseconds.
+	Waits(files int) bool
 	// Close frees what the Syncer holds of the system. It is not used any more.
 	Close() error
 }
 
-// threads is the Syncer for systems without a better way: a thread for each file that is being synced. While a thread
-// waits for the disk the Go scheduler keeps a processor for it, for up to some milliseconds.
+// threads is the Syncer for systems without a better way: a thread for each file that is being synced.
 type threads struct{}
 
 // threadsAtOnce bounds the threads that wait for disks.
@@ -40,6 +42,9 @@ func (threads) SyncData(files []File, errs []error) {
 	wg.Wait()
 }
 
+// Waits implements Syncer.
+func (threads) Waits(int) bool { return true }
+
 // Close implements Syncer.
 func (threads) Close() error { return nil }
 
@@ -52,6 +57,9 @@ func (OneByOne) SyncData(files []File, errs []error) {
 		errs[i] = f.SyncData()
 	}
 }
+
+// Waits implements Syncer.
+func (OneByOne) Waits(int) bool { return true }
 
 // Close implements Syncer.
 func (OneByOne) Close() error { return nil }

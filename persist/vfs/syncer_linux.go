@@ -4,7 +4,6 @@ import (
 	"encoding/binary"
 	"io/fs"
 	"os"
-	"runtime"
 	"sync"
 	"unsafe"
 
@@ -95,10 +94,12 @@ func (a *aio) Close() (err error) {
 	return err
 }
 
+// Waits implements Syncer.
+func (a *aio) Waits(files int) bool { return files == 1 }
+
 // SyncData implements Syncer.
 func (a *aio) SyncData(files []File, errs []error) {
-	// With one processor the loops would wait for it while a system call waits for the disk.
-	if len(files) == 1 && runtime.GOMAXPROCS(0) > 1 {
+	if a.Waits(len(files)) {
 		errs[0] = files[0].SyncData()
 		return
 	}

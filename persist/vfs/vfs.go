@@ -116,6 +116,10 @@ type File interface {
 	// waits until they are there. It makes nothing last (a file that has grown needs Sync for its length); it keeps
 	// down what is left for Sync to do. Without wait it is done at once unless the disk's queue is full.
 	WriteBack(offset, length int64, wait bool) error
+	// Forget says that the bytes [offset, offset+length) have lasted and will hardly be read soon, so that the
+	// operating system can use the memory that it keeps them in for something else. It is a hint: of whole pages, and
+	// without effect where the system can't.
+	Forget(offset, length int64)
 	// Allocate takes room on the disk for the bytes [offset, offset+length) and leaves the length of the file as it
 	// is, so that a full disk is an error here and not at the write. Where the file system can't, it does nothing.
 	Allocate(offset, length int64) error

@@ -193,6 +193,9 @@ func (f *file) WriteBack(_, _ int64, _ bool) error {
 	return f.lock("sync_file_range")
 }
 
+// Forget implements vfs.File.
+func (f *file) Forget(_, _ int64) {}
+
 // Allocate implements vfs.File.
 func (f *file) Allocate(_, _ int64) error {
 	defer f.unlock()

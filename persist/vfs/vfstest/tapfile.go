@@ -71,6 +71,9 @@ func (f *tappedFile) WriteBack(offset, length int64, wait bool) error {
 	return f.file.WriteBack(offset, length, wait)
 }
 
+// Forget implements vfs.File. It is no step, since it changes nothing.
+func (f *tappedFile) Forget(offset, length int64) { f.file.Forget(offset, length) }
+
 // Allocate implements vfs.File.
 func (f *tappedFile) Allocate(offset, length int64) error {
 	if err := f.t.step(Step{Op: "allocate", Name: f.name, Offset: offset, Len: length}); err != nil {

@@ -1,0 +1,85 @@
+package vfs
+
+import (
+	"bytes"
+	"path/filepath"
+	"testing"
+	"time"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+)
+
+// TestForget: the system keeps nothing in memory of what it was told to forget, and the rest as it is.
+func TestForget(t *testing.T) {
+	const page = 1 << 16 // of any architecture's
+	const size = 64 * page
+	name := filepath.Join(t.TempDir(), "file")
+	var stat unix.Statfs_t
+	if err := unix.Statfs(filepath.Dir(name), &stat); err != nil {
+		t.Fatal(err)
+	}
+	if stat.Type == unix.TMPFS_MAGIC {
+		t.Skip("a file system in memory forgets nothing")
+	}
+	f, err := OS{}.Create(name, 0o600)
+	if err != nil {
+		t.Fatal(err)
+	}
+	content := bytes.Repeat([]byte("0123456789abcdef"), size/16)
+	for i := int64(0); i < size; i += page { // as a writer does that is slow: no memory in one piece for all
+		if _, err := f.WriteAt(content[i:i+page], i); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := f.Sync(); err != nil {
+		t.Fatal(err)
+	}
+	if n := resident(t, f, size); n != size {
+		t.Fatalf("%d bytes of %d in memory after they were written", n, size)
+	}
+	left := 0
+	for deadline := time.Now().Add(10 * time.Second); ; time.Sleep(time.Millisecond) {
+		f.Forget(page, size/2)
+		left = resident(t, f, size)
+		if left < size || time.Now().After(deadline) { // somebody may look at pages just now
+			break
+		}
+	}
+	if left > size*3/4 || left < size/2-page {
+		t.Errorf("%d bytes of %d in memory after half was forgotten", left, size)
+	}
+	if got := readFile(t, name); got != string(content) {
+		t.Error("content has changed")
+	}
+	if err := f.Close(); err != nil {
+		t.Error(err)
+	}
+	f.Forget(0, size) // closed: nothing happens
+}
+
+// resident says how many bytes of a file the system has in memory.
+func resident(t *testing.T, f File, size int) (n int) {
+	t.Helper()
+	reader, err := OS{}.Open(f.(osFile).Name())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer reader.Close()
+	fd := int(reader.(interface{ Fd() uintptr }).Fd())
+	mem, err := unix.Mmap(fd, 0, size, unix.PROT_READ, unix.MAP_SHARED)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer unix.Munmap(mem)
+	pages := make([]byte, size/unix.Getpagesize())
+	_, _, errno := unix.Syscall(unix.SYS_MINCORE, uintptr(unsafe.Pointer(&mem[0])), uintptr(size),
+		uintptr(unsafe.Pointer(&pages[0])))
+	if errno != 0 {
+		t.Fatal(errno)
+	}
+	for _, p := range pages {
+		n += int(p&1) * unix.Getpagesize()
+	}
+	return n
+}
