@@ -47,10 +47,15 @@ func (r *run) convertAOF(in *aofInput, path string) error {
 }
 
 func (r *run) convertTo(in *aofInput, temp string, until uint64) error {
+	if err := r.withRing(in); err != nil {
+		return err
+	}
+	in.goBack(until, 0)
 	w := &aofWalk{in: in, until: until}
 	for _, f := range in.manifest.Live(aof.Base) {
 		if f.LSN > until {
-			return fmt.Errorf("the BASE is of LSN %d: there is no way back to %d", f.LSN, until)
+			return fmt.Errorf("the BASE is of LSN %d: there is no way back to %d, and no history "+
+				"(aof-history-retain-seconds, aof-history-retain-bytes)", f.LSN, until)
 		}
 	}
 	bases, err := r.bases(in)
@@ -58,9 +63,6 @@ func (r *run) convertTo(in *aofInput, temp string, until uint64) error {
 		err = r.rewrite(bases, temp, false)
 	}
 	if err != nil {
-		return err
-	}
-	if err := r.withRing(in); err != nil {
 		return err
 	}
 	file, err := r.Files.OpenAppend(temp, 0o644)
@@ -238,12 +240,14 @@ func (r *run) truncateOurs(in *aofInput) (err error) {
 	if err != nil {
 		return err
 	}
+	in.goBack(w.until, w.untilSec)
 	if err := w.walk(func(*aofCommit) error { return nil }); err != nil {
 		return err
 	}
 	switch {
 	case w.until < w.begin:
-		return fmt.Errorf("the BASE is of LSN %d: there is no way back to %d", w.begin, w.until)
+		return fmt.Errorf("the BASE is of LSN %d: there is no way back to %d, and no history (aof-history-retain-seconds, "+
+			"aof-history-retain-bytes)", w.begin, w.until)
 	case refused != nil && !w.cut: // what is damaged is before the end, and more is in memory
 		return refused
 	case !w.cut: // likewise, without a ring
@@ -365,6 +369,9 @@ func (r *run) truncateForeign(in *aof.Foreign) error {
 		}
 		if size < 0 {
 			continue
+		}
+		if size == 0 {
+			return fmt.Errorf("%s has nothing of before that", in.Files[i].Path)
 		}
 		if i < len(in.Files)-1 {
 			return fmt.Errorf("%s is later already, and is not the last file: truncate what is before it by hand",

@@ -32,6 +32,7 @@ type aofWorld struct {
 	w        *aof.Writer
 	manifest *aof.Manifest
 	redis    *redistest.Conn
+	redisDir string
 	digests  map[uint64]string // by LSN
 	ringDir  string            // of the incarnations that begin from now on; empty: they have no ring
 	ring     *log.Ring
@@ -46,7 +47,7 @@ func newAOFWorldOf(t *testing.T, keys int, format aof.Format) *aofWorld {
 	c, err := redistest.Dial(o.Addr)
 	fatal(t, err)
 	t.Cleanup(func() { _ = c.Close() })
-	x := &aofWorld{t: t, dir: t.TempDir(), redis: c, digests: map[uint64]string{}}
+	x := &aofWorld{t: t, dir: t.TempDir(), redis: c, redisDir: o.Dir, digests: map[uint64]string{}}
 	x.log = log.New(aofShards, log.Limits{})
 	x.log.SetLSN(500)
 	for i := range keys {

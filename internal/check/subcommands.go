@@ -56,7 +56,9 @@ func subcommands() []subcommand {
 			summary: "Takes an append-only file back to an earlier moment",
 			details: "All commits that end behind an LSN are given up, which show tells, or all from the first one\n" +
 				"of a later time on, which aof-timestamp-enabled has written; there is no way back beyond the\n" +
-				"last rewrite. Redis's files are cut before the first annotation of a later time.\n" +
+				"last rewrite, unless aof-history-retain-seconds or -bytes have kept history. What is newer is\n" +
+				"gone for good: take a copy of the directory first. Redis's files are cut before the first\n" +
+				"annotation of a later time.\n" +
 				"What a server that was killed has left in memory only is taken to the files first.",
 			options: []option{
 				{"lsn", "N", "the LSN"},

@@ -188,9 +188,9 @@ func (srv *Server) loadAtStart(job loadJob, z *shard.Seizure) {
 	if err == nil {
 		srv.replication.goOn()
 		srv.followAtStart()
+		srv.endLoading() // before others have batons: DEBUG LOADAOF, which may have waited for them, begins another load
 	}
-	w := &shard.Worker{}
-	z.Release(w)
+	z.Release(&shard.Worker{})
 	if err != nil {
 		stop := "."
 		if strings.HasSuffix(err.Error(), stop) {
@@ -199,7 +199,6 @@ func (srv *Server) loadAtStart(job loadJob, z *shard.Seizure) {
 		srv.loadFailed <- fmt.Errorf("%w%s Exiting.", fatalLoad(err), stop)
 		return
 	}
-	srv.endLoading()
 	srv.aof.warnLeftRings()
 	srv.logReady()
 }

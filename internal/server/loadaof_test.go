@@ -82,3 +82,40 @@ func TestLoadAOFOfBefore(t *testing.T) {
 		t.Error(got)
 	}
 }
+
+// TestLoadAOFWhileLoading: DEBUG LOADAOF and DEBUG RELOAD that have waited for the end of the load at the start are
+// loads of their own, which that end is not taken for.
+func TestLoadAOFWhileLoading(t *testing.T) {
+	dir := t.TempDir()
+	args := []string{"--dir", dir, "--appendonly", "yes", "--aof-ring-dir", "no", "--shards", "2"}
+	srv := startServer(t, args...)
+	c := dial(t, srv.Addr())
+	c.do("DEBUG", "POPULATE", "300")
+	if got := c.do("SAVE"); got != "OK" {
+		t.Fatal(got)
+	}
+	c.do("BGREWRITEAOF")
+	eventually(t, "the append-only file is rewritten", func() bool { return c.info("persistence", "aof_rewrites") == "1" })
+	if err := srv.Shutdown(); err != nil {
+		t.Fatal(err)
+	}
+	for _, command := range []string{"LOADAOF", "RELOAD NOSAVE"} {
+		srv = startServer(t, append(args, "--key-load-delay", "2000")...)
+		c = dial(t, srv.Addr())
+		if got := c.do("DBSIZE"); !strings.HasPrefix(got, "-LOADING") {
+			t.Fatalf("it is not loading: %s", got)
+		}
+		if got := c.do("CONFIG", "SET", "appendonly", "no"); got != "OK" {
+			t.Fatal(got)
+		}
+		if got := c.do(append([]string{"DEBUG"}, strings.Fields(command)...)...); got != "OK" {
+			t.Errorf("DEBUG %s: %s", command, got)
+		}
+		if got := c.do("DBSIZE"); got != "300" {
+			t.Errorf("behind DEBUG %s there are %s keys", command, got)
+		}
+		if err := srv.Shutdown(); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
