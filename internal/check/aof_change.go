@@ -246,8 +246,8 @@ func (r *run) truncateOurs(in *aofInput) (err error) {
 	}
 	switch {
 	case w.until < w.begin:
-		return fmt.Errorf("the BASE is of LSN %d: there is no way back to %d, and no history (aof-history-retain-seconds, "+
-			"aof-history-retain-bytes)", w.begin, w.until)
+		return fmt.Errorf("the BASE is of LSN %d: there is no way back to %d, and no history "+
+			"(aof-history-retain-seconds, aof-history-retain-bytes)", w.begin, w.until)
 	case refused != nil && !w.cut: // what is damaged is before the end, and more is in memory
 		return refused
 	case !w.cut: // likewise, without a ring

@@ -188,7 +188,7 @@ func (srv *Server) loadAtStart(job loadJob, z *shard.Seizure) {
 	if err == nil {
 		srv.replication.goOn()
 		srv.followAtStart()
-		srv.endLoading() // before others have batons: DEBUG LOADAOF, which may have waited for them, begins another load
+		srv.endLoading() // before others have batons: DEBUG LOADAOF, which has waited for them, begins another load
 	}
 	z.Release(&shard.Worker{})
 	if err != nil {

@@ -1,9 +1,12 @@
 package server
 
 import (
+	"net"
+	"path/filepath"
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 )
 
 // TestLoadAOF: DEBUG LOADAOF puts what the append-only file has in the place of what is in memory, also behind a
@@ -86,35 +89,48 @@ func TestLoadAOFOfBefore(t *testing.T) {
 // TestLoadAOFWhileLoading: DEBUG LOADAOF and DEBUG RELOAD that have waited for the end of the load at the start are
 // loads of their own, which that end is not taken for.
 func TestLoadAOFWhileLoading(t *testing.T) {
+	const keys = "100000"
 	dir := t.TempDir()
-	args := []string{"--dir", dir, "--appendonly", "yes", "--aof-ring-dir", "no", "--shards", "2"}
-	srv := startServer(t, args...)
-	c := dial(t, srv.Addr())
-	c.do("DEBUG", "POPULATE", "300")
+	socket := filepath.Join(dir, "socket")
+	args := []string{"--dir", dir, "--appendonly", "yes", "--aof-ring-dir", "no", "--shards", "2", "--save", "",
+		"--enable-debug-command", "yes", "--unixsocket", socket}
+	p := startProcess(t, args...)
+	c := dial(t, p.addr)
+	c.do("DEBUG", "POPULATE", keys)
 	if got := c.do("SAVE"); got != "OK" {
 		t.Fatal(got)
 	}
 	c.do("BGREWRITEAOF")
-	eventually(t, "the append-only file is rewritten", func() bool { return c.info("persistence", "aof_rewrites") == "1" })
-	if err := srv.Shutdown(); err != nil {
+	eventually(t, "the append-only file is rewritten", func() bool {
+		return c.info("persistence", "aof_rewrites") == "1"
+	})
+	if err := p.stop(); err != nil {
 		t.Fatal(err)
 	}
-	for _, command := range []string{"LOADAOF", "RELOAD NOSAVE"} {
-		srv = startServer(t, append(args, "--key-load-delay", "2000")...)
-		c = dial(t, srv.Addr())
-		if got := c.do("DBSIZE"); !strings.HasPrefix(got, "-LOADING") {
-			t.Fatalf("it is not loading: %s", got)
+	for _, command := range [][]string{{"DEBUG", "LOADAOF"}, {"DEBUG", "RELOAD", "NOSAVE"}} {
+		said := make(chan [3]string, 1)
+		go func() { // as soon as anybody is listened to
+			var c *client
+			for until := time.Now().Add(patience); c == nil && time.Now().Before(until); time.Sleep(time.Millisecond) {
+				if conn, err := net.Dial("unix", socket); err == nil {
+					c = wrap(t, conn)
+				}
+			}
+			if c == nil {
+				said <- [3]string{"nobody listens"}
+				return
+			}
+			said <- [3]string{c.do("DBSIZE"), c.do("CONFIG", "SET", "appendonly", "no"), c.do(command...)}
+		}()
+		p := startProcess(t, args...)
+		got := <-said
+		if !strings.HasPrefix(got[0], "-LOADING") || got[1] != "OK" || got[2] != "OK" {
+			t.Errorf("%q: %q", command, got)
 		}
-		if got := c.do("CONFIG", "SET", "appendonly", "no"); got != "OK" {
-			t.Fatal(got)
+		if got := dial(t, p.addr).do("DBSIZE"); got != keys {
+			t.Errorf("behind %q there are %s keys", command, got)
 		}
-		if got := c.do(append([]string{"DEBUG"}, strings.Fields(command)...)...); got != "OK" {
-			t.Errorf("DEBUG %s: %s", command, got)
-		}
-		if got := c.do("DBSIZE"); got != "300" {
-			t.Errorf("behind DEBUG %s there are %s keys", command, got)
-		}
-		if err := srv.Shutdown(); err != nil {
+		if err := p.stop(); err != nil {
 			t.Fatal(err)
 		}
 	}
