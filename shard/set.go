@@ -46,6 +46,7 @@ type Set struct {
 	eviction atomic.Pointer[EvictionParams]
 	frozenMs atomic.Int64 // until then expired keys stay
 	expiring atomic.Pointer[func(hash uint64)]
+	notesOwn atomic.Bool   // NotesOwnExpiries
 	readySeq atomic.Uint64 // counts keys that became ready for commands that wait
 	seized   atomic.Bool   // seize.go
 

@@ -75,9 +75,7 @@ func (l *loop) backgroundSlice(s *shard.Shard) (more bool) {
 	full := srv.saver.Overdrawn()
 	for !more {
 		began := l.worker.NowNs
-		expired := full || srv.activeExpireOff.Load() || srv.following() ||
-			srv.pausing.at(srv, now) != nil || srv.pushing.Load() >= crowdedBytes ||
-			s.ExpireSome(now, sliceBudget)
+		expired := full || srv.expireSome(s, now)
 		freed := s.FreeSome(sliceBudget) || full
 		shrunk := full || s.ShrinkSome(sliceBudget)
 		limited := !s.LimitTracked(sliceBudget)
@@ -101,6 +99,20 @@ func (l *loop) backgroundSlice(s *shard.Shard) (more bool) {
 	s.Release(&l.worker)
 	l.postServed()
 	return more
+}
+
+// expireSome is a slice of a shard's expire cycle. A replica waits for what its primary deletes, and deletes what its
+// own clients have written.
+func (srv *Server) expireSome(s *shard.Shard, nowMs int64) (done bool) {
+	if srv.activeExpireOff.Load() || srv.pausing.at(srv, nowMs) != nil || srv.pushing.Load() >= crowdedBytes {
+		return true
+	}
+	if srv.following() {
+		s.ExpireOwn(nowMs, sliceBudget)
+		return true
+	}
+	s.ForgetOwnExpiries()
+	return s.ExpireSome(nowMs, sliceBudget)
 }
 
 // closeIdle closes connections that were silent for longer than `timeout`.
