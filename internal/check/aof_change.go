@@ -16,15 +16,15 @@ import (
 	"fulmen/persist/aof"
 )
 
-// convertAOF writes an append-only file of ours as one file that Redis loads: what is in the BASE, if there is one,
-// an RDB file or commands, and all commits behind it in order. It is written beside its name, and renamed when it is
-// there to last.
+// convertAOF writes an append-only file as one file that Redis loads: what is in the BASE, if there is one, an RDB file
+// or commands, and all commits behind it in order; of Redis's the files one after the other. It is written beside its
+// name, and renamed when it is there to last.
 func (r *run) convertAOF(in *aofInput, path string) error {
-	if in.manifest == nil {
-		return usageError("convert writes append-only files of Fulmen anew; the server loads Redis's as they are")
-	}
 	if r.has("shards") {
 		return usageError("--shards is for snapshots")
+	}
+	if in.manifest == nil && r.has("until-lsn") {
+		return usageError("there are no LSNs in Redis's files: truncate --time takes a copy of them back to a moment")
 	}
 	until, err := r.lsn("until-lsn", math.MaxUint64)
 	if err != nil {
@@ -34,7 +34,12 @@ func (r *run) convertAOF(in *aofInput, path string) error {
 	if err := r.mustBeFree(path, temp); err != nil {
 		return err
 	}
-	if err := r.convertTo(in, temp, until); err != nil {
+	if in.manifest == nil {
+		err = r.convertForeignTo(in.foreign, temp)
+	} else {
+		err = r.convertTo(in, temp, until)
+	}
+	if err != nil {
 		if removeErr := r.Files.Remove(temp); removeErr != nil && !errors.Is(removeErr, fs.ErrNotExist) {
 			err = errors.Join(err, removeErr)
 		}

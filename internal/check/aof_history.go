@@ -44,8 +44,7 @@ func asOf(m *aof.Manifest, early func(base *aof.File) bool) *aof.Manifest {
 // fromTheBeginning tells whether the INCR files of a manifest go back to when there was no data.
 func fromTheBeginning(m *aof.Manifest) bool {
 	first := &m.Files[0]
-	return first.Kind == aof.Incr && first.Seq == 1 && first.Incarnation == 1 &&
-		first.LSN == m.Incarnations[0].StartLSN && m.Incarnations[0].Number == 1
+	return first.Kind == aof.Incr && first.Seq == 1 && first.Incarnation == 1 && first.LSN == 0
 }
 
 // goBack has in be what there was at an LSN or, unless untilSec is 0, at that Unix time, if history has it. It is for

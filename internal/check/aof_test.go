@@ -601,7 +601,7 @@ func TestForeignAOF(t *testing.T) {
 		}
 	}
 	put("#TS:100\r\n" + set + "*1\r\n$5\r\nMULTI\r\n" + set)
-	expect(t, 1, []string{"DAMAGED at offset 36"}, "verify", name)
+	expect(t, 1, []string{"TORN at offset 36"}, "verify", name)
 	expect(t, 0, []string{"cut off at offset 36"}, "repair", name)
 	size(36)
 	expect(t, 0, []string{"fine"}, "verify", name)

@@ -224,6 +224,12 @@ func (r *run) verifyForeign(in *aof.Foreign) error {
 	for i := range in.Files {
 		path := in.Files[i].Path
 		f, err := r.readForeign(path, unknownCommands(path))
+		if short := shortForeign(err); i == len(in.Files)-1 && short != nil {
+			fmt.Fprintf(r.Stdout, "%s: TORN at offset %d: %s\nThe next start goes on without what is behind offset "+
+				"%d; with aof-load-truncated no it\nrefuses, and fulmen-check repair cuts off what is torn\n",
+				path, short.Offset, short.Reason, f.whole)
+			return errDamaged
+		}
 		if err != nil {
 			return err
 		}

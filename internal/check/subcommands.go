@@ -46,7 +46,8 @@ func subcommands() []subcommand {
 			summary: "Writes a snapshot anew: as one RDB file, or in segments",
 			details: "The new file is an RDB file of version 10, which Redis 7.0 loads, unless something in it\n" +
 				"needs a later one. Redis can't read lz4. No file that is there is replaced.\n" +
-				"An append-only file becomes one file that Redis loads: an RDB file, and the commands after it.",
+				"An append-only file, also of Redis's in several files, becomes one that Redis loads: an RDB\n" +
+				"file, and the commands after it.",
 			options: append([]option{
 				{"until-lsn", "N", "of an append-only file: leave out what ends behind this LSN"},
 			}, output...),
