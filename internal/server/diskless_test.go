@@ -351,7 +351,8 @@ func TestTooLittleMemory(t *testing.T) {
 	srv.space.Limit(12 << 20) // a fraction is enough for the old data; the new needs at least twice as much
 	_ = p.Close()
 	p.accept(again, fullResync(500))
-	_, _ = p.Conn.Write(snapshotOf(t, 20*swapKeys, "new"))                             // the server may go away in the middle
+	// The server may go away in the middle.
+	_, _ = p.Conn.Write(snapshotOf(t, 20*swapKeys, "new"))
 	if _, err := io.Copy(io.Discard, p.Conn); errors.Is(err, os.ErrDeadlineExceeded) { // the mark never comes
 		t.Fatal("it goes on")
 	}
