@@ -306,7 +306,8 @@ func TestConsoleAddressTaken(t *testing.T) {
 	}
 	defer taken.Close()
 	cfg, err := config.Load([]string{
-		"--port", "0", "--http-port", strconv.Itoa(taken.Addr().(*net.TCPAddr).Port), "--http-bind", "127.0.0.1",
+		"--port", need.Port(t), "--bind", "127.0.0.1",
+		"--http-port", strconv.Itoa(taken.Addr().(*net.TCPAddr).Port), "--http-bind", "127.0.0.1",
 	}, config.Env{Version: Version, Cwd: t.TempDir(), CPUs: 2, Files: vfs.OS{}})
 	if err != nil {
 		t.Fatal(err)
