@@ -87,6 +87,7 @@ func (y *flowSync) Begin(*snapshot.Cut) (snapshot.Form, error) {
 	nowMs := job.r.srv.set.Clock.NowMs()
 	for _, f := range y.members {
 		o := newFlowOffer(f, y.number, nowMs)
+		o.shared = len(y.members) > 1
 		f.offer.Store(o)
 		offer := replica.FlowOffer{Number: y.number, Token: o.token, LZ4: y.lz4}
 		hello := fmt.Sprintf("+FULLRESYNC %s %d %s\r\n", job.history.ID, job.pin.LSN(), offer)
@@ -180,7 +181,10 @@ func (fl *flow) meet(f *follower, _ *flowConn) error {
 	case <-f.feed.Closed():
 		return replica.ErrClosed
 	case <-late.C:
-		return errNotFetched
+		// Another replica may have been waited for until now: this one is late only if it has not come.
+		if o.conn(fl.index) == nil {
+			return errNotFetched
+		}
 	}
 	job := fl.of.job
 	return o.conn(fl.index).write([]byte(replica.FlowHello(fl.index, job.history.ID, job.pin.LSN(), fl.mark)))
@@ -226,6 +230,7 @@ type flowOffer struct {
 	f       *follower
 	token   string
 	untilMs int64           // nobody is let in afterwards
+	shared  bool            // other replicas wait for this one
 	came    []chan struct{} // by flow; closed: there is a connection
 
 	sentAll atomic.Bool

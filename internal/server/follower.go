@@ -228,6 +228,10 @@ func (f *follower) handed() bool {
 
 // acknowledge notes what the replica says that it has. On its session's loop.
 func (f *follower) acknowledge(lsn, fsyncLSN uint64, nowMs int64) {
+	if f.loads() && lsn < (*f.pin.Load()).LSN() {
+		f.isThere(nowMs) // it can't have what it loads
+		return
+	}
 	if lsn > f.ackLSN.Load() {
 		f.ackLSN.Store(lsn)
 	}
@@ -337,6 +341,12 @@ func (f *follower) shed(from replica.Archive, mostBytes uint64) {
 	}
 }
 
+// holdsUpOthers tells whether the replica takes nothing in though others wait for it, who have a timeout, too.
+func (f *follower) holdsUpOthers() bool {
+	o := f.offer.Load()
+	return f.loads() && o.shared && o.stuckSinceMs() != 0
+}
+
 // idleWriteMs is for how long a replica may take nothing in while writers wait for a walk that waits for it.
 const idleWriteMs = 1000
 
@@ -361,6 +371,10 @@ func (f *follower) checkLimits(v *config.Values, nowMs int64) {
 	}
 	stuck := since != 0 && f.is(awaitsData) && f.r.srv.saver.Overdrawn() && nowMs-since > idleWriteMs
 	timeoutMs := v.ReplTimeoutSeconds * 1000
+	if f.holdsUpOthers() && nowMs-max(since, silentSinceMs) > timeoutMs/2 {
+		f.drop("Disconnecting timedout replica (full sync by flows): " + f.name())
+		return
+	}
 	switch {
 	case limit.HardBytes != 0 && lag > limit.HardBytes, fills, stuck,
 		f.softSinceMs != 0 && nowMs-f.softSinceMs > limit.SoftSeconds*1000:
