@@ -41,6 +41,10 @@ func (p *primaryLink) receiveFlows(link *replica.Link, answer replica.Answer) er
 	defer flows.close()
 	in, err := flows.open()
 	if err != nil {
+		if p.up.fault != faultInsistsOnFlows && p.ctx.Err() == nil {
+			p.noFlows = true
+			p.srv.log.Info("MASTER <-> REPLICA sync: a flow can't be opened, the next attempt goes without")
+		}
 		return err
 	}
 	p.srv.log.Info(fmt.Sprintf("MASTER <-> REPLICA sync: receiving streamed RDB from master to parser, flows: %d",

@@ -271,6 +271,7 @@ func TestDamagedFlows(t *testing.T) {
 				p.wire.mu.Lock()
 				lengths := p.wire.longest
 				p.wire.mu.Unlock()
+				p.replica.upstream.fault = faultInsistsOnFlows
 				want := p.theirs.do("DEBUG", "DIGEST")
 				p.wire.harm(func(int, int64, []byte) ([]byte, wireEnd) { return nil, wireCloses })
 				p.begin(t)
@@ -300,6 +301,7 @@ func TestDamagedFlows(t *testing.T) {
 // TestMissingFlow: one of the flows can't be opened, or another one comes in its place.
 func TestMissingFlow(t *testing.T) {
 	p := startFlowPair(t)
+	p.replica.upstream.fault = faultInsistsOnFlows
 	want := p.theirs.do("DEBUG", "DIGEST")
 	for name, damage := range map[string]flowDamage{
 		"refused": atByte(1, 0, func([]byte) ([]byte, wireEnd) { return []byte("-ERR no\r\n"), wireGoesOn }),
@@ -328,6 +330,77 @@ func TestMissingFlow(t *testing.T) {
 	p.wire.heal()
 	waitLinked(t, p.theirs)
 	sameData(t, p.ours, p.theirs)
+}
+
+// syncWithoutFlows has a server follow a primary that has no room for flows' connections, the server having a fault,
+// and tells whether it comes to have the data.
+func syncWithoutFlows(t *testing.T, fault upstreamFault) bool {
+	srv := startServer(t, "--repl-diskless-sync-delay", "0", "--shards", "2", "--maxclients", "2")
+	ours := dial(t, srv.Addr())
+	ours.do("DEBUG", "POPULATE", "1000")
+	replica, log := startLogged(t, "--repl-flows", "2")
+	replica.upstream.retryAfter, replica.upstream.fault = 10*time.Millisecond, fault
+	theirs := dial(t, replica.Addr())
+	host, port, err := net.SplitHostPort(srv.Addr())
+	if err != nil {
+		t.Fatal(err)
+	}
+	theirs.do("REPLICAOF", host, port)
+	eventually(t, "it has the data, or has tried often", func() bool {
+		return theirs.info("replication", "master_link_status") == "up" ||
+			strings.Count(log.String(), "Opening flow") > 5
+	})
+	if theirs.info("replication", "master_link_status") != "up" {
+		return false
+	}
+	sameData(t, ours, theirs)
+	log.wantLogged(t, 1, "the next attempt goes without")
+	if strings.Contains(log.String(), "flows: ") {
+		t.Error("it has come by flows")
+	}
+	ours.do("CONFIG", "SET", "maxclients", "100")
+	ours.do("DEBUG", "CHANGE-REPL-ID")
+	ours.do("CLIENT", "KILL", "TYPE", "replica")
+	eventually(t, "flows are asked for again", func() bool { return hasFlows(log, 2) })
+	waitLinked(t, theirs)
+	sameData(t, ours, theirs)
+	return true
+}
+
+// TestFlowsThatCannotBeOpened: a replica that can't open its flows gets the data as Redis's do.
+func TestFlowsThatCannotBeOpened(t *testing.T) {
+	if !syncWithoutFlows(t, 0) {
+		t.Error("it never comes to have the data")
+	}
+	if syncWithoutFlows(t, faultInsistsOnFlows) {
+		t.Error("nobody has noticed")
+	}
+}
+
+// TestHungReplicaFailsNoOther: a replica that opens its flows, and takes nothing in, and says nothing, goes before
+// those that wait for it have waited for too long.
+func TestHungReplicaFailsNoOther(t *testing.T) {
+	srv, log := startLogged(t, "--repl-diskless-sync-delay", "1000", "--repl-diskless-sync-max-replicas", "2",
+		"--shards", "2", "--repl-timeout", "6")
+	ours := dial(t, srv.Addr())
+	ours.do("DEBUG", "POPULATE", "20000", "key", "2000")
+	hung := newAsker(t, srv, "fulmen-flows=1,2")
+	ours.wantInfo("replication", "connected_slaves", "1")
+	replica, theirLog := startLogged(t, "--repl-flows", "2", "--repl-timeout", "6")
+	theirs := dial(t, replica.Addr())
+	host, port, err := net.SplitHostPort(srv.Addr())
+	if err != nil {
+		t.Fatal(err)
+	}
+	theirs.do("REPLICAOF", host, port)
+	hung.offered()
+	for i := range 2 {
+		hung.open(fmt.Sprintf("%s:%d", hung.token, i))
+	}
+	waitLinked(t, theirs)
+	sameData(t, ours, theirs)
+	theirLog.wantLogged(t, 1, "sync started")
+	log.wantLogged(t, 1, "Disconnecting timedout replica (full sync by flows)")
 }
 
 // brokenSync has one of three flows break off in the middle, the replica having a fault, and tells whether the old data
@@ -447,23 +520,36 @@ type asker struct {
 
 func askForFlows(t *testing.T, srv *Server, capa string) *asker {
 	t.Helper()
+	a := newAsker(t, srv, capa)
+	a.offered()
+	return a
+}
+
+// newAsker is an asker that has not been answered yet.
+func newAsker(t *testing.T, srv *Server, capa string) *asker {
+	t.Helper()
 	a := &asker{rawReplica: dialReplica(t, srv), srv: srv}
 	a.say("REPLCONF capa " + capa)
 	if got := a.line(); got != "+OK" {
 		t.Fatal(got)
 	}
 	a.say("PSYNC ? -1")
+	return a
+}
+
+// offered waits for the offer.
+func (a *asker) offered() {
+	a.t.Helper()
 	words := strings.Fields(a.line())
 	if len(words) != 4 {
-		t.Fatalf("no offer: %q", words)
+		a.t.Fatalf("no offer: %q", words)
 	}
 	a.lsn, _ = strconv.ParseInt(words[2], 10, 64)
 	list := strings.Split(words[3], ",")
 	if list[0] != "fulmen-flows=1" || len(list) < 3 || len(list[2]) != 40 {
-		t.Fatalf("the offer is %q", words[3])
+		a.t.Fatalf("the offer is %q", words[3])
 	}
 	a.token = list[2]
-	return a
 }
 
 // open opens a flow, and returns its first line.
@@ -582,6 +668,55 @@ func TestFlowsEndWithTheirReplica(t *testing.T) {
 	a.wantEnd("a flow was not fetched")
 	ours.wantInfo("replication", "connected_slaves", "0")
 	ours.wantInfo("persistence", "rdb_bgsave_in_progress", "0")
+}
+
+// TestLateReplicaFailsNoOther: a replica that opens none of its flows is dropped alone. Those that share the walk with
+// it, and have come, get their data then.
+func TestLateReplicaFailsNoOther(t *testing.T) {
+	srv := startServer(t, "--repl-diskless-sync-delay", "1000", "--repl-diskless-sync-max-replicas", "2",
+		"--shards", "8", "--repl-timeout", "2")
+	ours := dial(t, srv.Addr())
+	ours.do("DEBUG", "POPULATE", "1000")
+	late := newAsker(t, srv, "fulmen-flows=1,8")
+	ours.wantInfo("replication", "connected_slaves", "1")
+	a := askForFlows(t, srv, "fulmen-flows=1,8")
+	late.offered()
+	var flows []*rawReplica
+	for i := range 8 {
+		flow := dialReplica(t, srv)
+		flow.say(fmt.Sprintf("REPLCONF fulmen-flow %s:%d", a.token, i))
+		flows = append(flows, flow)
+	}
+	for i, flow := range flows {
+		if got := flow.line(); !strings.HasPrefix(got, fmt.Sprintf("+FLOW %d ", i)) {
+			t.Fatal(got)
+		}
+		flow.takeTo(strings.TrimPrefix(flow.line(), "$EOF:"))
+	}
+	late.wantEnd("it has opened no flow")
+	a.say("REPLCONF ACK " + strconv.FormatInt(a.lsn, 10))
+	eventually(t, "it is online", func() bool {
+		return strings.Contains(ours.info("replication", "slave0"), "state=online")
+	})
+}
+
+// TestEarlyAckEndsNoFlows: who acknowledges less than what it loads is there, but has not loaded it.
+func TestEarlyAckEndsNoFlows(t *testing.T) {
+	srv := startServer(t, "--repl-diskless-sync-delay", "0", "--shards", "1")
+	ours := dial(t, srv.Addr())
+	ours.do("DEBUG", "POPULATE", "1000")
+	a := askForFlows(t, srv, "fulmen-flows=1,1")
+	f := (*srv.replication.followers.Load())[0]
+	f.offer.Load().heardMs.Store(0)
+	a.say(fmt.Sprint("REPLCONF ACK ", a.lsn-1))
+	eventually(t, "it is heard", func() bool { return f.offer.Load().heardMs.Load() > 0 || f.is(online) })
+	flow, hello := a.open(a.token + ":0")
+	if !strings.HasPrefix(hello, "+FLOW 0 ") {
+		t.Fatal(hello)
+	}
+	flow.takeTo(strings.TrimPrefix(flow.line(), "$EOF:"))
+	a.say("REPLCONF ACK " + strconv.FormatInt(a.lsn, 10))
+	eventually(t, "it is online", func() bool { return f.is(online) })
 }
 
 // TestFlowsNeedAuth: each connection of a replica's is authenticated, and strangers are refused before anything else.

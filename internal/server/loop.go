@@ -2,6 +2,7 @@ package server
 
 import (
 	"errors"
+	"fmt"
 	"slices"
 	"sync/atomic"
 
@@ -542,6 +543,9 @@ func (l *loop) protocolError(s *Session, err error) {
 	l.srv.log.Debug("protocol error from client", "addr", s.addr, "error", err)
 	if e, ok := err.(*resp.Error); ok && s.reply == replyOn {
 		l.ctx.Out = resp.AppendError(l.ctx.Out, e)
+	}
+	if f := s.primary; f != nil {
+		f.closed(fmt.Errorf("%w (%w) from client: %s", errStreamGarbled, err, s.describe(s.c.NowMs)))
 	}
 	s.killed = true
 }

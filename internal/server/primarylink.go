@@ -60,6 +60,10 @@ type primaryLink struct {
 	// The goroutine's while no stream runs: what the data corresponds to.
 	position uint64
 	db       int
+
+	// noFlows: a flow could not be opened, so everything is asked for as Redis does until it has come once. The
+	// goroutine's.
+	noFlows bool
 }
 
 // stop ends a link: nothing of it is executed any more. All batons are held.
@@ -116,7 +120,7 @@ func (p *primaryLink) loop() {
 		}
 		// Of a connection that stood the next one comes at once: meanwhile the primary's backlog moves on.
 		wait := p.up.retryAfter
-		if linkState(p.state.Load()) == linkConnected {
+		if linkState(p.state.Load()) == linkConnected && !errors.Is(err, errStreamGarbled) {
 			wait = 0
 		}
 		p.setState(linkConnect)
@@ -148,7 +152,11 @@ func (p *primaryLink) explain(err error) string {
 func (p *primaryLink) once() error {
 	srv := p.srv
 	p.setState(linkConnecting)
-	link, err := replica.Dial(p.ctx, srv.linkOptions(p.host, p.port))
+	o := srv.linkOptions(p.host, p.port)
+	if p.noFlows {
+		o.Flows.Number = 0
+	}
+	link, err := replica.Dial(p.ctx, o)
 	if err != nil {
 		return fmt.Errorf("Error condition on socket for SYNC: %w", err)
 	}
@@ -180,6 +188,7 @@ func (p *primaryLink) once() error {
 		if err := p.receive(link, answer); err != nil {
 			return err
 		}
+		p.noFlows = false
 	} else if err := p.goOn(answer.ID); err != nil {
 		return err
 	}

@@ -269,5 +269,8 @@ func (f *primaryStream) why() error {
 	return f.err
 }
 
+// errStreamGarbled: what comes from the primary is no command.
+var errStreamGarbled = errors.New("Protocol error")
+
 // errPrimarySilent: nothing has come from the primary for repl-timeout.
 var errPrimarySilent = errors.New("MASTER timeout: no data nor PING received...")

@@ -50,6 +50,7 @@ type upstreamFault uint8
 const (
 	_                   upstreamFault = iota
 	faultSwapsEarly                   // what has come of a snapshot replaces the data though it isn't complete
+	faultInsistsOnFlows               // flows are asked for again though they can't be opened
 	faultWritesUnlogged               // a replica that is promoted writes though there is no append-only file yet
 )
 

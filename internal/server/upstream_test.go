@@ -253,6 +253,25 @@ func TestComesBackAtOnce(t *testing.T) {
 	}
 }
 
+// TestGarbledStream: a primary that says what is no command is not asked again without a pause.
+func TestGarbledStream(t *testing.T) {
+	p := listenFake(t)
+	srv, log := startLogged(t)
+	srv.upstream.retryAfter = time.Second
+	p.followedBy(dial(t, srv.Addr()))
+	p.accept("? -1", fullAnswerAt(t, 100))
+	p.hears("REPLCONF ACK 100")
+	if _, err := io.WriteString(p, "*1\r\n!\r\n"); err != nil {
+		t.Fatal(err)
+	}
+	log.wantLogged(t, 1, "Protocol error (")
+	began := time.Now()
+	p.accept(again, "+CONTINUE\r\n")
+	if waited := time.Since(began); waited < srv.upstream.retryAfter/2 {
+		t.Errorf("it comes back after %v", waited)
+	}
+}
+
 // TestSilentWhileShakingHands: a primary that says nothing is given up, and the log says why.
 func TestSilentWhileShakingHands(t *testing.T) {
 	p := listenFake(t)
