@@ -242,7 +242,7 @@ func TestReadsBehindLaterChanges(t *testing.T) {
 		failed := g.set.Log.LSN()
 		g.activeExpireOff.Store(false)
 		until := time.Now().Add(patience)
-		for g.set.Shards[1].DB(0).Len() > 2 && time.Now().Before(until) {
+		for g.set.Shards[1].DB(0).PublishedCounts().Keys > 2 && time.Now().Before(until) {
 			time.Sleep(time.Millisecond)
 		}
 		if g.set.Log.LSN() == failed {
