@@ -8,7 +8,7 @@ import (
 	"fulmen/persist/vfs"
 )
 
-// OverflowBytes is how much those of a full sync have in memory together, at most.
+// OverflowBytes is how much those of a full sync's stream, or of all its flows, have in memory together, at most.
 const OverflowBytes = 16 << 20
 
 // Overflow is a queue of bytes between one who writes as fast as he can, the walk of a full sync, and one who passes

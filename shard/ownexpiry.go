@@ -1,8 +1,11 @@
 package shard
 
-// maxOwnExpiries is how many keys of a shard are noted that clients of a replica have given an expiry. What exceeds it
-// goes when it is looked at.
-const maxOwnExpiries = 1 << 17
+// maxOwnExpiries is how many keys of a shard are noted that clients of a replica have given an expiry, each of at most
+// maxOwnBytes. What exceeds that goes when it is looked at.
+const (
+	maxOwnExpiries = 1 << 17
+	maxOwnBytes    = 512
+)
 
 // ownExpiry is a key that a client of a replica, and not its primary, has given an expiry.
 type ownExpiry struct {
@@ -20,6 +23,9 @@ func (set *Set) NotesOwnExpiries() bool { return set.notesOwn.Load() }
 // NoteOwnExpiry notes that the replica's own client has written a key, if it has an expiry: no primary will have it
 // deleted. With the baton held.
 func (s *Shard) NoteOwnExpiry(dbID int, k Key) {
+	if len(k.Bytes) > maxOwnBytes {
+		return
+	}
 	x := s.dbs[dbID].x.Load()
 	if p, ok := x.Find(k.Hash, k.Bytes); !ok || x.Entry(p).ExpireAt() == 0 || len(s.ownExpiries) >= maxOwnExpiries {
 		return
@@ -31,8 +37,12 @@ func (s *Shard) NoteOwnExpiry(dbID int, k Key) {
 }
 
 // ExpireOwn is one slice of the active expire cycle of a replica: it looks at some of the noted keys, at most budget,
-// deletes those that have expired and forgets those that have no expiry any more.
+// deletes those that have expired and forgets those that have no expiry any more. While nothing expires it leaves them
+// alone: a key whose time has come is not found then, and is still there.
 func (s *Shard) ExpireOwn(nowMs int64, budget int) {
+	if s.set.Frozen(nowMs) {
+		return
+	}
 	for own := range s.ownExpiries {
 		if budget--; budget < 0 {
 			return
@@ -44,5 +54,5 @@ func (s *Shard) ExpireOwn(nowMs int64, budget int) {
 	}
 }
 
-// ForgetOwnExpiries forgets the noted keys: all that have an expiry are this server's to delete.
+// ForgetOwnExpiries forgets the noted keys: all that have an expiry are this server's to delete, or its primary's.
 func (s *Shard) ForgetOwnExpiries() { clear(s.ownExpiries) }

@@ -42,6 +42,7 @@ func (set *Set) Replace(shadow *Set) {
 func (s *Shard) replace(t *Shard) {
 	s.arena.Absorb(t.arena)
 	s.lazy.items = append(s.lazy.items, t.lazy.items...)
+	s.ForgetOwnExpiries()
 	for id := range s.dbs {
 		db, from := &s.dbs[id], &t.dbs[id]
 		old, x := db.x.Load(), from.x.Load()

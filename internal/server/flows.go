@@ -309,12 +309,19 @@ func (o *flowOffer) end() {
 func (o *flowOffer) stuckSinceMs() int64 {
 	o.mu.Lock()
 	defer o.mu.Unlock()
+	since := int64(0)
 	for _, c := range o.conns {
-		if c == nil || c.feed.StuckSinceMs() != 0 {
+		if c == nil {
 			return o.tookMs.Load()
 		}
+		if began := c.feed.StuckSinceMs(); began != 0 && (since == 0 || began < since) {
+			since = began
+		}
 	}
-	return 0
+	if since == 0 {
+		return 0
+	}
+	return max(since, o.tookMs.Load()) // the walk may have brought nothing before
 }
 
 // errNoFlow is for who wants to fetch what nobody, or somebody else, was offered.

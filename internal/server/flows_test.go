@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"fulmen/internal/resp"
+	"fulmen/persist/snapshot"
 )
 
 // Full syncs by flows, between two servers of ours.
@@ -386,7 +387,7 @@ func TestHungReplicaFailsNoOther(t *testing.T) {
 	ours.do("DEBUG", "POPULATE", "20000", "key", "2000")
 	hung := newAsker(t, srv, "fulmen-flows=1,2")
 	ours.wantInfo("replication", "connected_slaves", "1")
-	replica, theirLog := startLogged(t, "--repl-flows", "2", "--repl-timeout", "6")
+	replica, theirLog := startLogged(t, "--repl-flows", "2", "--repl-timeout", "3600")
 	theirs := dial(t, replica.Addr())
 	host, port, err := net.SplitHostPort(srv.Addr())
 	if err != nil {
@@ -649,7 +650,7 @@ func (c *rawReplica) takeTo(mark string) (data []byte) {
 
 // TestFlowsEndWithTheirReplica: with the connection that has asked for them, and if they are not fetched in time.
 func TestFlowsEndWithTheirReplica(t *testing.T) {
-	srv := startServer(t, "--repl-diskless-sync-delay", "0", "--shards", "2", "--repl-timeout", "2")
+	srv := startServer(t, "--repl-diskless-sync-delay", "0", "--shards", "2")
 	ours := dial(t, srv.Addr())
 	ours.do("DEBUG", "POPULATE", "1000")
 	a := askForFlows(t, srv, "fulmen-flows=1,2,lz4")
@@ -663,7 +664,7 @@ func TestFlowsEndWithTheirReplica(t *testing.T) {
 		t.Errorf("after its replica has gone: %s", got)
 	}
 	ours.wantInfo("replication", "connected_slaves", "0")
-	a = askForFlows(t, srv, "fulmen-flows=1,2")
+	a = askForFlows(t, srv, "fulmen-flows=1,2") // it has ten seconds
 	a.open(a.token + ":1")
 	a.wantEnd("a flow was not fetched")
 	ours.wantInfo("replication", "connected_slaves", "0")
@@ -674,7 +675,7 @@ func TestFlowsEndWithTheirReplica(t *testing.T) {
 // it, and have come, get their data then.
 func TestLateReplicaFailsNoOther(t *testing.T) {
 	srv := startServer(t, "--repl-diskless-sync-delay", "1000", "--repl-diskless-sync-max-replicas", "2",
-		"--shards", "8", "--repl-timeout", "2")
+		"--shards", "8")
 	ours := dial(t, srv.Addr())
 	ours.do("DEBUG", "POPULATE", "1000")
 	late := newAsker(t, srv, "fulmen-flows=1,8")
@@ -698,6 +699,27 @@ func TestLateReplicaFailsNoOther(t *testing.T) {
 	eventually(t, "it is online", func() bool {
 		return strings.Contains(ours.info("replication", "slave0"), "state=online")
 	})
+}
+
+// TestFlowsGivenUp: what gives up a full sync that is under way, with all batons held, waits for no replica.
+func TestFlowsGivenUp(t *testing.T) {
+	srv := startServer(t, "--repl-diskless-sync-delay", "0", "--shards", "2", "--repl-timeout", "3600")
+	ours := dial(t, srv.Addr())
+	ours.do("DEBUG", "POPULATE", "20000", "key", "2000") // more than sockets have room for
+	a := askForFlows(t, srv, "fulmen-flows=1,2")
+	for i := range 2 {
+		if _, hello := a.open(fmt.Sprintf("%s:%d", a.token, i)); !strings.HasPrefix(hello, "+FLOW ") {
+			t.Fatal(hello)
+		}
+	}
+	job := srv.replication.syncUnderWay()
+	eventually(t, "everything has been walked", func() bool {
+		return job.save.Progress().Phase == snapshot.PhaseCommitting
+	})
+	if got := ours.do("DEBUG", "RELOAD"); got != "OK" {
+		t.Fatal(got)
+	}
+	a.wantEnd("it has to ask again")
 }
 
 // TestEarlyAckEndsNoFlows: who acknowledges less than what it loads is there, but has not loaded it.

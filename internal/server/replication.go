@@ -395,9 +395,9 @@ func (r *replication) giveUp(held bool) {
 	if job == nil {
 		return
 	}
-	for _, f := range job.members {
-		if !f.handed() {
-			f.feed.Close()
+	for _, f := range job.all() {
+		if !f.handed() || f.loads() {
+			f.end()
 		}
 	}
 	job.save.Cancel()

@@ -70,7 +70,9 @@ func (u *unsyncedKeys) follow(w *aof.Writer) {
 		}
 		u.rows = newApplier(u.srv, nil, 0)
 		u.reader, u.keys, u.bytes = r, map[uint64]string{}, 0
+		u.expiredMu.Lock() // somebody may still be telling of those of before
 		u.expired = map[uint64]int{}
+		u.expiredMu.Unlock()
 		u.srv.set.WhenExpiring(u.noteExpired)
 	}
 	for u.step() {

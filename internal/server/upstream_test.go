@@ -261,11 +261,11 @@ func TestGarbledStream(t *testing.T) {
 	p.followedBy(dial(t, srv.Addr()))
 	p.accept("? -1", fullAnswerAt(t, 100))
 	p.hears("REPLCONF ACK 100")
+	began := time.Now()
 	if _, err := io.WriteString(p, "*1\r\n!\r\n"); err != nil {
 		t.Fatal(err)
 	}
 	log.wantLogged(t, 1, "Protocol error (")
-	began := time.Now()
 	p.accept(again, "+CONTINUE\r\n")
 	if waited := time.Since(began); waited < srv.upstream.retryAfter/2 {
 		t.Errorf("it comes back after %v", waited)
