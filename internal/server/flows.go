@@ -99,7 +99,7 @@ func (y *flowSync) Begin(*snapshot.Cut) (snapshot.Form, error) {
 		go fl.passOn()
 	}
 	form := snapshot.Form{Streams: y.number, WriteOptions: rdb.WriteOptions{Checksum: true}}
-	if job.r.fault == faultFlowUnsummed {
+	if job.r.fault.Load() == faultFlowUnsummed {
 		form.Checksum = false
 	}
 	return form, nil

@@ -437,7 +437,7 @@ func TestUnsummedFlowIsNoticed(t *testing.T) {
 	}
 	for _, fault := range []replicationFault{0, faultFlowUnsummed} {
 		p := startFlowPair(t)
-		p.primary.replication.fault = fault
+		p.primary.replication.fault.Store(fault)
 		p.wire.harm(changed)
 		p.begin(t)
 		eventually(t, "something is changed, again, or comes so", func() bool {
@@ -454,7 +454,7 @@ func TestUnsummedFlowIsNoticed(t *testing.T) {
 // the same data.
 func syncUnderWrites(t *testing.T, fault replicationFault) bool {
 	p := startFlowPair(t)
-	p.primary.replication.fault = fault
+	p.primary.replication.fault.Store(fault)
 	stop, over := make(chan struct{}), make(chan struct{})
 	nc := connect(t, p.primary.Addr())
 	go func() {

@@ -412,7 +412,7 @@ func (job *fullSync) Commit([]int64) error {
 func (job *fullSync) handOver(f *follower, h *handover) error {
 	if !f.intro.rdbOnly { // else what nobody will read would be kept until it has the data
 		var err error
-		if h.src, err = job.pin.Open(f.feed.Ring); err == nil && job.r.fault == faultStreamLate {
+		if h.src, err = job.pin.Open(f.feed.Ring); err == nil && job.r.fault.Load() == faultStreamLate {
 			h.src.Close()
 			h.src, err = job.r.stream().Open(job.r.stream().Offset(), f.feed.Ring)
 		}

@@ -47,7 +47,7 @@ type replication struct {
 	spools     *replica.Spools // of what slow replicas lack, while there is no append-only file; immutable
 	acksWanted atomic.Bool     // as soon as no pause is on
 
-	fault replicationFault // set by tests
+	fault atomic.Uint32 // a replicationFault; set by tests
 
 	hadTime atomic.Bool // replicas were waited for before the end, or are not to be
 
@@ -64,7 +64,7 @@ type replication struct {
 }
 
 // replicationFault is a mistake that a test plants in order to show that it would be noticed.
-type replicationFault uint8
+type replicationFault = uint32
 
 const (
 	_                 replicationFault = iota
