@@ -103,16 +103,5 @@ func writeRaw(t *testing.T, dir string, raw []*rawFile, counts []int64) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for i := range raw {
-		w, err := files.Open(i)
-		if err == nil {
-			_, err = w.Write(raw[i].end())
-		}
-		if err != nil {
-			t.Fatal(err)
-		}
-	}
-	if err := files.Commit(counts); err != nil {
-		t.Fatal(err)
-	}
+	commitRaw(t, files, raw, counts)
 }

@@ -53,6 +53,23 @@ func BenchmarkLoad(b *testing.B) {
 	}
 }
 
+// commitRaw writes segments, with so many keys each, and commits them.
+func commitRaw(t testing.TB, files *Files, raw []*rawFile, counts []int64) {
+	t.Helper()
+	for i := range raw {
+		w, err := files.Open(i)
+		if err == nil {
+			_, err = w.Write(raw[i].end())
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := files.Commit(counts); err != nil {
+		t.Fatal(err)
+	}
+}
+
 // writeStrings writes a snapshot of strings by 8 shards.
 func writeStrings(t testing.TB, dir string, keys int, segments, lz4 bool) {
 	t.Helper()
@@ -86,16 +103,5 @@ func writeStrings(t testing.TB, dir string, keys int, segments, lz4 bool) {
 		raw[to].set(key, string(value[:]))
 		counts[to]++
 	}
-	for i := range raw {
-		w, err := files.Open(i)
-		if err == nil {
-			_, err = w.Write(raw[i].end())
-		}
-		if err != nil {
-			t.Fatal(err)
-		}
-	}
-	if err := files.Commit(counts); err != nil {
-		t.Fatal(err)
-	}
+	commitRaw(t, files, raw, counts)
 }
