@@ -486,16 +486,9 @@ func syncUnderWrites(t *testing.T, fault replicationFault) bool {
 	waitLinked(t, p.theirs)
 	close(stop)
 	<-over
-	limit := patience
-	if fault != 0 {
-		limit = 3 * time.Second // it never will
-	}
-	for end := time.Now().Add(limit); time.Now().Before(end); time.Sleep(10 * time.Millisecond) {
-		if p.ours.do("DEBUG", "DIGEST") == p.theirs.do("DEBUG", "DIGEST") {
-			return true
-		}
-	}
-	return false
+	p.ours.do("SET", "last", "x") // it comes when all that comes has come
+	eventually(t, "all has come", func() bool { return p.theirs.do("GET", "last") == "x" })
+	return p.ours.do("DEBUG", "DIGEST") == p.theirs.do("DEBUG", "DIGEST")
 }
 
 // TestLateStreamIsNoticed plants the fault that the stream of a replica begins behind the cut.
