@@ -109,16 +109,15 @@ func (s *Shard) Remember(key []byte, t *Tracker) {
 func (s *Shard) LimitTracked(most int) (more bool) {
 	s.dropStale()
 	sum := &s.set.tracking
-	over := func() bool {
-		limit := sum.maxKeys.Load()
-		return limit > 0 && sum.keys.Load() > limit
-	}
-	if !over() {
+	if !sum.over() {
 		return false
 	}
 	for key, r := range s.tracking.by {
-		if most--; most < 0 || !over() {
-			return over()
+		if most--; most < 0 {
+			return sum.over()
+		}
+		if !sum.dropOne() {
+			return false
 		}
 		s.takeOut(key, &r)
 		s.set.listener.Changed(s.holder, Change{Key: []byte(key), Readers: s.tracking.list, Limit: true})
@@ -126,7 +125,27 @@ func (s *Shard) LimitTracked(most int) (more bool) {
 	return false
 }
 
-// takeOut takes a key out of the table; its readers are in tracking.list then.
+// over tells whether all tables have too many keys together.
+func (sum *trackingState) over() bool {
+	limit := sum.maxKeys.Load()
+	return limit > 0 && sum.keys.Load() > limit
+}
+
+// dropOne counts a key less if there are too many, and reports whether there are. Shards that look at the same time
+// don't drop the same one.
+func (sum *trackingState) dropOne() bool {
+	for {
+		limit, keys := sum.maxKeys.Load(), sum.keys.Load()
+		if limit <= 0 || keys <= limit {
+			return false
+		}
+		if sum.keys.CompareAndSwap(keys, keys-1) {
+			return true
+		}
+	}
+}
+
+// takeOut takes a key out of the table, of which sum.keys is told elsewhere; its readers are in tracking.list then.
 func (s *Shard) takeOut(key string, r *readers) {
 	tr := &s.tracking
 	tr.list = append(tr.list[:0], r.one)
@@ -134,7 +153,6 @@ func (s *Shard) takeOut(key string, r *readers) {
 		tr.list = append(tr.list, t)
 	}
 	delete(tr.by, key)
-	s.set.tracking.keys.Add(-1)
 	s.set.tracking.items.Add(int64(-len(tr.list)))
 }
 
@@ -197,6 +215,7 @@ func (s *Shard) invalidate(key []byte, vanished bool) {
 	tr := &s.tracking
 	r, ok := tr.by[string(key)]
 	if ok {
+		s.set.tracking.keys.Add(-1)
 		s.takeOut(string(key), &r)
 	} else {
 		tr.list = tr.list[:0]
