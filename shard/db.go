@@ -55,6 +55,8 @@ type content struct {
 	swept       uint64 // the expire cycle that was here last
 	// sampleAt is where the search for candidates of eviction goes on if it came by none; 0: anywhere.
 	sampleAt uint64
+	// own are the keys that clients of a replica have given their expiry; nil: none. See NoteOwnExpiry.
+	own map[string]struct{}
 }
 
 // keyspace is a shard's databases and its background work on them; held with the baton.
@@ -67,6 +69,8 @@ type keyspace struct {
 	cycleFrom int64
 	stalePPM  float64
 	expireDB  int // the database that the cycle looks at next
+	owned     int // keys in content.own, of all databases
+	ownDB     int // the database that ExpireOwn looks at next
 	shrinkDB  int
 	touched   *DB // first of the databases whose figures may have changed in this hold
 	defrag    defragger
@@ -317,6 +321,7 @@ func (db *DB) Flush() {
 	}
 	s := db.shard
 	s.flushed(db)
+	db.forgetAllOwn()
 	db.x.Store(db.newIndex())
 	db.expires, db.fieldExpires, db.expireSumMs, db.cursor = 0, 0, 0, index.ExpireCursor{}
 	db.touch()

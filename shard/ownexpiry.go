@@ -7,52 +7,82 @@ const (
 	maxOwnBytes    = 512
 )
 
-// ownExpiry is a key that a client of a replica, and not its primary, has given an expiry.
-type ownExpiry struct {
-	dbID int
-	key  string
-}
-
-// NoteOwnExpiries has keys noted that clients write, from now on or no longer: the server is a replica that they may
-// write to.
+// NoteOwnExpiries has those keys noted whose expiry this server's clients set, from now on or no longer: the server is
+// a replica.
 func (set *Set) NoteOwnExpiries(on bool) { set.notesOwn.Store(on) }
 
-// NotesOwnExpiries tells whether NoteOwnExpiry is to be told of what clients write.
+// NotesOwnExpiries tells whether NoteOwnExpiry is to be told of expiries.
 func (set *Set) NotesOwnExpiries() bool { return set.notesOwn.Load() }
 
-// NoteOwnExpiry notes that the replica's own client has written a key, if it has an expiry: no primary will have it
-// deleted. With the baton held.
-func (s *Shard) NoteOwnExpiry(dbID int, k Key) {
-	if len(k.Bytes) > maxOwnBytes {
+// NoteOwnExpiry notes that the replica's own client has given a key the expiry that it has, if it has one: no primary
+// will have it deleted. With own false it was the primary, which will. With the baton held.
+func (db *DB) NoteOwnExpiry(k Key, own bool) {
+	if !own {
+		db.forgetOwn(string(k.Bytes))
 		return
 	}
-	x := s.dbs[dbID].x.Load()
-	if p, ok := x.Find(k.Hash, k.Bytes); !ok || x.Entry(p).ExpireAt() == 0 || len(s.ownExpiries) >= maxOwnExpiries {
+	s, x := db.shard, db.x.Load()
+	if len(k.Bytes) > maxOwnBytes || s.owned >= maxOwnExpiries {
 		return
 	}
-	if s.ownExpiries == nil {
-		s.ownExpiries = make(map[ownExpiry]struct{})
+	if p, ok := x.Find(k.Hash, k.Bytes); !ok || x.Entry(p).ExpireAt() == 0 {
+		return
 	}
-	s.ownExpiries[ownExpiry{dbID, string(k.Bytes)}] = struct{}{}
+	if db.own == nil {
+		db.own = make(map[string]struct{})
+	}
+	before := len(db.own)
+	db.own[string(k.Bytes)] = struct{}{}
+	s.owned += len(db.own) - before
+}
+
+// forgetOwn forgets a key, if it was noted.
+func (db *DB) forgetOwn(key string) {
+	before := len(db.own)
+	delete(db.own, key)
+	db.shard.owned -= before - len(db.own)
+}
+
+// forgetAllOwn forgets the noted keys of a database.
+func (db *DB) forgetAllOwn() {
+	db.shard.owned -= len(db.own)
+	db.own = nil
 }
 
 // ExpireOwn is one slice of the active expire cycle of a replica: it looks at some of the noted keys, at most budget,
-// deletes those that have expired and forgets those that have no expiry any more. While nothing expires it leaves them
-// alone: a key whose time has come is not found then, and is still there.
-func (s *Shard) ExpireOwn(nowMs int64, budget int) {
-	if s.set.Frozen(nowMs) {
-		return
+// deletes those that have expired and forgets those that have no expiry any more. It reports whether to go on is of
+// little use: as in Redis, fewer than a quarter of them had expired. While nothing expires it leaves them alone: a key
+// whose time has come is not found then, and is still there.
+func (s *Shard) ExpireOwn(nowMs int64, budget int) (done bool) {
+	if s.owned == 0 || s.set.Frozen(nowMs) {
+		return true
 	}
-	for own := range s.ownExpiries {
-		if budget--; budget < 0 {
-			return
+	left, gone := budget, 0
+	for range s.dbs {
+		db := &s.dbs[s.ownDB]
+		if s.ownDB++; s.ownDB == len(s.dbs) {
+			s.ownDB = 0 // the next slice begins behind this database, however many of it there are
 		}
-		key := []byte(own.key)
-		if e, ok := s.dbs[own.dbID].Look(Key{key, s.hash(key)}, nowMs); !ok || e.ExpireAt() == 0 {
-			delete(s.ownExpiries, own)
+		for own := range db.own {
+			if left--; left < 0 {
+				return 4*gone < budget
+			}
+			key := []byte(own)
+			if e, ok := db.Look(Key{key, s.hash(key)}, nowMs); !ok || e.ExpireAt() == 0 {
+				db.forgetOwn(own)
+				gone++
+			}
 		}
 	}
+	return 4*gone < budget
 }
 
 // ForgetOwnExpiries forgets the noted keys: all that have an expiry are this server's to delete, or its primary's.
-func (s *Shard) ForgetOwnExpiries() { clear(s.ownExpiries) }
+func (s *Shard) ForgetOwnExpiries() {
+	for i := range s.dbs {
+		if s.owned == 0 {
+			return
+		}
+		s.dbs[i].forgetAllOwn()
+	}
+}

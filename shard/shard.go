@@ -71,8 +71,6 @@ type Shard struct {
 	evict    evictor
 	heap     tree.Heap // what nodes are made with: newHeap, heapOf
 	keyspace
-
-	ownExpiries map[ownExpiry]struct{} // nil: none yet
 }
 
 // Arena returns the shard's allocator; use with the baton held.

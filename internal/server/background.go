@@ -108,8 +108,7 @@ func (srv *Server) expireSome(s *shard.Shard, nowMs int64) (done bool) {
 		return true
 	}
 	if srv.following() {
-		s.ExpireOwn(nowMs, sliceBudget)
-		return true
+		return s.ExpireOwn(nowMs, sliceBudget)
 	}
 	s.ForgetOwnExpiries()
 	return s.ExpireSome(nowMs, sliceBudget)

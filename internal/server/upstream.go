@@ -162,7 +162,7 @@ func (u *upstream) apply(v *config.Values) {
 func (u *upstream) restrict(link *primaryLink, v *config.Values) {
 	stale := link != nil && linkState(link.state.Load()) != linkConnected
 	u.srv.setRestriction(whileFollowing, link != nil && v.ReplicaReadOnly)
-	u.srv.set.NoteOwnExpiries(link != nil && !v.ReplicaReadOnly)
+	u.srv.set.NoteOwnExpiries(link != nil)
 	u.srv.setRestriction(whileStale, stale && !v.ReplicaServeStale)
 }
 

@@ -131,7 +131,6 @@ func Call(c *Ctx, row *Row) {
 		c.Out = appendFailure(c.Out, c, row, err)
 	} else if c.Dirty > 0 {
 		c.logCall()
-		c.noteOwn()
 	}
 	c.full()
 	if cap(c.scratch) > keptScratch {
@@ -163,16 +162,6 @@ func (c *Ctx) quiet(on bool) {
 func (c *Ctx) acting(t *shard.Tracker) {
 	for i := range c.Keys {
 		c.Keys[i].Shard.Acting(t)
-	}
-}
-
-// noteOwn notes the keys of a call that a client of a replica has changed: the primary knows no expiry of theirs.
-func (c *Ctx) noteOwn() {
-	if !c.Set.NotesOwnExpiries() || c.obeys() {
-		return
-	}
-	for i := range c.Keys {
-		c.Keys[i].Shard.NoteOwnExpiry(c.DBID, c.Keys[i].Key)
 	}
 }
 

@@ -166,6 +166,7 @@ func cmdRestore(c *Ctx) error {
 		return nil
 	}
 	b.Put(db, k.Key, r.ttl, c.Set.RestoredAccess(r.idle, r.freq))
+	c.noteOwn(k, db)
 	c.Notify(k, shard.EventGeneric, "restore")
 	c.Dirty++
 	if r.ttl != 0 && !r.absTTL && c.Logging() {

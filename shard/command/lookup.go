@@ -88,11 +88,21 @@ func (c *Ctx) remove(k *Keyed) {
 
 // setExpire gives a key that is there an expiry.
 func (c *Ctx) setExpire(k *Keyed, atMs int64) {
-	k.Shard.DB(c.DBID).SetExpire(k.Key, atMs)
+	db := k.Shard.DB(c.DBID)
+	db.SetExpire(k.Key, atMs)
+	c.noteOwn(k, db)
 	c.Notify(k, shard.EventGeneric, "expire")
 	c.Dirty++
 	if c.Logging() {
 		c.Effect(k.Arg, wordPExpireAt, k.Key.Bytes, c.number(atMs))
+	}
+}
+
+// noteOwn has it noted, on a replica, whose the expiry is that a key of db was given by the call, if it has one: what
+// its own clients have set its primary will never see expire.
+func (c *Ctx) noteOwn(k *Keyed, db *shard.DB) {
+	if c.Set.NotesOwnExpiries() {
+		db.NoteOwnExpiry(k.Key, !c.obeys())
 	}
 }
 

@@ -85,6 +85,7 @@ func (c *Ctx) rename(nx bool) (found, renamed bool) {
 		return true, false
 	}
 	src.MoveTo(from.Key, dst, to.Key)
+	c.noteOwn(to, dst)
 	c.Notify(from, shard.EventGeneric, "rename_from")
 	c.Notify(to, shard.EventGeneric, "rename_to")
 	c.Dirty++
@@ -121,6 +122,7 @@ func cmdCopy(c *Ctx) error {
 	}
 	if ok {
 		src.CopyTo(from.Key, dst, to.Key)
+		c.noteOwn(to, dst)
 		dst.Notify(to.Key.Bytes, shard.EventGeneric, "copy_to")
 		c.Dirty++
 		c.EffectOfKeys()
@@ -148,6 +150,7 @@ func cmdMove(c *Ctx) error {
 	}
 	if ok {
 		src.MoveTo(k.Key, dst, k.Key)
+		c.noteOwn(k, dst)
 		src.Notify(k.Key.Bytes, shard.EventGeneric, "move_from")
 		dst.Notify(k.Key.Bytes, shard.EventGeneric, "move_to")
 		c.Dirty++

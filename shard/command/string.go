@@ -270,6 +270,7 @@ func (c *Ctx) setString(k *Keyed, val []byte, atMs int64, expires bool) {
 	db.SetString(k.Key, val, atMs)
 	c.Notify(k, shard.EventString, "set")
 	if expires {
+		c.noteOwn(k, db)
 		c.Notify(k, shard.EventGeneric, "expire")
 	}
 }
