@@ -6,8 +6,9 @@ import (
 )
 
 // Sorting are SORT and SORT_RO, of elements and by values that are these commands' own: once redis-server has met a
-// score that overflows, it finds the same error in others. Equal strings found by a pattern come in an order of their
-// own, and so do members of sets that are not sorted: only SORT_RO is asked for them.
+// score that overflows, it finds the same error in others. Members of sets come in the order of a hash table, and so do
+// elements whose strings found by a pattern are equal: only SORT_RO is asked for those that are not sorted, and only
+// lists, in keys of their own, are sorted by strings found.
 func Sorting() Grammar {
 	sorts := func(name string, weight int, tol tolerance, options int, more ...string) Command {
 		return Command{Name: name, Weight: weight, tol: tol, Args: func(g *Gen) []string {
@@ -24,6 +25,12 @@ func Sorting() Grammar {
 		sorts("sort_ro", 4, anyOrder, sortAlpha|sortBy),
 		sorts("sort_ro", 4, anyOrder, sortAlpha, "by", "nosort"),
 		sorts("sort_ro", 1, anyOrder, sortBy|sortGet|sortStore),
+		{Name: "sort", Weight: 6, Args: func(g *Gen) []string {
+			args := append(argsSort(g, sortAlpha|sortGet|sortLimit|sortStore), "by", g.Pick("*", "w*", "w*", "nosuch*"))
+			args[0] = g.Pick("sl0", "sl1")
+			return args
+		}},
+		{Name: "rpush", Weight: 2, Args: sortTied},
 		{Name: "rpush", Weight: 6, Args: sortElements(false)},
 		{Name: "zadd", Weight: 3, Args: sortElements(true)},
 		{Name: "mset", Weight: 3, Args: func(g *Gen) []string {
@@ -64,6 +71,15 @@ func sortElements(scored bool) func(g *Gen) []string {
 		}
 		return args
 	}
+}
+
+// sortTied makes a list's key and up to 60 integers, most of which have no value to be sorted by.
+func sortTied(g *Gen) []string {
+	args := []string{g.Pick("sl0", "sl1")}
+	for range 1 + g.rnd.IntN(60) {
+		args = append(args, strconv.Itoa(g.rnd.IntN(200)))
+	}
+	return args
 }
 
 // argsSort makes arguments with some of the given options.

@@ -152,7 +152,9 @@ func (c *Ctx) sort(mayStore bool) error {
 			return err
 		}
 		from, to := s.limits(len(s.items))
-		sortPart(s.items, from, to, s.order(), rand.IntN)
+		if part := to-from < len(s.items); !part || s.bys == nil || sortTies(s.items, from, to, s.order()) != nil {
+			sortPart(s.items, from, to, s.strictOrder(), rand.IntN)
+		}
 		s.items = s.items[from:to]
 	}
 	if s.store > 0 {
@@ -274,7 +276,7 @@ func sortScore(b []byte) (float64, bool) {
 
 const smallestNormal = 0x1p-1022
 
-// order returns the order of the items, in which no two are equal.
+// order returns the order of the items.
 func (s *sorting) order() func(a, b sortItem) int {
 	compare := s.compareTexts
 	switch {
@@ -283,16 +285,16 @@ func (s *sorting) order() func(a, b sortItem) int {
 	case s.bys != nil:
 		compare = s.compareBys
 	}
-	return func(a, b sortItem) int {
-		order := compare(a, b)
-		if s.desc {
-			order = -order
-		}
-		if order == 0 {
-			order = cmp.Compare(a.rank, b.rank)
-		}
-		return order
+	if s.desc {
+		return func(a, b sortItem) int { return -compare(a, b) }
 	}
+	return compare
+}
+
+// strictOrder returns the order of the items, in which equal ones come as they were found.
+func (s *sorting) strictOrder() func(a, b sortItem) int {
+	order := s.order()
+	return func(a, b sortItem) int { return cmp.Or(order(a, b), cmp.Compare(a.rank, b.rank)) }
 }
 
 func (s *sorting) compareScores(a, b sortItem) int {
