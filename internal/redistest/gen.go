@@ -210,10 +210,14 @@ func (g *Gen) step(grammar Grammar, weight int) []string {
 	panic("redistest: weights that do not add up")
 }
 
-// spoil makes a command wrong, or at least odd. It puts in no small positive number: that might be a time to live.
+// spoil makes a command wrong, or at least odd. It puts in no small positive number: that might be a time to live. Nor
+// does a scan get a number that it would take for a cursor: which elements come after that is each server's own affair.
 func (g *Gen) spoil(args []string) []string {
 	args = slices.Clone(args)
 	junk := g.Pick("", "abc", "nx", "0", "-1", "1.5", "9223372036854775808", "\x00")
+	if strings.HasSuffix(args[0], "scan") && (junk == "-1" || junk == "9223372036854775808") {
+		junk = "0"
+	}
 	i := g.rnd.IntN(len(args))
 	switch g.rnd.IntN(6) {
 	case 0: // a word too many
