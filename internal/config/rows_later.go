@@ -48,8 +48,6 @@ var otherLater = []row{
 
 // inertRows tune what this server does not have; the reason is given in the notice.
 var inertRows = []row{
-	{name: "enable-module-command", kind: enum, words: []string{"no", "yes", "local"}, standard: "no",
-		immutable: true, inert: "there is no MODULE command"},
 	{name: "propagation-error-behavior", kind: enum, words: []string{"ignore", "panic", "panic-on-replicas"},
 		standard: "ignore", inert: "errors of a stream are logged and counted"},
 	{name: "replica-ignore-disk-write-errors", kind: boolean, standard: "no",

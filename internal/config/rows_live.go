@@ -76,6 +76,9 @@ var networkRows = []row{{
 	name: "enable-debug-command", kind: enum, words: []string{"no", "yes", "local"}, standard: "no", immutable: true,
 	store: func(v *Values, s setting) { v.EnableDebugCommand = ProtectedUse(s.n) },
 }, {
+	name: "enable-module-command", kind: enum, words: []string{"no", "yes", "local"}, standard: "no", immutable: true,
+	store: func(v *Values, s setting) { v.EnableModuleCommand = ProtectedUse(s.n) },
+}, {
 	name: "enable-protected-configs", kind: enum, words: []string{"no", "yes", "local"}, standard: "no",
 	immutable: true,
 	store:     func(v *Values, s setting) { v.EnableProtectedConfigs = ProtectedUse(s.n) },

@@ -28,6 +28,7 @@ type Values struct {
 	OutputLimits           OutputLimits
 	RequirePass            string       // "": none
 	EnableDebugCommand     ProtectedUse // who may use DEBUG
+	EnableModuleCommand    ProtectedUse // who may use MODULE but for LIST and HELP
 	EnableProtectedConfigs ProtectedUse // who may set protected parameters
 
 	// Up to what sorted sets are called listpacks.

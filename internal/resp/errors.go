@@ -304,6 +304,11 @@ var (
 	ErrDebugRefused    = generic("DEBUG command not allowed. If the enable-debug-command option is set to \"local\", " +
 		"you can run it from a local connection, otherwise you need to set this option in the configuration file, " +
 		"and then restart the server.")
+	ErrModuleRefused = generic("MODULE command not allowed. If the enable-module-command option is set to \"local\", " +
+		"you can run it from a local connection, otherwise you need to set this option in the configuration file, " +
+		"and then restart the server.")
+	ErrModuleLoad     = generic("Error loading the extension. Please check the server logs.")
+	ErrNoSuchModule   = generic("Error unloading module: no such module with that name")
 	ErrShutdownFailed = generic("Errors trying to SHUTDOWN. Check logs.")
 	ErrSaving         = generic("Background save already in progress")
 	ErrRewriting      = generic("Background append only file rewriting already in progress")

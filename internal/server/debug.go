@@ -18,7 +18,7 @@ func debugRow() *command.Row {
 		Name: "debug", Arity: -2, Flags: command.Admin | command.NoScript | command.Loading | command.Stale,
 		Group: "server", Since: "1.0.0", Summary: "A container for debugging commands",
 		Complexity: "Depends on subcommand.", Syscmd: true, Route: command.RouteAll,
-	}, Protected: true, RunSession: onSession(cmdDebug)}
+	}, Protected: command.ProtectedDebug, RunSession: onSession(cmdDebug)}
 }
 
 // debugHelp is the text of DEBUG HELP but for what Help adds.

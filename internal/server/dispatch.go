@@ -81,8 +81,8 @@ func (s *Session) decide(b *parsed) {
 	case !row.ArityOK(len(b.args)):
 		s.refuse(row, resp.ErrWrongArity(row.FullName))
 		return
-	case row.Protected && !s.srv.cfg.Values().EnableDebugCommand.Allows(s.local):
-		s.refuse(row, resp.ErrDebugRefused)
+	case row.Protected != command.Unprotected && s.forbidden(row) != nil:
+		s.refuse(row, s.forbidden(row))
 		return
 	case !s.authed && row.Flags&command.NoAuth == 0:
 		s.refuse(row, resp.ErrNoAuth)
@@ -175,6 +175,18 @@ func (s *Session) runHeld(row *command.Row, args [][]byte, keys []command.Keyed)
 	if s.park != nil {
 		s.park.tx.Ran(row.FullName, w.NowNs-began) // all its holds, also those of shards without a key of it
 	}
+}
+
+// forbidden says why the configuration doesn't let the session use a command; nil: it does.
+func (s *Session) forbidden(row *command.Row) *resp.Error {
+	v := s.srv.cfg.Values()
+	switch {
+	case row.Protected == command.ProtectedDebug && !v.EnableDebugCommand.Allows(s.local):
+		return resp.ErrDebugRefused
+	case row.Protected == command.ProtectedModule && !v.EnableModuleCommand.Allows(s.local):
+		return resp.ErrModuleRefused
+	}
+	return nil
 }
 
 // refuse replies an error for a command that is not run; inside MULTI it dooms the transaction. A refused EXEC

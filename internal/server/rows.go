@@ -8,7 +8,7 @@ func sessionRows() []*command.Row {
 	for _, family := range [][]*command.Row{
 		connectionRows(), clientRows(), multiRows(), serverRows(), migrateRows(), saveRows(), rewriteRows(), waitRows(),
 		replicaRows(), replicaofRows(), failoverRows(), pubsubRows(), clusterRows(),
-		scriptRows(),
+		scriptRows(), {moduleRow()},
 	} {
 		all = append(all, family...)
 	}

@@ -279,7 +279,7 @@ func (r *scriptRun) refused(row *command.Row, args [][]byte) *resp.Error {
 
 // mayDebug tells whether a command is DEBUG with what scripts are not denied at present, or with no subcommand.
 func (r *scriptRun) mayDebug(row *command.Row, args [][]byte) bool {
-	if !r.l.srv.scriptsDebug.Load() || !row.Protected {
+	if !r.l.srv.scriptsDebug.Load() || row.Protected != command.ProtectedDebug {
 		return false
 	}
 	d := findDebugSub(args)

@@ -16,6 +16,16 @@ type Session interface {
 	CommandSession()
 }
 
+// Protection says which parameter of the configuration a command must be allowed by.
+type Protection uint8
+
+// None, enable-debug-command, enable-module-command.
+const (
+	Unprotected Protection = iota
+	ProtectedDebug
+	ProtectedModule
+)
+
 // Row is one command, or one subcommand of a container. A row without Subs has exactly one of Run, RunSession and
 // Slices.
 type Row struct {
@@ -46,8 +56,8 @@ type Row struct {
 	ForReplicas bool
 	// NotQueued: refused inside MULTI, though COMMAND does not say so.
 	NotQueued bool
-	// Protected: refused unless enable-debug-command allows it.
-	Protected bool
+	// Protected says which parameter must allow the command.
+	Protected Protection
 	// WaitsFor is the type of values that the command may wait for; a string: it never waits.
 	WaitsFor object.Type
 	// MayWait tells whether a call may do so, of a command that often doesn't; nil: each may.
