@@ -80,8 +80,9 @@ func (d *desk) work(handler asynq.HandlerFunc, change ...func(*asynq.Config)) *a
 	config := asynq.Config{
 		Concurrency: 4, Queues: map[string]int{"default": 1, "critical": 5, "low": 1}, StrictPriority: true,
 		TaskCheckInterval: 5 * time.Millisecond, DelayedTaskCheckInterval: 5 * time.Millisecond,
-		RetryDelayFunc: func(int, error, *asynq.Task) time.Duration { return time.Millisecond },
-		LogLevel:       asynq.FatalLevel, ShutdownTimeout: time.Second,
+		RetryDelayFunc:  func(int, error, *asynq.Task) time.Duration { return time.Millisecond },
+		LogLevel:        asynq.FatalLevel,
+		ShutdownTimeout: patience, // or what is being noted as done would be done again
 	}
 	for _, f := range change {
 		f(&config)
