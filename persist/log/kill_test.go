@@ -58,6 +58,9 @@ func TestRingKillNine(t *testing.T) {
 		if err := left.check(reports); err != nil {
 			t.Fatalf("round %d, %d commits reported: %v", round, len(reports), err)
 		}
+		if err := os.RemoveAll(dir); err != nil { // there may be little memory for files
+			t.Fatal(err)
+		}
 		commits += len(reports)
 		ringBytes += left.ringBytes
 		if left.hole {
