@@ -182,9 +182,9 @@ func startRedis(t *testing.T) func(args []string) []string {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { conn.Close() })
-	conn.SetDeadline(time.Now().Add(3 * time.Minute))
 	in := bufio.NewReader(conn)
 	return func(args []string) []string {
+		conn.SetDeadline(time.Now().Add(3 * time.Minute))
 		fmt.Fprintf(conn, "*%d\r\n", len(args))
 		for _, a := range args {
 			fmt.Fprintf(conn, "$%d\r\n%s\r\n", len(a), a)
