@@ -23,27 +23,25 @@ func TestForget(t *testing.T) {
 		t.Fatal(err)
 	}
 	content := bytes.Repeat([]byte("0123456789abcdef"), size/16)
-	for i := int64(0); i < size; i += page { // as a writer does that is slow: no memory in one piece for all
-		if _, err := f.WriteAt(content[i:i+page], i); err != nil {
+	// The system may just now look at pages, which keeps them, or be short of memory and take others as well.
+	for deadline := time.Now().Add(time.Minute); ; time.Sleep(time.Millisecond) {
+		for i := int64(0); i < size; i += page { // as a writer does that is slow: no memory in one piece for all
+			if _, err := f.WriteAt(content[i:i+page], i); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if err := f.Sync(); err != nil {
 			t.Fatal(err)
 		}
-	}
-	if err := f.Sync(); err != nil {
-		t.Fatal(err)
-	}
-	if n := resident(t, f, size); n != size {
-		t.Fatalf("%d bytes of %d in memory after they were written", n, size)
-	}
-	left := 0
-	for deadline := time.Now().Add(time.Minute); ; time.Sleep(time.Millisecond) {
+		before := resident(t, f, size)
 		f.Forget(page, size/2)
-		left = resident(t, f, size)
-		if left < size || time.Now().After(deadline) { // somebody may look at pages just now
+		left := resident(t, f, size)
+		if before == size && left <= size*3/4 && left >= size/2-page {
 			break
 		}
-	}
-	if left > size*3/4 || left < size/2-page {
-		t.Errorf("%d bytes of %d in memory after half was forgotten", left, size)
+		if time.Now().After(deadline) {
+			t.Fatalf("of %d bytes %d were in memory, and %d when half was forgotten", size, before, left)
+		}
 	}
 	if got := readFile(t, name); got != string(content) {
 		t.Error("content has changed")
