@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"syscall"
 	"testing"
+	"time"
 
 	"fulmen/internal/need"
 )
@@ -195,7 +196,9 @@ func TestSharedOfDeadProcess(t *testing.T) {
 		s := createShared(t, name, 8192)
 		copy(s.Bytes()[4096:], "last words")
 		os.Stdout.WriteString("!")
-		select {}
+		for {
+			time.Sleep(time.Hour) // the runtime ends a process in which all sleep for ever
+		}
 	}
 	name := filepath.Join(need.MemoryDir(t), "ring")
 	cmd := exec.Command(os.Args[0], "-test.run=^TestSharedOfDeadProcess$")
