@@ -172,7 +172,7 @@ func (d *trackingDraw) command() []string {
 	case n < 21:
 		return command("RESET")
 	case n < 32:
-		return command(d.pick("GET", "EXISTS", "MGET", "TYPE", "TTL", "LLEN", "DUMP"), d.key())
+		return command(d.pick("GET", "EXISTS", "MGET", "TYPE", "EXPIRETIME", "LLEN", "DUMP"), d.key())
 	case n < 34:
 		return command("MGET", d.keys(4)...)
 	case n < 41:
@@ -188,7 +188,8 @@ func (d *trackingDraw) command() []string {
 	case n < 52:
 		return command("RENAME", d.key(), d.key())
 	case n < 54:
-		return command("EXPIRE", d.key(), d.pick("100", "-1"))
+		// A time that is the same on both, whenever they are asked.
+		return command("EXPIREAT", d.key(), d.pick("33000000000", "1"))
 	case n < 55:
 		return command(d.pick("FLUSHDB", "FLUSHALL"))
 	case n < 56:
