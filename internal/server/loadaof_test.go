@@ -102,14 +102,17 @@ func TestLoadAOFWhileLoading(t *testing.T) {
 	}
 	c.do("BGREWRITEAOF")
 	eventually(t, "the append-only file is rewritten", func() bool {
-		return c.info("persistence", "aof_rewrites") == "1"
+		return c.info("persistence", "aof_rewrites") == "1" && c.info("persistence", "aof_rewrite_in_progress") == "0"
 	})
 	if err := p.stop(); err != nil {
 		t.Fatal(err)
 	}
+	// The load takes until somebody has it go on.
+	slow := append(args, "--key-load-delay", "1000000")
 	for _, command := range [][]string{{"DEBUG", "LOADAOF"}, {"DEBUG", "RELOAD", "NOSAVE"}} {
 		said := make(chan [3]string, 1)
 		go func() { // as soon as anybody is listened to
+			defer close(said)
 			var c *client
 			for until := time.Now().Add(patience); c == nil && time.Now().Before(until); time.Sleep(time.Millisecond) {
 				if conn, err := net.Dial("unix", socket); err == nil {
@@ -120,9 +123,17 @@ func TestLoadAOFWhileLoading(t *testing.T) {
 				said <- [3]string{"nobody listens"}
 				return
 			}
-			said <- [3]string{c.do("DBSIZE"), c.do("CONFIG", "SET", "appendonly", "no"), c.do(command...)}
+			size, off := c.do("DBSIZE"), c.do("CONFIG", "SET", "appendonly", "no")
+			id := c.do("CLIENT", "ID")
+			reply := later(c, command...)
+			quick := dial(t, socket)
+			eventually(t, "the command has come", func() bool {
+				return field(quick.list()[id], "cmd") == "debug"
+			})
+			quick.do("CONFIG", "SET", "key-load-delay", "0")
+			said <- [3]string{size, off, <-reply}
 		}()
-		p := startProcess(t, args...)
+		p := startProcess(t, slow...)
 		got := <-said
 		if !strings.HasPrefix(got[0], "-LOADING") || got[1] != "OK" || got[2] != "OK" {
 			t.Errorf("%q: %q", command, got)
