@@ -146,9 +146,10 @@ func cmdRestore(c *Ctx) error {
 	}
 	k := &c.Keys[0]
 	db := k.Shard.DB(c.DBID)
-	_, there := db.Look(k.Key, c.NowMs)
-	if there && !r.replace {
-		return resp.ErrBusyKey
+	if !r.replace { // else nobody looks whether what is replaced has expired
+		if _, there := db.Look(k.Key, c.NowMs); there {
+			return resp.ErrBusyKey
+		}
 	}
 	if err := r.parseTTL(c.Args[2], c.NowMs); err != nil {
 		return err
@@ -159,8 +160,8 @@ func cmdRestore(c *Ctx) error {
 	}
 	if r.ttl != 0 && r.ttl <= c.NowMs {
 		b.Drop()
-		if there {
-			c.remove(k)
+		if r.replace && db.Delete(k.Key) {
+			c.removed(k)
 		}
 		c.OK()
 		return nil

@@ -81,6 +81,11 @@ func (c *Ctx) count(k *Keyed, hit bool) {
 // remove deletes a key that is there.
 func (c *Ctx) remove(k *Keyed) {
 	k.Shard.DB(c.DBID).Delete(k.Key)
+	c.removed(k)
+}
+
+// removed tells of a key that the call has deleted.
+func (c *Ctx) removed(k *Keyed) {
 	c.Notify(k, shard.EventGeneric, "del")
 	c.Dirty++
 	c.Effect(k.Arg, wordDel, k.Key.Bytes)
