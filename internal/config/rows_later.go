@@ -59,8 +59,6 @@ var inertRows = []row{
 	{name: "use-exit-on-panic", kind: boolean, standard: "no", hidden: true, inert: noReport},
 	{name: "watchdog-period", kind: integer, standard: "0", max: math.MaxInt32, hidden: true,
 		inert: "there is no software watchdog"},
-	{name: "loading-process-events-interval-bytes", kind: integer, standard: "2097152", min: 1024,
-		max: math.MaxInt32, hidden: true, inert: "clients are always served while data is loaded"},
 	{name: "ignore-warnings", kind: text, standard: `""`, inert: "the kernel's faults that it is about do no harm"},
 	{name: "lazyfree-lazy-eviction", kind: boolean, standard: "yes", inert: freesLazily},
 	{name: "lazyfree-lazy-expire", kind: boolean, standard: "yes", inert: freesLazily},

@@ -42,6 +42,10 @@ var snapshotRows = []row{{
 	name: "key-load-delay", kind: integer, standard: "0", min: math.MinInt32, max: math.MaxInt32, hidden: true,
 	store: func(v *Values, s setting) { v.LoadKeyDelayUs = s.n },
 }, {
+	name: "loading-process-events-interval-bytes", kind: integer, standard: "2097152", min: 1024,
+	max: math.MaxInt32, hidden: true,
+	store: func(v *Values, s setting) { v.LoadQuietBytes = s.n },
+}, {
 	name: "rdb-save-buffer-limit", kind: memory, standard: "64mb", min: 1 << 20, max: 1 << 40,
 	store: func(v *Values, s setting) { v.SaveBufferBytes = s.n },
 }, {

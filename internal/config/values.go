@@ -77,6 +77,7 @@ type Values struct {
 	SaveBytesPerSecond    int64  // 0: as fast as it goes
 	SaveKeyDelayUs        int64  // for tests: microseconds for each key that is saved; below 0: one for so many keys
 	LoadKeyDelayUs        int64  // … that is loaded
+	LoadQuietBytes        int64  // how much is loaded at the start before clients are told of it
 	SaveBufferBytes       int64  // memory for what is yet to be written
 	SaveCPUs              string // processors of the goroutines that write, as taskset has them; empty: any
 	OnSigint, OnSigterm   Shutdown

@@ -16,8 +16,9 @@ import (
 	"fulmen/shard"
 )
 
-// Loading. Listeners are opened first, so that whoever asks is told LOADING and how far it is. The batons are seized
-// before the loops run and given back when everything is there; commands that may run meanwhile and need one wait.
+// Loading. Listeners are opened first, so that whoever asks is told LOADING and how far it is, unless there is so
+// little to load that a reply may wait for it. The batons are seized before the loops run and given back when
+// everything is there; commands that may run meanwhile and need one wait.
 
 // loading is what the server knows of the load under way and of the last one.
 type loading struct {
@@ -177,6 +178,24 @@ func (srv *Server) startLoading() {
 func (srv *Server) endLoading() {
 	srv.setRestriction(whileLoading, false)
 	srv.loading.now.Store(nil)
+}
+
+// awaitSmallLoad waits for the load at the start, but not for one of much data. Nobody is accepted before, so who
+// connects meanwhile finds no error but waits for a reply, as in Redis, which looks at its clients each time that it
+// has loaded so many bytes.
+func (srv *Server) awaitSmallLoad() {
+	const patience, poll = time.Second, 2 * time.Millisecond
+	for range patience / poll {
+		load := srv.loading.now.Load()
+		if load == nil || load.progress.ReadBytes.Load()+load.log.ReadBytes.Load() >= srv.cfg.Values().LoadQuietBytes {
+			return
+		}
+		select {
+		case <-srv.loading.done:
+			return
+		case <-time.After(poll):
+		}
+	}
 }
 
 // loadAtStart is the goroutine that loads before anybody is served.

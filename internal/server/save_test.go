@@ -483,6 +483,55 @@ func TestLoading(t *testing.T) {
 	}
 }
 
+// TestSmallLoad: who connects while little data is loaded waits for the data, and is not told LOADING.
+func TestSmallLoad(t *testing.T) {
+	dir := t.TempDir()
+	first := startSaving(t, dir, nil, "--save", "")
+	c := dial(t, first.Addr())
+	c.do("SET", "k", "value")
+	c.do("SAVE")
+	if err := first.Shutdown(); err != nil {
+		t.Fatal(err)
+	}
+	disk := &badDisk{gate: make(chan struct{}), read: make(chan struct{}, 1)}
+	socket := filepath.Join(t.TempDir(), "s")
+	reply := make(chan string, 1)
+	go func() {
+		defer close(reply)
+		<-disk.read
+		c := dial(t, socket)
+		c.send(bulk("GET", "k"))
+		close(disk.gate)
+		reply <- c.reply()
+	}()
+	startSaving(t, dir, disk, "--save", "", "--unixsocket", socket)
+	if got := <-reply; got != "value" {
+		t.Errorf("%q", got)
+	}
+}
+
+// TestQuietLoad: who connects when more is loaded than loading-process-events-interval-bytes says is told LOADING.
+func TestQuietLoad(t *testing.T) {
+	dir := t.TempDir()
+	first := startSaving(t, dir, nil, "--save", "", "--rdb-compression", "no")
+	c := dial(t, first.Addr())
+	c.do("DEBUG", "POPULATE", "3000", "k", "100")
+	c.do("SAVE")
+	if err := first.Shutdown(); err != nil {
+		t.Fatal(err)
+	}
+	s := startSaving(t, dir, nil, "--save", "", "--key-load-delay", "2000",
+		"--loading-process-events-interval-bytes", "1024")
+	c = dial(t, s.Addr())
+	if got := c.do("GET", "k"); !strings.HasPrefix(got, "-LOADING ") {
+		t.Error(got)
+	}
+	eventually(t, "the data is there", func() bool {
+		s.clock.Advance(time.Minute)
+		return c.do("DBSIZE") == "3000"
+	})
+}
+
 // TestBrokenSnapshot: the server doesn't start, and says which file is damaged where and what to do.
 func TestBrokenSnapshot(t *testing.T) {
 	for _, segments := range []string{"yes", "no"} {

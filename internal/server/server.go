@@ -242,18 +242,19 @@ func (srv *Server) Start() error {
 		l.cameRoundMs.Store(srv.set.Clock.NowMs())
 		l.rl.WantTick()
 	}
-	for _, ln := range srv.listeners {
-		srv.reactor.Listen(ln)
-	}
-	if srv.unix != nil {
-		srv.reactor.Listen(srv.unix)
-	}
 	if seized == nil {
 		srv.followAtStart()
 	}
 	srv.sampler.start(srv)
 	if seized != nil {
 		go srv.loadAtStart(job, seized)
+		srv.awaitSmallLoad()
+	}
+	for _, ln := range srv.listeners {
+		srv.reactor.Listen(ln)
+	}
+	if srv.unix != nil {
+		srv.reactor.Listen(srv.unix)
 	}
 	if err := srv.console.apply(srv, v); err != nil {
 		return errors.Join(err, srv.Shutdown())
