@@ -320,6 +320,7 @@ func (l *linClient) send(op linOp) (done func() string) {
 	case first.name == "MSET" && l.fault == tornMSET:
 		for i, key := range first.keys {
 			l.c.add("SET", l.key(key), first.vals[i])
+			l.tear()
 		}
 		return func() string {
 			for range first.keys {
@@ -330,6 +331,7 @@ func (l *linClient) send(op linOp) (done func() string) {
 	case first.name == "RENAME" && l.fault == tornRename:
 		from, to := l.key(first.keys[0]), l.key(first.keys[1])
 		l.c.add("COPY", from, to, "REPLACE")
+		l.tear()
 		l.c.add("DEL", from)
 		return func() string {
 			copied := text(l.c.reply())
@@ -344,6 +346,12 @@ func (l *linClient) send(op linOp) (done func() string) {
 	}
 	l.c.add(l.args(first)...)
 	return func() string { return text(l.c.reply()) }
+}
+
+// tear sends what there is of an operation, so that others come in between.
+func (l *linClient) tear() {
+	l.c.flush()
+	runtime.Gosched()
 }
 
 // run does n operations, some of them pipelined.
