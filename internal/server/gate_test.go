@@ -749,3 +749,20 @@ func gateOutputLimit(g *gated) error {
 	}
 	return nil
 }
+
+// TestLogMemoryIsGivenBack: what the log has taken while the disk did not keep up does not stay with the process.
+func TestLogMemoryIsGivenBack(t *testing.T) {
+	g := startGated(t, gatedOptions{args: []string{"--aof-ring-dir", "no"}})
+	c := dial(t, g.Addr())
+	const peak = 64 << 20
+	g.disk.writes.Lock()
+	sent := 0
+	for set := "SET k " + strings.Repeat("x", 50_000) + "\r\n"; g.set.Log.MemoryBytes() < peak; sent++ {
+		c.send(set)
+	}
+	g.disk.writes.Unlock()
+	for range sent {
+		c.want("OK")
+	}
+	eventually(t, "most of it is given back", func() bool { return g.set.Log.MemoryBytes() < peak/2 })
+}
