@@ -871,7 +871,7 @@ func TestStreamComesBesideFlows(t *testing.T) {
 		return false
 	})
 	theirs.do("CONFIG", "SET", "key-load-delay", "600") // for all three times repl-timeout
-	waitLinked(t, theirs) // else it is given up at every attempt
+	waitLinked(t, theirs)                               // else it is given up at every attempt
 	sameData(t, ours, theirs)
 }
 
