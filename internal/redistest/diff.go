@@ -176,6 +176,11 @@ func (d *differ) play(steps []streamStep) (found *difference, err error) {
 			continue
 		}
 		sinceDigest = 0
+		if ears != nil {
+			if err := digest.expire(true); err != nil {
+				return nil, err
+			}
+		}
 		right, tested, err := digest.digests(d.hasty)
 		if err != nil {
 			tested = err.Error()
@@ -183,7 +188,10 @@ func (d *differ) play(steps []streamStep) (found *difference, err error) {
 		if right != tested {
 			return &difference{at: at - 1, right: right, tested: tested}, nil
 		}
-		if ears != nil { // what the comparison has come across
+		if ears != nil { // what has expired meanwhile is of no interest
+			if err := digest.expire(false); err != nil {
+				return nil, err
+			}
 			if _, _, err := ears.heard(); err != nil {
 				return nil, err
 			}
