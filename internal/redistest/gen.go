@@ -215,7 +215,7 @@ func (g *Gen) step(grammar Grammar, weight int) []string {
 func (g *Gen) spoil(args []string) []string {
 	args = slices.Clone(args)
 	junk := g.Pick("", "abc", "nx", "0", "-1", "1.5", "9223372036854775808", "\x00")
-	if strings.HasSuffix(args[0], "scan") && (junk == "-1" || junk == "9223372036854775808") {
+	if strings.HasSuffix(strings.ToLower(args[0]), "scan") && (junk == "-1" || junk == "9223372036854775808") {
 		junk = "0"
 	}
 	i := g.rnd.IntN(len(args))
