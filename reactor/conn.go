@@ -104,7 +104,7 @@ type Conn struct {
 	toldQuery int    // what the observer was told
 	toldOut   int
 	paused    bool
-	suspended bool // paused before a command that has not begun
+	suspended bool // paused by Suspend
 	stalled   bool
 	full      bool // the socket did not take all that could leave
 	hungry    bool // in Loop.hungry
@@ -171,8 +171,8 @@ func (c *Conn) SetNeed(n int) { c.need = n }
 // Pause stops calls of Data until Resume; bytes go on being collected up to the limits.
 func (c *Conn) Pause() { c.paused = true }
 
-// Suspend is Pause before a command that has not begun and may never have to: if the peer ends its sending side
-// meanwhile, the connection is closed like one that waits for nothing.
+// Suspend is Pause before a command that has not begun and may never have to, or has nothing left to do but to wait: if
+// the peer ends its sending side meanwhile, the connection is closed like one that waits for nothing.
 func (c *Conn) Suspend() { c.paused, c.suspended = true, true }
 
 // Ended tells whether the peer has ended its sending side.

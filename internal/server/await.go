@@ -36,7 +36,11 @@ func (p *parking) beginAwait(mark command.Mark) {
 	a.job = s.c.TakeThen()
 	p.await, p.busy = a, true
 	s.parkedBytes.Add(a.bytes)
-	s.conn.Pause()
+	if s.syncWait != nil { // it may never end by itself
+		s.conn.Suspend()
+	} else {
+		s.conn.Pause()
+	}
 }
 
 // endAwait is Deliver for a session whose command has ceased to wait.
