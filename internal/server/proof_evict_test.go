@@ -225,5 +225,6 @@ func TestNoEvictionDuringPause(t *testing.T) {
 	for p.srv.datasetBytes() > 500 {
 		p.clock.NowNs()
 	}
-	c.expectReply("0", "DBSIZE")
+	for text(c.do("DBSIZE")) != "0" { // the last ones may be small
+	}
 }
