@@ -60,8 +60,12 @@ func statusOf(t *testing.T, addr string) *console.Status {
 	return &st
 }
 
-// settled makes sure that the counts of c's commands are published: a loop does so after it has replied.
-func settled(c *proofConn) { c.do("PING") }
+// settled makes sure that the counts of c's commands are published: a loop does so after it has replied, and whoever
+// else has executed some, as it had the baton, before it gives that back.
+func settled(c *proofConn) {
+	c.do("PING")
+	c.p.outsider().all(func() {})
+}
 
 func TestConsoleIsOffByDefault(t *testing.T) {
 	p := startProof(t, 2, 1, 0)
