@@ -15,7 +15,9 @@ import (
 // followRedis starts a redis-server and a server of ours that follows it, once it has these keys.
 func followRedis(t *testing.T, shards int, fill func(*client), params ...string) (primary *client, srv *Server) {
 	t.Helper()
-	addr := redistest.StartOracle(t, "--enable-debug-command", "yes", "--repl-diskless-sync-delay", "0").Addr
+	// Its backlog has all that may come while a link is down for as long as a machine stands still.
+	addr := redistest.StartOracle(t, "--enable-debug-command", "yes", "--repl-diskless-sync-delay", "0",
+		"--repl-backlog-size", "64mb").Addr
 	primary = dial(t, addr)
 	if fill != nil {
 		fill(primary)
@@ -296,7 +298,7 @@ func TestRelaysRedis(t *testing.T) {
 	grammar := redistest.Everything()
 	primary, srv := followRedis(t, 4, func(primary *client) {
 		redistest.Pour(t, primary.RemoteAddr().String(), grammar, 1, 1000)
-	}, "--repl-diskless-sync-delay", "0")
+	}, "--repl-diskless-sync-delay", "0", "--repl-backlog-size", "64mb")
 	addr := primary.RemoteAddr().String()
 	middle := dial(t, srv.Addr())
 	last := redisFollowing(t, srv.Addr())
