@@ -418,7 +418,7 @@ func TestFlowsThatCannotBeOpened(t *testing.T) {
 // those that wait for it have waited for too long.
 func TestHungReplicaFailsNoOther(t *testing.T) {
 	srv, log := startLogged(t, "--repl-diskless-sync-delay", "1000", "--repl-diskless-sync-max-replicas", "2",
-		"--shards", "2", "--repl-timeout", "6")
+		"--shards", "2", "--repl-timeout", "16") // a good deal more than a machine stands still
 	ours := dial(t, srv.Addr())
 	ours.do("DEBUG", "POPULATE", "20000", "key", "2000")
 	hung := newAsker(t, srv, "fulmen-flows=1,2")
