@@ -41,10 +41,23 @@ func receivesAnew(p *fakePrimary, srv *Server) {
 func copyAOF(t testing.TB, srv *Server) (dir string) {
 	t.Helper()
 	dir = t.TempDir()
-	if err := os.CopyFS(filepath.Join(dir, filepath.Base(srv.aof.dir)), os.DirFS(srv.aof.dir)); err != nil {
-		t.Fatal(err)
-	}
+	copyLive(t, filepath.Join(dir, filepath.Base(srv.aof.dir)), srv.aof.dir)
 	return dir
+}
+
+// copyLive copies the directory of a server that works, which may remove files that it has no more use for meanwhile.
+func copyLive(t testing.TB, to, from string) {
+	t.Helper()
+	eventually(t, "no file goes while "+from+" is copied", func() bool {
+		err := os.CopyFS(to, os.DirFS(from))
+		if err != nil {
+			err = errors.Join(err, os.RemoveAll(to))
+		}
+		if err != nil && !errors.Is(err, fs.ErrNotExist) {
+			t.Fatal(err)
+		}
+		return err == nil
+	})
 }
 
 // acknowledgedByPromoted promotes a replica that has received everything anew, kills it when it has acknowledged a

@@ -166,9 +166,7 @@ func TestReplicaRecoversItsPosition(t *testing.T) {
 	waitWritten(t, srv)
 	files := filepath.Join(dir, "appendonlydir")
 	crash := filepath.Join(t.TempDir(), "crash")
-	if err := os.CopyFS(crash, os.DirFS(files)); err != nil {
-		t.Fatal(err)
-	}
+	copyLive(t, crash, files)
 	rounds := 12
 	if proofShare > 1 {
 		rounds = 4
@@ -229,9 +227,7 @@ func TestSelectedDatabaseIsRecovered(t *testing.T) {
 			if how == "crashed" {
 				waitWritten(t, srv)
 				args[1] = filepath.Join(t.TempDir(), "copy")
-				if err := os.CopyFS(args[1], os.DirFS(dir)); err != nil {
-					t.Fatal(err)
-				}
+				copyLive(t, args[1], dir)
 			}
 			if err := srv.Shutdown(); err != nil {
 				t.Fatal(err)
