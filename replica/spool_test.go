@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math/rand/v2"
 	"strings"
 	"sync/atomic"
 	"syscall"
@@ -124,7 +125,7 @@ func TestSpool(t *testing.T) {
 // is; without room none begins, and memory is kept as it was.
 func TestSpoolEnds(t *testing.T) {
 	full := vfstest.NewTap(vfs.OS{}, func(s vfstest.Step) error {
-		if s.Op == "write" {
+		if s.Op == "writeat" {
 			return syscall.ENOSPC
 		}
 		return nil
@@ -146,6 +147,7 @@ func TestSpoolEnds(t *testing.T) {
 			t.Fatal("it is not on disk")
 		}
 		w.hold.Close()
+		w.soon("the spool ends", func() bool { return w.failed.Load() != nil })
 		got := []byte(nil)
 		w.soon("the reader ends", func() bool {
 			got, err = src.Append(got, 1<<20)
@@ -279,4 +281,70 @@ func TestOverflowWithoutDisk(t *testing.T) {
 	}
 	w.hold.Close()
 	w.spools.Close()
+}
+
+// TestSpoolIsWrittenOver: readers that stay a little behind need no more room than that, however much they are sent,
+// and get the stream as it is.
+func TestSpoolIsWrittenOver(t *testing.T) {
+	w := newSpoolWorld(t, vfs.OS{})
+	const limit = 6 * spoolSegment
+	w.spools.SetLimit(limit)
+	mem, err := w.log.Merged(w.from, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	first, err := w.spools.Take(mem)
+	if err != nil {
+		t.Fatal(err)
+	}
+	second, err := w.spools.Open(w.from)
+	if err != nil {
+		t.Fatal(err)
+	}
+	rnd := rand.New(rand.NewPCG(1, 2))
+	readers, at := []ArchiveReader{first, second}, []uint64{w.from, w.from}
+	var want []byte // of the stream, from the LSN from on
+	from := w.from
+	behind, err := w.hold.Merged(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer behind.Close()
+	w.hold.Close()
+	for n := 0; n < 40*spoolSegment; {
+		size := 1 + rnd.IntN(spoolPieceBytes)
+		w.write(size)
+		n += size
+		want = behind.Append(want, 1<<30)
+		w.soon("it is written", func() bool {
+			to, more := first.Written()
+			return !more || to == behind.LSN()
+		})
+		for i, r := range readers {
+			for behind.LSN()-at[i] > uint64(rnd.IntN(4*spoolSegment)) {
+				got, err := r.Append(nil, 1+rnd.IntN(2*spoolSegment))
+				if err != nil || len(got) == 0 {
+					t.Fatalf("reader %d at %d: %d bytes, %v", i, at[i], len(got), err)
+				}
+				if !bytes.Equal(got, want[at[i]-from:][:len(got)]) {
+					t.Fatalf("reader %d has something else in the %d bytes from %d on", i, len(got), at[i])
+				}
+				at[i] += uint64(len(got))
+			}
+		}
+		gone := min(at[0], at[1]) - from
+		want, from = want[gone:], from+gone
+	}
+	if bytes := w.spools.Bytes(); bytes > limit || w.failed.Load() != nil {
+		t.Errorf("the file has %d bytes of %d", bytes, limit)
+	}
+	if _, err := w.spools.Open(w.from); err != log.ErrTrimmed {
+		t.Errorf("what was written over can be read: %v", err)
+	}
+	first.Close()
+	second.Close()
+	w.spools.Close()
+	if w.spools.Bytes() != 0 {
+		t.Errorf("%d bytes are left", w.spools.Bytes())
+	}
 }
