@@ -206,7 +206,7 @@ func (s *sampler) start(srv *Server) {
 			}
 			srv.migrator.sweep(srv.set.Clock.NowMs())
 			srv.space.Release(releaseBudget)
-			srv.set.Log.Scavenge(scavengeBlocks)
+			srv.set.Log.Scavenge(now)
 			s.releaseHeap(srv.set.Clock)
 		}
 	}()
@@ -219,13 +219,8 @@ const (
 	memoryNs   = int64(500 * time.Millisecond)
 )
 
-// releaseBudget bounds the bytes given back to the operating system per sampling period, and scavengeBlocks the blocks
-// of the log's memory, which a peak has left: they are few, as what comes and goes under load would have to be mapped
-// again.
-const (
-	releaseBudget  = 32 << 20
-	scavengeBlocks = 4
-)
+// releaseBudget bounds the bytes given back to the operating system per sampling period.
+const releaseBudget = 32 << 20
 
 // The Go heap holds buffers, without pointers, mostly: collecting it is cheap at any size. After a peak of big queries
 // or replies it is given back; the runtime by itself would keep it for minutes. What a lesser load has left behind,

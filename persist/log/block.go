@@ -73,9 +73,19 @@ type pool struct {
 	below  func()       // immutable; called when live falls back to limit
 	poison []byte       // tests: overwrites what comes back, so that late readers are noticed
 
-	mu   sync.Mutex
-	list *block
+	mu       sync.Mutex
+	list     *block
+	least    int64 // blocks that were in the list at any time since periodNs
+	periodNs int64
+	spare    int64 // … and in the period before, so that they are to be given back
 }
+
+// A block that was in nobody's use for scavengePeriodNs is given back to the system, of scavengeBlocks at a time: each
+// takes some 20 µs, in which the memory of the process can't grow.
+const (
+	scavengePeriodNs = 5_000_000_000
+	scavengeBlocks   = 8
+)
 
 // get returns a block with one reference, for a shard's log from base on.
 func (p *pool) get(ring *Ring, base uint64, shard int) *block {
@@ -100,12 +110,12 @@ func (p *pool) fromMemory() *block {
 	if b != nil {
 		p.list = b.free
 		b.free = nil
+		p.least = min(p.least, p.kept.Add(-1))
 	}
 	p.mu.Unlock()
 	if b == nil {
 		return &block{mem: newMemory(blockBytes)}
 	}
-	p.kept.Add(-1)
 	return b
 }
 
@@ -131,8 +141,8 @@ func (p *pool) put(b *block) {
 	if b.ring != nil {
 		b.ring.give(b)
 	} else {
-		p.kept.Add(1)
 		p.mu.Lock()
+		p.kept.Add(1)
 		b.free = p.list
 		p.list = b
 		p.mu.Unlock()
@@ -142,21 +152,22 @@ func (p *pool) put(b *block) {
 	}
 }
 
-// scavenge gives up to n of the kept blocks beyond keep back to the system.
-func (p *pool) scavenge(n int, keep int64) (more bool) {
-	for ; n > 0 && p.kept.Load() > keep; n-- {
-		p.mu.Lock()
-		b := p.list
-		if b != nil {
-			p.list = b.free
-		}
-		p.mu.Unlock()
-		if b == nil {
-			return false
-		}
-		p.kept.Add(-1)
-		freeMemory(b.mem)
-		b.mem = nil
+// scavenge gives back some of the kept blocks that nobody has needed for a period, but keep of them.
+func (p *pool) scavenge(nowNs, keep int64) {
+	p.mu.Lock()
+	if nowNs-p.periodNs >= scavengePeriodNs {
+		p.spare, p.least, p.periodNs = p.least, p.kept.Load(), nowNs
 	}
-	return p.kept.Load() > keep
+	var out *block
+	for range min(scavengeBlocks, p.kept.Load()-keep, p.spare-keep) {
+		b := p.list
+		p.list, b.free, out = b.free, out, b
+		p.least = min(p.least, p.kept.Add(-1))
+		p.spare--
+	}
+	p.mu.Unlock()
+	for ; out != nil; out = out.free {
+		freeMemory(out.mem)
+		out.mem = nil
+	}
 }

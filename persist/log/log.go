@@ -203,12 +203,9 @@ func (l *Log) relieve() {
 	}
 }
 
-// Scavenge gives up to n blocks' memory that is not in use back to the system and reports whether more
-// is left. Some 16 blocks, and one a shard, are kept for reuse. It costs some 20 µs a block, so it is
-// a background task's.
-func (l *Log) Scavenge(n int) (more bool) {
-	return l.pool.scavenge(n, int64(16+len(l.shards)))
-}
+// Scavenge gives memory of blocks that nobody has needed for some seconds back to the system, a little at a time. Some
+// 16 blocks, and one a shard, are kept for reuse. A background task calls it often; nowNs is a clock's, of any beginning.
+func (l *Log) Scavenge(nowNs int64) { l.pool.scavenge(nowNs, int64(16+len(l.shards))) }
 
 func (l *Log) keepFrom() uint64 {
 	lsn, backlog := l.lsn.Load(), uint64(max(l.backlog.Load(), 0))

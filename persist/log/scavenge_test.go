@@ -26,18 +26,66 @@ func TestScavenge(t *testing.T) {
 	flow.Close()
 	hold.Unpin()
 	l.Trim()
-	live, calls := l.pool.live.Load(), 1
-	for ; l.Scavenge(3); calls++ {
-		if calls > peak {
-			t.Fatal("it has no end")
+	live, had := l.pool.live.Load(), l.MemoryBytes()
+	for now := range 10 {
+		l.Scavenge(int64(now) * scavengePeriodNs)
+		if got := l.MemoryBytes(); got < had-scavengeBlocks*blockBytes {
+			t.Errorf("%d blocks went at once", (had-got)/blockBytes)
+		} else {
+			had = got
 		}
 	}
-	if got, want := l.MemoryBytes()/blockBytes, live+16+shards; got != want || live > peak/2 {
+	if got, want := had/blockBytes, live+16+shards; got != want || live > peak/2 {
 		t.Errorf("%d blocks are there, %d of them in use, want %d", got, live, want)
-	}
-	if calls < 3 {
-		t.Errorf("all went in %d calls", calls)
 	}
 	write()
 	l.Trim()
+}
+
+// TestScavengeWhatIsUnused: blocks that nobody needs any more are given back, a little at a time, but not those that are taken
+// again and again.
+func TestScavengeWhatIsUnused(t *testing.T) {
+	const keep, period = 3, scavengePeriodNs
+	p := &pool{}
+	take := func(n int) (taken []*block) {
+		for range n {
+			taken = append(taken, p.get(nil, 0, 0))
+		}
+		return taken
+	}
+	put := func(taken []*block) {
+		for _, b := range taken {
+			p.release(b)
+		}
+	}
+	now := int64(1)
+	for _, step := range []struct {
+		uses, left int64
+		what       string
+	}{
+		{100, 100, "they have just come back"},
+		{0, 92, "nobody has needed any"},
+		{0, 84, "nobody has needed any again"},
+		{80, 83, "all but four are needed"},
+		{80, 83, "all but those that are kept are needed"},
+		{0, 75, "nobody has needed any in the end"},
+	} {
+		put(take(int(step.uses)))
+		now += period
+		p.scavenge(now, keep)
+		if got := p.kept.Load(); got != step.left {
+			t.Errorf("%s: %d blocks are kept, want %d", step.what, got, step.left)
+		}
+	}
+	for range 100 {
+		p.scavenge(now, keep)
+	}
+	if got := p.kept.Load(); got != keep {
+		t.Errorf("%d blocks are left", got)
+	}
+	taken := take(keep + 1)
+	if p.live.Load() != keep+1 || p.kept.Load() != 0 {
+		t.Errorf("%d blocks live, %d are kept", p.live.Load(), p.kept.Load())
+	}
+	put(taken)
 }
