@@ -18,8 +18,9 @@ var ErrClosed = errors.New("replica: the feed is closed")
 const streamBytes = 64 << 10
 
 // restTime is how long Stream rests once all is sent, unless somebody is in a hurry: what comes first is sent at once,
-// and what comes right behind it together. Without it every commit under load is a wake-up and a system call.
-const restTime = time.Millisecond
+// and what comes right behind it together. Without it every commit under load is a wake-up and a system call. A
+// SET cost 1.14 times as much as without a replica when it was 1 ms, 1.12 with this, and 1.10 with 4 ms.
+const restTime = 2 * time.Millisecond
 
 // Feed writes to one replica. Nothing is kept for it here but what is being written: the rest lies in the stream's
 // blocks, which its Source holds, or comes from a walk that waits for it. It has no time-outs: who looks at

@@ -313,12 +313,23 @@ const keepAliveMs = 1000
 // be read from the append-only files. What several replicas need is kept once.
 const shedBytes = 16 << 20
 
+// spoolShare is which part of log-memory-limit that is without such files: writing one for the replica costs more.
+const spoolShare = 8
+
+// keptInMemory is how much of the stream is kept in memory for a slow replica, if it can be read from elsewhere.
+func (r *replication) keptInMemory(v *config.Values) uint64 {
+	most := max(v.BacklogBytes, shedBytes)
+	if r.srv.aof.writer.Load() == nil {
+		most = max(most, v.LogMemoryBytes/spoolShare)
+	}
+	return uint64(most)
+}
+
 // cron does what is due. Every 100 ms, on the sampler's goroutine.
 func (r *replication) cron() {
 	v, nowMs := r.srv.cfg.Values(), r.srv.set.Clock.NowMs()
 	list := *r.followers.Load()
-	most := uint64(max(v.BacklogBytes, shedBytes))
-	archive := r.logStream().Archive
+	most, archive := r.keptInMemory(v), r.logStream().Archive
 	for _, f := range list {
 		f.shed(archive, most)
 		f.checkLimits(v, nowMs)
