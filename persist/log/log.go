@@ -204,7 +204,7 @@ func (l *Log) relieve() {
 }
 
 // Scavenge gives memory of blocks that nobody has needed for some seconds back to the system, a little at a time. Some
-// 16 blocks, and one a shard, are kept for reuse. A background task calls it often; nowNs is a clock's, of any beginning.
+// 16 blocks, and one a shard, are kept for reuse. A background task calls it often; nowNs is any monotonic clock's.
 func (l *Log) Scavenge(nowNs int64) { l.pool.scavenge(nowNs, int64(16+len(l.shards))) }
 
 func (l *Log) keepFrom() uint64 {
