@@ -42,8 +42,8 @@ func TestScavenge(t *testing.T) {
 	l.Trim()
 }
 
-// TestScavengeWhatIsUnused: blocks that nobody needs any more are given back, a little at a time, but not those that are taken
-// again and again.
+// TestScavengeWhatIsUnused: blocks that nobody needs any more are given back, a little at a time, but not those that
+// are taken again and again.
 func TestScavengeWhatIsUnused(t *testing.T) {
 	const keep, period = 3, scavengePeriodNs
 	p := &pool{}
