@@ -194,3 +194,40 @@ func FuzzQuote(f *testing.F) {
 		}
 	})
 }
+
+// TestRewriteAll: every parameter that has a value has a line, but bind, whose default Redis doesn't write either; and
+// loading the file gives the same values.
+func TestRewriteAll(t *testing.T) {
+	files := memFiles{"/srv/test.conf": "# text\nmaxclients 77\nsave 60 1\n"}
+	env := testEnv(t)
+	env.Files = files
+	c, err := Load([]string{"test.conf"}, env)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := c.Set([]string{"timeout", "30"}, true); err != nil {
+		t.Fatal(err)
+	}
+	text, err := c.RewriteAll([]byte(files["/srv/test.conf"]))
+	if err != nil {
+		t.Fatal(err)
+	}
+	files["/srv/test.conf"] = string(text)
+	again, err := Load([]string{"test.conf"}, env)
+	if err != nil {
+		t.Fatalf("%v in\n%s", err, text)
+	}
+	for i := range rows {
+		got, want := again.Values().settings[i].text, c.Values().settings[i].text
+		if got != want {
+			t.Errorf("%s is %q, was %q", rows[i].name, got, want)
+		}
+		line := "\n" + rows[i].name + " "
+		if want != "" && rows[i].name != "bind" && !strings.Contains(string(text), line) {
+			t.Errorf("%s, which is %q, has no line", rows[i].name, want)
+		}
+	}
+	if !strings.HasPrefix(string(text), "# text\nmaxclients 77\n") {
+		t.Errorf("what was there is gone:\n%s", text)
+	}
+}

@@ -25,6 +25,9 @@ func debugRow() *command.Row {
 const debugHelp = `CHANGE-REPL-ID
     Change the replication IDs of the instance.
     Dangerous: should be used only for testing the replication subsystem.
+CONFIG-REWRITE-FORCE-ALL
+    Like CONFIG REWRITE but writes all configuration options, including
+    keywords not listed in original configuration file or default values.
 DIGEST
     Output a hex signature representing the current DB content.
 DIGEST-VALUE <key> [<key> ...]
@@ -112,6 +115,7 @@ func findDebugSub(args [][]byte) *debugSub {
 // debugSubs are DEBUG's subcommands with the number of their arguments. As in Redis they have no rows.
 var debugSubs = [...]debugSub{
 	{"change-repl-id", 0, 0, debugChangeReplID},
+	{"config-rewrite-force-all", 0, 0, debugRewriteAll},
 	{"digest", 0, 0, debugDigest},
 	{"digest-value", 0, math.MaxInt, debugDigestValue},
 	{"error", 1, 1, debugError},
@@ -133,6 +137,14 @@ var debugSubs = [...]debugSub{
 	{"set-disable-deny-scripts", 1, 1, debugDenyScripts},
 	{"sleep", 1, 1, debugSleep},
 	{"stringmatch-len", 2, 2, debugStringMatch},
+}
+
+// DEBUG CONFIG-REWRITE-FORCE-ALL
+func debugRewriteAll(s *Session, _ [][]byte) error {
+	if err := s.srv.rewriteConfig((*config.Config).RewriteAll); err != nil {
+		return resp.Errorf("ERR", "CONFIG-REWRITE-FORCE-ALL failed: %s", err.Error())
+	}
+	return debugOK(s, nil)
 }
 
 func debugOK(s *Session, _ [][]byte) error {

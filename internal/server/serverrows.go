@@ -112,7 +112,7 @@ func replyError(err error) *resp.Error {
 
 // CONFIG REWRITE
 func cmdConfigRewrite(s *Session) error {
-	if err := s.srv.rewriteConfig(); err != nil {
+	if err := s.srv.rewriteConfig((*config.Config).Rewrite); err != nil {
 		s.srv.log.Warn("CONFIG REWRITE failed: " + err.Error())
 		if errors.Is(err, config.ErrNoFile) {
 			return resp.ErrNoConfigFile
@@ -172,8 +172,8 @@ func cmdTime(s *Session) error {
 	return nil
 }
 
-// rewriteConfig puts the running configuration into the file it came from.
-func (srv *Server) rewriteConfig() error {
+// rewriteConfig puts the running configuration into the file it came from, whose new content is made of the old one.
+func (srv *Server) rewriteConfig(rewrite func(c *config.Config, old []byte) ([]byte, error)) error {
 	name := srv.cfg.File()
 	if name == "" {
 		return config.ErrNoFile
@@ -182,7 +182,7 @@ func (srv *Server) rewriteConfig() error {
 	if err != nil && !strings.Contains(err.Error(), "no such file") {
 		return err
 	}
-	text, err := srv.cfg.Rewrite(old)
+	text, err := rewrite(srv.cfg, old)
 	if err != nil {
 		return err
 	}
