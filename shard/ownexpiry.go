@@ -18,7 +18,9 @@ func (set *Set) NotesOwnExpiries() bool { return set.notesOwn.Load() }
 // will have it deleted. With own false it was the primary, which will. With the baton held.
 func (db *DB) NoteOwnExpiry(k Key, own bool) {
 	if !own {
-		db.forgetOwn(string(k.Bytes))
+		if len(db.own) > 0 {
+			db.forgetOwn(string(k.Bytes))
+		}
 		return
 	}
 	s, x := db.shard, db.x.Load()
