@@ -12,8 +12,8 @@ import (
 	"fulmen/persist/vfs"
 )
 
-// TestDebugRewriteAll: DEBUG CONFIG-REWRITE-FORCE-ALL writes parameters that are at their defaults, too, and fails where
-// there is no file.
+// TestDebugRewriteAll: DEBUG CONFIG-REWRITE-FORCE-ALL writes parameters that are at their defaults, too, and fails
+// where there is no file.
 func TestDebugRewriteAll(t *testing.T) {
 	dir := t.TempDir()
 	name := filepath.Join(dir, "x.conf")
