@@ -50,11 +50,11 @@ func ParseFlowRequest(capa string) (FlowRequest, bool) {
 	if !ok {
 		return FlowRequest{}, false
 	}
-	n, err := strconv.Atoi(words[0])
-	if err != nil || n < 1 {
+	n, ok := readNumber(words[0])
+	if !ok || n < 1 {
 		return FlowRequest{}, false
 	}
-	return FlowRequest{Number: min(n, MaxFlows), LZ4: len(words) > 1}, true
+	return FlowRequest{Number: int(min(n, MaxFlows)), LZ4: len(words) > 1}, true
 }
 
 // flowWords splits what is about flows into n words and, perhaps, lz4.
@@ -82,8 +82,11 @@ func parseFlowOffer(word string) (FlowOffer, bool) {
 	if !ok || !validID(words[1]) {
 		return FlowOffer{}, false
 	}
-	n, err := strconv.Atoi(words[0])
-	return FlowOffer{Number: n, Token: words[1], LZ4: len(words) > 2}, err == nil && n >= 1 && n <= MaxFlows
+	n, ok := readNumber(words[0])
+	if !ok || n < 1 || n > MaxFlows {
+		return FlowOffer{}, false
+	}
+	return FlowOffer{Number: int(n), Token: words[1], LZ4: len(words) > 2}, true
 }
 
 // FlowHello is what a primary says on a flow before the data, which mark ends.
@@ -96,9 +99,12 @@ func FlowName(token string, index int) string { return token + ":" + strconv.Ito
 
 // ParseFlowName reads what FlowName gives; false: it is nothing of the kind.
 func ParseFlowName(name string) (token string, index int, ok bool) {
-	token, digits, ok := strings.Cut(name, ":")
-	index, err := strconv.Atoi(digits)
-	return token, index, ok && err == nil && index >= 0 && index < MaxFlows
+	token, digits, _ := strings.Cut(name, ":")
+	n, ok := readNumber(digits)
+	if !ok || n >= MaxFlows {
+		return "", 0, false
+	}
+	return token, int(n), true
 }
 
 // OpenFlow opens one of the flows that a primary has offered with a full answer; the link is there for that. The

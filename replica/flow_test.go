@@ -2,8 +2,11 @@ package replica
 
 import (
 	"fmt"
+	"net"
 	"strings"
 	"testing"
+
+	"fulmen/internal/clock"
 )
 
 // TestFlowWords: what is said of flows is read as it was written, and nothing else is.
@@ -28,7 +31,8 @@ func TestFlowWords(t *testing.T) {
 	for _, capa := range []string{
 		"", "eof", "fulmen-flows", "fulmen-flows=", "fulmen-flows=1", "fulmen-flows=1,", "fulmen-flows=1,0",
 		"fulmen-flows=1,-1", "fulmen-flows=1,x", "fulmen-flows=2,4", "fulmen-flows=1,4,zstd",
-		"fulmen-flows=1,4,lz4,lz4", "fulmen-flows=1,99999999999999999999",
+		"fulmen-flows=1,4,lz4,lz4", "fulmen-flows=1,99999999999999999999", "fulmen-flows=1,+4", "fulmen-flows=1,04",
+		"fulmen-flows=1, 4", "fulmen-flows=1,4 ", "fulmen-flows=1,0x4", "fulmen-flows=1,1_0",
 	} {
 		if r, ok := ParseFlowRequest(capa); ok {
 			t.Errorf("%q is taken for %v", capa, r)
@@ -41,9 +45,38 @@ func TestFlowWords(t *testing.T) {
 		"", "fulmen-flows=1,2", "fulmen-flows=1,2," + token[1:], "fulmen-flows=1,0," + token,
 		"fulmen-flows=1,65," + token, "fulmen-flows=1,2," + strings.ToUpper(token[:39]) + "X",
 		"fulmen-flows=2,2," + token, "fulmen-flows=1,2," + token + ",zstd", "fulmen-flows=1,2," + token + " more",
+		"fulmen-flows=1,+2," + token, "fulmen-flows=1,02," + token, "fulmen-flows=1,-2," + token,
 	} {
 		if a, err := readAnswer(fmt.Sprintf("+FULLRESYNC %s 7 %s", token, word)); err == nil && word != "" {
 			t.Errorf("%q is taken for %v", word, a.Flows)
 		}
 	}
+	for _, offset := range []string{"+7", "07", "-7", "", "7.0", "0x7", "99999999999999999999"} {
+		if a, err := readAnswer(fmt.Sprintf("+FULLRESYNC %s %s", token, offset)); err == nil {
+			t.Errorf("offset %q is taken for %d", offset, a.Offset)
+		}
+	}
+	for _, name := range []string{
+		"", token, token + ":", token + ":+1", token + ":01", token + ":00", token + ":-1", token + ":-0",
+		token + ": 1", token + ":1 ", token + ":64", token + ":0x1", token + ":1:1", token + ":99999999999999999999",
+	} {
+		if _, index, ok := ParseFlowName(name); ok {
+			t.Errorf("%q is taken for flow %d", name, index)
+		}
+	}
+	for _, line := range []string{"$+5", "$05", "$-5", "$ 5", "$", "$5x"} {
+		l := lineLink(t, line+"\r\n")
+		if transfer, err := l.Expect(); err == nil {
+			t.Errorf("%q is taken for %d bytes", line, transfer.SizeBytes)
+		}
+	}
+}
+
+// lineLink is a link to a primary that says something and nothing else.
+func lineLink(t *testing.T, text string) *Link {
+	t.Helper()
+	ours, theirs := net.Pipe()
+	t.Cleanup(func() { _, _ = ours.Close(), theirs.Close() })
+	go func() { _, _ = theirs.Write([]byte(text)) }()
+	return &Link{o: LinkOptions{TimeoutMs: 60_000, Clock: clock.New()}, conn: ours}
 }

@@ -197,9 +197,8 @@ func fullAnswer(words []string) (Answer, error) {
 		a.Flows, ok = parseFlowOffer(words[3])
 	}
 	if ok && validID(words[1]) {
-		var err error
 		a.ID = words[1]
-		if a.Offset, err = strconv.ParseInt(words[2], 10, 64); err == nil && a.Offset >= 0 {
+		if a.Offset, ok = readNumber(words[2]); ok {
 			return a, nil
 		}
 	}
@@ -238,7 +237,7 @@ func (l *Link) Expect() (*Transfer, error) {
 			SizeBytes: -1, link: l, mark: []byte(line[5 : 5+markBytes]), held: make([]byte, 0, markBytes),
 		}, nil
 	case hasAnyPrefix(line, "$"):
-		if n, err := strconv.ParseInt(line[1:], 10, 64); err == nil && n >= 0 {
+		if n, ok := readNumber(line[1:]); ok {
 			return &Transfer{SizeBytes: n, left: n, link: l}, nil
 		}
 	}
@@ -373,6 +372,13 @@ func failure(reply string) string {
 		return ""
 	}
 	return text
+}
+
+// readNumber reads a number of a handshake that is not negative, and written in the only way that there is: no blanks,
+// no sign, no leading zeros.
+func readNumber(text string) (int64, bool) {
+	n, ok := resp.ParseInt([]byte(text))
+	return n, ok && n >= 0
 }
 
 func hasAnyPrefix(text string, prefixes ...string) bool {

@@ -53,6 +53,14 @@ func NewRelay(offset uint64, keepBytes int64) *Relay {
 // SetKeep changes how many bytes are kept for readers to come.
 func (r *Relay) SetKeep(bytes int64) { r.keep.Store(bytes) }
 
+// Shorten is SetKeep for a Relay that nothing is appended to any more: what is not kept goes at once.
+func (r *Relay) Shorten(bytes int64) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.keep.Store(bytes)
+	r.trim()
+}
+
 // Append takes bytes that were received. Nobody sees them before Publish.
 func (r *Relay) Append(p []byte) {
 	r.mu.Lock()

@@ -7,6 +7,7 @@ import (
 	"io"
 	"math/rand/v2"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"syscall"
 	"testing"
@@ -185,6 +186,7 @@ func TestOverflow(t *testing.T) {
 		w := newSpoolWorld(t, vfs.OS{})
 		w.spools.SetLimit(limit)
 		q := NewOverflow(w.spools, OverflowBytes)
+		in := q.Reader()
 		piece := func(i int) []byte { return bytes.Repeat([]byte{byte(i), byte(i >> 8)}, 100_000+i) }
 		const pieces = 300
 		spilled, read := make(chan struct{}), make(chan error, 1)
@@ -192,10 +194,10 @@ func TestOverflow(t *testing.T) {
 			if limit > 0 {
 				<-spilled
 			}
-			buf, at := make([]byte, 1<<20), 0
+			at := 0
 			var rest []byte
 			for {
-				p, err := q.Next(buf)
+				p, err := in.Next()
 				if err != nil {
 					if at != pieces || len(rest) > 0 || err != io.EOF {
 						err = fmt.Errorf("ends behind %d pieces and %d bytes: %w", at, len(rest), err)
@@ -247,6 +249,7 @@ func TestOverflowWithoutDisk(t *testing.T) {
 		return nil
 	}))
 	q := NewOverflow(w.spools, OverflowBytes)
+	in := q.Reader()
 	const pieces, pieceBytes = 40, 1 << 20
 	wrote := make(chan error, 1)
 	go func() {
@@ -259,21 +262,20 @@ func TestOverflowWithoutDisk(t *testing.T) {
 		q.CloseWrite()
 		wrote <- nil
 	}()
-	buf := make([]byte, pieceBytes)
 	w.soon("the disk was tried", func() bool {
 		q.mu.Lock()
 		defer q.mu.Unlock()
 		return q.fileErr != nil
 	})
 	for i := range pieces {
-		if p, err := q.Next(buf); err != nil || !bytes.Equal(p, bytes.Repeat([]byte{byte(i)}, pieceBytes)) {
+		if p, err := in.Next(); err != nil || !bytes.Equal(p, bytes.Repeat([]byte{byte(i)}, pieceBytes)) {
 			t.Fatalf("piece %d: %v", i, err)
 		}
 	}
 	if err := <-wrote; err != nil {
 		t.Error(err)
 	}
-	if _, err := q.Next(buf); err != io.EOF {
+	if _, err := in.Next(); err != io.EOF {
 		t.Error(err)
 	}
 	if err := q.Close(); !errors.Is(err, syscall.ENOSPC) || w.spools.Bytes() != 0 {
@@ -347,4 +349,92 @@ func TestSpoolIsWrittenOver(t *testing.T) {
 	if w.spools.Bytes() != 0 {
 		t.Errorf("%d bytes are left", w.spools.Bytes())
 	}
+}
+
+// readsAll has a reader read a queue to its end, slowly or not, and fails the test unless that is text.
+func (w *spoolWorld) readsAll(in *OverflowReader, slow bool, text []byte) {
+	defer in.Close()
+	var got []byte
+	for {
+		p, err := in.Next()
+		if err == io.EOF {
+			break
+		}
+		if err != nil {
+			w.t.Error(err)
+			return
+		}
+		if got = append(got, p...); slow && len(got)%7 == 0 {
+			time.Sleep(100 * time.Microsecond)
+		}
+	}
+	if !bytes.Equal(got, text) {
+		w.t.Errorf("%d bytes come out, not the %d that were written", len(got), len(text))
+	}
+}
+
+// TestOverflowForSeveral: each reader gets everything at its own pace, whatever another one does that reads nothing.
+func TestOverflowForSeveral(t *testing.T) {
+	w := newSpoolWorld(t, vfs.OS{})
+	rnd := rand.New(rand.NewPCG(1, 2))
+	w.spools.SetLimit(4 << 20)
+	for round := range 30 {
+		q := NewOverflow(w.spools, 100_000)
+		text := make([]byte, rnd.IntN(3<<20))
+		for i := range text {
+			text[i] = byte(rnd.Uint32())
+		}
+		hung := q.Reader()
+		var reading sync.WaitGroup
+		for i := range 3 {
+			in := q.Reader()
+			reading.Go(func() { w.readsAll(in, i == 1, text) })
+		}
+		for rest := text; len(rest) > 0; {
+			n := min(len(rest), rnd.IntN(60_000))
+			if _, err := q.Write(rest[:n]); err != nil {
+				t.Fatal(err)
+			}
+			rest = rest[n:]
+		}
+		q.CloseWrite()
+		reading.Wait()
+		hung.Close()
+		if err := q.Close(); err != nil || w.spools.Bytes() != 0 {
+			t.Errorf("round %d: %d bytes are left, %v", round, w.spools.Bytes(), err)
+		}
+	}
+	w.hold.Close()
+	w.spools.Close()
+}
+
+// TestOverflowWithoutRoom: where there is no room for what one lacks who reads nothing the others wait, which Full
+// tells, until that one is closed.
+func TestOverflowWithoutRoom(t *testing.T) {
+	const pieces = 21
+	w := newSpoolWorld(t, vfs.OS{})
+	w.spools.SetLimit(1 << 20)
+	q := NewOverflow(w.spools, 100_000)
+	hung, in := q.Reader(), q.Reader()
+	wrote := make(chan error, 1)
+	go func() {
+		var errs error
+		for range pieces {
+			_, err := q.Write(make([]byte, 100_000))
+			errs = errors.Join(errs, err)
+		}
+		q.CloseWrite()
+		wrote <- errs
+	}()
+	w.soon("the writer waits", q.Full)
+	hung.Close()
+	w.readsAll(in, false, make([]byte, pieces*100_000))
+	if err := <-wrote; err != nil || q.Full() {
+		t.Error(err)
+	}
+	if err := q.Close(); err != nil || w.spools.Bytes() != 0 {
+		t.Errorf("%d bytes are left, %v", w.spools.Bytes(), err)
+	}
+	w.hold.Close()
+	w.spools.Close()
 }

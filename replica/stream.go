@@ -2,6 +2,7 @@ package replica
 
 import (
 	"sync"
+	"sync/atomic"
 
 	"fulmen/persist/log"
 )
@@ -64,6 +65,8 @@ type LogStream struct {
 	Shift int64
 	// From is where, as the log counts, the log begins to be the stream: what it has of before is something else.
 	From uint64
+	// Past has what the stream was before that, up to there exactly; nil: nobody has.
+	Past *Relay
 	// Archive has what memory lacks; nil: nobody has.
 	Archive Archive
 }
@@ -72,12 +75,18 @@ type LogStream struct {
 func (s LogStream) Offset() uint64 { return s.Log.Contiguous() + uint64(s.Shift) }
 
 // Oldest implements Stream: of what is in memory.
-func (s LogStream) Oldest() uint64 { return max(s.Log.Oldest(), s.From) + uint64(s.Shift) }
+func (s LogStream) Oldest() uint64 {
+	oldest := max(s.Log.Oldest(), s.From)
+	if s.Past != nil && oldest == s.From {
+		return s.Past.Oldest()
+	}
+	return oldest + uint64(s.Shift)
+}
 
 // Open implements Stream.
 func (s LogStream) Open(lsn uint64, notify func()) (Source, error) {
-	if lsn < s.From+uint64(s.Shift) {
-		return nil, log.ErrTrimmed
+	if from := s.From + uint64(s.Shift); lsn < from {
+		return s.openPast(lsn, from, notify)
 	}
 	at := lsn - uint64(s.Shift)
 	mem, err := s.Log.Merged(at, notify)
@@ -89,6 +98,88 @@ func (s LogStream) Open(lsn uint64, notify func()) (Source, error) {
 		return newLogSource(s, notify, disk, nil), nil
 	}
 	return s.source(mem, notify, err)
+}
+
+// openPast is Open for what was before the log began to be the stream, at from.
+func (s LogStream) openPast(lsn, from uint64, notify func()) (Source, error) {
+	if s.Past == nil || s.Past.Published() != from {
+		return nil, log.ErrTrimmed
+	}
+	past, err := s.Past.Reader(lsn, func() {})
+	if err != nil {
+		return nil, err
+	}
+	rest, err := s.Open(from, notify)
+	if err != nil {
+		past.Close()
+		return nil, err
+	}
+	src := &pastSource{rest: rest}
+	src.past.Store(past)
+	return src, nil
+}
+
+// pastSource gives what a Relay has, to its end, and then what follows.
+type pastSource struct {
+	rest Source
+	past atomic.Pointer[RelayReader] // nil: it was read
+}
+
+var _ Source = (*pastSource)(nil)
+
+// LSN implements Source.
+func (s *pastSource) LSN() uint64 {
+	if past := s.past.Load(); past != nil {
+		return past.LSN()
+	}
+	return s.rest.LSN()
+}
+
+// Append implements Source.
+func (s *pastSource) Append(dst []byte, limit int) ([]byte, error) {
+	if past := s.past.Load(); past != nil {
+		if more, err := past.Append(dst, limit); len(more) > len(dst) || err != nil {
+			return more, err
+		}
+		s.past.Store(nil)
+		past.Close()
+	}
+	return s.rest.Append(dst, limit)
+}
+
+// Park implements Source.
+func (s *pastSource) Park() bool { return s.past.Load() == nil && s.rest.Park() }
+
+// LagBytes implements Source.
+func (s *pastSource) LagBytes() uint64 {
+	n := s.rest.LagBytes()
+	if past := s.past.Load(); past != nil {
+		n += past.LagBytes()
+	}
+	return n
+}
+
+// HeldBytes implements Source.
+func (s *pastSource) HeldBytes() uint64 {
+	n := s.rest.HeldBytes()
+	if past := s.past.Load(); past != nil {
+		n += past.HeldBytes()
+	}
+	return n
+}
+
+// Shed implements Source: of the past there is no archive.
+func (s *pastSource) Shed(from Archive, mostBytes uint64) { s.rest.Shed(from, mostBytes) }
+
+// OnDisk implements Source.
+func (s *pastSource) OnDisk() bool { return s.rest.OnDisk() }
+
+// Close implements Source.
+func (s *pastSource) Close() {
+	if past := s.past.Swap(nil); past != nil {
+		past.Close()
+	}
+	s.rest.Close()
 }
 
 // source returns a Source of what a reader of the log has.

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"time"
 
 	"fulmen/internal/config"
 	"fulmen/persist/snapshot"
@@ -40,16 +41,17 @@ func (p *primaryLink) receiveFlows(link *replica.Link, answer replica.Answer) er
 	flows := p.newFlowLinks(link, answer)
 	defer flows.close()
 	in, err := flows.open()
-	if err != nil {
-		if p.up.fault != faultInsistsOnFlows && p.ctx.Err() == nil {
-			p.noFlows = true
-			p.srv.log.Info("MASTER <-> REPLICA sync: a flow can't be opened, the next attempt goes without")
-		}
-		return err
+	if err == nil {
+		p.srv.log.Info(fmt.Sprintf("MASTER <-> REPLICA sync: receiving streamed RDB from master to parser, flows: %d",
+			answer.Flows.Number))
+		err = p.loadSocket(link, answer, mode, in)
 	}
-	p.srv.log.Info(fmt.Sprintf("MASTER <-> REPLICA sync: receiving streamed RDB from master to parser, flows: %d",
-		answer.Flows.Number))
-	return p.loadSocket(link, answer, mode, in)
+	if err != nil && p.up.fault != faultInsistsOnFlows && p.ctx.Err() == nil {
+		// What stands in between may let no other connection through beside this one, or end this one for it.
+		p.noFlows = true
+		p.srv.log.Info("MASTER <-> REPLICA sync: a flow has failed, the next attempt goes without")
+	}
+	return err
 }
 
 // flowLinks are the connections that the flows come by.
@@ -74,8 +76,13 @@ func (p *primaryLink) newFlowLinks(link *replica.Link, answer replica.Answer) *f
 	return l
 }
 
+// openMs is how long opening all flows may take: a little more than the primary lets somebody in for.
+const openMs = fetchMs + 2000
+
 // open opens all of them.
 func (l *flowLinks) open() (*incoming, error) {
+	late := time.AfterFunc(openMs*time.Millisecond, l.close)
+	defer late.Stop()
 	var all sync.WaitGroup
 	for i := range l.parts {
 		all.Go(func() {

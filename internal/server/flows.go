@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -21,10 +20,10 @@ import (
 
 // The primary's side of a full sync by flows (see package replica, flow.go). Replicas that are Fulmen servers share the
 // walk with all others but have a Sink of their own, of as many streams as there are flows, the same for all of them.
-// Each flow has a queue that what the walk brings goes through, and a sender, who gives it to the replicas' connections
-// as they come to fetch it; so it begins before they have come. The stream from the cut on is sent at once, by the
-// replica's own goroutine; how much of it a replica takes in before it has all data is its own affair, and what it
-// doesn't is kept as for any slow replica.
+// Each flow has a queue that what the walk brings goes through, and for each replica a sender, who gives it to the
+// connection that has come to fetch it; so it begins before they have come, and none waits for another one. The stream
+// from the cut on is sent at once, by the replica's own goroutine; how much of it a replica takes in before it has all
+// data is its own affair, and what it doesn't is kept as for any slow replica.
 
 // flowSync is the Sink of those replicas of a full sync that get the data by flows.
 type flowSync struct {
@@ -34,7 +33,11 @@ type flowSync struct {
 	number  int
 	lz4     bool
 
-	flows []*flow // the walk's
+	flows   []*flow        // immutable once begun is set
+	begun   atomic.Bool    // there are all flows
+	left    atomic.Int32   // members that have not failed
+	served  atomic.Int32   // members that were sent everything
+	sending sync.WaitGroup // the flows that are not over
 }
 
 // newFlowSync returns what serves the members; nil if there are none.
@@ -55,12 +58,13 @@ func (job *fullSync) newFlowSync(members []*follower, v *config.Values) *flowSyn
 
 // flow is one of them: some shards' data on its way to all members.
 type flow struct {
+	// Immutable.
 	of    *flowSync
 	index int
 	mark  string
 	out   *replica.Overflow
-	left  []*follower // the sender's: who gets it
-	sent  chan error  // of length 1: the sender has ended
+
+	senders sync.WaitGroup
 
 	// What packs, nil without.
 	pack   io.WriteCloser
@@ -75,7 +79,7 @@ func (y *flowSync) Begin(*snapshot.Cut) (snapshot.Form, error) {
 	job := y.job
 	for i := range y.number {
 		fl := &flow{
-			of: y, index: i, mark: replica.NewHistory().ID, left: slices.Clone(y.members), sent: make(chan error, 1),
+			of: y, index: i, mark: replica.NewHistory().ID,
 			out: replica.NewOverflow(job.r.spools, replica.OverflowBytes/y.number),
 		}
 		if y.lz4 {
@@ -84,19 +88,24 @@ func (y *flowSync) Begin(*snapshot.Cut) (snapshot.Form, error) {
 		}
 		y.flows = append(y.flows, fl)
 	}
+	y.left.Store(int32(len(y.members)))
+	y.begun.Store(true)
 	nowMs := job.r.srv.set.Clock.NowMs()
 	for _, f := range y.members {
 		o := newFlowOffer(f, y.number, nowMs)
-		o.shared = len(y.members) > 1
 		f.offer.Store(o)
+		for _, fl := range y.flows {
+			in := fl.out.Reader()
+			fl.senders.Go(func() { fl.passOn(o, in) })
+		}
 		offer := replica.FlowOffer{Number: y.number, Token: o.token, LZ4: y.lz4}
 		hello := fmt.Sprintf("+FULLRESYNC %s %d %s\r\n", job.history.ID, job.pin.LSN(), offer)
 		if err := job.handOver(f, &handover{hello: []byte(hello), flows: true}); err != nil {
-			f.drop("")
+			job.failed(f, err)
 		}
 	}
 	for _, fl := range y.flows {
-		go fl.passOn()
+		y.sending.Go(fl.end)
 	}
 	form := snapshot.Form{Streams: y.number, WriteOptions: rdb.WriteOptions{Checksum: true}}
 	if job.r.fault.Load() == faultFlowUnsummed {
@@ -127,88 +136,84 @@ func (fl *flow) Close() error {
 	return nil
 }
 
-// passOn is the sender's goroutine.
-func (fl *flow) passOn() {
-	err := fl.each(fl.meet)
-	for buf := make([]byte, passedBytes); err == nil; {
+// passOn is the goroutine of a sender: it brings the flow to one replica.
+func (fl *flow) passOn(o *flowOffer, in *replica.OverflowReader) {
+	err := fl.send(o, in)
+	in.Close()
+	y := fl.of
+	switch {
+	case err == nil:
+		if o.unsent.Add(-1) == 0 {
+			y.served.Add(1)
+			o.f.flowed()
+		}
+	case o.failed.CompareAndSwap(false, true):
+		y.job.failed(o.f, fmt.Errorf("flow %d: %w", fl.index, err))
+		if y.left.Add(-1) == 0 {
+			y.fail(errNobodyLeft) // the walk need not go on
+		}
+	}
+}
+
+// send sends a replica all of the flow.
+func (fl *flow) send(o *flowOffer, in *replica.OverflowReader) error {
+	c, err := fl.meet(o)
+	for err == nil {
 		var p []byte
-		if p, err = fl.out.Next(buf); err == nil {
-			err = fl.each(func(_ *follower, c *flowConn) error { return c.write(p) })
+		if p, err = in.Next(); err == nil {
+			err = c.write(p)
 		}
 	}
 	if err == io.EOF {
-		err = fl.each(func(_ *follower, c *flowConn) error { return c.write([]byte(fl.mark)) })
+		err = c.write([]byte(fl.mark))
 	}
-	if err != nil {
-		fl.out.Fail(err) // the walk need not go on
-	}
-	if closeErr := fl.out.Close(); closeErr != nil {
-		fl.of.job.r.srv.log.Warn("A slow replica has held up a synchronization, as its data has no room in temporary " +
-			"files: " + closeErr.Error())
-	}
-	fl.sent <- err
-}
-
-// each does something for the connection of every replica that is still there, and drops those for which it fails.
-func (fl *flow) each(do func(f *follower, c *flowConn) error) error {
-	left := fl.left[:0]
-	for _, f := range fl.left {
-		if err := do(f, f.offer.Load().conn(fl.index)); err != nil {
-			if !errors.Is(err, replica.ErrClosed) && !errors.Is(err, net.ErrClosed) {
-				fl.of.job.r.srv.log.Warn(fmt.Sprintf("Flow %d to replica %s: %v", fl.index, f.name(), err))
-			}
-			f.drop("")
-			continue
-		}
-		left = append(left, f)
-	}
-	if fl.left = left; len(left) == 0 {
-		return errNobodyLeft
-	}
-	return nil
+	return err
 }
 
 // errNotFetched: a replica has not come for what it was offered.
 var errNotFetched = errors.New("the replica has not opened it in time")
 
 // meet waits until a replica has come for the flow, and greets it.
-func (fl *flow) meet(f *follower, _ *flowConn) error {
-	o := f.offer.Load()
+func (fl *flow) meet(o *flowOffer) (*flowConn, error) {
+	f := o.f
 	late := time.NewTimer(time.Duration(o.untilMs-f.r.srv.set.Clock.NowMs()) * time.Millisecond)
 	defer late.Stop()
 	select {
 	case <-o.came[fl.index]:
 	case <-f.feed.Closed():
-		return replica.ErrClosed
+		return nil, replica.ErrClosed
 	case <-late.C:
-		// Another replica may have been waited for until now: this one is late only if it has not come.
-		if o.conn(fl.index) == nil {
-			return errNotFetched
+		if o.conn(fl.index) == nil { // else it has come meanwhile, and this goroutine is late
+			return nil, errNotFetched
 		}
 	}
-	job := fl.of.job
-	return o.conn(fl.index).write([]byte(replica.FlowHello(fl.index, job.history.ID, job.pin.LSN(), fl.mark)))
+	job, c := fl.of.job, o.conn(fl.index)
+	return c, c.write([]byte(replica.FlowHello(fl.index, job.history.ID, job.pin.LSN(), fl.mark)))
+}
+
+// end waits until nobody sends the flow any more, and lets go of its queue: either all of it was sent, or the walk is
+// told that it need not go on.
+func (fl *flow) end() {
+	fl.senders.Wait()
+	fl.of.job.closeQueue(fl.out)
+}
+
+// fail has all flows end.
+func (y *flowSync) fail(why error) {
+	for _, fl := range y.flows {
+		fl.out.Fail(why)
+	}
+}
+
+// full tells whether the walk waits for the slowest replica.
+func (y *flowSync) full() bool {
+	return y.begun.Load() && slices.ContainsFunc(y.flows, func(fl *flow) bool { return fl.out.Full() })
 }
 
 // Commit implements snapshot.Sink: it waits until the replicas have all that was sent.
 func (y *flowSync) Commit([]int64) error {
-	var errs []error
-	for _, fl := range y.flows {
-		errs = append(errs, <-fl.sent)
-	}
-	if err := errors.Join(errs...); err != nil {
-		return err
-	}
-	nowMs, served := y.job.r.srv.set.Clock.NowMs(), 0
-	for _, f := range y.members {
-		select {
-		case <-f.feed.Closed():
-		default:
-			served++
-			f.flowed(nowMs)
-		}
-	}
-	if served == 0 {
+	y.sending.Wait()
+	if y.served.Load() == 0 {
 		return errNobodyLeft
 	}
 	return nil
@@ -216,12 +221,11 @@ func (y *flowSync) Commit([]int64) error {
 
 // Abort implements snapshot.Sink.
 func (y *flowSync) Abort(why error) {
-	for _, fl := range y.flows {
-		fl.out.Fail(why)
-	}
+	y.fail(errors.Join(errWalkOver, why))
 	for _, f := range y.members {
 		f.drop("")
 	}
+	y.sending.Wait()
 }
 
 // flowOffer is what a replica may fetch its data by, from the cut until it has all of it.
@@ -230,10 +234,10 @@ type flowOffer struct {
 	f       *follower
 	token   string
 	untilMs int64           // nobody is let in afterwards
-	shared  bool            // other replicas wait for this one
 	came    []chan struct{} // by flow; closed: there is a connection
 
-	sentAll atomic.Bool
+	unsent  atomic.Int32 // flows that were not sent in whole
+	failed  atomic.Bool  // one of them can't be
 	heardMs atomic.Int64 // when the replica has last said that it is there
 	tookMs  atomic.Int64 // when it has last taken something in by any of the flows
 
@@ -255,8 +259,7 @@ func (c *flowConn) write(p []byte) error {
 	return err
 }
 
-// fetchMs is how long a replica has for opening its flows. Those that have opened theirs wait for it, and half their
-// repl-timeout at most.
+// fetchMs is how long a replica has for opening its flows, and half its primary's repl-timeout at most.
 const fetchMs = 10_000
 
 func newFlowOffer(f *follower, flows int, nowMs int64) *flowOffer {
@@ -267,6 +270,7 @@ func newFlowOffer(f *follower, flows int, nowMs int64) *flowOffer {
 	for range flows {
 		o.came = append(o.came, make(chan struct{}))
 	}
+	o.unsent.Store(int32(flows))
 	o.heardMs.Store(nowMs)
 	o.tookMs.Store(nowMs)
 	return o
@@ -361,13 +365,23 @@ func (s *Session) fetchFlow(name string) error {
 	return nil
 }
 
-// flowed notes that the replica was sent all data.
-func (f *follower) flowed(nowMs int64) {
-	f.offer.Load().sentAll.Store(true)
-	f.ackMs.Store(nowMs)
+// flowed notes that the replica was sent all data, unless it has said so itself.
+func (f *follower) flowed() {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.hasAck {
+		return
+	}
+	f.ackMs.Store(f.r.srv.set.Clock.NowMs())
 	f.r.srv.log.Info("Streamed replica with replica " + f.name() + " by flows succeeded. Waiting for REPLCONF ACK " +
 		"from replica")
 }
 
-// loads tells whether the replica gets its data by flows, and has not said yet that it has all of it.
-func (f *follower) loads() bool { return f.offer.Load() != nil && f.is(awaitsData) }
+// loading returns what the replica gets its data by, if it gets it by flows and has not said yet that it has all of
+// it; else nil.
+func (f *follower) loading() *flowOffer {
+	if o := f.offer.Load(); f.is(awaitsData) {
+		return o
+	}
+	return nil
+}

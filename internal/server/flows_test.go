@@ -414,32 +414,6 @@ func TestFlowsThatCannotBeOpened(t *testing.T) {
 	}
 }
 
-// TestHungReplicaFailsNoOther: a replica that opens its flows, and takes nothing in, and says nothing, goes before
-// those that wait for it have waited for too long.
-func TestHungReplicaFailsNoOther(t *testing.T) {
-	srv, log := startLogged(t, "--repl-diskless-sync-delay", "1000", "--repl-diskless-sync-max-replicas", "2",
-		"--shards", "2", "--repl-timeout", "16") // a good deal more than a machine stands still
-	ours := dial(t, srv.Addr())
-	ours.do("DEBUG", "POPULATE", "20000", "key", "2000")
-	hung := newAsker(t, srv, "fulmen-flows=1,2")
-	ours.wantInfo("replication", "connected_slaves", "1")
-	replica, theirLog := startLogged(t, "--repl-flows", "2", "--repl-timeout", "3600")
-	theirs := dial(t, replica.Addr())
-	host, port, err := net.SplitHostPort(srv.Addr())
-	if err != nil {
-		t.Fatal(err)
-	}
-	theirs.do("REPLICAOF", host, port)
-	hung.offered()
-	for i := range 2 {
-		hung.open(fmt.Sprintf("%s:%d", hung.token, i))
-	}
-	waitLinked(t, theirs)
-	sameData(t, ours, theirs)
-	theirLog.wantLogged(t, 1, "sync started")
-	log.wantLogged(t, 1, "Disconnecting timedout replica (full sync by flows)")
-}
-
 // brokenSync has one of three flows break off in the middle, the replica having a fault, and tells whether the old data
 // has stayed.
 func brokenSync(t *testing.T, fault upstreamFault) bool {
@@ -864,7 +838,7 @@ func TestStreamComesBesideFlows(t *testing.T) {
 	eventually(t, "some of the stream is sent while it loads", func() bool {
 		for _, f := range *srv.replication.followers.Load() { // another one if it has been given up meanwhile
 			pin := f.pin.Load()
-			if f.loads() && pin != nil && f.feed.Sent() > (*pin).LSN() {
+			if f.loading() != nil && pin != nil && f.feed.Sent() > (*pin).LSN() {
 				return true
 			}
 		}

@@ -228,7 +228,8 @@ func (f *follower) handed() bool {
 
 // acknowledge notes what the replica says that it has. On its session's loop.
 func (f *follower) acknowledge(lsn, fsyncLSN uint64, nowMs int64) {
-	if f.loads() && lsn < (*f.pin.Load()).LSN() {
+	o := f.loading()
+	if o != nil && lsn < (*f.pin.Load()).LSN() {
 		f.isThere(nowMs) // it can't have what it loads
 		return
 	}
@@ -245,9 +246,10 @@ func (f *follower) acknowledge(lsn, fsyncLSN uint64, nowMs int64) {
 		close(f.acked)
 	}
 	f.mu.Unlock()
-	if f.loads() {
+	if o != nil {
 		f.goesOnline()
-		f.offer.Load().end()
+		o.end()
+		f.offer.Store(nil) // the sessions of its flows end
 	}
 	f.r.changed()
 }
@@ -341,10 +343,11 @@ func (f *follower) shed(from replica.Archive, mostBytes uint64) {
 	}
 }
 
-// holdsUpOthers tells whether the replica takes nothing in though others wait for it, who have a timeout, too.
+// holdsUpOthers tells whether a walk waits for replicas to take something in that is for others than this one, too, who
+// have a timeout as well.
 func (f *follower) holdsUpOthers() bool {
-	o := f.offer.Load()
-	return f.loads() && o.shared && o.stuckSinceMs() != 0
+	job := f.r.syncUnderWay()
+	return job != nil && f.is(awaitsData) && job.full() && len(job.all()) > 1
 }
 
 // idleWriteMs is for how long a replica may take nothing in while writers wait for a walk that waits for it.
@@ -365,16 +368,11 @@ func (f *follower) checkLimits(v *config.Values, nowMs int64) {
 	// backlog.
 	fills := f.r.srv.set.Log.OverLimit() && lag > v.BacklogBytes+v.LogMemoryBytes/4
 	since, silentSinceMs := f.feed.StuckSinceMs(), f.ackMs.Load()
-	if f.loads() { // it may take the stream in when it has the data
-		o := f.offer.Load()
+	if o := f.loading(); o != nil { // it may take the stream in when it has the data
 		since, silentSinceMs = o.stuckSinceMs(), o.heardMs.Load()
 	}
 	stuck := since != 0 && f.is(awaitsData) && f.r.srv.saver.Overdrawn() && nowMs-since > idleWriteMs
 	timeoutMs := v.ReplTimeoutSeconds * 1000
-	if f.holdsUpOthers() && nowMs-max(since, silentSinceMs) > timeoutMs/2 {
-		f.drop("Disconnecting timedout replica (full sync by flows): " + f.name())
-		return
-	}
 	switch {
 	case limit.HardBytes != 0 && lag > limit.HardBytes, fills, stuck,
 		f.softSinceMs != 0 && nowMs-f.softSinceMs > limit.SoftSeconds*1000:
@@ -382,7 +380,8 @@ func (f *follower) checkLimits(v *config.Values, nowMs int64) {
 			"limits.")
 	case f.psync && silentSinceMs != 0 && nowMs-silentSinceMs > timeoutMs:
 		f.drop("Disconnecting timedout replica (streaming sync): " + f.name())
-	case since != 0 && nowMs-since > timeoutMs:
+	case since != 0 && nowMs-since > timeoutMs,
+		since != 0 && nowMs-since > timeoutMs/2 && f.holdsUpOthers():
 		f.drop("Disconnecting timedout replica (full sync): " + f.name())
 	}
 }

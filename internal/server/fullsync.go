@@ -5,9 +5,12 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
+	"sync"
 	"sync/atomic"
 
 	"fulmen/internal/config"
@@ -19,10 +22,10 @@ import (
 
 // Full syncs. Replicas that wait share a walk, of which there is one at a time over all that walk (saves.claimSync).
 // Its cut is a position of the stream: what the walk brings is the data there, and from there on the stream follows,
-// kept by a Pin. Without a disk what the walk brings goes to the sockets as it comes, so the slowest of the replicas
-// holds up the others, but not the walk: what is too much for memory goes to a temporary file (replica.Overflow). Where
-// that has no room, a walk that cannot go on makes writers wait in the end: replicas that take nothing in are dropped
-// then (follower.checkLimits). By file they get it at their own pace.
+// kept by a Pin. Without a disk what the walk brings goes to the sockets as it comes, to each as fast as that takes it:
+// a slow replica holds up neither the others nor the walk, because what is too much for memory goes to a temporary file
+// (replica.Overflow). Where that has no room, the walk and all others wait for the slowest, and writers in the end:
+// replicas that take nothing in are dropped then (follower.checkLimits). By file they get it at their own pace, too.
 
 // Replicas that are Fulmen servers get it by flows (flows.go), in the same walk, which is encoded twice then.
 
@@ -39,14 +42,18 @@ type fullSync struct {
 	beganMs int64
 	over    chan struct{} // closed: it has ended
 
+	mark []byte // 40 digits that end the data; nil: by file
+
 	// The walk's.
-	left []*follower       // of the members, those that are still there; the sender's, while there is one
-	mark []byte            // 40 digits that end the data; nil: by file
-	out  *replica.Overflow // to the sender; nil: there is none
-	sent chan error        // of length 1: the sender has ended
-	file vfs.File          // nil: without
+	left []*follower                      // of the members, those that are still there
+	out  atomic.Pointer[replica.Overflow] // to the senders; nil: there are none
+	file vfs.File                         // nil: without
 	path string
 	size int64
+
+	senders sync.WaitGroup
+	staying atomic.Int32 // members with a sender that have not failed
+	served  atomic.Int32 // members that were sent everything
 }
 
 // beginDue begins a full sync if replicas wait for one and have waited for others to come, unless some other walk is
@@ -120,13 +127,14 @@ func (r *replication) cut() {
 		job.mark = []byte(replica.NewHistory().ID)
 	}
 	job.left, job.flows = slices.Clone(job.members), job.newFlowSync(byFlows, v)
-	job.pin = r.stream().Pin()
+	pin := r.stream().Pin() // by itself: a replica keeps nothing else of the sync once that is over
+	job.pin = pin
 	if srv.following() {
 		_, job.db = srv.upstream.position()
 	} // else every frame of the log begins in database 0
 	for _, f := range slices.Concat(job.members, byFlows, bare) {
 		f.feed.SetSent(job.pin.LSN())
-		f.pin.Store(&job.pin)
+		f.pin.Store(&pin)
 		f.state.Store(int32(awaitsData))
 	}
 	for _, f := range bare {
@@ -265,13 +273,18 @@ func (job *fullSync) aux(srv *Server, nowMs int64) [][2]string {
 func (job *fullSync) end() {
 	job.pin.Close()
 	for _, f := range job.all() {
-		o := f.offer.Load()
-		if f.is(awaitsData) && (!f.handed() || o != nil && !o.sentAll.Load()) {
+		if job.owes(f) {
 			f.drop("")
 		}
 	}
 	job.r.srv.saves.unclaimSync()
 	close(job.over)
+}
+
+// owes tells whether a replica was not sent all of its data, and nobody is about to.
+func (job *fullSync) owes(f *follower) bool {
+	o := f.loading()
+	return f.is(awaitsData) && (!f.handed() || o != nil && o.unsent.Load() > 0)
 }
 
 // finished is called by the walk when it is over.
@@ -281,25 +294,67 @@ func (job *fullSync) finished(result snapshot.Result) {
 	r.mu.Lock()
 	r.sync = nil
 	r.mu.Unlock()
-	if result.Err == nil {
+	if err := job.fault(result); err == nil {
 		srv.log.Info(fmt.Sprintf("Background transfer terminated with success: %d keys, %d bytes, %.3f s; the cut "+
 			"took %d us", result.Saved, result.Bytes, float64(result.ElapsedNs)/1e9, result.CutNs/1000))
 	} else {
-		srv.log.Warn("Background transfer error: " + result.Err.Error())
+		srv.log.Warn("Background transfer error: " + err.Error())
 	}
 	srv.aof.applyPolicy()
 	job.end()
 }
 
+// fault is what a sync has failed of, nil if replicas were served: that the others have gone was told of each of them.
+func (job *fullSync) fault(result snapshot.Result) error {
+	var errs []error
+	deserted := 0
+	for _, err := range result.Sinks {
+		switch {
+		case errors.Is(err, errNobodyLeft):
+			deserted++
+		case err != nil:
+			errs = append(errs, err)
+		}
+	}
+	if len(errs) == 0 && deserted < len(result.Sinks) {
+		return nil
+	}
+	if len(errs) == 0 || errors.Is(result.Err, snapshot.ErrCancelled) {
+		return result.Err
+	}
+	var names []string
+	for _, f := range job.all() {
+		if job.owes(f) {
+			names = append(names, f.name())
+		}
+	}
+	return fmt.Errorf("%w; replicas that were not served: %s", errors.Join(errs...), strings.Join(names, ", "))
+}
+
 // errNobodyLeft is why a walk ends whose replicas are all gone.
 var errNobodyLeft = errors.New("no replica is left")
+
+// errWalkOver is why a replica is sent nothing more though it is there.
+var errWalkOver = errors.New("the walk has ended")
+
+// failed drops a replica that can't be sent its data; why is told unless its connection or the walk has ended.
+func (job *fullSync) failed(f *follower, why error) {
+	known := false
+	for _, end := range []error{replica.ErrClosed, net.ErrClosed, errWalkOver, errNobodyLeft} {
+		known = known || errors.Is(why, end)
+	}
+	if !known {
+		job.r.srv.log.Warn("Diskless rdb transfer, write error sending DB to replica " + f.name() + ": " + why.Error())
+	}
+	f.drop("")
+}
 
 // each does something for every replica that is still there, and drops those for which it fails.
 func (job *fullSync) each(do func(f *follower) error) error {
 	left := job.left[:0]
 	for _, f := range job.left {
 		if err := do(f); err != nil {
-			f.drop("")
+			job.failed(f, err)
 			continue
 		}
 		left = append(left, f)
@@ -323,8 +378,13 @@ func (job *fullSync) Begin(*snapshot.Cut) (snapshot.Form, error) {
 		return f.feed.Begin([]byte(hello + "$EOF:" + string(job.mark) + "\r\n"))
 	})
 	if err == nil && job.mark != nil {
-		job.out, job.sent = replica.NewOverflow(job.r.spools, replica.OverflowBytes), make(chan error, 1)
-		go job.passOn()
+		out := replica.NewOverflow(job.r.spools, replica.OverflowBytes)
+		job.out.Store(out)
+		job.staying.Store(int32(len(job.left)))
+		for _, f := range job.left {
+			in := out.Reader()
+			job.senders.Go(func() { job.passOn(f, in) })
+		}
 	}
 	if err == nil && job.mark == nil {
 		job.path = filepath.Join(v.Dir, fmt.Sprintf("temp-%d.rdb", os.Getpid()))
@@ -340,51 +400,65 @@ func (job *fullSync) Open(int) (io.Writer, error) { return job, nil }
 
 // Write takes what the walk brings.
 func (job *fullSync) Write(p []byte) (int, error) {
-	if job.out != nil {
-		return job.out.Write(p)
+	if out := job.out.Load(); out != nil {
+		return out.Write(p)
 	}
 	n, err := job.file.Write(p)
 	job.size += int64(n)
 	return n, err
 }
 
-// passOn is the sender's goroutine: it gives the replicas what the walk brings, as fast as they take it.
-func (job *fullSync) passOn() {
-	buf := make([]byte, passedBytes)
-	for {
-		p, err := job.out.Next(buf)
-		if err == nil {
-			err = job.each(func(f *follower) error {
-				_, err := f.feed.Write(p)
-				return err
-			})
+// passOn is the goroutine of a sender: it brings a replica what the walk brings, and hands it over.
+func (job *fullSync) passOn(f *follower, in *replica.OverflowReader) {
+	defer in.Close()
+	var err error
+	for err == nil {
+		var p []byte
+		if p, err = in.Next(); err == nil {
+			_, err = f.feed.Write(p)
 		}
-		if err != nil {
-			job.out.Fail(err) // the walk need not go on
-			if closeErr := job.out.Close(); closeErr != nil {
-				job.r.srv.log.Warn("A slow replica has held up a synchronization, as its data has no room in " +
-					"temporary files: " + closeErr.Error())
-			}
-			job.sent <- err
-			return
-		}
+	}
+	if err == io.EOF {
+		// The mark is its own goroutine's: as soon as a replica has it, it may acknowledge, and counts.
+		err = job.handOver(f, &handover{hello: job.mark, awaitAck: true})
+	}
+	if err == nil {
+		job.served.Add(1)
+		return
+	}
+	job.failed(f, err)
+	if job.staying.Add(-1) == 0 {
+		job.out.Load().Fail(errNobodyLeft) // the walk need not go on
 	}
 }
 
-// passedBytes is how much of a temporary file is read at a time.
-const passedBytes = 256 << 10
+// closeQueue lets go of a queue that nobody reads any more.
+func (job *fullSync) closeQueue(out *replica.Overflow) {
+	out.Fail(errNobodyLeft) // who still writes to it need not
+	if err := out.Close(); err != nil {
+		job.r.srv.log.Warn("A slow replica has held up a synchronization, as its data has no room in temporary " +
+			"files: " + err.Error())
+	}
+}
+
+// full tells whether the walk, and with it all replicas, waits for the slowest of them. Safe from any goroutine.
+func (job *fullSync) full() bool {
+	if out := job.out.Load(); out != nil && out.Full() {
+		return true
+	}
+	return job.flows != nil && job.flows.full()
+}
 
 // Commit implements snapshot.Sink: from here on every replica goes its own way.
 func (job *fullSync) Commit([]int64) error {
-	if job.out != nil {
-		job.out.CloseWrite()
-		if err := <-job.sent; err != io.EOF {
-			return err
+	if out := job.out.Load(); out != nil {
+		out.CloseWrite()
+		job.senders.Wait()
+		if job.served.Load() == 0 {
+			return errNobodyLeft
 		}
-		// The mark is its own goroutine's too: as soon as a replica has it, it may acknowledge, and counts.
-		return job.each(func(f *follower) error {
-			return job.handOver(f, &handover{hello: job.mark, awaitAck: true})
-		})
+		job.closeQueue(out)
+		return nil
 	}
 	srv := job.r.srv
 	if err := job.file.Close(); err != nil {
@@ -429,8 +503,13 @@ func (job *fullSync) handOver(f *follower, h *handover) error {
 // Abort implements snapshot.Sink.
 func (job *fullSync) Abort(why error) {
 	log := job.r.srv.log
-	if job.out != nil {
-		job.out.Fail(why) // the sender may still be writing to a replica, whose connection is about to end
+	if out := job.out.Load(); out != nil {
+		out.Fail(errors.Join(errWalkOver, why))
+		for _, f := range job.members {
+			f.drop("") // its sender may be writing to it
+		}
+		job.senders.Wait()
+		job.closeQueue(out)
 	}
 	if job.file != nil {
 		if err := job.file.Close(); err != nil {

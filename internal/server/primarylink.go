@@ -61,8 +61,7 @@ type primaryLink struct {
 	position uint64
 	db       int
 
-	// noFlows: a flow could not be opened, so everything is asked for as Redis does until it has come once. The
-	// goroutine's.
+	// noFlows: a flow has failed, so everything is asked for as Redis does until it has come once. The goroutine's.
 	noFlows bool
 }
 

@@ -190,10 +190,13 @@ func cmdReplconf(s *Session) error {
 	}
 	for a.More() {
 		silent, err := s.introduce(in, &a)
+		if silent {
+			return err // as Redis: none even of what can't be read
+		}
 		if err == nil {
 			err = a.Err()
 		}
-		if silent || err != nil {
+		if err != nil {
 			return err
 		}
 	}

@@ -2,7 +2,6 @@ package server
 
 import (
 	"fmt"
-	"strconv"
 	"strings"
 
 	"fulmen/internal/resp"
@@ -48,10 +47,11 @@ func cmdReplicaof(s *Session) error {
 	if s.follower.Load() != nil {
 		return errReplicaofReplica // it would disconnect itself
 	}
-	n, err := strconv.Atoi(port)
-	if err != nil || n < 0 || n > 65535 {
+	number, ok := resp.ParseInt(s.c.Args[2])
+	if !ok || number < 0 || number > 65535 {
 		return errPrimaryPort
 	}
+	n := int(number)
 	if link != nil && strings.EqualFold(link.host, host) && link.port == n {
 		s.srv.log.Info("REPLICAOF would result into synchronization with the master we are already connected with. " +
 			"No operation performed.")

@@ -29,6 +29,9 @@ type replication struct {
 	// shift is by how much positions of the stream are above those of the log, which has positions of its own if it was
 	// kept for an append-only file while the server followed a primary. Changed with all batons held.
 	shift atomic.Int64
+	// past is what a primary has sent that this server followed before that, of which some is backlog; nil: there
+	// is none. Changed with all batons held, and dropped by the sampler.
+	past atomic.Pointer[replica.Relay]
 	// since is where, as the log counts, it began to be the stream. Changed with all batons held.
 	since atomic.Uint64
 
@@ -99,7 +102,7 @@ func (r *replication) stream() replica.Stream {
 }
 
 func (r *replication) logStream() replica.LogStream {
-	s := replica.LogStream{Log: r.srv.set.Log, Shift: r.shift.Load(), From: r.since.Load()}
+	s := replica.LogStream{Log: r.srv.set.Log, Shift: r.shift.Load(), From: r.since.Load(), Past: r.past.Load()}
 	a := &r.srv.aof
 	if w := a.writer.Load(); w != nil {
 		s.Archive = aofArchive{a.rewriter.Load(), w}
@@ -166,6 +169,7 @@ func (s relayStream) Pin() replica.Pin {
 
 // beginRelay has replicas fed with what comes from a primary from now on; all batons are held.
 func (r *replication) beginRelay() {
+	r.past.Store(nil)
 	r.dropReplicas("this server follows another one now")
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -186,7 +190,11 @@ func (r *replication) endRelay(position uint64, linked bool, turn func()) {
 	r.shift.Store(int64(position - l.LSN()))
 	r.since.Store(l.LSN())
 	var backlog replica.Pin
+	r.past.Store(nil)
 	if linked {
+		relay := r.srv.upstream.link.Load().relay.Load()
+		relay.Publish(position)
+		r.past.Store(relay)
 		backlog = r.logStream().Resume()
 		backlog.Unpin()
 		// Replicas go on with the database selected that the old primary wrote to; every frame of ours begins in 0.
@@ -306,6 +314,21 @@ func (r *replication) freeBacklog(v *config.Values, nowMs int64) {
 		v.BacklogTTLSeconds))
 }
 
+// shortenPast forgets what a primary has sent as far as it is beyond the backlog, of which our own stream is a part.
+func (r *replication) shortenPast(v *config.Values) {
+	past := r.past.Load()
+	if past == nil {
+		return
+	}
+	s := r.logStream()
+	keep := v.BacklogBytes - int64(s.Offset()-past.Published())
+	if keep > 0 && r.kept.Load() {
+		past.Shorten(keep)
+		return
+	}
+	r.past.CompareAndSwap(past, nil)
+}
+
 // keepAliveMs is how often a replica that waits is sent a sign of life, and the backlog of quiet shards is trimmed.
 const keepAliveMs = 1000
 
@@ -337,6 +360,7 @@ func (r *replication) cron() {
 	if nowMs-r.keptAliveMs >= keepAliveMs {
 		r.keptAliveMs = nowMs
 		r.freeBacklog(v, nowMs)
+		r.shortenPast(v)
 		r.srv.set.Log.Trim()
 	}
 	switch due := nowMs-r.pingedMs >= v.PingReplicaSeconds*1000; {
@@ -407,7 +431,7 @@ func (r *replication) giveUp(held bool) {
 		return
 	}
 	for _, f := range job.all() {
-		if !f.handed() || f.loads() {
+		if !f.handed() || f.loading() != nil {
 			f.end()
 		}
 	}

@@ -48,21 +48,25 @@ func TestLogMark(t *testing.T) {
 }
 
 // TestPromotedHasNothingOfBefore: what the log has of the time when the server followed a primary, for the append-only
-// file, is not that one's stream. Who needs a byte of that is not promised it, who needs nothing goes on.
+// file, is not that one's stream. Who needs some of that gets the primary's bytes, and who has more needs everything.
 func TestPromotedHasNothingOfBefore(t *testing.T) {
 	p, srv, c := startFake(t, "--appendonly", "yes", "--repl-diskless-sync-delay", "0")
 	p.accept("", fullAnswerAt(t, 100))
 	p.hears("REPLCONF ACK 100")
 	eventually(t, "there is an append-only file again", srv.aof.enabled)
-	p.send(spoken("SET", "k", "1") + spoken("INCRBYFLOAT", "k", "1.5"))
-	at := int64(100 + len(spoken("SET", "k", "1")+spoken("INCRBYFLOAT", "k", "1.5")))
+	sent := spoken("SET", "k", "1") + spoken("INCRBYFLOAT", "k", "1.5")
+	p.send(sent)
+	at := int64(100 + len(sent))
 	eventually(t, "all is executed", func() bool { return c.do("GET", "k") == "2.5" })
 	if got := c.do("REPLICAOF", "NO", "ONE"); got != "OK" {
 		t.Fatal(got)
 	}
 	c.do("SET", "own", "1")
-	wantAsked(t, srv, fakeID, at-1, "+FULLRESYNC")
+	wantAsked(t, srv, fakeID, 99, "+FULLRESYNC")
 	wantAsked(t, srv, fakeID, at+1, "+FULLRESYNC")
+	if got := wantAsked(t, srv, fakeID, 100, "+CONTINUE").take(len(sent)); got != sent {
+		t.Errorf("what the primary has sent is %q", got)
+	}
 	back := wantAsked(t, srv, fakeID, at, "+CONTINUE")
 	end, err := strconv.ParseInt(c.info("replication", "master_repl_offset"), 10, 64)
 	if err != nil {
