@@ -58,6 +58,16 @@ func loadingInfo(c *client) string {
 	return c.info("persistence", "loading") + c.info("persistence", "async_loading")
 }
 
+// untilGone waits until the replica has closed the connection, which says something else if it does not.
+func (p *fakePrimary) untilGone(what string) {
+	p.t.Helper()
+	p.bePatient()
+	if _, err := io.Copy(io.Discard, p.Conn); err != nil && errors.Is(err, os.ErrDeadlineExceeded) {
+		p.t.Fatal(what)
+	}
+	_ = p.Close()
+}
+
 // received is how much of a snapshot has come, but for what may be the mark behind it; 0 if none is coming.
 func received(c *client) int {
 	_, rest, _ := strings.Cut(c.do("INFO", "replication"), "master_sync_read_bytes:")
@@ -81,8 +91,8 @@ func TestOldDataStays(t *testing.T) {
 		if why == "cut off" {
 			eventually(t, why+": half of it is there", func() bool { return received(c) >= half })
 			_ = p.Close()
-		} else if _, err := io.Copy(io.Discard, p.Conn); err != nil && errors.Is(err, os.ErrDeadlineExceeded) {
-			t.Fatalf("%s: it goes on", why)
+		} else {
+			p.untilGone(why + ": it goes on")
 		}
 		eventually(t, why+": it fails", func() bool { return loadingInfo(c) == "00" })
 		if got := c.do("DEBUG", "DIGEST"); got != want {
@@ -315,10 +325,7 @@ func TestEmptiesFirst(t *testing.T) {
 		wantTemporary(t, srv, 1)
 		_ = p.Close()
 		p.accept(again, fullResync(500)+string(body[:len(body)/2])+fakeMark)
-		if _, err := io.Copy(io.Discard, p.Conn); err != nil && errors.Is(err, os.ErrDeadlineExceeded) {
-			t.Fatal("the file is good") // else the replica has gone
-		}
-		_ = p.Close()
+		p.untilGone("the file is good")
 		p.accept("? -1", fullResync(600)+string(body)+fakeMark)
 		wantTemporary(t, srv, 0)
 		p.hears("REPLCONF ACK 600")
