@@ -211,7 +211,6 @@ func cmdXClaim(c *Ctx) error {
 	moved := g.LastID.Less(x.last)
 	if moved {
 		s.SetGroup(&g, x.last, g.EntriesRead)
-		c.Dirty++
 	}
 	at, seen := x.deliveredMs(c), c.streamNowMs()
 	if c.obeys() {
@@ -219,7 +218,7 @@ func cmdXClaim(c *Ctx) error {
 	}
 	log := c.claims(&c.Keys[0], c.Args[2], c.Args[3])
 	var consumer shard.StreamConsumer
-	all, n := c.openArray(x.idsEnd-5), 0
+	all, n, changed := c.openArray(x.idsEnd-5), 0, 0
 	for _, b := range c.Args[5:x.idsEnd] {
 		id, _ := parseStrictID(b, 0)
 		p := shard.StreamPending{ID: id}
@@ -229,7 +228,7 @@ func cmdXClaim(c *Ctx) error {
 			if had {
 				s.Ack(&g, id)
 				log.gone(id, g.LastID)
-				c.Dirty++
+				changed++
 			}
 			continue
 		case !had && !x.force:
@@ -248,9 +247,12 @@ func cmdXClaim(c *Ctx) error {
 		}
 		s.SetPending(&g, &p)
 		log.add(&p, g.LastID)
-		c.Dirty++
+		changed++
 		c.replyClaimed(&s, id, x.justID)
 		n++
+	}
+	if c.Dirty += changed; moved && changed == 0 {
+		c.Dirty++ // else it is a part of the other changes, as Redis counts
 	}
 	all.end(c, n)
 	log.end(g.LastID)
