@@ -109,6 +109,7 @@ type Conn struct {
 	full      bool // the socket did not take all that could leave
 	hungry    bool // in Loop.hungry
 	untrusted bool
+	unbounded bool // SetUnbounded
 	pushed    bool // SetSubscriber
 	closing   bool // close once the output is flushed
 	closed    bool
@@ -192,6 +193,9 @@ func (c *Conn) Resume() {
 // SetTrusted says whether the peer has shown who it is; until then the limits for strangers hold. New
 // connections are trusted.
 func (c *Conn) SetTrusted(on bool) { c.untrusted = !on }
+
+// SetUnbounded lifts the limit of the query buffer: what the peer sends has to be taken as it is.
+func (c *Conn) SetUnbounded() { c.unbounded = true }
 
 // SetSubscriber says whether the connection gets what it has not asked for: other limits of output hold then.
 func (c *Conn) SetSubscriber(on bool) { c.pushed = on }
@@ -350,7 +354,8 @@ func (c *Conn) feed(data []byte) {
 func (c *Conn) checkQuery() {
 	limits := c.loop.limits.Load()
 	size := c.QueryBytes() + c.held
-	if tooMuch(size, limits.QueryBufferBytes) || (c.untrusted && tooMuch(size, limits.UntrustedQueryBytes)) {
+	if !c.unbounded && tooMuch(size, limits.QueryBufferBytes) ||
+		c.untrusted && tooMuch(size, limits.UntrustedQueryBytes) {
 		c.loop.totals.queryLimitHits.Add(1)
 		c.Abort(ErrQueryBufferLimit)
 		return

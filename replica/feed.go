@@ -23,7 +23,7 @@ const streamBytes = 64 << 10
 const restTime = 2 * time.Millisecond
 
 // Feed writes to one replica. Nothing is kept for it here but what is being written: the rest lies in the stream's
-// blocks, which its Source holds, or comes from a walk that waits for it. It has no time-outs: who looks at
+// blocks, which its Source holds, or in the queue of a walk. It has no time-outs: who looks at
 // StuckSinceMs closes it.
 //
 // Write, Begin and KeepAlive may be called by several goroutines, one after the other; Stream by one; the rest is safe

@@ -102,7 +102,7 @@ func (q *Overflow) Write(p []byte) (int, error) {
 
 // spill writes to the file, if that can be; with the lock.
 func (q *Overflow) spill(p []byte) bool {
-	if !q.spools.reserve(int64(len(p))) {
+	if !q.spools.reserve(int64(len(p)), queueShare) {
 		return false
 	}
 	err := error(nil)
@@ -135,7 +135,8 @@ func (r *OverflowReader) Next() ([]byte, error) {
 			p := q.mem[r.piece-q.first]
 			r.piece++
 			r.at += int64(len(p))
-			return p, q.forget()
+			q.forget()
+			return p, nil
 		case r.at < q.end():
 			return r.read()
 		case q.closed:
@@ -162,13 +163,14 @@ func (r *OverflowReader) read() ([]byte, error) {
 		return nil, err
 	}
 	r.at += int64(len(p))
-	return p, q.forget()
+	q.forget()
+	return p, nil
 }
 
 // forget lets go of what all have read; with the lock.
-func (q *Overflow) forget() (err error) {
+func (q *Overflow) forget() {
 	if len(q.readers) == 0 {
-		return nil
+		return
 	}
 	all := q.readers[0].at
 	for _, r := range q.readers[1:] {
@@ -184,10 +186,11 @@ func (q *Overflow) forget() (err error) {
 	if q.size > 0 && all == q.end() {
 		q.spools.free(q.size)
 		q.memAt, q.size = q.memAt+q.size, 0
-		err = q.file.Truncate(0)
+		if err := q.file.Truncate(0); err != nil && q.fileErr == nil {
+			q.fileErr = err // it is written over from its beginning all the same
+		}
 	}
 	q.turn.Broadcast()
-	return err
 }
 
 // Close ends the reader, whom nobody waits for any more. Closing twice is allowed.
@@ -196,9 +199,7 @@ func (r *OverflowReader) Close() {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	q.readers = slices.DeleteFunc(q.readers, func(x *OverflowReader) bool { return x == r })
-	if err := q.forget(); err != nil && q.err == nil {
-		q.err = err
-	}
+	q.forget()
 }
 
 // CloseWrite says that nothing more comes.

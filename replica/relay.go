@@ -305,6 +305,9 @@ func (p *relayPin) HeldBytes() uint64 {
 // Shed implements Pin: of a primary's stream there is no archive.
 func (p *relayPin) Shed(Archive, uint64) {}
 
+// OnDisk implements Pin.
+func (p *relayPin) OnDisk() bool { return false }
+
 // Unpin implements Pin.
 func (p *relayPin) Unpin() {
 	p.mu.Lock()

@@ -125,13 +125,22 @@ func (p *Spools) make() (vfs.File, vfs.Reader, error) {
 	return file, back, nil
 }
 
-// reserve counts bytes that are about to be written; false: they would be too many.
-func (p *Spools) reserve(n int64) bool {
-	if p.bytes.Add(n) > p.limit.Load() {
-		p.bytes.Add(-n)
-		return false
+// queueShare is which part of the limit queues (Overflow) leave to spools: a queue that has no more room waits, and
+// nobody can wait for a spool.
+const queueShare = 2
+
+// reserve counts bytes by which a file is about to grow; false: they would be more than a part of the limit, 1 of so
+// many.
+func (p *Spools) reserve(n, part int64) bool {
+	for {
+		has := p.bytes.Load()
+		if n > 0 && has+n > p.limit.Load()/part {
+			return false
+		}
+		if p.bytes.CompareAndSwap(has, has+n) {
+			return true
+		}
 	}
-	return true
 }
 
 // free counts bytes that are no more.
@@ -226,7 +235,7 @@ func (s *spool) write(p []byte) error {
 	}
 	offset := s.placeOf(s.written.Load())
 	longer := max(0, offset+int64(len(p))-s.sizeBytes)
-	if !s.of.reserve(longer) {
+	if !s.of.reserve(longer, 1) {
 		return fmt.Errorf("more than %d bytes would have to be kept in files", s.of.limit.Load())
 	}
 	if _, err := s.file.WriteAt(p, offset); err != nil {

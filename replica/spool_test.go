@@ -377,7 +377,7 @@ func (w *spoolWorld) readsAll(in *OverflowReader, slow bool, text []byte) {
 func TestOverflowForSeveral(t *testing.T) {
 	w := newSpoolWorld(t, vfs.OS{})
 	rnd := rand.New(rand.NewPCG(1, 2))
-	w.spools.SetLimit(4 << 20)
+	w.spools.SetLimit(queueShare * 4 << 20)
 	for round := range 30 {
 		q := NewOverflow(w.spools, 100_000)
 		text := make([]byte, rnd.IntN(3<<20))
@@ -434,6 +434,58 @@ func TestOverflowWithoutRoom(t *testing.T) {
 	}
 	if err := q.Close(); err != nil || w.spools.Bytes() != 0 {
 		t.Errorf("%d bytes are left, %v", w.spools.Bytes(), err)
+	}
+	w.hold.Close()
+	w.spools.Close()
+}
+
+// TestQueuesLeaveRoom: a queue that takes all the room it may have does not end a spool, which has its own, and nothing
+// is refused that needs no more room.
+func TestQueuesLeaveRoom(t *testing.T) {
+	w := newSpoolWorld(t, vfs.OS{})
+	const limit = 8 << 20
+	w.spools.SetLimit(limit)
+	q := NewOverflow(w.spools, 1000)
+	in := q.Reader()
+	wrote := make(chan error, 1)
+	go func() {
+		for {
+			if _, err := q.Write(make([]byte, 100_000)); err != nil {
+				wrote <- err
+				return
+			}
+		}
+	}()
+	w.soon("the writer waits", q.Full)
+	src, err := LogStream{Log: w.log, Archive: w.spools}.Open(w.from, func() {})
+	if err != nil {
+		t.Fatal(err)
+	}
+	src.Shed(w.spools, 0)
+	for range 10 {
+		w.write(limit / 40)
+	}
+	src.Shed(w.spools, 0)
+	if !src.OnDisk() {
+		t.Fatal("there is no spool beside a queue that is full")
+	}
+	for got, want := []byte(nil), w.all(); len(got) < len(want); {
+		if got, err = src.Append(got, 1<<20); err != nil {
+			t.Fatal(err, *w.failed.Load())
+		}
+	}
+	w.spools.SetLimit(1)
+	if !w.spools.reserve(0, 1) || w.spools.reserve(1, 1) {
+		t.Error("above the limit it counts whether there is any room, not how much is wanted")
+	}
+	src.Close()
+	q.Fail(io.ErrClosedPipe)
+	if err := <-wrote; err != io.ErrClosedPipe {
+		t.Error(err)
+	}
+	in.Close()
+	if err := q.Close(); err != nil {
+		t.Error(err)
 	}
 	w.hold.Close()
 	w.spools.Close()

@@ -50,9 +50,10 @@ type Pin interface {
 	LSN() uint64
 	// Open returns a Source from the position on.
 	Open(notify func()) (Source, error)
-	// HeldBytes and Shed are those of a Source.
+	// HeldBytes, Shed and OnDisk are those of a Source.
 	HeldBytes() uint64
 	Shed(from Archive, mostBytes uint64)
+	OnDisk() bool
 	// Unpin lets go of what follows the position. The stream goes on to be kept at all.
 	Unpin()
 	// Close is Unpin, and no longer needs the stream to be kept.
@@ -253,6 +254,13 @@ func (p *logPin) Shed(from Archive, mostBytes uint64) {
 		p.disk, p.from = disk, from
 		p.hold.Unpin()
 	}
+}
+
+// OnDisk implements Pin.
+func (p *logPin) OnDisk() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.disk != nil
 }
 
 // giveTo has an archive take what is pinned; with the lock.

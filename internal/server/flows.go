@@ -107,6 +107,9 @@ func (y *flowSync) Begin(*snapshot.Cut) (snapshot.Form, error) {
 	for _, fl := range y.flows {
 		y.sending.Go(fl.end)
 	}
+	if len(job.members) == 0 {
+		job.pin.Unpin() // what follows is each replica's own source by now
+	}
 	form := snapshot.Form{Streams: y.number, WriteOptions: rdb.WriteOptions{Checksum: true}}
 	if job.r.fault.Load() == faultFlowUnsummed {
 		form.Checksum = false

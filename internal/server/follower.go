@@ -347,7 +347,7 @@ func (f *follower) shed(from replica.Archive, mostBytes uint64) {
 // have a timeout as well.
 func (f *follower) holdsUpOthers() bool {
 	job := f.r.syncUnderWay()
-	return job != nil && f.is(awaitsData) && job.full() && len(job.all()) > 1
+	return job != nil && f.is(awaitsData) && job.full() && job.awaited() > 1
 }
 
 // idleWriteMs is for how long a replica may take nothing in while writers wait for a walk that waits for it.

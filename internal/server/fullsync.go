@@ -45,7 +45,7 @@ type fullSync struct {
 	mark []byte // 40 digits that end the data; nil: by file
 
 	// The walk's.
-	left []*follower                      // of the members, those that are still there
+	left []*follower                      // of the members, those that were there when it began, or by file are still
 	out  atomic.Pointer[replica.Overflow] // to the senders; nil: there are none
 	file vfs.File                         // nil: without
 	path string
@@ -191,6 +191,20 @@ func (job *fullSync) all() []*follower {
 		return job.members
 	}
 	return slices.Concat(job.members, job.flows.members)
+}
+
+// awaited is how many replicas wait for their data. Safe from any goroutine.
+func (job *fullSync) awaited() (n int) {
+	for _, f := range job.all() {
+		select {
+		case <-f.feed.Closed():
+		default:
+			if f.is(awaitsData) {
+				n++
+			}
+		}
+	}
+	return n
 }
 
 // noData is what a replica gets that wants no keys: it needs no walk.

@@ -78,6 +78,7 @@ func (f *primaryStream) open(s *Session) {
 		s.killFromAfar()
 	}
 	s.setAuthed(true)
+	s.conn.SetUnbounded()
 	s.db = f.db
 	s.pubDB.Store(int32(f.db))
 	s.noEvict.Store(true)

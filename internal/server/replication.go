@@ -137,8 +137,11 @@ func (r *replication) spoolFailed(err error) {
 	r.srv.log.Warn("What slow replicas have not been sent can't be kept in temporary files any more, so they are " +
 		"disconnected (repl-spool-limit): " + err.Error())
 	for _, f := range *r.followers.Load() {
-		if src := f.src.Load(); src != nil && (*src).OnDisk() {
-			f.drop("") // its goroutine may be waiting for it to take something in
+		pin, src := f.pin.Load(), f.src.Load()
+		// Its goroutine, or the walk's, may be waiting for it to take something in. Before it was handed over it is the
+		// Pin that has lost what follows.
+		if src != nil && (*src).OnDisk() || src == nil && pin != nil && (*pin).OnDisk() {
+			f.drop("Disconnecting replica, as what it has not been sent has no room: " + f.name())
 		}
 	}
 }
@@ -190,11 +193,13 @@ func (r *replication) endRelay(position uint64, linked bool, turn func()) {
 	r.shift.Store(int64(position - l.LSN()))
 	r.since.Store(l.LSN())
 	var backlog replica.Pin
-	r.past.Store(nil)
+	var past *replica.Relay
 	if linked {
-		relay := r.srv.upstream.link.Load().relay.Load()
-		relay.Publish(position)
-		r.past.Store(relay)
+		past = r.srv.upstream.link.Load().relay.Load()
+		past.Publish(position)
+	}
+	r.past.Store(past)
+	if linked {
 		backlog = r.logStream().Resume()
 		backlog.Unpin()
 		// Replicas go on with the database selected that the old primary wrote to; every frame of ours begins in 0.
@@ -208,6 +213,7 @@ func (r *replication) endRelay(position uint64, linked bool, turn func()) {
 	defer r.mu.Unlock()
 	r.closeBacklog()
 	r.backlog, r.aloneMs = backlog, r.srv.set.Clock.NowMs()
+	r.past.Store(past) // the sampler may have dropped it, while there was no backlog
 	r.limitLocked(r.srv.cfg.Values())
 }
 
@@ -320,6 +326,8 @@ func (r *replication) shortenPast(v *config.Values) {
 	if past == nil {
 		return
 	}
+	r.mu.Lock()
+	defer r.mu.Unlock() // the backlog begins with the past, see endRelay
 	s := r.logStream()
 	keep := v.BacklogBytes - int64(s.Offset()-past.Published())
 	if keep > 0 && r.kept.Load() {
@@ -336,16 +344,18 @@ const keepAliveMs = 1000
 // be read from the append-only files. What several replicas need is kept once.
 const shedBytes = 16 << 20
 
-// spoolShare is which part of log-memory-limit that is without such files: writing one for the replica costs more.
+// spoolShare is which part of log-memory-limit that is at most, and without such files: writing one for the replica
+// costs more.
 const spoolShare = 8
 
-// keptInMemory is how much of the stream is kept in memory for a slow replica, if it can be read from elsewhere.
+// keptInMemory is how much of the stream is kept in memory for a slow replica, if it can be read from elsewhere: less
+// than what checkLimits finds too much.
 func (r *replication) keptInMemory(v *config.Values) uint64 {
-	most := max(v.BacklogBytes, shedBytes)
+	most := min(shedBytes, v.LogMemoryBytes/spoolShare)
 	if r.srv.aof.writer.Load() == nil {
-		most = max(most, v.LogMemoryBytes/spoolShare)
+		most = v.LogMemoryBytes / spoolShare
 	}
-	return uint64(most)
+	return uint64(max(v.BacklogBytes, most))
 }
 
 // cron does what is due. Every 100 ms, on the sampler's goroutine.
@@ -479,6 +489,9 @@ func (r *replication) memory() (backlog, slow int64) {
 		total = int64(relay.End() - relay.Oldest())
 	} else if kept {
 		total = r.srv.set.Log.MemoryBytes()
+		if past := r.past.Load(); past != nil {
+			total += int64(past.Published() - past.Oldest())
+		}
 	}
 	backlog = total
 	if len(*r.followers.Load()) > 0 {
