@@ -110,7 +110,6 @@ func (p *primaryLink) loop() {
 	log := p.srv.log
 	log.Info(fmt.Sprintf("Connecting to MASTER %s:%d", p.host, p.port))
 	for p.ctx.Err() == nil {
-		was := p.position
 		err := p.once()
 		if p.ctx.Err() != nil {
 			return
@@ -118,10 +117,9 @@ func (p *primaryLink) loop() {
 		if err != nil {
 			log.Warn(p.explain(err))
 		}
-		// Of a connection that stood the next one comes at once, since meanwhile the primary's backlog moves on, unless
-		// it has brought nothing: the next one may end in the same way.
+		// Of a connection that stood the next one comes at once: meanwhile the primary's backlog moves on.
 		wait := p.up.retryAfter
-		if linkState(p.state.Load()) == linkConnected && p.position != was && !errors.Is(err, errStreamGarbled) {
+		if linkState(p.state.Load()) == linkConnected && !errors.Is(err, errStreamGarbled) {
 			wait = 0
 		}
 		p.setState(linkConnect)
