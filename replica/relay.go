@@ -53,7 +53,7 @@ func NewRelay(offset uint64, keepBytes int64) *Relay {
 // SetKeep changes how many bytes are kept for readers to come.
 func (r *Relay) SetKeep(bytes int64) { r.keep.Store(bytes) }
 
-// Shorten is SetKeep for a Relay that nothing is appended to any more: what is not kept goes at once.
+// Shorten is SetKeep for a Relay of which nothing more is published: what is not kept goes at once.
 func (r *Relay) Shorten(bytes int64) {
 	r.mu.Lock()
 	defer r.mu.Unlock()

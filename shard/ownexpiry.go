@@ -52,8 +52,8 @@ func (db *DB) forgetAllOwn() {
 }
 
 // ExpireOwn is one slice of the active expire cycle of a replica: it looks at some of the noted keys, at most budget,
-// deletes those that have expired and forgets those that have no expiry any more. It reports whether to go on is of
-// little use: as in Redis, fewer than a quarter of them had expired. While nothing expires it leaves them alone: a key
+// deletes those that have expired and forgets those that have no expiry any more. It reports whether it is done for
+// now: as in Redis, if fewer than a quarter of them had expired. While nothing expires it leaves them alone: a key
 // whose time has come is not found then, and is still there.
 func (s *Shard) ExpireOwn(nowMs int64, budget int) (done bool) {
 	if s.owned == 0 || s.set.Frozen(nowMs) {

@@ -42,16 +42,7 @@ func startNarrowWay(t *testing.T, target string, second wayOfSecond) *narrowWay 
 	}
 	w := &narrowWay{ln: ln, target: target, second: second}
 	w.turn.L = &w.mu
-	var running sync.WaitGroup
-	running.Go(func() {
-		for {
-			in, err := ln.Accept()
-			if err != nil {
-				return // it was closed
-			}
-			running.Go(func() { w.pass(in) })
-		}
-	})
+	running := acceptEach(ln, w.pass)
 	t.Cleanup(func() {
 		_ = ln.Close()
 		w.mu.Lock()

@@ -46,6 +46,22 @@ const (
 	wireStalls
 )
 
+// acceptEach has each connection that comes served on a goroutine of its own, until the listener is closed; all have
+// ended when Wait returns.
+func acceptEach(ln net.Listener, serve func(net.Conn)) *sync.WaitGroup {
+	var running sync.WaitGroup
+	running.Go(func() {
+		for {
+			nc, err := ln.Accept()
+			if err != nil {
+				return // it was closed
+			}
+			running.Go(func() { serve(nc) })
+		}
+	})
+	return &running
+}
+
 func startFlowWire(t testing.TB, target string) *flowWire {
 	t.Helper()
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
@@ -53,16 +69,7 @@ func startFlowWire(t testing.TB, target string) *flowWire {
 		t.Fatal(err)
 	}
 	w := &flowWire{t: t, ln: ln, target: target, ends: make(chan struct{})}
-	var running sync.WaitGroup
-	running.Go(func() {
-		for {
-			replica, err := ln.Accept()
-			if err != nil {
-				return // it was closed
-			}
-			running.Go(func() { w.forward(replica) })
-		}
-	})
+	running := acceptEach(ln, w.forward)
 	t.Cleanup(func() {
 		_ = ln.Close()
 		w.heal()

@@ -43,7 +43,7 @@ func (s followerState) String() string {
 }
 
 // follower is a replica that is connected. What it sends arrives on its session's loop as from any client; what it is
-// sent a goroutine of its own writes, or during a walk the walk's. It ends with the connection.
+// sent a goroutine of its own writes, or during a walk a sender. It ends with the connection.
 type follower struct {
 	// Immutable.
 	r       *replication

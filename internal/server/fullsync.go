@@ -45,7 +45,7 @@ type fullSync struct {
 	mark []byte // 40 digits that end the data; nil: by file
 
 	// The walk's.
-	left []*follower                      // of the members, those that were there when it began, or by file are still
+	left []*follower                      // members: by file those that are still there, else those of the beginning
 	out  atomic.Pointer[replica.Overflow] // to the senders; nil: there are none
 	file vfs.File                         // nil: without
 	path string

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
+	"sync"
 	"testing"
 )
 
@@ -70,5 +71,39 @@ func TestPromotedServesThoseBehind(t *testing.T) {
 		if got := c.line(); !strings.HasPrefix(got, "+FULLRESYNC "+now) {
 			t.Errorf("when it is forgotten: %s", got)
 		}
+	}
+}
+
+// TestPromotionKeepsThePast: what a primary has sent stays while the replica becomes one itself, though the sampler
+// looks just then whether there is a backlog that it belongs to.
+func TestPromotionKeepsThePast(t *testing.T) {
+	primary := startServer(t, "--repl-diskless-sync-delay", "0")
+	srv := startServer(t)
+	follow(t, srv, primary.Addr())
+	ours, theirs := dial(t, primary.Addr()), dial(t, srv.Addr())
+	quit := make(chan struct{})
+	var looking sync.WaitGroup
+	looking.Go(func() {
+		for {
+			select {
+			case <-quit:
+				return
+			default:
+				srv.replication.shortenPast(srv.cfg.Values())
+			}
+		}
+	})
+	defer looking.Wait()
+	defer close(quit)
+	for round := range 5 {
+		ours.do("SET", "k", strconv.Itoa(round))
+		waitCaughtUp(t, ours, theirs)
+		if got := theirs.do("REPLICAOF", "NO", "ONE"); got != "OK" {
+			t.Fatal(got)
+		}
+		if srv.replication.past.Load() == nil {
+			t.Fatal("what the primary has sent is gone")
+		}
+		follow(t, srv, primary.Addr())
 	}
 }

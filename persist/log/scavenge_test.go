@@ -38,8 +38,19 @@ func TestScavenge(t *testing.T) {
 	if got, want := had/blockBytes, live+16+shards; got != want || live > peak/2 {
 		t.Errorf("%d blocks are there, %d of them in use, want %d", got, live, want)
 	}
+	after, err := l.Flow(0, l.LSN(), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer after.Close()
 	write()
-	l.Trim()
+	frames := 0
+	for _, ok := after.Next(); ok; _, ok = after.Next() {
+		frames++
+	}
+	if frames != peak {
+		t.Errorf("%d of %d frames are read in blocks that were taken anew", frames, peak)
+	}
 }
 
 // TestScavengeWhatIsUnused: blocks that nobody needs any more are given back, a little at a time, but not those that
