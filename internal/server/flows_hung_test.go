@@ -94,7 +94,7 @@ func TestHungReplicaWithoutRoom(t *testing.T) {
 	for _, kind := range hungPairs {
 		t.Run(fmt.Sprint(kind), func(t *testing.T) {
 			t.Parallel()
-			_, _, log := hungBeside(t, kind, "16", "--repl-timeout", "20", "--repl-spool-limit", "0")
+			_, _, log := hungBeside(t, kind, "32", "--repl-timeout", "40", "--repl-spool-limit", "0")
 			log.wantLogged(t, 1, "Disconnecting timedout replica (full sync)")
 		})
 	}
